@@ -1,0 +1,51 @@
+# Two commands: `make run` starts the app, `make test` checks everything. Both make what they need in .venv first.
+# Needs git, make and Python 3.11 to 3.13. Another port: LFI_PORT=8000 make run. Another Python: make run PYTHON=python3.12
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+
+SUITABLE := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
+
+COMPILE := $(UV) pip compile --universal --generate-hashes --no-header --no-annotate --quiet --python-version 3.11
+
+.PHONY: run test lock results clean
+
+run: $(VENV)/.run
+	@$(BIN)/lfi serve
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+# The tables in README.md, again from results/*.json.
+results: $(VENV)/.run
+	$(BIN)/lfi results
+
+# Newer versions within the ranges of pyproject.toml. Hashes, every platform, no host names.
+lock: $(UV)
+	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "LFI needs Python 3.11 to 3.13 with venv (Debian: apt install python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The stamps say what is installed, so that a repeated command starts at once.
+$(VENV)/.run: requirements.lock pyproject.toml $(UV)
+	$(UV) pip install --python $(BIN)/python --quiet --require-hashes -r requirements.lock
+	$(UV) pip install --python $(BIN)/python --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+	$(UV) pip install --python $(BIN)/python --quiet --require-hashes -r requirements-dev.lock
+	@touch $@

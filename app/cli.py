@@ -1,0 +1,35 @@
+"""`lfi`: the command line. Every error that a user can mend is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from app.commands import evaluate, maps, scenes, serve, training
+from lfi.errors import LFIError
+
+cli = typer.Typer(
+    name="lfi",
+    help="Learning from Interactions: see and transfer what a vision-language model's words attend to.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for module in (serve, maps, training, evaluate, scenes):
+    cli.add_typer(module.commands)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `lfi` with these arguments (default: those of the process). Exits 2 on an error a user can mend."""
+    try:
+        cli(args=arguments, prog_name="lfi")
+    except LFIError as error:
+        print(f"lfi: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""`lfi evaluate ...` and `lfi results`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer()
+evaluate = typer.Typer(help="Measure models; every table can go to JSON.", no_args_is_help=True)
+commands.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.command("scenes")
+def scenes_(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("static/models/scenes/teacher"),
+    runs: Annotated[
+        Path, typer.Option(help="Keeps finished runs; an interrupted evaluation goes on from there.")
+    ] = Path("runs/scenes"),
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+) -> None:
+    """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
+    from evaluation.report import markdown
+    from evaluation.scenes import METHODS, evaluate_scenes
+    from lfi.errors import ConfigError
+
+    unknown = [name for name in method or () if name not in METHODS]
+    if unknown:
+        raise ConfigError(f"unknown method {unknown[0]!r}; one of {', '.join(METHODS)} was expected")
+    found = evaluate_scenes(teacher, range(seeds), runs, method or list(METHODS))
+    if json:
+        found.write(json)
+    print(markdown(found.record()))
+
+
+@commands.command("results")
+def results_(
+    folder: Annotated[Path, typer.Option(help="Recorded runs.")] = Path("results"),
+    readme: Annotated[Path, typer.Option(help="The file whose tables are rewritten.")] = Path("README.md"),
+) -> None:
+    """Rewrite the tables of the README from the recorded runs."""
+    from evaluation.report import rewrite
+
+    for name in rewrite(readme, folder):
+        print(name)

@@ -1,0 +1,79 @@
+"""`lfi maps`: the maps of one image as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lfi.errors import ConfigError, ImageError
+
+commands = typer.Typer()
+
+
+@commands.command()
+def maps(
+    image: Annotated[Path, typer.Argument(help="The image file.", show_default=False)],
+    word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("maps"),
+    trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
+    models: Annotated[str, typer.Option(help="Which of teacher,lfi,baseline; all by default.")] = "",
+    layer: Annotated[int | None, typer.Option(help="Layer to draw, from 0; each model's own default.")] = None,
+    figure_format: Annotated[str, typer.Option(help="svg, pdf or png.")] = "svg",
+) -> None:
+    """Write overlays (WebP), one figure and the raw maps (npz) of IMAGE for every WORD."""
+    data = read_image(image)
+
+    from app.inspector.decode import decode_image
+    from app.inspector.downloads import at_layer, npz_bytes, overlay_files
+    from app.inspector.inspector import Inspector
+    from app.inspector.questions import Question
+    from app.settings import read_settings
+    from lfi.rendering import FORMATS, figure
+
+    if figure_format not in FORMATS:
+        raise ConfigError(f"figure format is {figure_format!r}; one of {', '.join(FORMATS)} was expected")
+    folder = Path(trio)
+    named = {"models_dir": folder.resolve().parent, "trio": folder.resolve().name} if trio and folder.is_dir() else {}
+    settings = read_settings(**(named or {"trio": trio or None}))
+    question = Question.from_fields(settings.word_limits, word, [models])
+    picture = decode_image(data, settings.image_limits)
+    inspector = Inspector(settings)
+    inspector.load_only(settings.trio)
+    comparison = at_layer(inspector.compare(picture, question.words, question.models), layer)
+
+    make_folder(out)
+    drawn = figure(comparison, picture, format=figure_format)
+    files = [
+        *overlay_files(comparison, picture, settings.overlay_side),
+        (f"figure.{figure_format}", drawn),
+        ("maps.npz", npz_bytes(comparison, {"trio": settings.trio, "image": {"name": image.name}})),
+    ]
+    for name, content in files:
+        (out / name).write_bytes(content)
+        print(out / name)
+
+
+def read_image(path: Path) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        ImageError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def make_folder(path: Path) -> None:
+    """The folder, made with its parents.
+
+    Raises:
+        ConfigError: something else has that name, or it may not be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error

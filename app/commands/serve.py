@@ -1,0 +1,90 @@
+"""`lfi serve`: the page and the API on one port."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from lfi.errors import CheckpointError, ConfigError
+
+commands = typer.Typer()
+
+
+@commands.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [LFI_HOST, default 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [LFI_PORT, default 7860]")] = None,
+    trio: Annotated[str | None, typer.Option(help="Trio used where none is named. [LFI_TRIO]")] = None,
+    models_dir: Annotated[str | None, typer.Option(help="Folder that holds the trios. [LFI_MODELS_DIR]")] = None,
+) -> None:
+    """Serve the page and the API until interrupted."""
+    from app.settings import read_settings
+
+    settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)
+    # Before anything slow: a port that is taken is known at once.
+    listener = bind(settings.host, settings.port)
+
+    import logging
+
+    import uvicorn
+
+    from app.main import create_app
+
+    logging.basicConfig(format="%(levelname)s:     %(message)s")
+    logging.getLogger("lfi").setLevel(settings.log_level.upper())
+
+    def stop() -> None:
+        server.should_exit = True
+
+    app = create_app(settings, on_failure=stop)
+    # One process: the page's queue and the warm models live in memory.
+    config = uvicorn.Config(
+        app, log_level=settings.log_level, access_log=settings.log_level == "debug", server_header=False
+    )
+    server = uvicorn.Server(config)
+    print(f"LFI is served at {address(listener)}{settings.root_path} (Ctrl+C stops it)", flush=True)
+    with suppress(KeyboardInterrupt):  # uvicorn has shut down in good order and passes the interrupt on
+        server.run(sockets=[listener])
+    inspector = app.state.inspector
+    if inspector.default in inspector.failures:
+        raise CheckpointError(f"trio {inspector.default!r} cannot be served: {inspector.failures[inspector.default]}")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to this address.
+
+    Raises:
+        ConfigError: the port is taken or not ours to take, or the host is no address of this machine.
+    """
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise ConfigError(f"the host {host!r} is not known; 127.0.0.1 serves this machine only") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(where)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            reason = f"port {port} on {host} is already taken; choose another with --port"
+        elif error.errno == errno.EACCES:
+            reason = f"port {port} needs more rights than yours; choose one above 1023 with --port"
+        else:
+            reason = f"cannot listen on {host}: {error.strerror}"
+        raise ConfigError(reason) from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """The address to type into a browser."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,64 @@
+"""What wraps the whole application: the path a proxy publishes it under, and headers on every answer."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_COMMON = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# Gradio's page runs inline scripts and compiles some; what matters is that nothing goes to another host.
+_PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; worker-src 'self' blob:; connect-src 'self' data: blob:; "
+    "frame-ancestors 'self'; base-uri 'self'; form-action 'self'; object-src 'none'"
+)
+
+
+class PublishedPath:
+    """Sets `root_path`, and makes `path` begin with it, whether or not the proxy strips the prefix.
+
+    So ASGI wants it; otherwise everything mounted (the page, the static files) is not found behind a proxy
+    that strips the prefix.
+    """
+
+    def __init__(self, app: ASGIApp, root: str):
+        self.app = app
+        self.root = root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.root and scope["type"] in ("http", "websocket"):
+            path = scope["path"]
+            inside = path == self.root or path.startswith(self.root + "/")
+            scope = {**scope, "root_path": self.root, "path": path if inside else self.root + path}
+        await self.app(scope, receive, send)
+
+
+class SecurityHeaders:
+    """Headers that forbid sniffing, framing by others, and any request of a page to another host."""
+
+    def __init__(self, app: ASGIApp, page: str):
+        self.app = app
+        self.page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        below = scope["path"].removeprefix(scope.get("root_path", ""))
+        policy = _PAGE_POLICY if below == self.page or below.startswith(self.page + "/") else _API_POLICY
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in {**_COMMON, "Content-Security-Policy": policy}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, with_headers)

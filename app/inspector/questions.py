@@ -1,0 +1,111 @@
+"""One request for maps, from form fields to the bytes of its answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import orjson
+
+from app.inspector.answers import maps_body
+from app.inspector.decode import decode_image
+from app.inspector.downloads import npz_bytes, zip_bytes
+from app.inspector.inspector import Inspector
+from app.inspector.limits import ImageLimits, WordLimits
+from app.inspector.negotiation import NPZ, ZIP
+from app.inspector.words import parse_words
+from lfi.comparison import MODELS
+from lfi.errors import ConfigError, ImageTooLargeError, UnknownModelError
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody wants to know about an image.
+
+    Attributes:
+        words: words or phrases, in their order.
+        models: some of `MODELS`, in the order of `MODELS`.
+        layers: numbers of layers, from 0; None for all.
+        trio: name of the trio; None for the default one.
+        heads: every attention head on its own.
+    """
+
+    words: tuple[str, ...]
+    models: tuple[str, ...] = MODELS
+    layers: tuple[int, ...] | None = None
+    trio: str | None = None
+    heads: bool = False
+
+    @classmethod
+    def from_fields(
+        cls,
+        limits: WordLimits,
+        words: Sequence[str],
+        models: Sequence[str] = (),
+        layers: Sequence[str] = (),
+        trio: str = "",
+        heads: bool = False,
+    ) -> Question:
+        """A question from text fields; each may be repeated or hold several values with commas between.
+
+        Raises:
+            WordsError: as `parse_words`.
+            UnknownModelError: a model that no trio has.
+            ConfigError: a layer that is no number.
+        """
+        return cls(
+            words=parse_words(words, limits),
+            models=_models(_split(models)),
+            layers=_layers(_split(layers)),
+            trio=trio.strip() or None,
+            heads=heads,
+        )
+
+
+def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_type: str) -> bytes:
+    """The answer in one of `negotiation.OFFERED`. Takes a second or so: call it in a thread.
+
+    Raises:
+        ImageError, WordsError, UnknownModelError, ConfigError: what the question asks for cannot be.
+    """
+    trio = inspector.trio(question.trio)
+    data = _read(upload, inspector.settings.image_limits)
+    image = decode_image(data, inspector.settings.image_limits)
+    seen = {"width": image.width, "height": image.height, "sha256": hashlib.sha256(data).hexdigest()}
+    comparison = inspector.compare(
+        image, question.words, question.models, question.layers, question.trio, question.heads
+    )
+    about = {"trio": trio.name, "image": seen}
+    if media_type == NPZ:
+        return npz_bytes(comparison, about)
+    if media_type == ZIP:
+        return zip_bytes(comparison, image, inspector.settings.overlay_side, about)
+    return orjson.dumps(maps_body(comparison, trio, seen))
+
+
+def _read(upload: BinaryIO, limits: ImageLimits) -> bytes:
+    """The upload, and no more of it in memory than is allowed."""
+    data = upload.read(limits.bytes + 1)
+    if len(data) > limits.bytes:
+        raise ImageTooLargeError(f"the image file has more than {limits.bytes / 1e6:g} MB, which is the limit")
+    return data
+
+
+def _split(fields: Sequence[str]) -> list[str]:
+    return [piece.strip() for field in fields for piece in field.split(",") if piece.strip()]
+
+
+def _models(names: Sequence[str]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in MODELS]
+    if unknown:
+        raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(MODELS)}")
+    return tuple(model for model in MODELS if model in names) or MODELS
+
+
+def _layers(numbers: Sequence[str]) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(number) for number in numbers) or None
+    except ValueError as error:
+        raise ConfigError(f"layers are {', '.join(numbers)!r}; whole numbers from 0 were expected") from error

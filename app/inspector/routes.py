@@ -1,0 +1,117 @@
+"""`POST /v1/maps`, `GET /v1/models` and the two probes. Handlers parse and hand over; threads do the work."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio
+import orjson
+from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
+
+from app.errors import NotReadyError
+from app.inspector import openapi
+from app.inspector.answers import ModelsBody, trio_body
+from app.inspector.inspector import Inspector
+from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
+from app.inspector.questions import Question, answer
+from lfi.comparison import MODELS
+
+router = APIRouter()
+
+_FILE_NAMES = {NPZ: "maps.npz", ZIP: "maps.zip"}
+
+
+def get_inspector(request: Request) -> Inspector:
+    """This application's inspector, from `app.state`: the page's mount drops lifespan state."""
+    return request.app.state.inspector
+
+
+InspectorDep = Annotated[Inspector, Depends(get_inspector)]
+Upload = Annotated[
+    UploadFile,
+    File(description="A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image. Transparency becomes white."),
+]
+Words = Annotated[
+    list[str],
+    Form(
+        description="Words or short phrases: one per field, or several with commas between.",
+        examples=[["red circle", "star"]],
+    ),
+]
+Models = Annotated[
+    list[str], Form(description=f"Any of {', '.join(MODELS)}; all by default.", examples=[["teacher", "lfi"]])
+]
+Layers = Annotated[list[str], Form(description="Numbers of layers, from 0; all by default.", examples=[["0"]])]
+Heads = Annotated[bool, Form(description="Every attention head on its own instead of their mean.")]
+TrioName = Annotated[str, Form(description="A trio of `GET /v1/models`; the default one where empty.")]
+Accept = Annotated[str | None, Header(include_in_schema=False)]
+
+
+@router.post(
+    "/v1/maps",
+    operation_id="create_maps",
+    tags=["maps"],
+    summary="Where teacher, LFI student and baseline look for words in an image",
+    response_class=Response,
+    responses={200: openapi.MAPS, **openapi.problems(400, 406, 413, 415, 422, 500, 503)},
+)
+async def create_maps(
+    inspector: InspectorDep,
+    image: Upload,
+    words: Words,
+    models: Models = [],  # noqa: B006 -- FastAPI copies it
+    layers: Layers = [],  # noqa: B006
+    heads: Heads = False,
+    trio: TrioName = "",
+    accept: Accept = None,
+) -> Response:
+    """One image and some words in; raw maps of every model and layer out, or a zip of overlays (`Accept`)."""
+    media_type = preferred(accept)
+    question = Question.from_fields(inspector.settings.word_limits, words, models, layers, trio, heads)
+    content = await anyio.to_thread.run_sync(
+        answer, inspector, question, image.file, media_type, limiter=inspector.jobs
+    )
+    headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+    if media_type in _FILE_NAMES:
+        headers["Content-Disposition"] = f'attachment; filename="{_FILE_NAMES[media_type]}"'
+    return Response(content, media_type=media_type, headers=headers)
+
+
+@router.get(
+    "/v1/models",
+    operation_id="list_models",
+    tags=["models"],
+    summary="Trios with their cards, layers and vocabulary",
+    response_model=ModelsBody,
+    responses={200: openapi.MODELS, **openapi.problems(503)},
+)
+async def list_models(inspector: InspectorDep) -> Response:
+    """What can be asked: every trio, what its models are and were trained on, and the words it knows."""
+    inspector.trio()
+    trios = [trio_body(trio) for trio in inspector.trios.values()]
+    return _json({"default": inspector.default, "trios": trios})
+
+
+@router.get("/healthz", operation_id="get_health", tags=["probes"], summary="Is the process alive?")
+async def get_health() -> dict[str, str]:
+    """Answers as long as the process can answer at all."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/readyz",
+    operation_id="get_readiness",
+    tags=["probes"],
+    summary="Are the models warm?",
+    responses=openapi.problems(503),
+)
+async def get_readiness(inspector: InspectorDep) -> dict[str, str]:
+    """503 with `Retry-After` until every model is loaded and has answered once."""
+    if not inspector.ready:
+        inspector.trio()
+        raise NotReadyError("the models are still warming up; try again in a moment")
+    return {"status": "ready"}
+
+
+def _json(content: Any) -> Response:
+    return Response(orjson.dumps(content), media_type=JSON)

@@ -1,0 +1,41 @@
+"""The words of a request: one field each, or several in a field with commas between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.inspector.limits import WordLimits
+from lfi.errors import WordsError
+
+
+def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
+    """Words and phrases in the order in which they were typed; a repeated one counts once.
+
+    Args:
+        fields: for example `["red circle", "star, blue"]`. Blank pieces between commas are dropped, but a
+            field that is wholly blank is an error: somebody meant to say something there.
+
+    Raises:
+        WordsError: no words, a blank field, too many words, or a phrase that is too long.
+    """
+    words: dict[str, None] = {}
+    for number, field in enumerate(fields, start=1):
+        pieces = [" ".join(piece.split()) for piece in field.split(",")]
+        if not any(pieces):
+            raise WordsError(f"word {number} is empty; type a word or a short phrase, such as 'red circle'")
+        words.update((piece, None) for piece in pieces if piece)
+    if not words:
+        raise WordsError("no words were given; type at least one word or short phrase, such as 'red circle'")
+    if len(words) > limits.words:
+        raise WordsError(f"{len(words)} words were given; at most {limits.words} are compared at once")
+    for word in words:
+        parts = len(word.split())
+        if parts > limits.phrase or len(word) > limits.characters:
+            start = word if len(word) <= 40 else word[:40].rstrip() + "…"
+            raise WordsError(
+                f"the phrase {start!r} has {parts} words and {len(word)} characters; "
+                f"at most {limits.phrase} words and {limits.characters} characters are read as one phrase"
+            )
+        if not word.isprintable():
+            raise WordsError(f"the word {word!r} holds characters that cannot be printed")
+    return tuple(words)

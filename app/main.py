@@ -1,0 +1,124 @@
+"""The service: API, page and static files in one application. `create_app` is what `lfi serve` runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import anyio
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+import gradio as gr
+
+from app.edge import PublishedPath, SecurityHeaders
+from app.errors import PlainErrorsAsProblems, install_problems
+from app.inspector import routes
+from app.inspector.inspector import Inspector
+from app.inspector.openapi import describe_problems
+from app.settings import Settings, read_settings
+from app.ui import build_inspector
+
+PAGE = "/ui"
+_QUEUE = 64
+"""Events of the page that may wait at once; a further one is told that the service is busy."""
+
+# Samples and looks, and nothing else: weights and cards are served by nobody.
+_STATIC_FOLDERS = ("css", "js", "samples")
+
+
+class Service(FastAPI):
+    """FastAPI with a layer outside of its body limit, which answers for itself in plain text."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = PlainErrorsAsProblems(super().build_middleware_stack())
+        return PublishedPath(SecurityHeaders(stack, page=PAGE), root=self.state.settings.root_path)
+
+
+def create_app(settings: Settings | None = None, on_failure: Callable[[], None] | None = None) -> FastAPI:
+    """The application. Its models are loaded in a thread once it runs; `/readyz` says when they are warm.
+
+    Args:
+        on_failure: called where the default trio cannot be loaded; without it the service stays unready.
+
+    Raises:
+        ConfigError: a setting in the environment is out of range.
+    """
+    settings = settings or read_settings()
+    inspector = Inspector(settings)
+    app = Service(
+        title="Learning from Interactions",
+        summary="Where a vision-language teacher, the LFI student and a result-oriented baseline look.",
+        version=version("learning-from-interactions"),
+        lifespan=_lifespan,
+        max_body_size=settings.max_body,
+        docs_url=None,  # both load their scripts from another host
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.inspector = inspector
+    app.state.on_failure = on_failure
+    # Present even when it allows nobody: without it the mounted page would answer every origin.
+    app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=("GET", "POST"))
+    install_problems(app)
+    describe_problems(app)
+    app.include_router(routes.router)
+    app.add_api_route("/", _to_page, include_in_schema=False)
+    app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
+    for name in _STATIC_FOLDERS:
+        folder = StaticFiles(directory=settings.static_dir / name, check_dir=False)
+        app.mount(f"/static/{name}", folder, name=f"static-{name}")
+    _mount_page(app, inspector, settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_warm, app)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _warm(app: FastAPI) -> None:
+    await app.state.inspector.warm()
+    if app.state.on_failure is not None and not app.state.inspector.ready:
+        app.state.on_failure()
+
+
+async def _to_page() -> RedirectResponse:
+    """Relative, so that it holds under any path a proxy publishes us under."""
+    return RedirectResponse("." + PAGE + "/")
+
+
+async def _icon(request: Request) -> FileResponse:
+    """Browsers ask for it at the root, wherever the page is."""
+    return FileResponse(request.app.state.settings.static_dir / "favicon.svg", media_type="image/svg+xml")
+
+
+def _mount_page(app: FastAPI, inspector: Inspector, settings: Settings) -> None:
+    blocks = build_inspector(inspector, settings)
+    blocks.queue(max_size=_QUEUE, api_open=False)
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path=PAGE,
+        root_path=settings.root_path + PAGE if settings.root_path else None,
+        server_name=settings.host,
+        server_port=settings.port,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        allowed_paths=[],
+        max_file_size=settings.max_bytes,
+        run_history=False,
+        footer_links=[],
+    )

@@ -1,0 +1,97 @@
+"""What an operator can set, by environment variables that start with `LFI_` (`LFI_PORT=8000`)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.inspector.limits import ImageLimits, WordLimits
+from lfi.errors import ConfigError
+
+STATIC = Path(__file__).resolve().parents[1] / "static"
+MEGABYTE = 10**6
+
+
+class Settings(BaseSettings):
+    """One object, checked when made. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="LFI_", frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(7860, ge=0, le=65535)
+    root_path: str = ""
+    """Path under which a proxy publishes the service, such as `/lfi`; empty at the root of a host."""
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Other origins whose pages may call the API, comma separated; none by default."""
+
+    static_dir: Path = STATIC
+    models_dir: Path = STATIC / "models"
+    """Every folder in it that holds a `card.json` is a trio."""
+    trio: str = "scenes"
+    """The trio used where a request names none."""
+    device: str = "cpu"
+
+    jobs: int = Field(4, ge=1)
+    """Requests that are decoded, run and rendered at the same time; later ones wait undecoded. A picture in work takes about
+    10 bytes per pixel, so four of the largest take 2 GB."""
+    inference_threads: int = Field(1, ge=1)
+    """Of those, how many run the models at the same time."""
+    torch_threads: int = Field(1, ge=1)
+    """Threads of one matrix product. Two were slower than one under contention on two cores."""
+    cached_images: int = Field(16, ge=0)
+    """Encoded images kept, so that another word on the same image costs only the text side."""
+
+    max_bytes: int = Field(20 * MEGABYTE, ge=1)
+    max_pixels: int = Field(50_000_000, ge=1)
+    max_aspect: float = Field(20.0, ge=1)
+    max_words: int = Field(16, ge=1)
+    max_phrase: int = Field(12, ge=1)
+    """Single words in one phrase."""
+    overlay_side: int = Field(1600, ge=16, le=16383)
+    """Longest side of a rendered overlay in pixels; larger images are shown smaller. WebP ends at 16,383."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("root_path")
+    @classmethod
+    def _rooted(cls, value: str) -> str:
+        if value and not value.startswith("/"):
+            raise ValueError("must start with a slash, such as /lfi")
+        return value.rstrip("/")
+
+    @cached_property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(self.max_bytes, self.max_pixels, self.max_aspect)
+
+    @cached_property
+    def word_limits(self) -> WordLimits:
+        return WordLimits(self.max_words, self.max_phrase)
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of a whole request: one image, its form fields and the multipart frame."""
+        return self.max_bytes + MEGABYTE
+
+
+def read_settings(**given: object) -> Settings:
+    """Settings from the environment, and from `given` where it holds a value.
+
+    Raises:
+        ConfigError: for a value that is out of range or of the wrong type, naming the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"LFI_{'_'.join(str(part) for part in item['loc']).upper()}={item['input']!r}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigError(wrong) from error

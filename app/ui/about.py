@@ -1,0 +1,83 @@
+"""The cards of a trio in the page's words: what each model is and learned from, its figures and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lfi.comparison import MODELS, Trio
+
+NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
+_SUBJECTS = {"teacher": "the teacher", "lfi": "the LFI student", "baseline": "the result-oriented baseline"}
+_FACTS = (
+    ("data", "Learned from"),
+    ("steps", "Training steps"),
+    ("seed", "Seed"),
+    ("parameters", "Parameters"),
+    ("fingerprint", "Fingerprint"),
+)
+
+
+def trio_view(trio: Trio) -> dict[str, Any]:
+    """A trio as the page describes it."""
+    return {
+        "name": trio.name,
+        "vocabulary": list(trio.vocabulary),
+        "note": _note(trio.cards),
+        "models": [_model_view(key, trio.cards[key], len(trio.layers[key])) for key in MODELS],
+    }
+
+
+def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any]:
+    facts = [(label, _text(card[name])) for name, label in _FACTS if card.get(name) not in (None, "")]
+    return {
+        "key": key,
+        "name": NAMES[key],
+        "title": _text(card.get("title", NAMES[key])),
+        "summary": _text(card.get("summary", "")),
+        "facts": [list(fact) for fact in [*facts, ("Layers", str(layers))]],
+        "figures": [[name, _figure(value)] for name, value in (card.get("figures") or {}).items()],
+        "limits": _sentences(card.get("limits")),
+    }
+
+
+def _note(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the models have seen and what that means, each thing said once."""
+    sources: dict[str, list[str]] = {}
+    for key in MODELS:
+        if cards[key].get("data"):
+            sources.setdefault(_text(cards[key]["data"]), []).append(_SUBJECTS[key])
+    learned = [f"{' and '.join(names)} learned from {data}" for data, names in sources.items()]
+    limits = [limit for key in MODELS for limit in _sentences(cards[key].get("limits"))]
+    return learned + list(dict.fromkeys(limits))
+
+
+def _figure(value: Any) -> str:
+    """A measured value with its interval, where it has one."""
+    if not isinstance(value, Mapping):
+        return _text(value)
+    unit = f" {value['unit']}" if value.get("unit") else ""
+    spread = ""
+    if value.get("low") is not None and value.get("high") is not None:
+        spread = f" ({_text(value['low'])} to {_text(value['high'])})"
+    return f"{_text(value['value'])}{unit}{spread}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    return str(value)
+
+
+def _sentences(limits: Any) -> list[str]:
+    if not limits:
+        return []
+    return [_text(limit) for limit in limits] if isinstance(limits, list | tuple) else [_text(limits)]

@@ -1,0 +1,30 @@
+"""Style sheets, scripts and markup of a page, read from files and put into one Gradio component.
+
+A page is one `gr.HTML`: its markup is the value, its style sheets stand in the head before the first paint,
+and its scripts are joined into the function that Gradio runs when the component appears. So page and scripts
+are always of one version, and the page works behind any proxy path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def markup(name: str) -> str:
+    """The page's HTML, `app/ui/NAME.html`."""
+    return (HERE / f"{name}.html").read_text(encoding="utf-8")
+
+
+def style(static: Path, names: Iterable[str]) -> str:
+    """One `<style>` element from `static/css/NAME.css`, in this order."""
+    sheets = [(static / "css" / f"{name}.css").read_text(encoding="utf-8") for name in names]
+    return f"<style>{chr(10).join(sheets)}</style>"
+
+
+def script(static: Path, names: Iterable[str]) -> str:
+    """One function body from `static/js/NAME.js`, in this order; later files see what earlier ones define."""
+    scripts = [(static / "js" / f"{name}.js").read_text(encoding="utf-8") for name in names]
+    return "\n".join(['"use strict";', *scripts])

@@ -1,0 +1,52 @@
+"""The inspector page: a picture, words, and where three models look for them, side by side.
+
+Gradio carries the page (`gr.HTML` with server functions); its markup is `inspector.html`, its looks and
+behaviour are in `static/css` and `static/js`. All state lives in the page and goes along with every question.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import gradio as gr
+
+from app.inspector.inspector import Inspector
+from app.settings import Settings
+from app.ui.assets import markup, script, style
+from app.ui.handlers import Handlers
+from app.ui.samples import load_samples
+
+STYLES = ("tokens", "inspector")
+SCRIPTS = ("elements", "colour", "words", "picture", "maps", "queries", "about", "inspector")
+
+
+def build_inspector(inspector: Inspector, settings: Settings) -> gr.Blocks:
+    """The page, to be mounted in the service.
+
+    Raises:
+        DataError: the list of sample pictures names a file that is not there.
+    """
+    handlers = Handlers(inspector, settings, load_samples(settings.static_dir / "samples"))
+
+    async def describe(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.describe)
+
+    async def check(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.check, payload)
+
+    async def compare(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.compare, payload, limiter=inspector.jobs)
+
+    async def download(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.download, payload, limiter=inspector.jobs)
+
+    with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(
+            markup("inspector"),
+            head=style(settings.static_dir, STYLES),
+            js_on_load=script(settings.static_dir, SCRIPTS),
+            apply_default_css=False,
+            server_functions=[describe, check, compare, download],
+        )
+    return page

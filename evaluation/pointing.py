@@ -1,0 +1,156 @@
+"""Do words point? Word-addressed maps of any model against the exact masks of generated scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from evaluation.localisation import energy_in_mask, pointing_hit
+from lfi.data.scenes import SceneBatch, phrase_of
+from lfi.images import normalise
+from lfi.maps import InteractionMaps
+from lfi.students import Student
+from lfi.students.explanations import explain
+from lfi.teachers import CoCaTeacher
+
+PHRASES = {
+    "shape": (False, False, False, True),
+    "colour": (False, False, True, False),
+    "colour and shape": (False, False, True, True),
+    "whole phrase": (True, True, True, True),
+}
+"""What a person may type for an object, as the parts of its description that are said."""
+
+Pointer = Callable[[Tensor, Sequence[str]], InteractionMaps]
+"""Maps of images `[batch, 3, height, width]` for prompts, every prompt for every image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Localisation:
+    """How one model's maps lie on what was named.
+
+    Attributes:
+        hits: float `[layer, case]`: 1 where the peak lies in the mask (pixel by pixel, no tolerance).
+        centred: the same with the map interpolated between the patches' centres.
+        energy: float `[layer, case]`: share of the map inside the mask.
+        area: float `[case]`: share of the image that the mask covers, which is chance for both.
+        centre: float `[case]`: 1 where the image's centre lies in the mask: the prior of a map that knows nothing.
+        images: int `[case]`: which image the case belongs to.
+        kinds: which of `PHRASES` each case is.
+    """
+
+    hits: np.ndarray
+    centred: np.ndarray
+    energy: np.ndarray
+    area: np.ndarray
+    centre: np.ndarray
+    images: np.ndarray
+    kinds: np.ndarray
+
+    def best_layer(self) -> int:
+        """Index of the layer with the most hits."""
+        return int(self.hits.mean(1).argmax())
+
+
+def localise(
+    pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
+) -> Localisation:
+    """Ask for every object of every scene by every kind of phrase.
+
+    Where a phrase fits several objects of an image, any of them counts, and it is asked once.
+    """
+    found: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("hits", "centred", "energy", "area", "centre", "images", "kinds")
+    }
+    for start in range(0, len(scenes), batch):
+        images = normalise(torch.from_numpy(scenes.images[start : start + batch]))
+        cases = [case for row in range(start, start + len(images)) for case in word_cases(scenes, row, kinds)]
+        prompts = list(dict.fromkeys(phrase for _, _, phrase, _ in cases))
+        maps = pointer(images, prompts).weights
+        rows = [row - start for row, _, _, _ in cases]
+        columns = [prompts.index(phrase) for _, _, phrase, _ in cases]
+        chosen = maps[rows, :, columns]
+        masks = torch.from_numpy(np.stack([mask for _, _, _, mask in cases]))
+        layers = range(chosen.shape[1])
+        found["hits"].append(torch.stack([pointing_hit(chosen[:, layer], masks) for layer in layers]).numpy())
+        bilinear = [pointing_hit(chosen[:, layer], masks, smooth=False) for layer in layers]
+        found["centred"].append(torch.stack(bilinear).numpy())
+        found["energy"].append(torch.stack([energy_in_mask(chosen[:, layer], masks) for layer in layers]).numpy())
+        found["area"].append(masks.float().mean((1, 2)).numpy())
+        middle = masks.shape[-1] // 2
+        found["centre"].append(masks[:, middle, middle].float().numpy())
+        found["images"].append(np.array([row for row, _, _, _ in cases]))
+        found["kinds"].append(np.array([kind for _, kind, _, _ in cases]))
+    return Localisation(**{name: np.concatenate(parts, -1) for name, parts in found.items()})
+
+
+def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple[int, str, str, np.ndarray]]:
+    """Image, kind, phrase and mask `[size, size]` of everything that can be asked of one scene."""
+    cases, asked = [], set()
+    things = [thing for thing in scenes.attributes[row] if thing[3] >= 0]
+    for kind in kinds:
+        parts = np.array(PHRASES[kind])
+        for thing in things:
+            said = parts & ((thing > 0) | np.array([False, False, True, True]))  # unnamed size and texture are not said
+            phrase = phrase_of(thing, said)
+            fits = [bool((other == thing)[said].all()) for other in things]
+            mask = scenes.masks[row, : len(things)][fits].any(0)
+            if (kind, phrase) not in asked and mask.any():
+                asked.add((kind, phrase))
+                cases.append((row, kind, phrase, mask))
+    return cases
+
+
+def teacher_pointer(teacher: CoCaTeacher) -> Pointer:
+    """The teacher's cross-attention at the phrase's last word."""
+    return lambda images, prompts: teacher.interactions_of(images, prompts)
+
+
+def lfi_pointer(student: Student, teacher: CoCaTeacher) -> Pointer:
+    """The Interaction Query whose name is nearest to the phrase's text embedding."""
+
+    @torch.inference_mode()
+    def point(images: Tensor, prompts: Sequence[str]) -> InteractionMaps:
+        out = student(images)
+        assert out.names is not None
+        assert out.attention is not None
+        nearness = teacher.embed_texts(prompts) @ F.normalize(out.names.float(), dim=-1).transpose(1, 2)
+        query = nearness.argmax(-1)  # [batch, prompt]
+        index = query[:, None, :, None].expand(-1, out.attention.shape[1], -1, out.attention.shape[-1])
+        return InteractionMaps.from_scores(
+            out.attention.gather(2, index),
+            grid=student.grid,
+            queries=[list(prompts)] * len(images),
+            layers=student.layers,
+            kind="interaction-query",
+            model="lfi",
+        )
+
+    return point
+
+
+def baseline_pointer(student: Student, teacher: CoCaTeacher, explanation: str) -> Pointer:
+    """A post-hoc explanation of a student without queries."""
+    return lambda images, prompts: explain(
+        student,
+        explanation,
+        images,
+        prompts,
+        teacher.embed_texts(prompts).clone(),
+        heads=False,
+        model="baseline",
+    )
+
+
+def shuffled_pointer(pointer: Pointer) -> Pointer:
+    """The floor: every image is shown the maps of the next one."""
+
+    def point(images: Tensor, prompts: Sequence[str]) -> InteractionMaps:
+        return pointer(images.roll(1, 0), prompts)
+
+    return point

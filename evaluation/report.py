@@ -1,0 +1,59 @@
+"""Recorded runs as Markdown, and the README's tables kept equal to them.
+
+A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from evaluation.results import read
+from lfi.errors import DataError
+
+_BLOCK = re.compile(r"(<!-- results: (?P<name>[\w-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """One table of figures with intervals, one of goals, and a line of provenance."""
+    lines = ["| figure | value | 95 % interval | unit |", "|---|---:|---:|---|"]
+    for name, figure in record["figures"].items():
+        interval = "" if figure["low"] is None else f"{_round(figure['low'])} to {_round(figure['high'])}"
+        lines.append(f"| {name} | {_round(figure['value'])} | {interval} | {figure['unit']} |")
+    if record["goals"]:
+        lines += ["", "| goal | wanted | reached | |", "|---|---:|---:|---|"]
+        for name, goal in record["goals"].items():
+            verdict = "holds" if goal["holds"] else "**missed**"
+            lines.append(f"| {name} | {_round(goal['goal'])} | {_round(goal['value'])} | {verdict} |")
+    counts = ", ".join(f"{count:,} {what}" for what, count in record["n"].items())
+    seeds = ", ".join(map(str, record["seeds"]))
+    lines += ["", f"`{record['command']}`, seeds {seeds}; {counts}; {record['hardware']}; {record['date']}."]
+    return "\n".join(lines)
+
+
+def rewrite(readme: Path, folder: Path) -> list[str]:
+    """Put every recorded table into the README; returns the names of the tables.
+
+    Raises:
+        DataError: a table's record is missing.
+    """
+    text, names = readme.read_text(encoding="utf-8"), []
+
+    def table(match: re.Match[str]) -> str:
+        path = folder / f"{match['name']}.json"
+        if not path.is_file():
+            raise DataError(f"{readme} shows results of {match['name']}, but there is no {path}")
+        names.append(match["name"])
+        return match[1] + markdown(read(path)) + match[3]
+
+    fresh = _BLOCK.sub(table, text)
+    if fresh != text:
+        readme.write_text(fresh, encoding="utf-8")
+    return names
+
+
+def _round(value: float | None) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,117 @@
+"""Figures with their provenance: one JSON format for everything that a README or a report quotes."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value with its 95 % interval; `low` and `high` are NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was aimed at, what was reached, and whether it holds."""
+
+    value: float
+    goal: float
+    holds: bool
+
+
+@dataclass
+class Results:
+    """One run of an `lfi evaluate` or `lfi benchmark` command."""
+
+    command: str
+    seeds: list[int]
+    n: dict[str, int]
+    figures: dict[str, Figure] = field(default_factory=dict)
+    goals: dict[str, Goal] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, with commit, date and hardware added; null stands for NaN."""
+        made = {
+            "command": self.command,
+            "commit": commit(),
+            "date": date.today().isoformat(),
+            "hardware": hardware(),
+        }
+        return _plain({**made, **asdict(self)})
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.record(), indent=2) + "\n", encoding="utf-8")
+
+
+def over_seeds(values: Sequence[float], unit: str) -> Figure:
+    """Mean and 95 % t-interval over seeds; no interval from fewer than two."""
+    sample = np.asarray(values, float)
+    if len(sample) < 2:
+        return Figure(float(sample.mean()), float("nan"), float("nan"), unit)
+    reach = stats.t.ppf(0.975, len(sample) - 1) * stats.sem(sample)
+    return Figure(float(sample.mean()), float(sample.mean() - reach), float(sample.mean() + reach), unit)
+
+
+def over_clusters(values: np.ndarray, clusters: np.ndarray, unit: str, draws: int = 1000, seed: int = 0) -> Figure:
+    """Mean over cases and a 95 % bootstrap interval that draws whole clusters, as the words of one image hang together.
+
+    Args:
+        values: `[case]`, without NaN.
+        clusters: int `[case]`, from 0.
+    """
+    count = int(clusters.max()) + 1
+    sums, sizes = np.bincount(clusters, values, count), np.bincount(clusters, minlength=count)
+    drawn = np.random.default_rng(seed).integers(count, size=(draws, count))
+    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Figure(float(values.mean()), float(low), float(high), unit)
+
+
+def hardware() -> str:
+    """What computed: GPU if there is one, else cores and architecture."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
+    return f"{torch.get_num_threads()} CPU cores, {platform.machine()}"
+
+
+def commit() -> str:
+    """The git revision of the working tree, `unknown` outside a checkout."""
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A record as `Results.write` left it."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return round(value, 5) if np.isfinite(value) else None
+    return value

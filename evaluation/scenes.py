@@ -1,0 +1,244 @@
+"""`lfi evaluate scenes`: does copying interactions help, and do words point? On generated scenes, where all is known.
+
+Every method trains the same backbone on the same 2,000 labelled scenes for the same steps; only the losses differ.
+Choices (layers, explanation of the baseline) are made on validation scenes; every figure is from test scenes that
+nothing was chosen on. Runs are kept, so that an interrupted evaluation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from evaluation.pointing import (
+    Pointer,
+    baseline_pointer,
+    lfi_pointer,
+    localise,
+    shuffled_pointer,
+    teacher_pointer,
+)
+from evaluation.results import Figure, Goal, Results, over_clusters, over_seeds
+from lfi.data.scenes import SceneBatch, Scenes
+from lfi.students.explanations import EXPLANATIONS
+from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.training.config import ObjectiveConfig, TrainConfig
+from lfi.training.run import Prepared, prepare, train_student, validate
+
+INTERACTION = {"interaction": 0.1, "relation": 0.1, "naming": 0.1}
+"""Weights chosen on validation scenes (seed 0); see docs/results.md."""
+
+METHODS: dict[str, tuple[int, ObjectiveConfig]] = {
+    "no distillation": (0, ObjectiveConfig()),
+    "logit KD": (0, ObjectiveConfig(logit_kd=1.0)),
+    "feature KD": (0, ObjectiveConfig(feature_kd=0.1)),
+    "logit + feature KD": (0, ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)),
+    "queries only": (8, ObjectiveConfig()),
+    "queries + names, no maps": (8, ObjectiveConfig(naming=0.1)),
+    "shuffled maps": (8, ObjectiveConfig(**INTERACTION, shuffle=True)),
+    "LFI": (8, ObjectiveConfig(**INTERACTION)),
+    "LFI + logit KD": (8, ObjectiveConfig(**INTERACTION, logit_kd=1.0)),
+}
+"""Queries and losses of every method."""
+RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD")
+CONTROLS = ("queries only", "shuffled maps")
+VALIDATION_SEED, TEST_SEED = 11, 12
+POINTED = 500  # scenes on which maps are measured, in each split
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained student: scores in percent mAP."""
+
+    method: str
+    seed: int
+    test: float
+    curve: list[tuple[int, float]]
+    """Steps and validation mAP."""
+    pointing: dict[str, float]
+    """Share of word-addressed maps on test scenes that hit, by kind of map; empty for methods that have none."""
+
+
+def evaluate_scenes(
+    teacher_folder: Path, seeds: Sequence[int], runs: Path, methods: Sequence[str], test: int = 2000
+) -> Results:
+    """Train what is missing and measure everything.
+
+    Args:
+        teacher_folder: a teacher as `lfi train-default` leaves it.
+        runs: folder that keeps one JSON record per run.
+        methods: names from `METHODS`.
+    """
+    teacher = load_teacher(teacher_folder)
+    assert isinstance(teacher, CoCaTeacher)
+    held_out = Scenes(test, TEST_SEED).load()
+    results = Results(
+        command=f"lfi evaluate scenes --seeds {len(seeds)}",
+        seeds=list(seeds),
+        n={
+            "training scenes": TrainConfig().data.count,
+            "test scenes": test,
+            "scenes for maps": min(POINTED, test),
+        },
+    )
+    measure_teacher(teacher, first(held_out, POINTED), results)
+    prepared = None
+    records = []
+    for seed in seeds:
+        for method in methods:
+            path = (
+                runs
+                / f"{method.replace(' ', '-').replace('+', 'and').replace(',', '')}-{seed}-{teacher.fingerprint}.json"
+            )
+            if not path.exists():
+                prepared = prepared or prepare(
+                    TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_folder)))
+                )
+                record = run_method(method, seed, prepared, held_out)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(record.__dict__))
+            stored = json.loads(path.read_text())
+            records.append(Run(**{**stored, "curve": [tuple(point) for point in stored["curve"]]}))
+            tqdm.write(f"{method}, seed {seed}: {records[-1].test:.1f} mAP")
+    summarise(records, results)
+    return results
+
+
+def first(scenes: SceneBatch, count: int) -> SceneBatch:
+    """The first `count` scenes."""
+    return SceneBatch(
+        scenes.images[:count],
+        scenes.labels[:count],
+        scenes.attributes[:count],
+        scenes.masks[:count],
+        scenes.captions[:count],
+        scenes.domains[:count],
+    )
+
+
+def measure_teacher(teacher: CoCaTeacher, scenes: SceneBatch, results: Results) -> None:
+    """Do the teacher's words point? At its default layer, by kind of phrase and over all."""
+    found = localise(teacher_pointer(teacher), scenes)
+    layer = teacher.default_layers[0]
+    for kind in [*dict.fromkeys(found.kinds), "all"]:
+        of = np.ones(len(found.kinds), bool) if kind == "all" else found.kinds == kind
+        images = np.unique(found.images[of], return_inverse=True)[1]
+        results.figures[f"teacher hit, {kind}"] = percent(over_clusters(found.hits[layer, of], images, "%"))
+        between = over_clusters(found.centred[layer, of], images, "%")
+        results.figures[f"teacher hit, {kind}, interpolated between patch centres"] = percent(between)
+        results.figures[f"teacher energy, {kind}"] = over_clusters(found.energy[layer, of], images, "share of map")
+        results.figures[f"area, {kind}"] = over_clusters(found.area[of], images, "share of image")
+        if kind == "all":
+            hit = 100 * float(found.hits[layer, of].mean())
+            ratio = float(found.energy[layer, of].mean() / found.area[of].mean())
+            results.goals["teacher hit, all"] = Goal(hit, 85.0, hit >= 85)
+            results.goals["teacher energy over area, all"] = Goal(ratio, 4.0, ratio >= 4)
+
+
+def percent(figure: Figure) -> Figure:
+    return Figure(100 * figure.value, 100 * figure.low, 100 * figure.high, "%")
+
+
+def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch) -> Run:
+    """Train one method with one seed and measure it."""
+    queries, objective = METHODS[method]
+    config = replace(
+        prepared.config,
+        student=replace(prepared.config.student, queries=queries),
+        objective=objective,
+        loop=replace(prepared.config.loop, seed=seed),
+    )
+    student, records = train_student(replace(prepared, config=config), title=f"{method}, seed {seed}")
+    curve = [(int(record["step"]), record["mAP"]) for record in records if "mAP" in record]
+    pointing: dict[str, float] = {}
+    choice, shown = first(prepared.validation, POINTED // 2), first(held_out, POINTED)
+    kinds = ("shape", "colour", "colour and shape")
+    if student.name is not None:
+        pointer = lfi_pointer(student, prepared.teacher)
+        pointing["word-addressed query"] = hit_rate(pointer, choice, shown, kinds)
+        if method == "LFI":
+            layer = localise(pointer, choice, kinds).best_layer()
+            pointing["floor"] = float(localise(shuffled_pointer(pointer), shown, kinds).hits[layer].mean())
+    elif student.embed is not None:
+        for explanation in EXPLANATIONS:
+            pointing[explanation] = hit_rate(
+                baseline_pointer(student, prepared.teacher, explanation), choice, shown, kinds
+            )
+    return Run(method, seed, validate(student, held_out), curve, pointing)
+
+
+def hit_rate(pointer: Pointer, choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:
+    """Hits on `shown`, at the layer that does best on `choice`."""
+    layer = localise(pointer, choice, kinds).best_layer()
+    return float(localise(pointer, shown, kinds).hits[layer].mean())
+
+
+def summarise(records: Sequence[Run], results: Results) -> None:
+    """Means over seeds, paired differences, convergence and the goals."""
+    scores = {
+        method: [run.test for run in records if run.method == method]
+        for method in dict.fromkeys(r.method for r in records)
+    }
+    for method, values in scores.items():
+        results.figures[f"mAP, {method}"] = over_seeds(values, "% mAP")
+    if "LFI" not in scores:
+        return
+    lfi = np.array(scores["LFI"])
+    result_oriented = [method for method in RESULT_ORIENTED if method in scores]
+    best = max(result_oriented, key=lambda method: np.mean(scores[method]), default=None)
+    rivals = {best: "best result-oriented", **{control: control for control in CONTROLS if control in scores}}
+    for method, title in rivals.items():
+        if method is None:
+            continue
+        name = f"LFI minus {title}" + (f" ({method})" if title != method else "")
+        results.figures[name] = over_seeds(lfi - np.array(scores[method]), "points of mAP")
+        gain = results.figures[name].value
+        results.goals[name] = Goal(gain, 3.3, gain >= 3.3)
+    if best is None:
+        return
+    ratios = []
+    for seed in dict.fromkeys(run.seed for run in records):
+        ours = next(run for run in records if (run.method, run.seed) == ("LFI", seed))
+        theirs = next(run for run in records if (run.method, run.seed) == (best, seed))
+        ratios.append(theirs.curve[-1][0] / steps_to(ours.curve, theirs.curve[-1][1]))
+    results.figures[f"convergence: steps of {best} over steps of LFI to its final score"] = over_seeds(
+        ratios, "ratio of steps"
+    )
+    results.goals["convergence"] = Goal(float(np.mean(ratios)), 7.0, float(np.mean(ratios)) >= 7)
+    pointing(records, results)
+
+
+def steps_to(curve: Sequence[tuple[int, float]], score: float) -> float:
+    """Steps after which a curve first reaches a score, interpolated between evaluations; infinity if it never does."""
+    before = (0, 0.0)
+    for step, value in curve:
+        if value >= score:
+            share = (score - before[1]) / max(value - before[1], 1e-9)
+            return before[0] + share * (step - before[0])
+        before = (step, value)
+    return float("inf")
+
+
+def pointing(records: Sequence[Run], results: Results) -> None:
+    """Word-addressed maps of LFI against the best explanation of the best-explained baseline."""
+    rates: dict[str, list[float]] = {}
+    for run in records:
+        for kind, rate in run.pointing.items():
+            rates.setdefault(f"{run.method}, {kind}", []).append(100 * rate)
+    for name, values in rates.items():
+        results.figures[f"hit: {name}"] = over_seeds(values, "% of word-addressed maps")
+    ours = rates.get("LFI, word-addressed query")
+    theirs = {name: values for name, values in rates.items() if name.split(", ")[0] in RESULT_ORIENTED}
+    if ours and theirs:
+        best = max(theirs, key=lambda name: np.mean(theirs[name]))
+        floor = np.array(rates["LFI, floor"])
+        results.figures[f"hit rate of LFI over that of {best}"] = over_seeds(
+            np.array(ours) / np.array(theirs[best]), "ratio"
+        )
+        corrected = (np.array(ours) - floor) / np.maximum(np.array(theirs[best]) - floor, 1e-9)
+        results.figures[f"the same, both less the floor ({best})"] = over_seeds(corrected, "ratio")

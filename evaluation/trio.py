@@ -1,0 +1,84 @@
+"""Choosing what a trio shows, on validation scenes, and measuring it on test scenes: the figures of its cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evaluation.pointing import (
+    Localisation,
+    Pointer,
+    baseline_pointer,
+    lfi_pointer,
+    localise,
+    teacher_pointer,
+)
+from lfi.data.scenes import SceneBatch, Scenes
+from lfi.students import Student
+from lfi.students.explanations import EXPLANATIONS
+from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_trio
+from lfi.training.run import validate
+
+KINDS = ("shape", "colour", "colour and shape")
+VALIDATION_SEED, TEST_SEED = 21, 22
+
+
+def train_default(
+    folder: Path, runs: Path, device: str = "cpu", resume: bool = True, measured: int = 500
+) -> dict[str, Any]:
+    """Train the default trio, choose layers and explanation, measure, and write `folder`.
+
+    Returns:
+        The figures per model.
+    """
+    choice, test = Scenes(measured // 2, VALIDATION_SEED).load(), Scenes(measured, TEST_SEED).load()
+    task = train_teacher(runs, device, resume)
+    save_scenes_teacher(task, folder / "teacher", tuple(range(task.config.decoder_layers)))
+    teacher = _teacher(folder)
+    layer = localise(teacher_pointer(teacher), choice, KINDS).best_layer()
+    save_scenes_teacher(task, folder / "teacher", (layer,))
+    teacher = _teacher(folder)
+    students = train_students(runs, folder / "teacher", device, resume)
+
+    pointers: dict[str, Pointer] = {
+        "teacher": teacher_pointer(teacher),
+        "lfi": lfi_pointer(students["lfi"], teacher),
+    }
+    tried = {
+        name: localise(baseline_pointer(students["baseline"], teacher, name), choice, KINDS) for name in EXPLANATIONS
+    }
+    explanation = max(tried, key=lambda name: tried[name].hits.mean(1).max())
+    pointers["baseline"] = baseline_pointer(students["baseline"], teacher, explanation)
+    default_layer = {
+        "teacher": layer,
+        "lfi": localise(pointers["lfi"], choice, KINDS).best_layer(),
+        "baseline": tried[explanation].best_layer(),
+    }
+    figures = {
+        part: _figures(localise(pointer, test, KINDS), default_layer[part], students.get(part), test)
+        for part, pointer in pointers.items()
+    }
+    models = {"teacher": teacher.model, **students}
+    parameters = {part: sum(p.numel() for p in model.parameters()) for part, model in models.items()}
+    write_trio(folder, students, explanation, default_layer, figures, parameters)
+    return figures
+
+
+def _teacher(folder: Path) -> CoCaTeacher:
+    teacher = load_teacher(folder / "teacher")
+    assert isinstance(teacher, CoCaTeacher)
+    return teacher
+
+
+def _figures(found: Localisation, layer: int, student: Student | None, test: SceneBatch) -> dict[str, Any]:
+    """What a card says: measured on scenes that nothing was chosen on."""
+    figures: dict[str, Any] = {
+        "test scenes": len(test),
+        "map peaks in the named object": round(float(found.hits[layer].mean()), 3),
+        "share of the map in the named object": round(float(found.energy[layer].mean()), 3),
+        "chance (area of the object)": round(float(found.area.mean()), 3),
+    }
+    if student is not None:
+        figures["mAP of 80 classes, %"] = round(validate(student, test), 1)
+    return figures

@@ -1,0 +1,392 @@
+"""Generated scenes: what an image holds, what can be said of it and where everything is are all known exactly.
+
+1-5 coloured shapes in one of four domains (photo, painting, cartoon, sketch), with a caption that names them in
+reading order, exact visible masks, boxes and multi-labels. Scene `i` of a set depends on `(seed, i)` alone, so sets
+need no files, any part of one can be drawn anywhere, and train and test are different seeds. About a millisecond each
+at 64 px: drawing never holds up a training step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from lfi.data.shapes import SHAPES, distance
+from lfi.errors import ConfigError
+
+COLOURS = {
+    "red": (208, 30, 36),
+    "orange": (245, 132, 20),
+    "yellow": (245, 215, 40),
+    "green": (36, 150, 56),
+    "cyan": (50, 200, 215),
+    "blue": (30, 70, 200),
+    "purple": (125, 45, 160),
+    "pink": (250, 130, 180),
+}
+SIZES = ("", "small", "large")
+TEXTURES = ("", "striped", "dotted")
+DOMAINS = ("photo", "painting", "cartoon", "sketch")
+RELATIONS = ("left of", "right of", "above", "below")
+CLASSES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
+"""The 80 labels of a scene: every colour with every shape."""
+MAX_OBJECTS = 5
+
+_RADII = {"small": (0.11, 0.13), "": (0.15, 0.18), "large": (0.2, 0.24)}  # of the image's side
+_COLOUR_NAMES = tuple(COLOURS)
+_COLOUR_VALUES = np.array(list(COLOURS.values()), np.float32) / 255
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One shape of a scene. Positions and radius are fractions of the image's side, `angle` is in radians."""
+
+    shape: str
+    colour: str
+    size: str
+    texture: str
+    x: float
+    y: float
+    radius: float
+    angle: float
+
+    @property
+    def label(self) -> int:
+        """Index into `CLASSES`."""
+        return _COLOUR_NAMES.index(self.colour) * len(SHAPES) + SHAPES.index(self.shape)
+
+    @property
+    def name(self) -> str:
+        """Colour and shape, e.g. `red circle`: the object's class."""
+        return f"{self.colour} {self.shape}"
+
+    @property
+    def phrase(self) -> str:
+        """All that a caption says of it, e.g. `small striped red circle`."""
+        return " ".join(word for word in (self.size, self.texture, self.colour, self.shape) if word)
+
+    @property
+    def attributes(self) -> tuple[int, int, int, int]:
+        """Indices into `SIZES`, `TEXTURES`, `COLOURS` and `SHAPES`."""
+        return (
+            SIZES.index(self.size),
+            TEXTURES.index(self.texture),
+            _COLOUR_NAMES.index(self.colour),
+            SHAPES.index(self.shape),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A drawn scene.
+
+    Attributes:
+        domain: one of `DOMAINS`.
+        objects: in reading order (rows of the image, left to right within a row).
+        image: uint8 `[size, size, 3]`, RGB.
+        masks: bool `[object, size, size]`, the visible pixels of each object.
+    """
+
+    domain: str
+    objects: tuple[SceneObject, ...]
+    image: np.ndarray
+    masks: np.ndarray
+
+    @property
+    def caption(self) -> str:
+        """E.g. `a photo of a small red circle left of a striped blue star`."""
+        parts = [f"a {self.domain} of a {self.objects[0].phrase}"]
+        for one, other in zip(self.objects, self.objects[1:], strict=False):
+            parts.append(f"{relation(one, other)} a {other.phrase}")
+        return " ".join(parts)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Multi-label target, float32 `[80]`, one for every class of `CLASSES` that is present."""
+        target = np.zeros(len(CLASSES), np.float32)
+        target[[thing.label for thing in self.objects]] = 1
+        return target
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """Boxes of the visible masks, float32 `[object, 4]`: left, top, right, bottom in pixels, right/bottom open."""
+        boxes = np.zeros((len(self.objects), 4), np.float32)
+        for index, mask in enumerate(self.masks):
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            boxes[index] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        return boxes
+
+    def mask_of(self, phrase: str) -> np.ndarray:
+        """Union of the masks of all objects that a word or phrase fits, bool `[size, size]`."""
+        words = set(phrase.split())
+        fits = [words <= set(thing.phrase.split()) for thing in self.objects]
+        return self.masks[np.array(fits, bool)].any(0)
+
+
+def relation(one: SceneObject, other: SceneObject) -> str:
+    """How `one` lies to `other`: the larger of the horizontal and vertical distance decides."""
+    dx, dy = other.x - one.x, other.y - one.y
+    if abs(dx) >= abs(dy):
+        return "left of" if dx > 0 else "right of"
+    return "above" if dy > 0 else "below"
+
+
+class Scenes:
+    """A set of scenes, drawn when asked for.
+
+    Args:
+        count: number of scenes.
+        seed: of the whole set; scene `i` depends on `(seed, i)` alone.
+        size: side in pixels, at least 16.
+        domains: which domains to draw from, evenly.
+        objects: fewest and most objects of a scene, within 1-5.
+
+    Raises:
+        ConfigError: for a size, a domain or a number of objects outside these.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        seed: int,
+        size: int = 64,
+        domains: tuple[str, ...] = DOMAINS,
+        objects: tuple[int, int] = (2, 4),
+    ):
+        if size < 16:
+            raise ConfigError(f"scenes of {size} px cannot show a shape; at least 16 px are needed")
+        unknown = set(domains) - set(DOMAINS)
+        if unknown or not domains:
+            raise ConfigError(f"unknown domain {', '.join(sorted(unknown)) or '(none)'}; one of {', '.join(DOMAINS)}")
+        if not 1 <= objects[0] <= objects[1] <= MAX_OBJECTS:
+            raise ConfigError(f"objects per scene are {objects}; 1 to {MAX_OBJECTS}, fewest first, was expected")
+        self.count, self.seed, self.size, self.domains, self.objects = count, seed, size, domains, objects
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Scene]:
+        return (self[index] for index in range(self.count))
+
+    def __getitem__(self, index: int) -> Scene:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        rng = np.random.default_rng((self.seed, index))
+        domain = self.domains[rng.integers(len(self.domains))]
+        objects = _place(rng, int(rng.integers(self.objects[0], self.objects[1] + 1)))
+        image, masks = _draw(rng, domain, objects, self.size)
+        return Scene(domain, objects, image, masks)
+
+    def batch(self, start: int, stop: int, masks: bool = True) -> SceneBatch:
+        """Scenes `start` to `stop`, stacked; without masks where they would only take memory."""
+        scenes = [self[index] for index in range(start, stop)]
+        attributes = np.full((len(scenes), MAX_OBJECTS, 4), -1, np.int64)
+        kept = np.zeros((len(scenes), MAX_OBJECTS if masks else 0, self.size, self.size), bool)
+        for row, scene in enumerate(scenes):
+            attributes[row, : len(scene.objects)] = [thing.attributes for thing in scene.objects]
+            if masks:
+                kept[row, : len(scene.objects)] = scene.masks
+        return SceneBatch(
+            images=np.stack([scene.image for scene in scenes]),
+            labels=np.stack([scene.labels for scene in scenes]),
+            attributes=attributes,
+            masks=kept,
+            captions=[scene.caption for scene in scenes],
+            domains=[scene.domain for scene in scenes],
+        )
+
+    def load(self, masks: bool = True, processes: int = 1) -> SceneBatch:
+        """All scenes in memory (12 KB an image at 64 px, 20 KB its masks)."""
+        step = 500
+        spans = [(start, min(start + step, self.count)) for start in range(0, self.count, step)]
+        if processes == 1 or len(spans) == 1:
+            return SceneBatch.concatenate([self.batch(*span, masks) for span in spans])
+        with ProcessPoolExecutor(processes) as pool:
+            return SceneBatch.concatenate(list(pool.map(self.batch, *zip(*spans, strict=True), [masks] * len(spans))))
+
+
+@dataclass(frozen=True, eq=False)
+class SceneBatch:
+    """Scenes as arrays.
+
+    Attributes:
+        images: uint8 `[n, size, size, 3]`.
+        labels: float32 `[n, 80]`.
+        attributes: int64 `[n, 5, 4]`, `SceneObject.attributes` in reading order, -1 where there is no object.
+        masks: bool `[n, 5, size, size]`, `[n, 0, size, size]` where they were left out.
+        captions, domains: one string a scene.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    attributes: np.ndarray
+    masks: np.ndarray
+    captions: list[str]
+    domains: list[str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def concatenate(cls, parts: list[SceneBatch]) -> SceneBatch:
+        return cls(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("images", "labels", "attributes", "masks")
+            ),
+            captions=[caption for part in parts for caption in part.captions],
+            domains=[domain for part in parts for domain in part.domains],
+        )
+
+
+def phrase_of(attributes: np.ndarray, parts: np.ndarray | tuple[bool, ...] = (True,) * 4) -> str:
+    """Words of an object's attributes `[4]`, restricted to `parts` (size, texture, colour, shape)."""
+    names = (SIZES, TEXTURES, _COLOUR_NAMES, SHAPES)
+    words = [names[k][attributes[k]] for k in range(4) if parts[k]]
+    return " ".join(word for word in words if word)
+
+
+def _place(rng: np.random.Generator, count: int) -> tuple[SceneObject, ...]:
+    """Objects of different classes that overlap little, in reading order."""
+    labels = rng.choice(len(CLASSES), count, replace=False)
+    spots: list[tuple[float, float, float]] = []
+    sizes = [SIZES[k] for k in rng.choice(3, count, p=(0.5, 0.25, 0.25))]
+    textures = [TEXTURES[k] for k in rng.choice(3, count, p=(0.6, 0.2, 0.2))]
+    shrink = 0.85 if count == MAX_OBJECTS else 1.0
+    for size in sizes:
+        radius = rng.uniform(*_RADII[size]) * shrink
+        best, clearance = (0.5, 0.5), -np.inf
+        for x, y in rng.uniform(radius, 1 - radius, (24, 2)):
+            gap = min((np.hypot(x - ox, y - oy) - radius - other for ox, oy, other in spots), default=1.0)
+            if gap > clearance:
+                best, clearance = (float(x), float(y)), gap
+            if gap > 0:
+                break
+        spots.append((*best, float(radius)))
+    angles = rng.uniform(-0.26, 0.26, count)  # at most 15 degrees: a turned square would be a diamond
+    objects = [
+        SceneObject(
+            SHAPES[label % len(SHAPES)],
+            _COLOUR_NAMES[label // len(SHAPES)],
+            size,
+            texture,
+            *spot,
+            float(angle),
+        )
+        for label, size, texture, spot, angle in zip(labels, sizes, textures, spots, angles, strict=True)
+    ]
+    return tuple(sorted(objects, key=lambda thing: (int(thing.y * 3), thing.x)))
+
+
+@cache
+def _smooth_basis(size: int, knots: int) -> np.ndarray:
+    """Bilinear interpolation matrix `[size, knots]`."""
+    position = np.linspace(0, knots - 1, size)
+    return np.clip(1 - np.abs(position[:, None] - np.arange(knots)), 0, 1).astype(np.float32)
+
+
+def _noise(rng: np.random.Generator, size: int, rows: int, columns: int | None = None) -> np.ndarray:
+    """Smooth noise `[size, size]` around 0, standard deviation about 1, with `rows x columns` knots."""
+    columns = columns or rows
+    knots = rng.standard_normal((rows, columns), np.float32)
+    return _smooth_basis(size, rows) @ knots @ _smooth_basis(size, columns).T
+
+
+def _background(rng: np.random.Generator, domain: str, size: int) -> np.ndarray:
+    """Float32 RGB `[size, size, 3]` in about [0, 1]."""
+    if domain == "sketch":
+        paper = 0.93 + 0.025 * _noise(rng, size, 6)
+        return np.repeat(paper[..., None], 3, 2) * np.array((1, 0.99, 0.96), np.float32)
+    grey = rng.uniform(0.35, 0.8) if domain != "cartoon" else rng.uniform(0.7, 0.95)
+    tint = grey + rng.uniform(-0.09, 0.09, 3).astype(np.float32)
+    canvas = np.broadcast_to(tint, (size, size, 3)).astype(np.float32)
+    if domain == "photo":
+        light = rng.uniform(-0.12, 0.12, 2)
+        ramp = np.linspace(-1, 1, size, dtype=np.float32)
+        shade = (
+            light[0] * ramp[:, None]
+            + light[1] * ramp[None]
+            + 0.07 * _noise(rng, size, 5)
+            + 0.03 * _noise(rng, size, size // 4)
+        )
+        return canvas + shade[..., None]
+    if domain == "painting":
+        long, short = (4, size // 3) if rng.random() < 0.5 else (size // 3, 4)
+        strokes = np.stack([_noise(rng, size, long, short) for _ in range(3)], -1)
+        return canvas + 0.05 * strokes + 0.05 * _noise(rng, size, 4)[..., None]
+    horizon = int(size * rng.uniform(0.4, 0.8))
+    ground = canvas.copy()
+    ground[horizon:] *= np.float32(rng.uniform(0.75, 0.9))
+    return ground
+
+
+def _draw(
+    rng: np.random.Generator, domain: str, objects: tuple[SceneObject, ...], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image uint8 `[size, size, 3]` and visible masks bool `[object, size, size]`."""
+    image = _background(rng, domain, size)
+    masks = np.zeros((len(objects), size, size), bool)
+    wobble = _noise(rng, size, max(4, size // 8)) * (0.06 if domain in ("painting", "sketch") else 0)
+    for index, thing in enumerate(objects):
+        reach = thing.radius * 1.35
+        left, top = (max(0, int((c - reach) * size)) for c in (thing.x, thing.y))
+        right, bottom = (min(size, int(np.ceil((c + reach) * size)) + 1) for c in (thing.x, thing.y))
+        window = (slice(top, bottom), slice(left, right))
+        dx = ((np.arange(left, right) + 0.5) / size - thing.x) / thing.radius
+        dy = ((np.arange(top, bottom) + 0.5) / size - thing.y) / thing.radius
+        dx, dy = np.meshgrid(dx.astype(np.float32), dy.astype(np.float32))
+        cos, sin = np.cos(thing.angle), np.sin(thing.angle)
+        u, v = cos * dx + sin * dy, cos * dy - sin * dx
+        field = distance(thing.shape, u, v) + wobble[window]
+        pixel = 1 / (thing.radius * size)  # one pixel, in units of the radius
+        cover = np.clip(0.5 - field / pixel, 0, 1)[..., None]
+        inside = field < 0
+        masks[:index, *window] &= ~inside
+        masks[index, *window] = inside
+        if domain == "photo":  # a soft shadow, down and to the right
+            shadow = distance(thing.shape, u - 0.14, v - 0.14)
+            image[window] *= 1 - 0.35 * np.clip(0.5 - shadow / 0.3, 0, 1)[..., None]
+        paint, ink = _paint(rng, domain, thing, u, v, field)
+        cover = cover * ink
+        image[window] = image[window] * (1 - cover) + paint * cover
+    if domain == "photo":
+        image += rng.standard_normal(image.shape, np.float32) * 0.025
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8), masks
+
+
+def _paint(
+    rng: np.random.Generator, domain: str, thing: SceneObject, u: np.ndarray, v: np.ndarray, field: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """An object's colour `[h, w, 3]` and how densely it is laid on, `[h, w, 1]`."""
+    colour = _COLOUR_VALUES[_COLOUR_NAMES.index(thing.colour)] + rng.uniform(-0.05, 0.05, 3).astype(np.float32)
+    paint = np.broadcast_to(colour, (*u.shape, 3)).astype(np.float32)
+    phase = rng.uniform(0, 2 * np.pi)
+    if thing.texture == "striped":
+        slant = rng.choice((-0.7, 0.7))
+        dark = np.sin((u + slant * v) * 9 + phase) > 0.25
+    elif thing.texture == "dotted":
+        dark = np.sin(u * 9 + phase) * np.sin(v * 9 + phase) > 0.35
+    else:
+        dark = np.zeros(u.shape, bool)
+    if domain == "photo":
+        paint = paint * (1.05 - 0.25 * (u + v))[..., None].clip(0.55, 1.4)
+        paint = paint + 0.35 * np.exp(-((u + 0.35) ** 2 + (v + 0.35) ** 2) / 0.06)[..., None]
+    elif domain == "painting":
+        paint = (
+            paint
+            + 0.09 * np.sin(u * 5 + v * 3 + phase)[..., None]
+            + rng.normal(0, 0.05, (*u.shape, 1)).astype(np.float32)
+        )
+    paint = np.where(dark[..., None], paint * 0.45, paint)
+    ink = np.ones((*u.shape, 1), np.float32)
+    edge = np.abs(field + 0.09) < 0.1
+    if domain == "cartoon":
+        paint = np.where(edge[..., None], np.float32(0.08), paint)
+    elif domain == "sketch":
+        hatch = np.sin((u - v) * 14 + phase) > 0.2
+        ink = np.where(edge | hatch | dark, np.float32(0.95), np.float32(0.35))[..., None]
+    return paint, ink

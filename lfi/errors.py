@@ -1,0 +1,52 @@
+"""Errors a user can act on. Each message is one line: what was wrong, with the value, and what would be right."""
+
+
+class LFIError(Exception):
+    """Base of every error that the command line prints in one line (exit code 2) and the API answers with 4xx."""
+
+
+class UnknownModelError(LFIError):
+    """No such architecture, pretrained tag, trio member or checkpoint path."""
+
+
+class UnsupportedModelError(LFIError):
+    """The architecture exists, but its attention cannot be read faithfully."""
+
+
+class CheckpointError(LFIError):
+    """A checkpoint that cannot be read, or does not fit the model."""
+
+
+class ConfigError(LFIError):
+    """A configuration value that is missing, misspelt or out of range."""
+
+
+class DataError(LFIError):
+    """A data set that is missing, incomplete or unreadable."""
+
+
+class ImageError(LFIError):
+    """An upload that is not an image we decode."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image beyond the limit on bytes or pixels; refused before it is decoded."""
+
+
+class WordsError(LFIError):
+    """No words, or too many of them."""
+
+
+class UnknownWordError(WordsError):
+    """A word outside the teacher's vocabulary.
+
+    Attributes:
+        words: the unknown words.
+        nearest: for each of them, the nearest words that are known, best first.
+    """
+
+    def __init__(self, words: dict[str, list[str]]):
+        self.words = list(words)
+        self.nearest = words
+        parts = [f"{word!r} (nearest: {', '.join(near)})" for word, near in words.items()]
+        super().__init__(f"this model does not know {'; '.join(parts)}")

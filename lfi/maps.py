@@ -1,0 +1,154 @@
+"""InteractionMaps: where each query (a word, or an Interaction Query) looks, in every layer.
+
+The one value that teachers, students, explanations, metrics, rendering and the API exchange. It holds raw
+weights on the model's own grid; normalising for display belongs to `lfi.rendering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+KINDS = ("cross-attention", "dense-similarity", "interaction-query", "self-attention", "rollout", "gradient")
+PADDING = ""
+"""Name of a query that only fills a shorter caption's row; its map is uniform and all its mass is outside."""
+
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionMaps:
+    """Attention of queries over image patches.
+
+    Attributes:
+        weights: float32 `[batch, layer, query, height, width]`, non-negative, each map sums to 1 over the grid.
+        outside: float32 `[batch, layer, query]` in [0, 1]: the mass that fell on tokens that are not patches
+            (CLS, registers) before the map was renormalised.
+        queries: for every image the names of its queries (`[batch][query]`): words, or `query 3`.
+        layers: names of the layers, first to last.
+        kind: one of `KINDS`.
+        model: name and fingerprint of the model that looked, `name@fingerprint`.
+
+    Raises:
+        ValueError: where a shape, a sum or a value breaks the above.
+    """
+
+    weights: Tensor
+    outside: Tensor
+    queries: tuple[tuple[str, ...], ...]
+    layers: tuple[str, ...]
+    kind: str
+    model: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}; one of {', '.join(KINDS)} was expected")
+        if self.weights.ndim != 5:
+            raise ValueError(
+                f"weights have shape {tuple(self.weights.shape)}; [batch, layer, query, height, width] was expected"
+            )
+        if self.weights.dtype != torch.float32 or self.outside.dtype != torch.float32:
+            raise ValueError(f"weights are {self.weights.dtype}, outside {self.outside.dtype}; float32 was expected")
+        batch, layers, queries = self.weights.shape[:3]
+        if self.outside.shape != (batch, layers, queries):
+            raise ValueError(f"outside has shape {tuple(self.outside.shape)}; {(batch, layers, queries)} was expected")
+        if len(self.layers) != layers:
+            raise ValueError(f"{len(self.layers)} layer names for {layers} layers")
+        if len(self.queries) != batch or any(len(names) != queries for names in self.queries):
+            raise ValueError(f"queries must name {queries} queries for each of {batch} images")
+        if not torch.isfinite(self.weights).all() or not torch.isfinite(self.outside).all():
+            raise ValueError("maps hold NaN or infinity")
+        if (self.weights < 0).any():
+            raise ValueError("maps hold negative weights")
+        sums = self.weights.sum((-2, -1))
+        if not torch.allclose(sums, torch.ones_like(sums), atol=_TOLERANCE):
+            raise ValueError(f"maps must sum to 1 over the grid; sums run from {sums.min():.4f} to {sums.max():.4f}")
+        if (self.outside < -_TOLERANCE).any() or (self.outside > 1 + _TOLERANCE).any():
+            raise ValueError("outside must lie in [0, 1]")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid."""
+        return self.weights.shape[-2], self.weights.shape[-1]
+
+    def __len__(self) -> int:
+        return self.weights.shape[0]
+
+    @classmethod
+    def from_scores(
+        cls,
+        weights: Tensor,
+        *,
+        grid: tuple[int, int],
+        queries: Sequence[Sequence[str]],
+        layers: Sequence[str],
+        kind: str,
+        model: str,
+        prefix: int = 0,
+    ) -> InteractionMaps:
+        """Maps from attention over `prefix` leading tokens and `height * width` patches.
+
+        Args:
+            weights: non-negative `[batch, layer, query, prefix + height * width]`; need not sum to 1. A row
+                without any mass on patches becomes uniform, with all its mass outside.
+            prefix: number of leading tokens that are not patches; their share of the row is `outside`.
+        """
+        weights = weights.detach().float()
+        total = weights.sum(-1)
+        patches = weights[..., prefix:]
+        inside = patches.sum(-1)
+        tiny = torch.finfo(torch.float32).tiny
+        empty = inside <= tiny
+        uniform = torch.full_like(patches, 1 / patches.shape[-1])
+        maps = torch.where(empty[..., None], uniform, patches / inside.clamp_min(tiny)[..., None])
+        outside = torch.where(empty, torch.ones_like(inside), 1 - inside / total.clamp_min(tiny)).clamp(0, 1)
+        return cls(
+            weights=maps.unflatten(-1, grid),
+            outside=outside,
+            queries=tuple(tuple(names) for names in queries),
+            layers=tuple(layers),
+            kind=kind,
+            model=model,
+        )
+
+    def image(self, index: int) -> InteractionMaps:
+        """The maps of one image, as a batch of one."""
+        pick = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
+        return replace(self, weights=self.weights[pick], outside=self.outside[pick], queries=self.queries[pick])
+
+    def layer(self, index: int) -> InteractionMaps:
+        """The maps of one layer, layer axis kept."""
+        return self.select(layers=[range(len(self.layers))[index]])
+
+    def select(self, layers: Sequence[int] | None = None, queries: Sequence[int] | None = None) -> InteractionMaps:
+        """A copy with only these layers and queries, in the given order."""
+        layers = range(len(self.layers)) if layers is None else layers
+        queries = range(self.weights.shape[2]) if queries is None else queries
+        rows, columns = torch.tensor(list(layers)), torch.tensor(list(queries))
+        return replace(
+            self,
+            weights=self.weights[:, rows][:, :, columns],
+            outside=self.outside[:, rows][:, :, columns],
+            queries=tuple(tuple(names[q] for q in queries) for names in self.queries),
+            layers=tuple(self.layers[layer] for layer in layers),
+        )
+
+    def resized(self, grid: tuple[int, int]) -> InteractionMaps:
+        """The same mass on another grid: area-averaged when smaller, bilinear when larger, summing to 1 again."""
+        if grid == self.grid:
+            return self
+        flat = self.weights.flatten(0, 1)
+        if grid[0] <= self.grid[0] and grid[1] <= self.grid[1]:
+            flat = F.interpolate(flat, grid, mode="area")
+        else:
+            flat = F.interpolate(flat, grid, mode="bilinear", align_corners=False)
+        flat = flat / flat.sum((-2, -1), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+        return replace(self, weights=flat.unflatten(0, self.weights.shape[:2]))
+
+    def flipped(self) -> InteractionMaps:
+        """The maps of the horizontally mirrored image."""
+        return replace(self, weights=self.weights.flip(-1))

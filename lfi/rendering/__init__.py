@@ -1,0 +1,25 @@
+"""Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
+
+from lfi.rendering.figures import TITLES, figure, film_strip
+from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay
+from lfi.rendering.palettes import DEFAULT, PALETTES
+from lfi.rendering.scale import Scale, Tick, shared_scale, times_uniform
+from lfi.rendering.sheet import FORMATS
+
+__all__ = [
+    "DEFAULT",
+    "FORMATS",
+    "OPACITY",
+    "PALETTES",
+    "TITLES",
+    "Scale",
+    "Tick",
+    "colour_bar",
+    "encode_webp",
+    "figure",
+    "film_strip",
+    "heatmap",
+    "overlay",
+    "shared_scale",
+    "times_uniform",
+]

@@ -1,0 +1,158 @@
+"""The figures that one saves for a paper: words by models, and one word through the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from lfi.errors import ConfigError
+from lfi.maps import PADDING, InteractionMaps
+from lfi.rendering.palettes import DEFAULT
+from lfi.rendering.scale import Scale, shared_scale, times_uniform
+from lfi.rendering.sheet import Panel, Sheet, save
+
+TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
+_LONGEST_NAME = 24
+
+
+class Compared(Protocol):
+    """What a figure needs of a comparison; `lfi.comparison.Comparison` is one."""
+
+    @property
+    def maps(self) -> Mapping[str, InteractionMaps]: ...
+    @property
+    def default_layer(self) -> Mapping[str, int]: ...
+
+
+def figure(
+    comparison: Compared,
+    image: Image.Image,
+    path: str | Path | None = None,
+    format: str | None = None,
+    layer: int | Mapping[str, int] | None = None,
+    *,
+    scale: Scale | None = None,
+    palette: str = DEFAULT,
+    titles: Mapping[str, str] = TITLES,
+) -> bytes:
+    """Rows = words, columns = the image and every model, one colour scale for all of them.
+
+    Args:
+        path: also write the figure here; its suffix is the format where `format` is None.
+        format: svg, pdf or png; png where neither says.
+        layer: one layer number for all models, or one per model; default: each model's own default layer.
+        scale: default: shared by the maps that are drawn.
+        titles: how each model is called above its column; its name and fingerprint stand in the caption.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        ConfigError: an unknown format or palette, a layer out of range, no maps, or too many rows.
+    """
+    chosen = {model: _at_layer(model, maps, layer, comparison) for model, maps in comparison.maps.items()}
+    words = _query_names(chosen)
+    panels = [
+        _panel(maps, 0, words.index(name), 1 + column, query, note="")
+        for column, maps in enumerate(chosen.values())
+        for query, name in enumerate(maps.queries[0])
+        if name != PADDING
+    ]
+    sheet = Sheet(
+        image=image,
+        panels=panels,
+        rows=words,
+        columns=["Image", *(titles.get(model, model) for model in chosen)],
+        caption=[_legend(titles.get(model, model), maps) for model, maps in chosen.items()],
+        title="Where the models look for " + ", ".join(words),
+        cell=1.75,
+    )
+    return save(sheet, scale or shared_scale(chosen.values()), palette, path, format)
+
+
+def film_strip(
+    maps: Mapping[str, InteractionMaps],
+    image: Image.Image,
+    query: str,
+    path: str | Path | None = None,
+    format: str | None = None,
+    *,
+    scale: Scale | None = None,
+    palette: str = DEFAULT,
+    titles: Mapping[str, str] = TITLES,
+) -> bytes:
+    """One query followed through the layers: rows = models, columns = the image and layers, one colour scale.
+
+    Args:
+        maps: batches of one, per model; a model without this query is left out.
+        query: the query's name, as in `InteractionMaps.queries`.
+        path, format, scale, palette, titles: as for `figure`.
+
+    Raises:
+        ConfigError: no model has the query, or an unknown format or palette.
+    """
+    kept = {
+        model: each.select(queries=[each.queries[0].index(query)])
+        for model, each in maps.items()
+        if query in each.queries[0]
+    }
+    if not kept:
+        raise ConfigError(f"no map for {query!r}; there are maps for {', '.join(_query_names(maps)) or 'nothing'}")
+    panels = [
+        _panel(each, layer, row, 1 + layer, 0, note=_end_of(name) + "\n")
+        for row, each in enumerate(kept.values())
+        for layer, name in enumerate(each.layers)
+    ]
+    most = max(len(each.layers) for each in kept.values())
+    sheet = Sheet(
+        image=image,
+        panels=panels,
+        rows=[titles.get(model, model) for model in kept],
+        columns=["Image", *(f"layer {number + 1}" for number in range(most))],
+        caption=[
+            f"“{query}”, layer by layer",
+            *(_legend(titles.get(model, model), each) for model, each in kept.items()),
+        ],
+        title=f"Where the models look for {query}, layer by layer",
+        cell=1.3,
+    )
+    return save(sheet, scale or shared_scale(kept.values()), palette, path, format)
+
+
+def _at_layer(
+    model: str, maps: InteractionMaps, layer: int | Mapping[str, int] | None, comparison: Compared
+) -> InteractionMaps:
+    if isinstance(layer, int):
+        number = layer
+    else:
+        number = {**comparison.default_layer, **(layer or {})}.get(model, len(maps.layers) - 1)
+    if not 0 <= number < len(maps.layers):
+        raise ConfigError(f"layer {number} of {model}; 0 to {len(maps.layers) - 1} were expected")
+    return maps.layer(number)
+
+
+def _query_names(maps: Mapping[str, InteractionMaps]) -> list[str]:
+    """Every query that some model has a map for, once, in order."""
+    return list(dict.fromkeys(name for each in maps.values() for name in each.queries[0] if name != PADDING))
+
+
+def _panel(maps: InteractionMaps, layer: int, row: int, column: int, query: int, note: str) -> Panel:
+    weights = maps.weights[0, layer, query].detach().cpu().numpy()
+    facts = [
+        f"peak {times_uniform(weights).max():.3g}×",
+        f"outside {float(maps.outside[0, layer, query]):.0%}",
+    ]
+    return Panel(row, column, weights, note + " · ".join(facts))
+
+
+def _legend(title: str, maps: InteractionMaps) -> str:
+    layers = f"layer {maps.layers[0]}" if len(maps.layers) == 1 else f"{len(maps.layers)} layers"
+    return f"{title}: {maps.model}, {maps.kind}, {layers}, {maps.grid[0]} × {maps.grid[1]} patches"
+
+
+def _end_of(name: str) -> str:
+    """The telling end of a long layer name."""
+    return name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]

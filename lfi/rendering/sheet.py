@@ -1,0 +1,153 @@
+"""A grid of overlays on paper: row and column names, a note under every map, one colour bar, a caption.
+
+Drawn with matplotlib's objects, never pyplot, so a server's threads share no figures. Vector formats keep
+text as text (TrueType in PDF, which publishers ask for), and the same sheet gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lfi.errors import ConfigError
+from lfi.rendering.overlays import overlay
+from lfi.rendering.palettes import palette_table
+from lfi.rendering.scale import Scale
+
+FORMATS = ("svg", "pdf", "png")
+MOST_ROWS = 48
+"""More rows than this and a PNG exceeds what viewers open."""
+
+_RC: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lfi",
+    "pdf.fonttype": 42,
+    "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a word that somebody typed may hold dollar signs
+}
+_WRITING = threading.Lock()  # rc_context changes state of the whole process: one sheet is drawn at a time
+_DPI = 200
+_PIXELS = 400  # longest side of a panel's picture: sharp in print at two inches, small in a file
+_GREY = "#555555"
+_GAP, _NOTE, _HEAD, _BAR, _LINE = 0.08, 0.12, 0.34, 0.75, 0.14  # inches; a note and a caption count lines
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One overlay: a raw map `[h, w]`, its place in the grid (column 0 is the image), the note under it."""
+
+    row: int
+    column: int
+    weights: np.ndarray
+    note: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything on a figure but the ink."""
+
+    image: Image.Image
+    panels: list[Panel]
+    rows: list[str]
+    columns: list[str]
+    caption: list[str]
+    title: str
+    cell: float
+    """Width of a panel in inches."""
+
+
+def save(sheet: Sheet, scale: Scale, palette: str, path: str | Path | None, format: str | None) -> bytes:
+    """Draw the sheet; write it to `path` if there is one; return the file's bytes.
+
+    Raises:
+        ConfigError: an unknown format or palette, nothing to draw, or more than `MOST_ROWS` rows.
+    """
+    format = (format or (Path(path).suffix.removeprefix(".") if path else "") or "png").lower()
+    if format not in FORMATS:
+        raise ConfigError(f"unknown figure format {format!r}; one of {', '.join(FORMATS)} was expected")
+    if not 0 < len(sheet.rows) <= MOST_ROWS:
+        raise ConfigError(f"a figure of {len(sheet.rows)} rows; 1 to {MOST_ROWS} fit on one")
+    buffer = io.BytesIO()
+    with _WRITING, matplotlib.rc_context(_RC):
+        drawn = _draw(sheet, scale, palette, format)
+        drawn.savefig(buffer, format=format, dpi=_DPI, metadata=_metadata(sheet, format))
+    if path:
+        Path(path).write_bytes(buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
+    picture = sheet.image.convert("RGB")
+    picture.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
+    tall = sheet.cell * picture.height / picture.width
+    names = [textwrap.fill(name, 16, break_long_words=True) for name in sheet.rows]
+    left = 0.2 + 0.085 * max(len(line) for name in names for line in name.splitlines())
+    inner = len(sheet.columns) * (sheet.cell + _GAP)
+    caption = [line for text in sheet.caption for line in textwrap.wrap(text, int((left + inner) / 0.058))]
+    width = left + inner + 0.1
+    foot = _BAR + _LINE * len(caption) + 0.1
+    step = tall + _NOTE * max(1 + panel.note.count("\n") for panel in sheet.panels) + 0.1
+    height = _HEAD + len(sheet.rows) * step + foot
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+
+    def axes(x: float, y: float, w: float, h: float) -> Axes:
+        """Axes at inches from the top left corner."""
+        return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+
+    def text(x: float, y: float, words: str, **how: Any) -> None:
+        figure.text(x / width, 1 - y / height, words, **how)
+
+    def place(row: int, column: int) -> tuple[float, float]:
+        return left + column * (sheet.cell + _GAP), _HEAD + row * step
+
+    def show(row: int, column: int, drawing: Image.Image) -> None:
+        cell = axes(*place(row, column), sheet.cell, tall)
+        cell.imshow(np.asarray(drawing), aspect="auto", interpolation="antialiased" if format == "png" else "none")
+        cell.set_axis_off()
+
+    for column, name in enumerate(sheet.columns):
+        text(place(0, column)[0] + sheet.cell / 2, _HEAD - 0.07, name, ha="center", va="bottom", fontsize=9)
+    for row, name in enumerate(names):
+        text(left - 0.1, place(row, 0)[1] + tall / 2, name, ha="right", va="center", fontsize=9, weight="bold")
+        show(row, 0, picture)
+    for panel in sheet.panels:
+        show(panel.row, panel.column, overlay(picture, panel.weights, scale, palette))
+        x, y = place(panel.row, panel.column)
+        text(x + sheet.cell / 2, y + tall + 0.03, panel.note, ha="center", va="top", fontsize=6, color=_GREY)
+    below = _HEAD + len(sheet.rows) * step
+    _draw_bar(figure, axes(left, below + 0.12, min(inner - _GAP, 4.2), 0.12), scale, palette)
+    for number, line in enumerate(caption):
+        text(left, below + _BAR + _LINE * number, line, ha="left", va="top", fontsize=6, color=_GREY)
+    return figure
+
+
+def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str) -> None:
+    colours = ScalarMappable(Normalize(scale.low, scale.high), ListedColormap(palette_table(palette) / 255))
+    bar = figure.colorbar(colours, cax=axes, orientation="horizontal", extend="max" if scale.clipped else "neither")
+    ticks = scale.ticks()
+    bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
+    bar.ax.tick_params(labelsize=7, length=2)
+    bar.set_label("attention, as multiples of uniform (1×: no preference); fainter where lower", fontsize=7)
+    bar.outline.set_visible(False)
+
+
+def _metadata(sheet: Sheet, format: str) -> dict[str, str | None]:
+    """Title and models inside the file, and no date, so that equal figures are equal files."""
+    about = "; ".join(sheet.caption)
+    if format == "pdf":
+        return {"Title": sheet.title, "Subject": about, "CreationDate": None}
+    return {"Title": sheet.title, "Description": about} | ({"Date": None} if format == "svg" else {})

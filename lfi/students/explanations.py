@@ -1,0 +1,138 @@
+"""Post-hoc explanations of a plain student: the best it can say of where it looked for a word.
+
+The baseline was never taught to point, so its map for a word has to be made afterwards. Three ways, the best of which
+is chosen on validation data and named wherever it is shown:
+
+- `dense-similarity`: every patch token through the student's own projection, compared with the word;
+- `rollout`: attention from CLS followed through the layers (Abnar & Zuidema 2020, arXiv 2005.00928); the same for
+  every word;
+- `gradient`: attention from CLS weighted by the positive gradient of the word's score, layer by layer (Chefer et al.
+  2021, arXiv 2103.15679; LeGrad, Bousselham et al. 2024, arXiv 2404.03214, takes the gradient alone).
+
+A word is scored in the teacher's text space where the student projects into it (feature KD).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lfi.errors import UnsupportedModelError
+from lfi.maps import InteractionMaps
+from lfi.students.vit import Student
+
+EXPLANATIONS = ("dense-similarity", "rollout", "gradient")
+_SHARPNESS = 20.0
+"""Inverse temperature of the softmax that turns cosines into a map, between 0.05 apart for a factor of e."""
+
+
+def explain(
+    student: Student,
+    explanation: str,
+    images: Tensor,
+    words: Sequence[str],
+    embeddings: Tensor,
+    *,
+    heads: bool,
+    model: str,
+) -> InteractionMaps:
+    """Maps of a student without queries.
+
+    Args:
+        explanation: one of `EXPLANATIONS`.
+        images: `[batch, 3, height, width]`, as from `student.preprocess`.
+        words: names of the queries.
+        embeddings: the words in the teacher's text space, `[word, text_dim]`, unit norm.
+        heads: one query per head and word (`star · head 1`) where the explanation has heads, else their mean.
+
+    Raises:
+        UnsupportedModelError: for an unknown explanation, or a student that does not project into the text space.
+    """
+    if explanation not in EXPLANATIONS:
+        raise UnsupportedModelError(f"no explanation {explanation!r}; one of {', '.join(EXPLANATIONS)} was expected")
+    if student.embed is None:
+        raise UnsupportedModelError(
+            "this student does not project into the teacher's text space, so words cannot be scored"
+        )
+    prefix, grid = student.backbone.num_prefix_tokens, student.grid
+    names, layers = list(words), [f"block {block + 1}" for block in range(len(student.backbone.blocks))]
+    if explanation == "dense-similarity":
+        weights, layers, prefix = _dense(student, images, embeddings), ["final"], 0
+    elif explanation == "rollout":
+        weights = _rollout(student, images)[:, :, None].expand(-1, -1, len(words), -1)
+    else:
+        weights = _gradient(student, images, embeddings)
+        if heads:
+            names = [f"{word} · head {head + 1}" for word in words for head in range(weights.shape[3])]
+            weights = weights.flatten(2, 3)
+        else:
+            weights = weights.mean(3)
+    return InteractionMaps.from_scores(
+        weights,
+        grid=grid,
+        queries=[names] * len(images),
+        layers=layers,
+        kind=explanation,
+        model=model,
+        prefix=prefix,
+    )
+
+
+@torch.no_grad()
+def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
+    """`[batch, 1, word, patch]`."""
+    assert student.embed is not None
+    patches = F.normalize(student.embed(student(images).patches), dim=-1)
+    return (_SHARPNESS * embeddings @ patches.transpose(1, 2)).softmax(-1)[:, None]
+
+
+@contextmanager
+def _attention(student: Student) -> Iterator[Callable[[], list[Tensor]]]:
+    """Inside the block, self-attention after softmax of every block, `[batch, head, token, token]`, on the graph."""
+    found: list[Tensor] = []
+    handles = [
+        block.attn.attn_drop.register_forward_hook(lambda module, inputs, output: found.append(output))
+        for block in student.backbone.blocks
+    ]
+    fused = [block.attn.fused_attn for block in student.backbone.blocks]
+    for block in student.backbone.blocks:  # the fused kernel never forms the attention
+        block.attn.fused_attn = False
+    try:
+        yield lambda: found
+    finally:
+        for handle in handles:
+            handle.remove()
+        for block, state in zip(student.backbone.blocks, fused, strict=True):
+            block.attn.fused_attn = state
+
+
+@torch.no_grad()
+def _rollout(student: Student, images: Tensor) -> Tensor:
+    """CLS row of the product of `(A + I) / 2` up to every block, `[batch, layer, token]`."""
+    with _attention(student) as attention:
+        student(images)
+        layers = attention()
+    rows, total = [], None
+    for layer in layers:
+        step = (layer.float().mean(1) + torch.eye(layer.shape[-1], device=layer.device)) / 2
+        total = step if total is None else step @ total
+        rows.append(total[:, 0])
+    return torch.stack(rows, 1)
+
+
+def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
+    """`relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`."""
+    with torch.enable_grad(), _attention(student) as attention:
+        out = student(images.clone().requires_grad_(True))
+        layers = attention()
+        assert out.embedding is not None
+        scores = F.normalize(out.embedding, dim=-1) @ embeddings.T
+        relevance = []
+        for word in range(scores.shape[1]):
+            gradients = torch.autograd.grad(scores[:, word].sum(), layers, retain_graph=True)
+            relevance.append(torch.stack([(g.relu() * a)[:, :, 0] for g, a in zip(gradients, layers, strict=True)], 1))
+    return torch.stack(relevance, 2).detach()

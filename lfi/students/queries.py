@@ -1,0 +1,60 @@
+"""Interaction Queries: learnable tokens that persist through a transformer and keep pointing at "their" region."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class InteractionQueries(nn.Module):
+    """A few queries and the one cross-attention block they share in all tapped layers.
+
+    In every tapped layer `q <- q + attend(norm(q), norm(patches))`: sharing the block keeps the overhead at about four
+    matrices of `dim x dim` and makes a query mean the same in every layer. The queries read the patches and write
+    nothing back, so the backbone computes what it would without them; supervision of their attention reaches it
+    through keys and values.
+
+    Args:
+        dim: width of the backbone.
+        queries: number of queries.
+        heads: attention heads; must divide `dim`.
+    """
+
+    def __init__(self, dim: int, queries: int = 8, heads: int = 4):
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"{heads} heads do not divide a width of {dim}")
+        self.heads = heads
+        self.start = nn.Parameter(torch.empty(queries, dim))
+        self.norm_query = nn.LayerNorm(dim)
+        self.norm_patches = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+        nn.init.trunc_normal_(self.start, std=0.5)
+        for linear in (self.query, self.key_value, self.out):
+            nn.init.trunc_normal_(linear.weight, std=0.02)
+            nn.init.zeros_(linear.bias)
+
+    def initial(self, batch: int) -> Tensor:
+        """The queries before any layer, `[batch, query, dim]`."""
+        return self.start.expand(batch, -1, -1)
+
+    def forward(self, queries: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """One layer.
+
+        Args:
+            queries: `[batch, query, dim]`.
+            patches: patch tokens of the layer, without CLS or registers, `[batch, patch, dim]`.
+
+        Returns:
+            The queries after the layer, and what they attended to, per head: float32 scores before softmax
+            `[batch, head, query, patch]`.
+        """
+        batch, count, dim = queries.shape
+        q = self.query(self.norm_query(queries)).view(batch, count, self.heads, -1).transpose(1, 2)
+        pair = self.key_value(self.norm_patches(patches)).view(batch, patches.shape[1], 2, self.heads, -1)
+        k, v = pair.permute(2, 0, 3, 1, 4)
+        scores = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
+        mixed = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(batch, count, dim)
+        return queries + self.out(mixed), scores

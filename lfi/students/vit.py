@@ -1,0 +1,233 @@
+"""The student: any plain timm vision transformer, with Interaction Queries or without (the baselines)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from timm.models.vision_transformer import Attention, VisionTransformer
+from torch import Tensor, nn
+
+from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
+from lfi.images import pixels
+from lfi.students.queries import InteractionQueries
+
+
+@dataclass(frozen=True, eq=False)
+class StudentOutput:
+    """What a student computes from images.
+
+    Attributes:
+        logits: `[batch, class]`.
+        features: what the head reads: CLS, or CLS and the mean query, `[batch, dim]` or `[batch, 2 * dim]`.
+        patches: final normalised patch tokens `[batch, patch, dim]`.
+        queries: final states of the Interaction Queries `[batch, query, dim]`, None without queries.
+        attention: what the queries attend to, mean over heads, float32 `[batch, layer, query, patch]`, or None.
+        names: final queries in the teacher's text space `[batch, query, text_dim]`, not normalised, or None.
+        embedding: the image in the teacher's space `[batch, text_dim]`, not normalised, or None.
+    """
+
+    logits: Tensor
+    features: Tensor
+    patches: Tensor
+    queries: Tensor | None
+    attention: Tensor | None
+    names: Tensor | None
+    embedding: Tensor | None
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Architecture of a student.
+
+    Attributes:
+        backbone: a timm vision transformer's name.
+        classes: width of the head.
+        queries: number of Interaction Queries; 0 for a plain student.
+        taps: blocks whose output the queries read, counted from 0; empty for all.
+        text_dim: width of the teacher's text space; 0 where nothing is projected into it.
+        embed: whether the image as a whole is projected into the teacher's space (feature KD).
+        overrides: keyword arguments for `timm.create_model`, such as `img_size` or `depth`.
+    """
+
+    backbone: str = "vit_tiny_patch16_224"
+    classes: int = 80
+    queries: int = 8
+    taps: tuple[int, ...] = ()
+    text_dim: int = 0
+    embed: bool = False
+    overrides: dict[str, Any] | None = None
+
+
+def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> VisionTransformer:
+    """A plain timm vision transformer without a head.
+
+    Raises:
+        UnknownModelError: timm knows no such model; names the nearest.
+        UnsupportedModelError: it is no plain vision transformer (rotary positions, windows, no ViT at all).
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models("*vit*"), 3)
+        raise UnknownModelError(f"timm knows no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
+    try:
+        model = timm.create_model(name, num_classes=0, **(overrides or {}))
+    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
+        raise UnsupportedModelError(f"timm cannot build {name} with {overrides}: {error}") from error
+    if type(model) is not VisionTransformer:
+        raise UnsupportedModelError(
+            f"{name} is a {type(model).__name__}, not a plain vision transformer (ViT, DeiT, DINO or AugReg)"
+        )
+    attention = getattr(model.blocks[0], "attn", None)
+    if not isinstance(attention, Attention):
+        raise UnsupportedModelError(
+            f"{name} has blocks with {type(attention).__name__}; plain self-attention was expected"
+        )
+    return model
+
+
+class Student(nn.Module):
+    """A backbone, its Interaction Queries and its heads. The backbone's features are those of the bare backbone."""
+
+    def __init__(self, config: StudentConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = create_backbone(config.backbone, config.overrides)
+        depth, dim = len(self.backbone.blocks), self.backbone.embed_dim
+        self.taps = config.taps or tuple(range(depth))
+        if max(self.taps) >= depth or min(self.taps) < 0:
+            raise UnsupportedModelError(f"{config.backbone} has blocks 0 to {depth - 1}; taps are {self.taps}")
+        heads = self.backbone.blocks[0].attn.num_heads
+        self.queries = InteractionQueries(dim, config.queries, heads) if config.queries else None
+        width = 2 * dim if config.queries else dim
+        self.head = nn.Linear(width, config.classes)
+        self.embed = nn.Linear(width, config.text_dim) if config.embed else None
+        self.name = nn.Linear(dim, config.text_dim) if config.queries and config.text_dim else None
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return tuple(self.backbone.patch_embed.grid_size)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return tuple(self.backbone.patch_embed.img_size)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the tapped blocks, counted from 1."""
+        return tuple(f"block {tap + 1}" for tap in self.taps)
+
+    def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
+        """Images as the student expects them, float32 `[batch, 3, height, width]`; the whole image stays visible."""
+        return pixels(images, self.image_size)
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """Args: images `[batch, 3, height, width]`, as from `preprocess`."""
+        states, scores, _ = self.run(images)
+        prefix = self.backbone.num_prefix_tokens
+        tokens, queries = states
+        features = tokens[:, 0] if self.backbone.has_class_token else tokens[:, prefix:].mean(1)
+        attention = None
+        if queries is not None:
+            features = torch.cat([features, queries.mean(1)], -1)
+            attention = torch.stack([layer.softmax(-1).mean(1) for layer in scores], 1)
+        return StudentOutput(
+            logits=self.head(features),
+            features=features,
+            patches=tokens[:, prefix:],
+            queries=queries,
+            attention=attention,
+            names=self.name(queries) if self.name is not None and queries is not None else None,
+            embedding=self.embed(features) if self.embed is not None else None,
+        )
+
+    def run(self, images: Tensor) -> tuple[tuple[Tensor, Tensor | None], list[Tensor], list[Tensor]]:
+        """Final tokens (normalised, prefix included) and queries; per tap the queries' scores and the patch tokens."""
+        tokens, taps = self.backbone.forward_intermediates(images, indices=list(self.taps), output_fmt="NLC")
+        if self.queries is None:
+            return (tokens, None), [], taps
+        queries = self.queries.initial(len(images))
+        scores = []
+        for patches in taps:
+            queries, layer = self.queries(queries, patches)
+            scores.append(layer)
+        return (tokens, queries), scores, taps
+
+    def save(self, path: Path) -> None:
+        """Weights as safetensors with the configuration in its header."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        save_file(tensors, path, {"student": json.dumps(self.config.__dict__)})
+
+    @classmethod
+    def load(cls, path: Path) -> Student:
+        """A student in eval mode.
+
+        Raises:
+            CheckpointError: the file is missing, truncated, or none that `save` wrote.
+        """
+        from safetensors import safe_open
+
+        try:
+            with safe_open(path, framework="pt") as file:
+                config = json.loads((file.metadata() or {})["student"])
+            config["taps"] = tuple(config["taps"])
+            student = cls(StudentConfig(**config))
+            student.load_state_dict(load_file(path))
+        except KeyError as error:
+            raise CheckpointError(
+                f"{path} has no student's configuration in its header; was it written by lfi?"
+            ) from error
+        except (OSError, SafetensorError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"cannot read the student {path}: {reason}") from error
+        return student.eval()
+
+
+@dataclass(frozen=True)
+class Description:
+    """Size of a student, in parameters. `queries` and `names` are what LFI adds."""
+
+    backbone: str
+    image_size: tuple[int, int]
+    grid: tuple[int, int]
+    blocks: int
+    dim: int
+    parameters: int
+    queries: int
+    names: int
+
+    @property
+    def overhead(self) -> float:
+        """Share of parameters that Interaction Queries and the naming head add to the backbone."""
+        return (self.queries + self.names) / self.parameters
+
+
+def describe(backbone: str, queries: int = 8, text_dim: int = 512) -> Description:
+    """Parameters of a backbone and of what LFI adds to it; nothing is allocated."""
+    with torch.device("meta"):
+        student = Student(StudentConfig(backbone, classes=0, queries=queries, text_dim=text_dim))
+
+    def count(module: nn.Module | None) -> int:
+        return sum(parameter.numel() for parameter in module.parameters()) if module else 0
+
+    return Description(
+        backbone=backbone,
+        image_size=student.image_size,
+        grid=student.grid,
+        blocks=len(student.backbone.blocks),
+        dim=student.backbone.embed_dim,
+        parameters=count(student.backbone),
+        queries=count(student.queries),
+        names=count(student.name),
+    )

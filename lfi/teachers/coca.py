@@ -1,0 +1,180 @@
+"""CoCa as a teacher: the decoder's cross-attention says where each word looks.
+
+Yu et al., "CoCa: Contrastive Captioners are Image-Text Foundation Models", 2022, arXiv 2205.01917;
+open_clip's implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lfi.errors import UnsupportedModelError
+from lfi.maps import InteractionMaps
+from lfi.teachers.content import Tokenizer
+from lfi.teachers.openclip import OpenClipTeacher, full_precision, is_word, pad, unit
+from lfi.teachers.taps import inputs_of, tap, values
+from lfi.teachers.teacher import EncodedImages
+
+
+def cross_attentions(model: Any) -> list[nn.MultiheadAttention]:
+    """The decoder's cross-attentions, first layer to last."""
+    return [block.attn for block in model.text_decoder.cross_attn]
+
+
+def pooler_attention(model: Any) -> nn.MultiheadAttention | None:
+    """The attention of the attentional pooler; None where the decoder sees the patches themselves."""
+    return None if model.visual.attn_pool is None else model.visual.attn_pool.attn
+
+
+class CoCaTeacher(OpenClipTeacher):
+    """Reads the decoder's cross-attention by passive taps; the model's own outputs stay bit-identical.
+
+    *Without an attentional pooler* (`coca_base`) the decoder attends to the patch tokens, and a map is
+    exactly its attention; nothing falls outside.
+
+    *With one* (`coca_ViT-B-32`, `coca_ViT-L-14`) the decoder never sees a patch: it attends to pooled tokens,
+    and each of these to CLS and the patches. The map is the product `mean_heads(cross) @ mean_heads(pool)`,
+    the CLS column dropped and reported in `outside`. That is a rollout-like approximation (Abnar and Zuidema,
+    2020, arXiv 2005.00928): it follows weights, not values, and takes the pooler's heads together.
+
+    A word's map is read where the decoder has read the word and predicts the next token: at its last token.
+
+    Args: as for `OpenClipTeacher`.
+    """
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, *, name: str = "CoCa", **options: Any):
+        decoder = getattr(model, "text_decoder", None)
+        if decoder is None:
+            raise UnsupportedModelError(f"{name} is a {type(model).__name__} and has no decoder; use ClipTeacher")
+        layers = [f"decoder layer {layer + 1}" for layer in range(len(decoder.cross_attn))]
+        heads = decoder.cross_attn[0].attn.num_heads
+        super().__init__(model, tokenizer, name=name, layers=layers, heads=heads, **options)
+        if not (model.visual.output_tokens and model.text.output_tokens):
+            raise UnsupportedModelError(f"{name}: both towers of a CoCa must have output_tokens = true")
+        self._cross = cross_attentions(model)
+        self._pooler = pooler_attention(model)
+        self.dense_variant = "patch tokens" if self._pooler is None else "pooler's value path"
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> EncodedImages:
+        """Run the image tower and the pooler once, for any number of prompts."""
+        visual, images = self.model.visual, images.to(self.device)
+        if self._pooler is None:
+            latent, tokens = self.model._encode_image(images)
+            patches = visual.ln_post(tokens) if visual.final_ln_after_pool else tokens
+            pool = None
+        else:
+            # query 0 is the contrastive one, which the decoder does not see
+            rows = torch.arange(1, visual.attn_pool.query.shape[0])
+            with tap([self._pooler], rows=rows) as readings, inputs_of(visual.attn_pool) as seen:
+                latent, tokens = self.model._encode_image(images)
+            pool = readings[0]
+            # what the contrastive query would read if it attended to this patch alone
+            patches = visual.ln_post(values(self._pooler, visual.attn_pool.ln_k(seen[0][:, 1:])))
+        return EncodedImages(unit(latent), unit(patches @ visual.proj), tokens, pool, self.fingerprint)
+
+    def interactions(
+        self, images: Tensor | EncodedImages, captions: Sequence[str], *, heads: bool = False
+    ) -> InteractionMaps:
+        """Where the content words of each image's own caption look, the whole caption being read.
+
+        Returns:
+            `[batch, layer, query, height, width]`; rows with fewer words end in `PADDING`. With `heads`, one
+            query for each head: `word · head 1`, ... Words beyond the context length have no query.
+        """
+        encoded = self._encoded(images)
+        words = self._content_of(encoded, captions)
+        names = pad([[word.text for word in row] for row in words])
+        positions = [[word.position for word in row] for row in words]
+        rows = torch.tensor([row + [0] * (len(names[0]) - len(row)) for row in positions], dtype=torch.int64)
+        length = 1 + max((position for row in positions for position in row), default=0)
+        ids = self.tokenizer(list(captions), self.context_length)
+        return self._maps(encoded, ids[:, None], length, rows, names, heads)
+
+    def interactions_of(
+        self, images: Tensor | EncodedImages, prompts: Sequence[str], *, heads: bool = False
+    ) -> InteractionMaps:
+        """Where each prompt, a word or a phrase read on its own, looks in every image; at its last word.
+
+        Returns:
+            `[batch, layer, prompt, height, width]`; with `heads`, one query per head: `star · head 1`, ...
+
+        Raises:
+            UnknownWordError: for words outside a small vocabulary.
+            WordsError: for no prompt, or one without a word, or one too long.
+        """
+        positions = torch.tensor([word.position for word in self._last_words(prompts)])
+        encoded = self._encoded(images)
+        length = 1 + int(positions.max())
+        ids = self.tokenizer(list(prompts), self.context_length)
+        rows = positions + torch.arange(len(prompts)) * length
+        return self._maps(encoded, ids[None], length, rows[None], [list(prompts)] * len(encoded), heads)
+
+    def _maps(
+        self,
+        encoded: EncodedImages,
+        ids: Tensor,
+        length: int,
+        rows: Tensor,
+        names: Sequence[Sequence[str]],
+        heads: bool,
+    ) -> InteractionMaps:
+        weights = self._cross_attention(encoded, ids, length, rows, average=not heads)
+        if encoded.pool is not None:
+            with full_precision(self.device):
+                weights = torch.einsum("bl...rm,bmp->bl...rp", weights, encoded.pool)
+        weights = weights * is_word(names).to(weights.device)[:, None, *[None] * heads, :, None]
+        if heads:
+            weights = weights.transpose(2, 3).flatten(2, 3)
+            names = [[_of_head(name, head) for name in row for head in range(self.heads)] for row in names]
+        return InteractionMaps.from_scores(
+            weights,
+            grid=self.grid,
+            queries=names,
+            layers=self.layers,
+            kind="cross-attention",
+            model=self.label,
+            prefix=0 if encoded.pool is None else 1,
+        )
+
+    @torch.no_grad()
+    def _cross_attention(
+        self, encoded: EncodedImages, ids: Tensor, length: int, rows: Tensor, *, average: bool
+    ) -> Tensor:
+        """Run the decoder's blocks and read the rows wanted from every cross-attention.
+
+        Self-attention sees each prompt alone, cross-attention sees all prompts of an image side by side: its
+        rows do not depend on one another, and so the image's keys and values are projected once, not once a
+        prompt. The projection to the vocabulary is left out; nobody asks for it.
+
+        Args:
+            ids: `[batch or 1, prompt, context]`.
+            length: positions of each prompt to run; the decoder is causal, so they come out as in the
+                whole text.
+            rows: `[batch or 1, row]`, indices into prompt * length.
+
+        Returns:
+            `[batch, layer, row, token]`, or `[batch, layer, head, row, token]` unless `average`.
+        """
+        assert encoded.tokens is not None
+        prompts, batch = ids.shape[1], len(encoded)
+        decoder = self.model.text_decoder
+        mask = decoder.attn_mask[:length, :length]
+        ids = ids.flatten(0, 1).to(self.device)
+        if self.model.text.attn_mask is not None:  # causal: what follows the last wanted word changes nothing
+            ids = ids[:, :length]
+        text = self.model.text(ids)[1][:, :length]
+        with tap(self._cross, rows=rows.expand(batch, -1), average=average) as readings:
+            for block, cross in zip(decoder.resblocks, decoder.cross_attn, strict=True):
+                text = block(text.reshape(-1, length, text.shape[-1]), attn_mask=mask)
+                text = text.reshape(-1, prompts * length, text.shape[-1]).expand(batch, -1, -1)
+                text = cross(text, k_x=encoded.tokens, v_x=encoded.tokens)
+        return readings.stack()
+
+
+def _of_head(name: str, head: int) -> str:
+    return f"{name} · head {head + 1}" if name else name

@@ -1,0 +1,203 @@
+"""Finding, building and saving teachers: an open_clip name with weights, or a folder that holds both."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import safetensors.torch
+import torch
+from open_clip.coca_model import CoCa
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.tokenizer import SimpleTokenizer
+from torch import nn
+
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
+from lfi.teachers.checkpoints import fetch, fit, read_weights
+from lfi.teachers.clip import ClipTeacher
+from lfi.teachers.coca import CoCaTeacher
+from lfi.teachers.content import Tokenizer
+from lfi.teachers.words import WordTokenizer
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+
+
+def load_teacher(
+    name: str | Path, pretrained: str | Path | None = None, device: str | torch.device = "cpu"
+) -> CoCaTeacher | ClipTeacher:
+    """A teacher by name or folder, in eval mode on `device`.
+
+    Args:
+        name: an open_clip architecture, or a folder with `open_clip_config.json`
+            (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
+            "default_layers"}}`) and `open_clip_model.safetensors`.
+        pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
+            file that `weights_only` reads. A folder brings its own weights.
+
+    Raises:
+        UnknownModelError: for an architecture or tag that does not exist; names the nearest ones.
+        UnsupportedModelError: for a model that cannot be read faithfully, or whose tokeniser we do not have.
+        CheckpointError: for weights that are missing, unreadable, unfit, or out of reach.
+        ConfigError: for a device that is not there.
+    """
+    if os.path.isdir(name):
+        return _to(_from_folder(Path(name), pretrained), device)
+    name = str(name)
+    model_cfg = open_clip.get_model_config(name) if name in open_clip.list_models() else None
+    if model_cfg is None:
+        near = difflib.get_close_matches(name, open_clip.list_models(), 5, cutoff=0.3)
+        hint = f"; nearest: {', '.join(near)}" if near else "; `open_clip.list_models()` names them all"
+        raise UnknownModelError(f"{name!r} is neither an open_clip architecture nor a folder with {CONFIG}{hint}")
+    _refuse(model_cfg, name)
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if pretrained is None:
+        known = f"one of {', '.join(tags)}, or " if tags else ""
+        raise CheckpointError(f"{name} needs weights: pass {known}a local file as pretrained")
+    preprocess: dict[str, Any] = {}
+    if tag := open_clip.get_pretrained_cfg(name, str(pretrained)):
+        preprocess = {key: tag[key] for key in ("mean", "std") if key in tag}
+        # the tag, not the architecture's name, knows which activation its weights were trained with
+        model_cfg["quick_gelu"] = tag.get("quick_gelu", False)
+        path = fetch(name, str(pretrained))
+    else:
+        path = Path(pretrained)
+        if not os.path.exists(path) and not path.suffix and len(path.parts) == 1:
+            known = ", ".join(tags) if tags else "none"
+            raise UnknownModelError(
+                f"{name} has no pretrained tag {str(pretrained)!r} (known: {known}), nor is it a file"
+            )
+    model = build(model_cfg, name)
+    fit(model, read_weights(path), name=name, source=str(path))
+    return _to(_teacher(model, _tokenizer(model_cfg, name), name, preprocess, None), device)
+
+
+def build(model_cfg: Mapping[str, Any], name: str) -> nn.Module:
+    """An open_clip model with random weights; the global random stream is left as it was.
+
+    Raises:
+        UnsupportedModelError: for towers that cannot be read.
+        CheckpointError: for a configuration that open_clip does not accept.
+    """
+    _refuse(model_cfg, name)
+    cfg = deepcopy(dict(model_cfg))
+    custom_text = cfg.pop("custom_text", False)
+    kind = CoCa if "multimodal_cfg" in cfg else CustomTextCLIP if custom_text else CLIP
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return kind(**cfg)
+    except (TypeError, KeyError, ValueError, AssertionError, RuntimeError) as error:
+        raise CheckpointError(f"model_cfg of {name} does not describe a model: {str(error).splitlines()[0]}") from error
+
+
+def save_teacher(
+    folder: Path,
+    model: nn.Module,
+    model_cfg: Mapping[str, Any],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    card: Mapping[str, Any],
+) -> None:
+    """Write a folder that `load_teacher` reads; `card` is its `lfi` part (name, vocabulary, ...)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "model_cfg": dict(model_cfg),
+        "preprocess_cfg": {"mean": list(mean), "std": list(std)},
+        "lfi": dict(card),
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / WEIGHTS)
+
+
+def _from_folder(folder: Path, pretrained: str | Path | None) -> CoCaTeacher | ClipTeacher:
+    if pretrained is not None:
+        raise ConfigError(f"{folder} brings its own weights; pretrained={str(pretrained)!r} cannot be used with it")
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        model_cfg, preprocess, card = (
+            config["model_cfg"],
+            config.get("preprocess_cfg", {}),
+            config.get("lfi", {}),
+        )
+    except FileNotFoundError as error:
+        raise UnknownModelError(f"{folder} holds no {CONFIG}, so it is no teacher") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    name = str(card.get("name", folder.name))
+    model = build(model_cfg, name)
+    fit(model, read_weights(folder / WEIGHTS), name=name, source=str(folder / WEIGHTS))
+    tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"))
+    return _teacher(model, tokenizer, name, preprocess, card.get("default_layers"))
+
+
+def _teacher(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    name: str,
+    preprocess: Mapping[str, Any],
+    default_layers: Sequence[int] | None,
+) -> CoCaTeacher | ClipTeacher:
+    kind = CoCaTeacher if isinstance(model, CoCa) else ClipTeacher
+    return kind(
+        model,
+        tokenizer,
+        name=name,
+        mean=preprocess.get("mean", OPENAI_DATASET_MEAN),
+        std=preprocess.get("std", OPENAI_DATASET_STD),
+        default_layers=default_layers,
+    )
+
+
+def _tokenizer(model_cfg: Mapping[str, Any], name: str, vocabulary: Sequence[str] | None = None) -> Tokenizer:
+    text = model_cfg["text_cfg"]
+    length, size = text.get("context_length", 77), text.get("vocab_size", 49408)
+    if vocabulary is None:
+        tokenizer = SimpleTokenizer(context_length=length, **text.get("tokenizer_kwargs", {}))
+        if size < tokenizer.vocab_size:
+            raise CheckpointError(
+                f"{name} knows {size} tokens, fewer than open_clip's tokeniser, and names no vocabulary"
+            )
+        return tokenizer
+    words = WordTokenizer(vocabulary, length)
+    if len(words) > size:
+        raise CheckpointError(f"{name} has embeddings for {size} ids, but its vocabulary needs {len(words)}")
+    if not text.get("embed_cls") and text.get("pool_type", "argmax") == "argmax":
+        # open_clip's default takes the highest id for the end of the text, which here is some word
+        raise CheckpointError(f"{name}: a text tower with a vocabulary of words needs embed_cls or pool_type = 'eos'")
+    return words
+
+
+def _refuse(model_cfg: Mapping[str, Any], name: str) -> None:
+    """Refuse, before anything is built or fetched, models that we cannot read."""
+    vision, text = model_cfg.get("vision_cfg"), model_cfg.get("text_cfg")
+    if not isinstance(vision, Mapping) or not isinstance(text, Mapping):
+        raise CheckpointError(f"model_cfg of {name} needs vision_cfg and text_cfg")
+    expected = "a plain open_clip VisionTransformer was expected"
+    if tower := vision.get("timm_model_name"):
+        raise UnsupportedModelError(f"{name}: the attention of its timm image tower {tower} cannot be read; {expected}")
+    if isinstance(vision.get("layers"), list | tuple):
+        raise UnsupportedModelError(f"{name}: its image tower is a ResNet, without attention to read; {expected}")
+    if vision.get("attentional_pool") in ("parallel", "cascade"):
+        raise UnsupportedModelError(
+            f"{name}: attentional_pool = {vision['attentional_pool']!r} is not supported; use true"
+        )
+    if source := text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+        raise UnsupportedModelError(f"{name}: its text side ({source}) comes from transformers, which is not supported")
+
+
+def _to(teacher: CoCaTeacher | ClipTeacher, device: str | torch.device) -> CoCaTeacher | ClipTeacher:
+    try:
+        teacher.model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return teacher

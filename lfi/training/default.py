@@ -1,0 +1,145 @@
+"""The default trio, by one command: the teacher, the LFI student and the best result-oriented baseline.
+
+Each stage keeps its checkpoints in the runs folder and goes on from them; what is finished is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lfi.data.scenes import CLASSES, COLOURS, SIZES, TEXTURES, Scenes
+from lfi.data.shapes import SHAPES
+from lfi.images import MEAN, STD
+from lfi.students import Student
+from lfi.teachers import save_teacher
+from lfi.training.config import (
+    DataConfig,
+    LoopConfig,
+    ObjectiveConfig,
+    StudentSource,
+    TeacherSource,
+    TrainConfig,
+)
+from lfi.training.loop import train
+from lfi.training.run import prepare, train_student
+from lfi.training.teacher import VOCABULARY, SceneSentences, TeacherConfig, TeacherTask
+
+TEACHER_SCENES, TEACHER_SEED = 50_000, 1
+TEACHER_LOOP = LoopConfig(
+    epochs=8, batch_size=128, learning_rate=1.5e-3, log_every=20, checkpoint_every=100, evaluations=0
+)
+STUDENT_DATA = DataConfig(count=12_000, seed=20, validation=1000, validation_seed=21)
+STUDENT_LOOP = LoopConfig(epochs=25)
+LFI = ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1)
+BASELINE = ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)
+TYPED = (*(word for word in (*SIZES, *TEXTURES) if word), *COLOURS, *SHAPES)
+"""Words that people can usefully type; the rest of the vocabulary only joins them."""
+
+
+def train_teacher(runs: Path, device: str = "cpu", resume: bool = True) -> TeacherTask:
+    """Train the scenes teacher; checkpoints and metrics go to `runs/teacher`."""
+    torch.manual_seed(TEACHER_LOOP.seed)
+    config = TeacherConfig()
+    task = TeacherTask(config)
+    scenes = Scenes(TEACHER_SCENES, TEACHER_SEED).load(masks=False, processes=os.cpu_count() or 1)
+    data = SceneSentences(scenes, TEACHER_LOOP.batch_size, TEACHER_LOOP.seed, config.statements)
+    train(task, data, TEACHER_LOOP, runs / "teacher", resume=resume, device=device, title="teacher")
+    return task.cpu().eval()
+
+
+def save_scenes_teacher(task: TeacherTask, folder: Path, default_layers: tuple[int, ...]) -> None:
+    """Write the teacher as open_clip reads it."""
+    save_teacher(
+        folder,
+        task.model,
+        task.config.model_config(),
+        mean=[MEAN] * 3,
+        std=[STD] * 3,
+        card={"name": "scenes CoCa", "vocabulary": list(VOCABULARY), "default_layers": list(default_layers)},
+    )
+
+
+def train_students(runs: Path, teacher: Path, device: str = "cpu", resume: bool = True) -> dict[str, Student]:
+    """The LFI student and the baseline: the same scenes, steps, seed and backbone, other losses."""
+    config = TrainConfig(data=STUDENT_DATA, teacher=TeacherSource(model=str(teacher)), loop=STUDENT_LOOP)
+    prepared = prepare(config, device)
+    students = {}
+    for part, queries, objective in (("lfi", 8, LFI), ("baseline", 0, BASELINE)):
+        own = replace(config, objective=objective, student=replace(StudentSource(), queries=queries))
+        student, _ = train_student(replace(prepared, config=own), runs / part, resume=resume, device=device, title=part)
+        students[part] = student
+    return students
+
+
+def write_trio(
+    folder: Path,
+    students: dict[str, Student],
+    explanation: str,
+    default_layer: dict[str, int],
+    figures: dict[str, Any],
+    parameters: dict[str, int],
+) -> None:
+    """Students and the card beside the teacher that is already in `folder/teacher`.
+
+    Args:
+        figures: per model what was measured, as the card shows it.
+        parameters: per model how many.
+    """
+    for part, student in students.items():
+        student.save(folder / part / "student.safetensors")
+    images = "64 px images of 2-4 coloured shapes, drawn by lfi/data/scenes.py in four styles"
+    limits = (
+        "It has seen nothing but drawings of ten shapes in eight colours. On a photograph its maps show which patches "
+        "resemble those colours and shapes; it knows no dogs, people or grass."
+    )
+    common = {"limits": [limits], "licence": "Apache-2.0"}
+    steps = STUDENT_DATA.count // STUDENT_LOOP.batch_size * STUDENT_LOOP.epochs
+    trained = f"{STUDENT_DATA.count:,} scenes (seed {STUDENT_DATA.seed}): {images}"
+    models = {
+        "teacher": {
+            "title": "Teacher",
+            "kind": "CoCa",
+            "summary": "A small CoCa: the words of its decoder attend to the patches of a vision transformer.",
+            "data": f"{TEACHER_SCENES:,} scenes (seed {TEACHER_SEED}) with captions and presence statements: {images}",
+            "steps": TEACHER_SCENES // TEACHER_LOOP.batch_size * TEACHER_LOOP.epochs,
+            "seed": TEACHER_LOOP.seed,
+        },
+        "lfi": {
+            "title": "LFI student",
+            "kind": "ViT with Interaction Queries",
+            "summary": "A plain vision transformer with 8 Interaction Queries, taught where the teacher's words look.",
+            "data": trained,
+            "steps": steps,
+            "seed": STUDENT_LOOP.seed,
+            "losses": {"interaction": LFI.interaction, "relation": LFI.relation, "naming": LFI.naming},
+        },
+        "baseline": {
+            "title": "Result-oriented baseline",
+            "kind": "ViT",
+            "summary": "The same vision transformer, taught the teacher's answers and image embeddings only.",
+            "data": trained,
+            "steps": steps,
+            "seed": STUDENT_LOOP.seed,
+            "losses": {"logit KD": BASELINE.logit_kd, "feature KD": BASELINE.feature_kd},
+            "explanation": explanation,
+        },
+    }
+    card = {
+        "name": folder.name,
+        "summary": "Coloured shapes, drawn in four styles",
+        "explanation": explanation,
+        "default_layer": default_layer,
+        "vocabulary": list(TYPED),
+        "phrases": list(CLASSES),
+        "models": {
+            part: {**card, **common, "figures": figures[part], "parameters": parameters[part]}
+            for part, card in models.items()
+        },
+    }
+    (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

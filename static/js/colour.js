@@ -1,0 +1,84 @@
+// Maps as colours: the same steps as lfi.rendering.overlay. Values (times uniform) become palette positions 0-255 on
+// the shared scale, positions are interpolated bilinearly, and opacity follows the position (power 3/4), so that
+// weak attention leaves the picture as it is. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
+
+const OPACITY_POWER = 0.75;
+const ALPHA = Uint8ClampedArray.from({ length: 256 }, (_, level) => 255 * (level / 255) ** OPACITY_POWER);
+
+function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+}
+
+// Maps of one model: layers x queries x height x width, with `at(layer, query)` as a view on one map.
+function readMaps(block) {
+  const values = new Float32Array(bytesOf(block.values).buffer);
+  const [height, width] = block.grid;
+  const queries = block.names.length;
+  return {
+    ...block,
+    height,
+    width,
+    at(layer, query) {
+      const start = (layer * queries + query) * height * width;
+      return values.subarray(start, start + height * width);
+    },
+  };
+}
+
+function levelsOf(map, scale) {
+  const span = scale.high - scale.low;
+  return Uint8ClampedArray.from(map, (value) => Math.floor(((value - scale.low) / span) * 255 + 0.5));
+}
+
+// Where each of `count` pixels falls between `cells` patches: left neighbour and share of the right one.
+function placesBetween(count, cells) {
+  return Array.from({ length: count }, (_, index) => {
+    const at = Math.min(Math.max(((index + 0.5) * cells) / count - 0.5, 0), cells - 1);
+    const low = Math.min(Math.floor(at), Math.max(cells - 2, 0));
+    return [low, Math.min(low + 1, cells - 1), at - low];
+  });
+}
+
+function paint(canvas, map, grid, scale, palette) {
+  const [rows, columns] = grid;
+  const { width, height } = canvas;
+  const levels = levelsOf(map, scale);
+  const across = placesBetween(width, columns);
+  const down = placesBetween(height, rows);
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  const pixels = image.data;
+  let index = 0;
+  for (const [above, below, v] of down) {
+    for (const [left, right, u] of across) {
+      const top = levels[above * columns + left] * (1 - u) + levels[above * columns + right] * u;
+      const bottom = levels[below * columns + left] * (1 - u) + levels[below * columns + right] * u;
+      const level = Math.round(top * (1 - v) + bottom * v);
+      pixels[index] = palette[3 * level];
+      pixels[index + 1] = palette[3 * level + 1];
+      pixels[index + 2] = palette[3 * level + 2];
+      pixels[index + 3] = ALPHA[level];
+      index += 4;
+    }
+  }
+  context.putImageData(image, 0, 0);
+}
+
+function gradientOf(palette) {
+  const stops = Array.from({ length: 17 }, (_, step) => {
+    const level = Math.round((step * 255) / 16);
+    return `rgb(${palette[3 * level]} ${palette[3 * level + 1]} ${palette[3 * level + 2]})`;
+  });
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}
+
+// The strongest patch, its value, and where it lies in words a reader without the picture can use.
+function peakOf(map, [rows, columns]) {
+  let best = 0;
+  for (let index = 1; index < map.length; index++) if (map[index] > map[best]) best = index;
+  const third = (position, cells) => Math.min(Math.floor((3 * (position + 0.5)) / cells), 2);
+  const down = ["top", "middle", "bottom"][third(Math.floor(best / columns), rows)];
+  const across = ["left", "centre", "right"][third(best % columns, columns)];
+  const place = down === "middle" && across === "centre" ? "centre" : `${down} ${across}`;
+  return { value: map[best], place };
+}

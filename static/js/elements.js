@@ -1,0 +1,32 @@
+// Small tools for the document. Text is always set as text, never as markup: words and names come from people.
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+// make("button", { class: "x", "aria-label": "y", onclick: f }, "text", child, ...)
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child != null));
+  return node;
+}
+
+function fill(node, ...children) {
+  node.replaceChildren(...children.filter((child) => child != null));
+}
+
+// "the file is empty" -> "The file is empty."
+function sentence(text) {
+  const trimmed = text.trim();
+  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? "" : ".");
+}
+
+// .72 as people write a cosine or a share; 8.2 for larger values.
+function short(value) {
+  return Math.abs(value) < 1 ? value.toFixed(2).replace("0.", ".") : value.toFixed(value < 10 ? 1 : 0);
+}

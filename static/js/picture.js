@@ -1,0 +1,101 @@
+// The picture: chosen, dropped or pasted anywhere on the page, or a sample. `onPicture({ file } or { sample })`.
+
+function makePicture({ samples, maxBytes, onPicture }) {
+  const input = byId("lfi-file");
+  const drop = byId("lfi-drop");
+  const frame = byId("lfi-drop-frame");
+  const text = byId("lfi-drop-text");
+  const error = byId("lfi-picture-error");
+  const list = byId("lfi-samples");
+  const empty = [...frame.childNodes];
+  const root = byId("lfi");
+
+  function complain(message) {
+    error.textContent = message ? sentence(message) : "";
+    input.setAttribute("aria-invalid", String(Boolean(message)));
+  }
+
+  function take(file) {
+    if (!file) return;
+    if (file.size > maxBytes) {
+      complain(`the file has ${(file.size / 2 ** 20).toFixed(0)} MB; at most ${(maxBytes / 2 ** 20).toFixed(0)} MB are accepted`);
+      return;
+    }
+    complain("");
+    onPicture({ file, name: file.name || "pasted picture" });
+  }
+
+  input.addEventListener("change", () => {
+    take(input.files[0]);
+    input.value = ""; // so that choosing the same file again counts as a change
+  });
+  // Files only: dragged text belongs to the word field.
+  const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  let depth = 0;
+  document.addEventListener("dragenter", (event) => {
+    if (hasFiles(event)) root.toggleAttribute("data-dragging", ++depth > 0);
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (hasFiles(event)) root.toggleAttribute("data-dragging", --depth > 0);
+  });
+  document.addEventListener("dragover", (event) => {
+    if (hasFiles(event)) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    depth = 0;
+    root.removeAttribute("data-dragging");
+    take(event.dataTransfer.files[0]);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
+    if (file) {
+      event.preventDefault();
+      take(file);
+    }
+  });
+
+  byId("lfi-samples-title").hidden = samples.length === 0;
+  fill(
+    list,
+    ...samples.map((sample) =>
+      make(
+        "li",
+        {},
+        make(
+          "button",
+          {
+            type: "button",
+            class: "lfi-sample",
+            "aria-label": `Sample: ${sample.alt}`,
+            "aria-pressed": "false",
+            "data-sample": sample.name,
+            onclick: () => {
+              complain("");
+              onPicture({ sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, scene: sample.scene });
+            },
+          },
+          make("img", { src: sample.thumbnail, alt: "", width: 64, height: 64 }),
+        ),
+      ),
+    ),
+  );
+
+  return {
+    complain,
+    show(picture) {
+      for (const button of list.querySelectorAll("button")) {
+        button.setAttribute("aria-pressed", String(button.dataset.sample === picture?.sample));
+      }
+      if (!picture) {
+        fill(frame, ...empty);
+        text.textContent = "Choose a picture";
+        return;
+      }
+      fill(frame, make("img", { src: picture.preview, alt: picture.alt || `Your picture ${picture.name}` }));
+      text.textContent = "Choose another picture";
+      drop.dataset.filled = "";
+    },
+  };
+}

@@ -1,0 +1,187 @@
+// Words as chips: Enter, comma or Add puts one in; its cross, Delete on it, or Backspace in the empty field takes it out.
+// `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
+// nearest words to choose from.
+
+function makeWords({ limit, ask, onChange, onRemove, onSelect }) {
+  const field = byId("lfi-word");
+  const list = byId("lfi-chips");
+  const message = byId("lfi-words-message");
+  const vocabulary = byId("lfi-vocabulary");
+  const HINT = "Enter or a comma adds it. Choose one of your words to see its maps.";
+  let words = [];
+  let selected = 0;
+  let known = [];
+  let turn = Promise.resolve();
+
+  function say(...content) {
+    const wrong = content.length > 0;
+    message.classList.toggle("lfi-wrong", wrong);
+    field.setAttribute("aria-invalid", String(wrong));
+    fill(message, ...(wrong ? content : [HINT]));
+  }
+
+  function suggestion(text, choose) {
+    return make("button", { type: "button", class: "lfi-suggestion", onclick: choose }, text);
+  }
+
+  function explain(text, error) {
+    if (!error.unknown) return say(sentence(error.message));
+    const unknown = Object.keys(error.unknown);
+    const quoted = unknown.map((word) => `“${word}”`).join(" and ");
+    const first = unknown[0];
+    // Every other unknown word is replaced by its nearest, so each offer is a phrase that the models know.
+    const content = error.unknown[first].filter((near) => known.includes(near));
+    const offers = (content.length ? content : error.unknown[first]).map((near) =>
+      text
+        .toLowerCase()
+        .split(/\s+/)
+        .map((word) => (word === first ? near : error.unknown[word] ? error.unknown[word][0] : word))
+        .join(" "),
+    );
+    const choose = (offer) => () => {
+      field.value = "";
+      add(offer);
+      field.focus();
+    };
+    say(
+      make("span", {}, `These models do not know ${quoted}. Nearest:`),
+      ...[...new Set(offers)].map((offer) => suggestion(offer, choose(offer))),
+    );
+  }
+
+  // One after the other, so that an answer always speaks of the words that were last put in.
+  function add(text) {
+    const pieces = text.split(",").map((piece) => piece.trim().replace(/\s+/g, " ")).filter(Boolean);
+    if (pieces.length === 0) return;
+    field.value = "";
+    turn = turn.then(() => addNow([...new Set(pieces)], text.trim()));
+  }
+
+  async function addNow(pieces, text) {
+    const fresh = pieces.filter((piece) => !words.includes(piece));
+    if (fresh.length === 0) return select(words.indexOf(pieces[pieces.length - 1]));
+    if (words.length + fresh.length > limit) {
+      field.value = text;
+      return say(`At most ${limit} words are compared at once. Remove one first.`);
+    }
+    const kept = selected;
+    words = [...words, ...fresh];
+    selected = words.length - 1;
+    say();
+    draw(fresh);
+    const error = await ask(words);
+    if (error) {
+      words = words.filter((word) => !fresh.includes(word));
+      selected = Math.min(kept, Math.max(words.length - 1, 0));
+      if (!field.value) field.value = text;
+      explain(text, error);
+    }
+    draw();
+    onChange();
+  }
+
+  function remove(index) {
+    words = words.filter((_, other) => other !== index);
+    if (selected > index || selected >= words.length) selected = Math.max(selected - 1, 0);
+    say();
+    draw();
+    onRemove();
+    const next = list.querySelectorAll(".lfi-chip-word")[Math.min(index, words.length - 1)];
+    (next || field).focus();
+  }
+
+  function select(index) {
+    selected = index;
+    draw();
+    onSelect();
+  }
+
+  function chip(word, index, pending) {
+    const choose = make(
+      "button",
+      {
+        type: "button",
+        class: "lfi-chip-word",
+        "aria-pressed": String(index === selected),
+        onclick: () => select(index),
+        onkeydown: (event) => {
+          if (event.key === "Delete" || event.key === "Backspace") {
+            event.preventDefault();
+            remove(index);
+          }
+        },
+      },
+      word,
+    );
+    const cross = make(
+      "button",
+      { type: "button", class: "lfi-chip-remove", "aria-label": `Remove ${word}`, onclick: () => remove(index) },
+      "×",
+    );
+    return make("li", { class: pending ? "lfi-chip lfi-pending" : "lfi-chip" }, choose, cross);
+  }
+
+  function draw(pending = []) {
+    const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
+    fill(list, ...words.map((word, index) => chip(word, index, pending.includes(word))));
+    if (focused) [...list.querySelectorAll(".lfi-chip-word")].find((node) => node.textContent === focused)?.focus();
+    drawVocabulary();
+  }
+
+  // What starts like the word being typed is marked.
+  function drawVocabulary() {
+    const start = field.value.toLowerCase().split(/[\s,]+/).pop();
+    const button = (word) => {
+      const node = suggestion(word, () => add(word));
+      node.classList.toggle("lfi-match", start.length > 0 && word.startsWith(start));
+      node.disabled = words.includes(word);
+      return node;
+    };
+    fill(
+      vocabulary,
+      known.length ? make("span", { class: "lfi-vocabulary-label" }, "Words they know") : null,
+      ...known.map(button),
+    );
+  }
+
+  field.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "Enter") {
+      event.preventDefault();
+      add(field.value);
+    } else if (event.key === "Backspace" && field.value === "" && words.length > 0) {
+      event.preventDefault();
+      remove(words.length - 1);
+      field.focus();
+    }
+  });
+  field.addEventListener("input", () => {
+    if (field.value.includes(",")) add(field.value);
+    else drawVocabulary();
+  });
+  byId("lfi-add").addEventListener("click", () => {
+    add(field.value);
+    field.focus();
+  });
+  say();
+
+  return {
+    explain: (error) => explain("", error),
+    get words() {
+      return words;
+    },
+    get selected() {
+      return selected;
+    },
+    replace(next) {
+      words = [...next];
+      selected = 0;
+      say();
+      draw();
+    },
+    setKnown(next) {
+      known = next;
+      draw();
+    },
+  };
+}

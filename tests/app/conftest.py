@@ -1,0 +1,64 @@
+"""A running service over the tiny trio, and the files that people send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from uploads import as_bytes, scene
+
+from app.inspector.inspector import Inspector
+from app.main import create_app
+from app.settings import Settings, read_settings
+
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="session")
+def settings(trio_folder: Path) -> Settings:
+    return read_settings(models_dir=trio_folder.parent, trio=trio_folder.name)
+
+
+@pytest.fixture(scope="session")
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        yield client
+
+
+@pytest.fixture(scope="session")
+def inspector(client: TestClient) -> Inspector:
+    return client.app.state.inspector
+
+
+@pytest.fixture(scope="session")
+def ask(client: TestClient) -> Ask:
+    """`ask(words=..., image=..., accept=..., **fields)`: one request for maps."""
+
+    def ask(
+        words: object = "red circle",
+        image: bytes | None = None,
+        accept: str = "application/json",
+        name: str = "photo.png",
+        **fields: object,
+    ) -> httpx.Response:
+        data = as_bytes(scene()) if image is None else image
+        return client.post(
+            "/v1/maps",
+            files={"image": (name, data)},
+            data={"words": words, **fields},
+            headers={"Accept": accept},
+        )
+
+    return ask
+
+
+def wait_until_ready(client: TestClient, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline, client.get("/readyz").text
+        time.sleep(0.05)

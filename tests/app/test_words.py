@@ -1,0 +1,76 @@
+"""The words of a request, and which answer its `Accept` asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import NotAcceptableError
+from app.inspector.limits import WordLimits
+from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
+from app.inspector.words import parse_words
+from lfi.errors import WordsError
+
+LIMITS = WordLimits(words=4, phrase=3, characters=30)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (["red circle", "star"], ("red circle", "star")),
+        (["red circle, star"], ("red circle", "star")),
+        (["  red \t circle ,, star, "], ("red circle", "star")),
+        (["star", "ring", "star"], ("star", "ring")),
+        (["étoile"], ("étoile",)),
+    ],
+)
+def test_words_come_one_per_field_or_with_commas_between(fields, words):
+    assert parse_words(fields, LIMITS) == words
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ([], "no words were given; type at least one word or short phrase, such as 'red circle'"),
+        ([""], "word 1 is empty; type a word or a short phrase, such as 'red circle'"),
+        (["star", " , "], "word 2 is empty; type a word or a short phrase, such as 'red circle'"),
+        (["a,b,c,d,e"], "5 words were given; at most 4 are compared at once"),
+        (
+            [" ".join(["a"] * 300)],
+            "the phrase 'a a a a a a a a a a a a a a a a a a a a…' has 300 words and 599 characters; "
+            "at most 3 words and 30 characters are read as one phrase",
+        ),
+        (["st\0ar"], "the word 'st\\x00ar' holds characters that cannot be printed"),
+    ],
+)
+def test_words_that_cannot_be_used_are_refused_with_what_would_be_right(fields, message):
+    with pytest.raises(WordsError) as refused:
+        parse_words(fields, LIMITS)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, JSON),
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", JSON),
+        ("application/x-npz", NPZ),
+        ("APPLICATION/ZIP", ZIP),
+        ("application/json;q=0.5, application/zip", ZIP),
+        ("application/json;q=0, */*", NPZ),
+        ("image/png, application/x-npz;q=0.1", NPZ),
+    ],
+)
+def test_the_answer_has_the_type_that_is_accepted_most(accept, media_type):
+    assert preferred(accept) == media_type
+
+
+@pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/*", "nonsense"])
+def test_a_type_that_we_do_not_have_is_refused_with_those_that_we_have(accept):
+    with pytest.raises(NotAcceptableError) as refused:
+        preferred(accept)
+    assert str(refused.value) == (
+        f"Accept is {accept!r}; the answer can be application/json, application/x-npz, application/zip"
+    )

@@ -1,0 +1,305 @@
+"""Overlays and figures: one honest scale, readable by everybody, quick enough for a request."""
+
+from __future__ import annotations
+
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageChops
+
+from lfi.errors import ConfigError
+from lfi.maps import InteractionMaps
+from lfi.rendering import (
+    PALETTES,
+    Scale,
+    colour_bar,
+    encode_webp,
+    figure,
+    film_strip,
+    heatmap,
+    overlay,
+    shared_scale,
+)
+
+# Machado, Oliveira & Fernandes 2009, full strength, on linear RGB.
+COLOUR_VISION = {
+    "normal": np.eye(3),
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "deuteranopia": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "tritanopia": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The part of a comparison that a figure reads."""
+
+    maps: dict[str, InteractionMaps]
+    default_layer: dict[str, int]
+
+
+def spot(grid: int, peak: float, words=("star",), layers: int = 2, model: str = "tiny@0123456789ab"):
+    """Maps with a spot in the upper left that gets stronger from layer to layer."""
+    row, column = torch.meshgrid(torch.arange(grid) / grid, torch.arange(grid) / grid, indexing="ij")
+    bump = torch.exp(-((row - 0.25) ** 2 + (column - 0.25) ** 2) / 0.02)
+    scores = torch.stack([0.2 + peak * (layer + 1) / layers * bump for layer in range(layers)])
+    return InteractionMaps.from_scores(
+        scores[None, :, None].expand(1, layers, len(words), grid, grid).flatten(-2),
+        grid=(grid, grid),
+        queries=[words],
+        layers=[f"blocks.{layer}" for layer in range(layers)],
+        kind="cross-attention",
+        model=model,
+    )
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    noise = np.random.default_rng(0).integers(60, 200, (90, 160, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    words = ("star", "red circle")
+    return Comparison(
+        maps={
+            "teacher": spot(8, 9, words, layers=3, model="coca@aaaaaaaaaaaa"),
+            "lfi": spot(6, 5, words, model="vit@bbbbbbbbbbbb"),
+            "baseline": spot(4, 1, words, model="vit@cccccccccccc"),
+        },
+        default_layer={"teacher": 0, "lfi": 1, "baseline": 1},
+    )
+
+
+@pytest.mark.parametrize("vision", COLOUR_VISION)
+@pytest.mark.parametrize("palette", PALETTES)
+def test_every_palette_grows_steadily_lighter_for_every_kind_of_colour_vision(palette, vision):
+    share = PALETTES[palette] / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(COLOUR_VISION[vision]).T, 0, 1)
+    lightness = 116 * np.cbrt(seen @ [0.2126, 0.7152, 0.0722]) - 16
+    smoothed = np.convolve(lightness, np.ones(8) / 8, "valid")  # eight steps: below what an eye tells apart
+    assert (np.diff(smoothed) > 0).all()
+    assert lightness[-1] - lightness[0] > 60
+
+
+def test_uniform_attention_is_one_times_uniform_on_every_grid():
+    scale = Scale(0, 4)
+    assert {grid: int(scale.levels(torch.full((grid, grid), 1 / grid**2))[0, 0]) for grid in (2, 7, 14)} == {
+        2: 64,
+        7: 64,
+        14: 64,
+    }
+
+
+def test_models_with_different_grids_share_the_scale_of_the_strongest():
+    strong, weak = spot(8, 9), spot(4, 1)
+    scale = shared_scale([strong, weak])
+    assert scale == Scale(0.0, float(strong.weights.max() * 64))
+    assert scale.levels(strong.weights[0, -1, 0]).max() == 255
+    assert scale.levels(weak.weights[0, -1, 0]).max() < 150
+
+
+def test_a_nearly_even_map_is_not_stretched_to_full_contrast():
+    assert shared_scale([spot(8, 0.01)]) == Scale(0.0, 2.0)
+
+
+def test_one_attention_sink_does_not_darken_a_whole_comparison():
+    scores = torch.ones(1, 1, 1, 20 * 20)
+    scores[..., 0] = 500
+    scores[..., 210:215] = 6
+    maps = InteractionMaps.from_scores(
+        scores, grid=(20, 20), queries=[["dog"]], layers=["0"], kind="rollout", model="tiny"
+    )
+    scale = shared_scale([maps])
+    assert scale.clipped
+    assert scale.levels(maps.weights[0, 0, 0])[10, 12] == 255
+    assert scale.ticks()[-1].label.startswith("≥")
+
+
+def test_raw_weights_stay_raw(photo):
+    maps = spot(8, 9)
+    before = maps.weights.clone()
+    overlay(photo, maps.weights[0, 1, 0], shared_scale([maps]))
+    assert torch.equal(maps.weights, before)
+
+
+def test_ticks_name_both_ends_and_uniform_attention_without_crowding():
+    labels = [tick.label for tick in Scale(0, 8.34).ticks()]
+    assert labels == ["0×", "1×", "2×", "4×", "6×", "8.34×"]
+
+
+def test_an_overlay_colours_the_spot_and_leaves_the_rest_of_the_picture_alone(photo):
+    weights = torch.zeros(8, 8)
+    weights[2, 2] = 1
+    laid = overlay(photo, weights, Scale(0, 64))
+    assert (laid.mode, laid.size) == ("RGB", photo.size)
+    changed = np.asarray(ImageChops.difference(laid, photo)).max(-1)
+    assert changed[int(90 * 2.5 / 8), int(160 * 2.5 / 8)] > 20
+    assert changed[45:, 80:].max() == 0
+
+
+def test_a_flipped_map_on_a_flipped_image_is_the_flipped_overlay(photo):
+    maps = spot(8, 9)
+    scale = shared_scale([maps])
+    mirror = Image.Transpose.FLIP_LEFT_RIGHT
+    direct = overlay(photo.transpose(mirror), maps.flipped().weights[0, 1, 0], scale)
+    there_and_back = overlay(photo, maps.weights[0, 1, 0], scale).transpose(mirror)
+    assert np.abs(np.asarray(direct, int) - np.asarray(there_and_back, int)).max() <= 2
+
+
+def test_smoothing_never_shows_more_attention_than_was_measured():
+    weights = torch.zeros(8, 8)
+    weights[3, 3], weights[3, 4] = 0.6, 0.4
+    scale = Scale(0, 64)
+    smooth = np.asarray(heatmap(weights, scale, (800, 800)))
+    top = scale.levels(weights).max()
+    assert {tuple(colour) for colour in smooth.reshape(-1, 3)} <= {
+        tuple(c) for c in PALETTES["viridis"][: top + 1]
+    }
+
+
+def test_patches_can_be_shown_as_they_are():
+    weights = spot(4, 9).weights[0, 1, 0]
+    scale = Scale(0, 10)
+    blocks = np.asarray(heatmap(weights, scale, (40, 40), smooth=False))
+    assert np.array_equal(blocks[::10, ::10], PALETTES["viridis"][scale.levels(weights)])
+
+
+def test_zero_opacity_is_the_image(photo):
+    assert overlay(photo, torch.full((4, 4), 1 / 16), Scale(0, 1), opacity=0).tobytes() == photo.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
+def test_an_overlay_of_any_image_mode_is_rgb(photo, mode):
+    assert overlay(photo.convert(mode), torch.full((4, 4), 1 / 16), Scale(0, 2)).mode == "RGB"
+
+
+def test_an_overlay_of_a_megapixel_costs_milliseconds():
+    image = Image.new("RGB", (1154, 866), "#886644")
+    maps = spot(14, 9)
+    scale = shared_scale([maps])
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        overlay(image, maps.weights[0, 1, 0], scale)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.05  # 6 ms on a free core; the bound leaves room for a busy one
+
+
+def test_webp_opens_again_as_the_same_picture(photo):
+    small = photo.resize((32, 18)).resize((320, 180))
+    again = Image.open(io.BytesIO(encode_webp(small, quality=95)))
+    assert (again.format, again.size) == ("WEBP", (320, 180))
+    assert np.abs(np.asarray(again.convert("RGB"), int) - np.asarray(small, int)).mean() < 5
+
+
+def test_a_colour_bar_runs_through_the_palette_and_keeps_its_text_inside():
+    bar = colour_bar(Scale(0, 12.345, clipped=True), size=(400, 60))
+    pixels = np.asarray(bar)
+    ramp = pixels[30][pixels[30, :, 3] == 255][:, :3]
+    assert ramp[0].tolist() == PALETTES["viridis"][0].tolist()
+    assert ramp[-1].tolist() == PALETTES["viridis"][-1].tolist()
+    assert pixels[[0, -1], :, 3].max() == 0
+    assert pixels[:, [0, -1], 3].max() == 0
+
+
+@pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
+def test_a_figure_is_written_in_the_format_of_its_file_name(comparison, photo, tmp_path: Path, format, start):
+    path = tmp_path / f"figure.{format}"
+    drawn = figure(comparison, photo, path)
+    assert drawn.startswith(start)
+    assert path.read_bytes() == drawn
+
+
+def svg_text(svg: bytes) -> str:
+    return "\n".join(
+        "".join(each.itertext()) for each in ElementTree.fromstring(svg).iter() if each.tag.endswith("text")
+    )
+
+
+def test_a_figure_names_words_models_fingerprints_layers_and_the_unit(comparison, photo):
+    text = svg_text(figure(comparison, photo, format="svg"))
+    expected = [
+        "star",
+        "red circle",
+        "Teacher",
+        "LFI student",
+        "Baseline",
+        "coca@aaaaaaaaaaaa",
+        "layer blocks.0",
+    ]
+    expected += ["vit@bbbbbbbbbbbb", "vit@cccccccccccc", "multiples of uniform", "1×", "peak", "outside 0%"]
+    assert [name for name in expected if name not in text] == []
+
+
+def test_a_figure_shows_the_chosen_layer(comparison, photo):
+    chosen = figure(comparison, photo, format="svg", layer={"teacher": 2})
+    assert "layer blocks.2" in svg_text(chosen)
+    with pytest.raises(ConfigError, match="layer 2 of lfi; 0 to 1 were expected"):
+        figure(comparison, photo, layer=2)
+
+
+def test_equal_comparisons_give_equal_files(comparison, photo):
+    for format in ("svg", "pdf", "png"):
+        assert figure(comparison, photo, format=format) == figure(comparison, photo, format=format)
+
+
+def test_figures_drawn_by_many_threads_are_the_figures_drawn_by_one(comparison, photo):
+    alone = [figure(comparison, photo, format=format) for format in ("svg", "png")] * 2
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda f: figure(comparison, photo, format=f), ("svg", "png") * 2))
+    assert together == alone
+
+
+def test_drawing_leaves_matplotlib_as_it_was(comparison, photo):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figure(comparison, photo, format="svg")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_word_with_dollar_signs_is_not_mathematics(photo):
+    maps = {"teacher": spot(4, 3, ("$x^{$",))}
+    assert "$x^{$" in svg_text(figure(Comparison(maps, {"teacher": 0}), photo, format="svg"))
+
+
+def test_a_film_strip_shows_every_layer_of_every_model_that_knows_the_query(comparison, photo):
+    svg = film_strip({**comparison.maps, "other": spot(4, 1, ("dog",))}, photo, "star", format="svg")
+    assert svg.count(b"<image") == (1 + 3) + (1 + 2) + (1 + 2) + 1  # each row its photograph; one colour bar
+    assert "blocks.2" in svg_text(svg)
+
+
+def test_what_cannot_be_drawn_is_said_in_one_line(comparison, photo):
+    flat = torch.full((4, 4), 1 / 16)
+    refused = {
+        "unknown palette 'jet'; known: viridis": lambda: overlay(photo, flat, Scale(0, 2), palette="jet"),
+        "opacity is 7": lambda: overlay(photo, flat, Scale(0, 2), opacity=7),
+        "unknown figure format 'gif'; one of svg, pdf, png": lambda: figure(comparison, photo, "figure.gif"),
+        "no map for 'cat'; there are maps for star, red circle": lambda: film_strip(
+            comparison.maps, photo, "cat"
+        ),
+        "a figure of 60 rows; 1 to 48": lambda: figure(
+            Comparison({"teacher": spot(2, 1, [f"word {n}" for n in range(60)])}, {}), photo
+        ),
+    }
+    for message, attempt in refused.items():
+        with pytest.raises(ConfigError, match=message):
+            attempt()
+
+
+def test_a_scale_that_does_not_rise_is_refused():
+    for low, high in [(1, 1), (2, 1), (0, float("nan"))]:
+        with pytest.raises(ValueError, match="two finite, rising bounds"):
+            Scale(low, high)
+    with pytest.raises(ValueError, match="at least one map"):
+        shared_scale([])

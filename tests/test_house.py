@@ -1,0 +1,129 @@
+"""How the house stands: which package may know which, what a clone may hold, how it starts."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("lfi", "evaluation", "app")
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
+
+FORBIDDEN = {
+    "lfi": {"evaluation", "app", "tests", "fastapi", "starlette", "uvicorn", "gradio", "sqlalchemy"},
+    "evaluation": {"app", "tests", "fastapi", "starlette", "uvicorn", "gradio"},
+    "app": {"tests"},
+}
+"""Arrows go app -> evaluation -> lfi; the science knows no web and no database."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level packages that a module imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def tracked_files() -> list[Path]:
+    """What git holds or would take: everything that is not ignored."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_arrows_go_from_app_to_evaluation_to_lfi(path):
+    assert imported(path) & FORBIDDEN[path.relative_to(ROOT).parts[0]] == set()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
+def test_a_package_hands_on_its_names_and_nothing_else(path):
+    def hands_on(statement: ast.stmt) -> bool:
+        if isinstance(statement, ast.Assign):
+            return [ast.unparse(target) for target in statement.targets] == ["__all__"]
+        if isinstance(statement, ast.Expr):
+            return isinstance(statement.value, ast.Constant)
+        return isinstance(statement, ast.Import | ast.ImportFrom)
+
+    assert [ast.unparse(each) for each in ast.parse(path.read_text()).body if not hands_on(each)] == []
+
+
+def test_relative_imports_are_not_used():
+    relative = [
+        name_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=name_of)
+def test_a_lock_names_no_host_and_hashes_every_package(lock):
+    text = lock.read_text()
+    assert re.findall(r"://|^--?(?:index-url|extra-index-url|find-links|i|f)\b.*", text, re.MULTILINE) == []
+    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert entries
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_the_locks_hold_every_dependency_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {
+        "requirements.lock": project["project"]["dependencies"],
+        "requirements-dev.lock": project["dependency-groups"]["dev"],
+    }
+    for lock, requirements in wanted.items():
+        locked = set(re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / lock).read_text(), re.MULTILINE))
+        names = {re.split(r"[\[<>=~!; ]", each)[0].lower().replace("_", "-") for each in requirements}
+        assert names - locked == set(), lock
+
+
+def test_both_locks_agree_on_every_version():
+    runtime, development = (
+        dict(re.findall(r"^([A-Za-z0-9._-]+==[^ ]+)( ;[^\\\n]*)?", lock.read_text(), re.MULTILINE))
+        for lock in LOCKS
+    )
+    names = {pin.split("==")[0] for pin in runtime} & {pin.split("==")[0] for pin in development}
+    assert {pin for pin in development if pin.split("==")[0] in names} <= set(runtime)
+
+
+def test_no_file_names_a_folder_of_somebodys_machine():
+    personal = re.compile(rb"(?<![\w./-])/(?:work|root|home|Users)/[\w.]+")
+    found = {name_of(path): personal.findall(path.read_bytes()) for path in tracked_files()}
+    assert {name: paths for name, paths in found.items() if paths} == {}
+
+
+def test_the_readme_starts_with_the_two_commands():
+    readme = (ROOT / "README.md").read_text()
+    first_block = re.search(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert first_block is not None
+    commands = [line.split("#")[0].strip() for line in first_block[1].splitlines() if line.strip()]
+    assert commands == ["make run", "make test"]
+
+
+def test_the_makefile_and_the_dockerfile_install_with_the_same_uv():
+    makefile = re.search(r"^UV_VERSION := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    dockerfile = re.search(r"uv==(\S+)", (ROOT / "Dockerfile").read_text())
+    assert makefile is not None
+    assert dockerfile is not None
+    assert makefile[1] == dockerfile[1]
