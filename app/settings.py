@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -37,8 +38,8 @@ class Settings(BaseSettings):
     device: str = "cpu"
 
     jobs: int = Field(4, ge=1)
-    """Requests that are decoded, run and rendered at the same time; later ones wait undecoded. A picture in work takes about
-    10 bytes per pixel, so four of the largest take 2 GB."""
+    """Requests that are decoded, run and rendered at the same time; later ones wait undecoded.
+    A picture in work takes about 10 bytes per pixel, so four of the largest take 2 GB."""
     inference_threads: int = Field(1, ge=1)
     """Of those, how many run the models at the same time."""
     torch_threads: int = Field(1, ge=1)
@@ -90,8 +91,10 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        wrong = "; ".join(
-            f"LFI_{'_'.join(str(part) for part in item['loc']).upper()}={item['input']!r}: {item['msg']}"
-            for item in error.errors()
-        )
+        wrong = "; ".join(_wrong(item) for item in error.errors())
         raise ConfigError(wrong) from error
+
+
+def _wrong(item: Mapping[str, Any]) -> str:
+    name = "_".join(str(part) for part in item["loc"])
+    return f"{name.replace('_', ' ')} (LFI_{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"

@@ -100,9 +100,9 @@ def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple
             phrase = phrase_of(thing, said)
             fits = [bool((other == thing)[said].all()) for other in things]
             mask = scenes.masks[row, : len(things)][fits].any(0)
-            if (kind, phrase) not in asked and mask.any():
+            if (kind, phrase) not in asked and np.any(mask):
                 asked.add((kind, phrase))
-                cases.append((row, kind, phrase, mask))
+                cases.append((row, kind, phrase, np.asarray(mask)))
     return cases
 
 

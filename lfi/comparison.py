@@ -140,8 +140,8 @@ class Trio:
             teacher = load_teacher(folder / "teacher", device=device)
             if not isinstance(teacher, CoCaTeacher):
                 raise CheckpointError(f"{folder}: the teacher of a trio must be a CoCa; {teacher.name} is none")
-            students = [Student.load(folder / part / "student.safetensors").to(device) for part in ("lfi", "baseline")]
-            return cls(teacher, *students, card)
+            lfi, baseline = (Student.load(folder / part / "student.safetensors").to(device) for part in MODELS[1:])
+            return cls(teacher, lfi, baseline, card)
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 

@@ -20,9 +20,7 @@ def complaints(*command: str) -> str:
 
 
 def test_the_compose_file_is_valid():
-    assert (
-        complaints("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml") == ""
-    )
+    assert complaints("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml") == ""
 
 
 def test_the_dockerfile_passes_its_linter():

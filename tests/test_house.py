@@ -100,8 +100,7 @@ def test_the_locks_hold_every_dependency_of_the_project():
 
 def test_both_locks_agree_on_every_version():
     runtime, development = (
-        dict(re.findall(r"^([A-Za-z0-9._-]+==[^ ]+)( ;[^\\\n]*)?", lock.read_text(), re.MULTILINE))
-        for lock in LOCKS
+        dict(re.findall(r"^([A-Za-z0-9._-]+==[^ ]+)( ;[^\\\n]*)?", lock.read_text(), re.MULTILINE)) for lock in LOCKS
     )
     names = {pin.split("==")[0] for pin in runtime} & {pin.split("==")[0] for pin in development}
     assert {pin for pin in development if pin.split("==")[0] in names} <= set(runtime)

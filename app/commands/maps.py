@@ -14,7 +14,7 @@ commands = typer.Typer()
 
 @commands.command()
 def maps(
-    image: Annotated[Path, typer.Argument(help="The image file.", show_default=False)],
+    image: Annotated[Path, typer.Argument(help="The image file.", metavar="IMAGE", show_default=False)],
     word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("maps"),
     trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
@@ -22,7 +22,10 @@ def maps(
     layer: Annotated[int | None, typer.Option(help="Layer to draw, from 0; each model's own default.")] = None,
     figure_format: Annotated[str, typer.Option(help="svg, pdf or png.")] = "svg",
 ) -> None:
-    """Write overlays (WebP), one figure and the raw maps (npz) of IMAGE for every WORD."""
+    """Write overlays, a figure and raw maps of an image.
+
+    One overlay (WebP) per model and word, one figure of them all, and the numbers of every layer (npz).
+    """
     data = read_image(image)
 
     from app.inspector.decode import decode_image

@@ -12,7 +12,7 @@ commands = typer.Typer()
 
 @commands.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A TOML file; see recipes/.", show_default=False)],
+    config: Annotated[Path, typer.Argument(help="A TOML file; see lfi/training/recipes.", show_default=False)],
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")
     ] = None,

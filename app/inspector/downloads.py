@@ -151,7 +151,7 @@ def _readme(comparison: Comparison, side: int) -> str:
     ]
     for model, maps in comparison.maps.items():
         layer = maps.layers[comparison.default_layer[model]]
-        lines.append(f"  {model}: {maps.model}, {maps.kind}, drawn at layer {layer} of {len(maps.layers)}")
+        lines.append(f"  {model}: {maps.model}, {maps.kind}, drawn at {layer} (it has {len(maps.layers)})")
     lines += [
         f"  lfi shows {address.word!r} by its query {address.query + 1}, nearness {address.nearness:.2f}"
         for address in comparison.addressed

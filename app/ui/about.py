@@ -23,6 +23,7 @@ def trio_view(trio: Trio) -> dict[str, Any]:
     return {
         "name": trio.name,
         "vocabulary": list(trio.vocabulary),
+        "queries": trio.lfi.config.queries,
         "note": _note(trio.cards),
         "models": [_model_view(key, trio.cards[key], len(trio.layers[key])) for key in MODELS],
     }
@@ -47,9 +48,13 @@ def _note(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for key in MODELS:
         if cards[key].get("data"):
             sources.setdefault(_text(cards[key]["data"]), []).append(_SUBJECTS[key])
-    learned = [f"{' and '.join(names)} learned from {data}" for data, names in sources.items()]
+    learned = [f"{_joined(names)} learned from {data}" for data, names in sources.items()]
     limits = [limit for key in MODELS for limit in _sentences(cards[key].get("limits"))]
     return learned + list(dict.fromkeys(limits))
+
+
+def _joined(names: list[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
 
 
 def _figure(value: Any) -> str:

@@ -54,7 +54,7 @@ def taken_file(
     suffix, media_type = MEDIA_TYPES[format]
     shown = replace(comparison, default_layer=position.layers)
     if format == "overlays":
-        data = zip_bytes(shown, image, side, dict(about))
+        data = zip_bytes(shown, image, side, dict(about), palette)
     elif format == "npz":
         data = npz_bytes(shown, dict(about))
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from gradio.data_classes import DataWithFiles
@@ -77,7 +78,7 @@ class Handlers:
             "ready": True,
             "trio": self.settings.trio,
             "trios": [trio_view(trio) for trio in self.inspector.trios.values()],
-            "samples": [self._sample_view(sample) for sample in self.samples.values()],
+            "samples": self._sample_views,
             "palettes": palettes_view(),
             "palette": DEFAULT,
             "opacity": OPACITY,
@@ -153,16 +154,15 @@ class Handlers:
             raise ForgottenError("the picture is no longer held here; choose it again")
         return named
 
-    def _sample_view(self, sample: Sample) -> Answer:
-        small = self.pictures.sample(sample.name).image.copy()
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
-        return {
-            "name": sample.name,
-            "alt": sample.alt,
-            "words": list(sample.words),
-            "scene": sample.scene,
-            "thumbnail": data_uri(small),
-        }
+    @cached_property
+    def _sample_views(self) -> list[Answer]:
+        views = []
+        for sample in self.samples.values():
+            small = self.pictures.sample(sample.name).image.copy()
+            small.thumbnail((THUMBNAIL, THUMBNAIL))
+            said = {"name": sample.name, "alt": sample.alt, "words": list(sample.words), "scene": sample.scene}
+            views.append({**said, "thumbnail": data_uri(small)})
+        return views
 
 
 def _answered(step: Callable[[], Answer]) -> Answer:

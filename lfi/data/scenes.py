@@ -233,13 +233,25 @@ class SceneBatch:
 
     @classmethod
     def concatenate(cls, parts: list[SceneBatch]) -> SceneBatch:
+        """One batch of several."""
         return cls(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("images", "labels", "attributes", "masks")
-            ),
+            images=np.concatenate([part.images for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            attributes=np.concatenate([part.attributes for part in parts]),
+            masks=np.concatenate([part.masks for part in parts]),
             captions=[caption for part in parts for caption in part.captions],
             domains=[domain for part in parts for domain in part.domains],
+        )
+
+    def first(self, count: int) -> SceneBatch:
+        """The first `count` scenes."""
+        return SceneBatch(
+            images=self.images[:count],
+            labels=self.labels[:count],
+            attributes=self.attributes[:count],
+            masks=self.masks[:count],
+            captions=self.captions[:count],
+            domains=self.domains[:count],
         )
 
 

@@ -31,8 +31,8 @@ def outline(shape: str) -> np.ndarray:
         return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
     if shape == "star":
         angles = -np.pi / 2 + np.arange(10) * np.pi / 5
-        reach = np.where(np.arange(10) % 2 == 0, 1.08, 0.45)
-        return np.stack([reach * np.cos(angles), reach * np.sin(angles)], 1)
+        reaches = np.where(np.arange(10) % 2 == 0, 1.08, 0.45)
+        return np.stack([reaches * np.cos(angles), reaches * np.sin(angles)], 1)
     if shape == "heart":
         t = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         x = 16 * np.sin(t) ** 3

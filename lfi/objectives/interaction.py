@@ -44,22 +44,25 @@ def relation_loss(teacher: Tensor, student: Tensor, words: Tensor) -> Tensor:
     return masked_mean((gram(teacher) - gram(student)).square(), pairs[:, None])
 
 
-def naming_loss(matched: Tensor, embeddings: Tensor, words: Tensor) -> Tensor:
-    """`mean_k (1 - cos(P q[pi(k)], t[k]))`: a matched query's name is its word's text embedding.
+def naming_loss(
+    names: Tensor, bank: Tensor, nothing: Tensor, targets: Tensor, temperature: float = 0.05, unmatched: float = 0.2
+) -> Tensor:
+    """Cross-entropy of the word a query stands for, by cosine to every word's text embedding.
 
-    Args:
-        matched: projected final queries in the order of the words `[batch, word, text_dim]`.
-        embeddings: text embeddings of the words `[batch, word, text_dim]`.
-    """
-    return masked_mean(1 - F.cosine_similarity(matched, embeddings, dim=-1), words)
-
-
-def nothing_loss(names: Tensor, nothing: Tensor, unmatched: Tensor) -> Tensor:
-    """Queries without a word point at the learned `nothing`.
+    A matched query's name must be nearer to its own word than to any other; a query without a word must be nearest to
+    a learned `nothing`. (`1 - cos` to the own word alone, tried first, leaves queries between words of one colour.)
 
     Args:
         names: projected final queries `[batch, query, text_dim]`.
+        bank: text embeddings of all words that the training captions hold `[vocabulary, text_dim]`.
         nothing: `[text_dim]`.
-        unmatched: bool `[batch, query]`.
+        targets: int64 `[batch, query]`: the word of every query in `bank`, -1 for none.
+        temperature: of the cosines.
+        unmatched: weight of queries without a word, of which there are more.
     """
-    return masked_mean(1 - F.cosine_similarity(names, nothing.expand_as(names), dim=-1), unmatched)
+    words = F.normalize(torch.cat([bank, nothing[None]]), dim=-1)
+    logits = F.normalize(names, dim=-1) @ words.T / temperature
+    targets = torch.where(targets < 0, len(bank), targets)
+    weight = torch.ones(len(words), dtype=logits.dtype, device=logits.device)
+    weight[-1] = unmatched
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), weight)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -94,20 +95,20 @@ def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
 def _attention(student: Student) -> Iterator[Callable[[], list[Tensor]]]:
     """Inside the block, self-attention after softmax of every block, `[batch, head, token, token]`, on the graph."""
     found: list[Tensor] = []
+    layers: list[Any] = [block.attn for block in student.backbone.blocks]
     handles = [
-        block.attn.attn_drop.register_forward_hook(lambda module, inputs, output: found.append(output))
-        for block in student.backbone.blocks
+        layer.attn_drop.register_forward_hook(lambda module, inputs, output: found.append(output)) for layer in layers
     ]
-    fused = [block.attn.fused_attn for block in student.backbone.blocks]
-    for block in student.backbone.blocks:  # the fused kernel never forms the attention
-        block.attn.fused_attn = False
+    fused = [layer.fused_attn for layer in layers]
+    for layer in layers:  # the fused kernel never forms the attention
+        layer.fused_attn = False
     try:
         yield lambda: found
     finally:
         for handle in handles:
             handle.remove()
-        for block, state in zip(student.backbone.blocks, fused, strict=True):
-            block.attn.fused_attn = state
+        for layer, state in zip(layers, fused, strict=True):
+            layer.fused_attn = state
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -55,6 +56,8 @@ class StudentConfig:
         queries: number of Interaction Queries; 0 for a plain student.
         taps: blocks whose output the queries read, counted from 0; empty for all.
         text_dim: width of the teacher's text space; 0 where nothing is projected into it.
+        by_name: whether the head also reads, for every class, how near the nearest query's name is to the class's text
+            embedding (`Student.labels`, to be filled in by whoever builds the student).
         embed: whether the image as a whole is projected into the teacher's space (feature KD).
         overrides: keyword arguments for `timm.create_model`, such as `img_size` or `depth`.
     """
@@ -65,6 +68,7 @@ class StudentConfig:
     taps: tuple[int, ...] = ()
     text_dim: int = 0
     embed: bool = False
+    by_name: bool = False
     overrides: dict[str, Any] | None = None
 
 
@@ -97,6 +101,8 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
 class Student(nn.Module):
     """A backbone, its Interaction Queries and its heads. The backbone's features are those of the bare backbone."""
 
+    labels: Tensor
+
     def __init__(self, config: StudentConfig):
         super().__init__()
         self.config = config
@@ -105,12 +111,17 @@ class Student(nn.Module):
         self.taps = config.taps or tuple(range(depth))
         if max(self.taps) >= depth or min(self.taps) < 0:
             raise UnsupportedModelError(f"{config.backbone} has blocks 0 to {depth - 1}; taps are {self.taps}")
-        heads = self.backbone.blocks[0].attn.num_heads
-        self.queries = InteractionQueries(dim, config.queries, heads) if config.queries else None
+        attention: Any = self.backbone.blocks[0].attn
+        self.queries = InteractionQueries(dim, config.queries, attention.num_heads) if config.queries else None
         width = 2 * dim if config.queries else dim
         self.head = nn.Linear(width, config.classes)
         self.embed = nn.Linear(width, config.text_dim) if config.embed else None
         self.name = nn.Linear(dim, config.text_dim) if config.queries and config.text_dim else None
+        if config.by_name:
+            if self.name is None:
+                raise UnsupportedModelError("a head that reads names needs queries and a text space to name them in")
+            self.register_buffer("labels", torch.zeros(config.classes, config.text_dim))
+            self.evidence = nn.Parameter(torch.tensor((10.0, -5.0)))  # slope and offset of the nearest cosine
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -141,19 +152,25 @@ class Student(nn.Module):
         if queries is not None:
             features = torch.cat([features, queries.mean(1)], -1)
             attention = torch.stack([layer.softmax(-1).mean(1) for layer in scores], 1)
+        names = self.name(queries) if self.name is not None and queries is not None else None
+        logits = self.head(features)
+        if self.config.by_name and names is not None:
+            nearest = (F.normalize(names.float(), dim=-1) @ self.labels.T).max(1).values
+            logits = logits + self.evidence[0] * nearest + self.evidence[1]
         return StudentOutput(
-            logits=self.head(features),
+            logits=logits,
             features=features,
             patches=tokens[:, prefix:],
             queries=queries,
             attention=attention,
-            names=self.name(queries) if self.name is not None and queries is not None else None,
+            names=names,
             embedding=self.embed(features) if self.embed is not None else None,
         )
 
     def run(self, images: Tensor) -> tuple[tuple[Tensor, Tensor | None], list[Tensor], list[Tensor]]:
         """Final tokens (normalised, prefix included) and queries; per tap the queries' scores and the patch tokens."""
-        tokens, taps = self.backbone.forward_intermediates(images, indices=list(self.taps), output_fmt="NLC")
+        found: Any = self.backbone.forward_intermediates(images, indices=list(self.taps), output_fmt="NLC")
+        tokens, taps = found
         if self.queries is None:
             return (tokens, None), [], taps
         queries = self.queries.initial(len(images))

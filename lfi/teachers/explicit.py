@@ -10,6 +10,8 @@ Only models without attentional pooler, whose decoder attends to the patch token
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from open_clip.coca_model import CoCa
@@ -50,9 +52,7 @@ def attend(
     ), scores
 
 
-def block(
-    layer: nn.Module, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def block(layer: Any, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """One `ResidualAttentionBlock`: its output and its attention scores."""
     if context is not None:
         context = layer.ln_1_kv(context)

@@ -84,7 +84,7 @@ class LoopConfig:
     """How long and how fast to train."""
 
     epochs: int = 30
-    batch_size: int = 128
+    batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.05

@@ -34,9 +34,9 @@ TEACHER_SCENES, TEACHER_SEED = 50_000, 1
 TEACHER_LOOP = LoopConfig(
     epochs=8, batch_size=128, learning_rate=1.5e-3, log_every=20, checkpoint_every=100, evaluations=0
 )
-STUDENT_DATA = DataConfig(count=12_000, seed=20, validation=1000, validation_seed=21)
-STUDENT_LOOP = LoopConfig(epochs=25)
-LFI = ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1)
+STUDENT_DATA = DataConfig(count=8000, seed=20, validation=1000, validation_seed=21)
+STUDENT_LOOP = LoopConfig(epochs=25, batch_size=64)
+LFI = ObjectiveConfig(interaction=0.03, relation=0.03, naming=0.15)
 BASELINE = ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)
 TYPED = (*(word for word in (*SIZES, *TEXTURES) if word), *COLOURS, *SHAPES)
 """Words that people can usefully type; the rest of the vocabulary only joins them."""

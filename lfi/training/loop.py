@@ -32,7 +32,8 @@ class Data(Protocol):
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Matrices decay; vectors, scalars and embeddings of positions and queries do not."""
-    decay, rest = [], []
+    decay: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             small = parameter.ndim < 2 or any(

@@ -68,7 +68,7 @@ def train_student(
     if torch.device(device).type == "cpu":
         set_fused_attn(False)  # written-out attention trains three times as fast on a CPU in bfloat16
     torch.manual_seed(config.loop.seed)
-    task = StudentTask(config.student, config.objective, teacher.embed_dim, len(config.teacher.layers))
+    task = StudentTask(config.student, config.objective, prepared.targets.embeddings, len(config.teacher.layers))
     data = SceneTargets(prepared.scenes, prepared.targets, config, task.student.grid)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +95,10 @@ def validate(student: Student, scenes: SceneBatch, batch: int = 250) -> float:
     """Mean average precision over the classes that occur, in percent."""
     device = next(student.parameters()).device
     images = torch.from_numpy(scenes.images)
-    scores = torch.cat(
+    logits = torch.cat(
         [student(normalise(images[i : i + batch]).to(device)).logits for i in range(0, len(images), batch)]
     )
-    scores = scores.float().cpu().numpy()
+    scores = logits.float().cpu().numpy()
     present = np.flatnonzero(scenes.labels.any(0))
     return 100 * float(np.mean([average_precision_score(scenes.labels[:, c], scores[:, c]) for c in present]))
 

@@ -16,7 +16,6 @@ from lfi.objectives import (
     interaction_loss,
     multilabel_kd,
     naming_loss,
-    nothing_loss,
     pick,
     relation_loss,
 )
@@ -28,23 +27,31 @@ from lfi.training.targets import TeacherTargets
 class StudentTask(nn.Module):
     """A student and what it is trained for.
 
+    `bank` holds the teacher's text embedding of every word of the training captions, `[vocabulary, text_dim]`.
     The queries' taps are spread over the teacher's layers, first to first and last to last (`phi` in the README).
     """
 
-    def __init__(self, source: StudentSource, objective: ObjectiveConfig, text_dim: int, teacher_layers: int):
+    bank: Tensor
+    phi: Tensor
+
+    def __init__(self, source: StudentSource, objective: ObjectiveConfig, bank: Tensor, teacher_layers: int):
         super().__init__()
-        self.objective = objective
+        self.objective, text_dim = objective, bank.shape[1]
+        self.register_buffer("bank", bank, persistent=False)
         self.student = Student(
             StudentConfig(
                 backbone=source.backbone,
                 classes=len(CLASSES),
                 queries=source.queries,
                 taps=source.taps,
-                text_dim=text_dim,
+                text_dim=text_dim if objective.naming or objective.feature_kd else 0,
                 embed=objective.feature_kd > 0,
+                by_name=objective.naming > 0 and source.queries > 0,
                 overrides=source.overrides,
             )
         )
+        if self.student.config.by_name:
+            self.student.labels.copy_(bank)
         taps = len(self.student.taps)
         phi = [round(tap * (teacher_layers - 1) / max(1, taps - 1)) for tap in range(taps)]
         self.register_buffer("phi", torch.tensor(phi), persistent=False)
@@ -59,9 +66,7 @@ class StudentTask(nn.Module):
             losses["feature_kd"] = feature_kd(out.embedding.float(), batch["latents"])
         if weights.wants_maps or weights.naming:
             losses |= self.interaction(out.attention, out.names, batch)
-        total = sum(getattr(weights, name) * value for name, value in losses.items() if name != "nothing")
-        if "nothing" in losses:
-            total = total + weights.naming * losses["nothing"]
+        total = sum(getattr(weights, name) * value for name, value in losses.items())
         return {"loss": total, **losses}
 
     def interaction(self, attention: Tensor, names: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -69,11 +74,11 @@ class StudentTask(nn.Module):
         weights, words = self.objective, batch["words"]
         teacher = batch["maps"].float()[:, self.phi]
         log_student = attention.clamp_min(1e-8).log()
-        embeddings = batch["embeddings"]
         if weights.wants_maps:
             cost = cross_entropy_cost(teacher, log_student.detach())
         else:  # without maps a query is found by its name
-            cost = 1 - F.normalize(embeddings, dim=-1) @ F.normalize(names.detach().float(), dim=-1).transpose(1, 2)
+            wanted = F.normalize(self.bank[batch["names"]], dim=-1)
+            cost = 1 - wanted @ F.normalize(names.detach().float(), dim=-1).transpose(1, 2)
         assignment = assign(cost, words)
         matched = words & (assignment >= 0)
         losses = {}
@@ -83,9 +88,10 @@ class StudentTask(nn.Module):
             losses["relation"] = relation_loss(teacher, pick(attention, assignment, 2), matched)
         if weights.naming:
             assert self.nothing is not None
-            losses["naming"] = naming_loss(pick(names.float(), assignment, 1), embeddings, matched)
-            taken = F.one_hot(assignment.clamp_min(0), names.shape[1]).bool() & matched[..., None]
-            losses["nothing"] = nothing_loss(names.float(), self.nothing, ~taken.any(1))
+            targets = torch.full(names.shape[:2], -1, device=names.device)
+            image, word = matched.nonzero(as_tuple=True)
+            targets[image, assignment[image, word]] = batch["names"][image, word]
+            losses["naming"] = naming_loss(names.float(), self.bank, self.nothing, targets)
         return losses
 
 
@@ -121,7 +127,7 @@ class SceneTargets:
             "labels": self.labels[rows],
             "maps": torch.where(mirrored[:, None, None, None, None], maps.flip(-1), maps).flatten(-2),
             "words": self.targets.words[rows],
-            "embeddings": self.targets.embeddings[self.targets.names[rows]],
+            "names": self.targets.names[rows],
             "logits": self.targets.logits[rows],
             "latents": self.targets.latents[rows],
         }

@@ -1,9 +1,8 @@
 // Maps as colours: the same steps as lfi.rendering.overlay. Values (times uniform) become palette positions 0-255 on
-// the shared scale, positions are interpolated bilinearly, and opacity follows the position (power 3/4), so that
+// the shared scale, positions are interpolated bilinearly, and opacity follows the position's square root, so that
 // weak attention leaves the picture as it is. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
 
-const OPACITY_POWER = 0.75;
-const ALPHA = Uint8ClampedArray.from({ length: 256 }, (_, level) => 255 * (level / 255) ** OPACITY_POWER);
+const ALPHA = Uint8ClampedArray.from({ length: 256 }, (_, level) => 255 * Math.sqrt(level / 255));
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));

@@ -102,10 +102,9 @@ function draw() {
   const shown = words.words[words.selected];
   const word = view && shown !== undefined ? view.words.indexOf(shown) : -1;
   const palette = state.palettes[byId("lfi-palette").value];
-  const expected = 8;
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
   maps.draw({ picture: state.picture, view, word, position, palette });
-  queries.draw({ picture: state.picture, view, word, position, palette, expected });
+  queries.draw({ picture: state.picture, view, word, position, palette, expected: state.trio.queries });
   drawControls(view);
   const foreign = state.picture && !state.picture.scene && state.trio.vocabulary.length > 0;
   byId("lfi-note").classList.toggle("lfi-mind", Boolean(foreign));

@@ -18,7 +18,8 @@ function makePicture({ samples, maxBytes, onPicture }) {
   function take(file) {
     if (!file) return;
     if (file.size > maxBytes) {
-      complain(`the file has ${(file.size / 2 ** 20).toFixed(0)} MB; at most ${(maxBytes / 2 ** 20).toFixed(0)} MB are accepted`);
+      const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+      complain(`the file has ${megabytes(file.size)}; at most ${megabytes(maxBytes)} are accepted`);
       return;
     }
     complain("");

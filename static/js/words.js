@@ -59,6 +59,7 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect }) {
 
   async function addNow(pieces, text) {
     const fresh = pieces.filter((piece) => !words.includes(piece));
+    say();
     if (fresh.length === 0) return select(words.indexOf(pieces[pieces.length - 1]));
     if (words.length + fresh.length > limit) {
       field.value = text;
@@ -67,7 +68,6 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect }) {
     const kept = selected;
     words = [...words, ...fresh];
     selected = words.length - 1;
-    say();
     draw(fresh);
     const error = await ask(words);
     if (error) {

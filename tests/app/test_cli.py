@@ -88,9 +88,7 @@ def test_a_bad_image_is_one_line_and_exit_code_2(name, trio_folder, tmp_path, ca
     make, start = BAD_IMAGES[name]
     path = tmp_path / "photo.png"
     path.write_bytes(make())
-    assert_refused(
-        capsys, start, "maps", path, "--word", "star", "--trio", trio_folder, "--out", tmp_path / "o"
-    )
+    assert_refused(capsys, start, "maps", path, "--word", "star", "--trio", trio_folder, "--out", tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
 
@@ -106,9 +104,7 @@ def test_a_bad_image_is_one_line_and_exit_code_2(name, trio_folder, tmp_path, ca
         (["--word", "star", "--figure-format", "bmp"], "figure format is 'bmp'; one of "),
     ],
 )
-def test_a_bad_option_is_one_line_and_exit_code_2(
-    options, start, photo, trio_folder, tmp_path, capsys, monkeypatch
-):
+def test_a_bad_option_is_one_line_and_exit_code_2(options, start, photo, trio_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("LFI_MODELS_DIR", str(trio_folder.parent))
     monkeypatch.setenv("LFI_TRIO", trio_folder.name)
     assert_refused(capsys, start, "maps", photo, "--out", tmp_path / "out", *options)
@@ -116,9 +112,7 @@ def test_a_bad_option_is_one_line_and_exit_code_2(
 
 def test_a_missing_photo_and_a_folder_that_is_a_file_are_named(photo, trio_folder, tmp_path, capsys):
     missing = tmp_path / "nothing.jpg"
-    assert_refused(
-        capsys, f"cannot read {missing}: no such file or directory", "maps", missing, "--word", "star"
-    )
+    assert_refused(capsys, f"cannot read {missing}: no such file or directory", "maps", missing, "--word", "star")
     assert_refused(capsys, f"cannot read {tmp_path}: is a directory", "maps", tmp_path, "--word", "star")
     here = ("maps", photo, "--word", "star", "--trio", trio_folder, "--out", photo)
     assert_refused(capsys, f"cannot write to {photo}: file exists", *here)

@@ -112,7 +112,7 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong(monkeypatch):
     monkeypatch.setenv("LFI_PORT", "eighty")
     with pytest.raises(ConfigError) as refused:
         read_settings()
-    assert str(refused.value).startswith("LFI_PORT='eighty': Input should be a valid integer")
+    assert str(refused.value).startswith("port (LFI_PORT) is 'eighty': input should be a valid integer")
 
 
 def test_equal_pictures_are_encoded_once(client, inspector):

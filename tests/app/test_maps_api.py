@@ -61,8 +61,7 @@ def test_the_json_answer_is_the_comparison_in_float16(ask, inspector):
         "words": list(WORDS),
         "image": {"width": 96, "height": 64, "sha256": hashlib.sha256(data).hexdigest()},
         "addressed": [
-            {"word": each.word, "query": each.query, "nearness": each.nearness}
-            for each in comparison.addressed
+            {"word": each.word, "query": each.query, "nearness": each.nearness} for each in comparison.addressed
         ],
         "scale": {"low": scale.low, "high": scale.high, "unit": "times uniform attention"},
         "interaction_queries": {
@@ -149,8 +148,7 @@ def test_more_overlays_than_anybody_looks_at_are_refused(ask, inspector):
         pytest.fail("the tiny trio has too few heads to try this")
     assert (answer.status_code, answer.json()["detail"]) == (
         422,
-        f"{per_word * 16} overlays would be drawn; at most 96 are: "
-        "ask for fewer words or models, or without heads",
+        f"{per_word * 16} overlays would be drawn; at most 96 are: ask for fewer words or models, or without heads",
     )
 
 
@@ -229,9 +227,7 @@ def test_the_models_are_listed_with_their_cards_layers_and_words(client, inspect
                     "name": trio.name,
                     "explanation": trio.explanation,
                     "vocabulary": list(trio.vocabulary),
-                    "models": {
-                        name: {"card": trio.cards[name], "layers": list(trio.layers[name])} for name in MODELS
-                    },
+                    "models": {name: {"card": trio.cards[name], "layers": list(trio.layers[name])} for name in MODELS},
                 }
             ],
         },

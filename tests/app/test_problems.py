@@ -205,9 +205,7 @@ def test_what_is_not_there_is_a_problem_too(client, method, path, status, title,
     "body", [b"", b"--x", b"--x\r\nnonsense", b"--x\r\nContent-Disposition: form-data\r\n\r\n\r\n--x--"]
 )
 def test_a_broken_form_is_a_bad_request(client, body):
-    answer = client.post(
-        "/v1/maps", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
-    )
+    answer = client.post("/v1/maps", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -223,9 +221,7 @@ def test_a_body_sent_in_chunks_is_stopped_at_the_limit(client):
             sent += 1
             yield bytes(1024**2)
 
-    answer = client.post(
-        "/v1/maps", content=chunks(), headers={"Content-Type": "multipart/form-data; boundary=x"}
-    )
+    answer = client.post("/v1/maps", content=chunks(), headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert (answer.status_code, answer.json()["type"]) == (413, NAMES + "request-too-large")
 
 

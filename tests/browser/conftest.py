@@ -68,7 +68,7 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         process.wait(30)
 
 
-def _wait(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+def _wait(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:

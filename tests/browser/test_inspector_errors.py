@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from app.settings import Settings
 from lfi.data.scenes import Scenes
 
 LONG = " ".join(["red circle"] * 150)
@@ -101,12 +103,12 @@ def test_a_truncated_jpeg_is_refused_at_the_picture(open_page, tmp_path):
 
 def test_a_file_that_is_too_large_is_refused_without_sending_it(open_page, tmp_path):
     large = tmp_path / "large.jpg"
-    large.write_bytes(bytes(21 * 1024**2))
+    large.write_bytes(bytes(Settings().max_bytes + 1))
     page = open_page()
     asked = page.questions()
     page.upload(large)
     page.find("#lfi-picture-error:not(:empty)").wait_for()
-    assert "at most 20 MB" in page.find("#lfi-picture-error").inner_text()
+    assert re.search(r"at most \d+\.\d MB", page.find("#lfi-picture-error").inner_text())
     assert page.questions() == asked
 
 

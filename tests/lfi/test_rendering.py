@@ -162,9 +162,7 @@ def test_smoothing_never_shows_more_attention_than_was_measured():
     scale = Scale(0, 64)
     smooth = np.asarray(heatmap(weights, scale, (800, 800)))
     top = scale.levels(weights).max()
-    assert {tuple(colour) for colour in smooth.reshape(-1, 3)} <= {
-        tuple(c) for c in PALETTES["viridis"][: top + 1]
-    }
+    assert {tuple(colour) for colour in smooth.reshape(-1, 3)} <= {tuple(c) for c in PALETTES["viridis"][: top + 1]}
 
 
 def test_patches_can_be_shown_as_they_are():
@@ -285,9 +283,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(comparison, photo):
         "unknown palette 'jet'; known: viridis": lambda: overlay(photo, flat, Scale(0, 2), palette="jet"),
         "opacity is 7": lambda: overlay(photo, flat, Scale(0, 2), opacity=7),
         "unknown figure format 'gif'; one of svg, pdf, png": lambda: figure(comparison, photo, "figure.gif"),
-        "no map for 'cat'; there are maps for star, red circle": lambda: film_strip(
-            comparison.maps, photo, "cat"
-        ),
+        "no map for 'cat'; there are maps for star, red circle": lambda: film_strip(comparison.maps, photo, "cat"),
         "a figure of 60 rows; 1 to 48": lambda: figure(
             Comparison({"teacher": spot(2, 1, [f"word {n}" for n in range(60)])}, {}), photo
         ),

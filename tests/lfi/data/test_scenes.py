@@ -37,7 +37,12 @@ def test_objects_are_named_in_reading_order_with_true_relations():
         assert rows == sorted(rows)
         for one, other in zip(scene.objects, scene.objects[1:], strict=False):
             said = relation(one, other)
-            gap = {"left of": other.x - one.x, "right of": one.x - other.x, "above": other.y - one.y, "below": one.y - other.y}
+            gap = {
+                "left of": other.x - one.x,
+                "right of": one.x - other.x,
+                "above": other.y - one.y,
+                "below": one.y - other.y,
+            }
             assert gap[said] == max(gap.values())
 
 
@@ -83,7 +88,12 @@ def test_a_phrase_finds_all_objects_it_fits():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"size": 8}, "8 px"), ({"domains": ("photograph",)}, "photograph"), ({"objects": (0, 3)}, "1 to 5"), ({"objects": (3, 6)}, "1 to 5")],
+    [
+        ({"size": 8}, "8 px"),
+        ({"domains": ("photograph",)}, "photograph"),
+        ({"objects": (0, 3)}, "1 to 5"),
+        ({"objects": (3, 6)}, "1 to 5"),
+    ],
 )
 def test_settings_that_cannot_be_drawn_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):

@@ -1,0 +1,153 @@
+"""The page's handlers are public: whatever arrives, they answer, or say what is wrong and where."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from gradio.data_classes import DataWithFiles
+from PIL import Image
+from uploads import as_bytes, scene
+
+from app.inspector.inspector import Inspector
+from app.ui.handlers import Handlers
+from app.ui.pictures import Pictures
+from app.ui.samples import load_samples
+
+
+@pytest.fixture
+def handlers(inspector, settings) -> Handlers:
+    return Handlers(inspector, settings, load_samples(settings.static_dir / "samples"))
+
+
+def form(request: object, *files: bytes) -> DataWithFiles:
+    return DataWithFiles(data={"request": json.dumps(request)}, files=[("x.png", data) for data in files])
+
+
+@pytest.fixture
+def token(handlers) -> str:
+    return handlers.compare(form({"words": []}, as_bytes(scene())))["picture"]["token"]
+
+
+def values(block: dict) -> np.ndarray:
+    flat = np.frombuffer(base64.b64decode(block["values"]), "<f4")
+    return flat.reshape(len(block["layers"]), len(block["names"]), *block["grid"])
+
+
+def test_an_uploaded_picture_can_be_named_afterwards(handlers, token):
+    sent = handlers.compare(form({"words": ["red"]}, as_bytes(scene())))
+    named = handlers.compare({"words": ["red"], "token": token, "shown": True})
+    assert named["view"]["models"] == sent["view"]["models"]
+    assert "preview" in sent["picture"]
+    assert "preview" not in named["picture"]
+
+
+def test_values_are_multiples_of_uniform_attention(handlers, token, inspector):
+    view = handlers.compare({"words": ["red", "star"], "token": token})["view"]
+    maps = inspector.compare(scene(), ["red", "star"]).maps
+    for model, block in view["models"].items():
+        height, width = block["grid"]
+        expected = maps[model].weights[0].numpy() * height * width
+        assert values(block) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_positions_run_from_first_to_last_layer_of_every_model(handlers, token):
+    view = handlers.compare({"words": ["red"], "token": token})["view"]
+    counts = {model: len(block["layers"]) for model, block in view["models"].items()}
+    _, *depths = view["positions"]
+    assert len(depths) == max(counts.values())
+    assert depths[0]["layers"] == dict.fromkeys(counts, 0)
+    assert depths[-1]["layers"] == {model: count - 1 for model, count in counts.items()}
+
+
+def test_a_position_has_one_scale_that_holds_the_maps_of_all_models(handlers, token):
+    view = handlers.compare({"words": ["red", "star"], "token": token})["view"]
+    for position in view["positions"]:
+        shown = [values(view["models"][model])[layer] for model, layer in position["layers"].items()]
+        assert position["scale"]["high"] == pytest.approx(max(2, *(each.max() for each in shown)), rel=1e-4)
+
+
+def test_a_forgotten_picture_is_asked_for_again(handlers):
+    answer = handlers.compare({"words": ["red"], "token": "0" * 64})
+    assert answer["error"]["forgotten"]
+    assert answer["error"]["where"] == "picture"
+
+
+def test_pictures_over_the_budget_are_forgotten_oldest_first(settings):
+    one = 3 * 64 * 64
+    pictures = Pictures(settings.image_limits, {}, budget=2 * one)
+    tokens = [pictures.add(as_bytes(Image.new("RGB", (64, 64), colour))).token for colour in ("red", "blue")]
+    pictures.get(tokens[0])
+    third = pictures.add(as_bytes(Image.new("RGB", (64, 64), "green"))).token
+    assert [pictures.get(token) is not None for token in (*tokens, third)] == [True, False, True]
+
+
+def test_an_unknown_word_leaves_the_picture_and_names_the_nearest(handlers, token):
+    answer = handlers.compare({"words": ["red", "cirle"], "token": token})
+    assert answer["picture"]["token"] == token
+    assert answer["error"]["where"] == "words"
+    assert answer["error"]["unknown"]["cirle"][0] == "circle"
+
+
+@pytest.mark.parametrize(
+    ("payload", "where"),
+    [
+        (None, "page"),
+        ([], "page"),
+        ("red", "page"),
+        ({}, "page"),
+        ({"words": "red"}, "page"),
+        ({"words": [1]}, "page"),
+        ({"words": ["red"], "extra": 1}, "page"),
+        ({"words": ["red"] * 1000}, "page"),
+        ({"words": ["red"], "token": "../../etc/passwd"}, "page"),
+        ({"words": ["red"], "sample": "../../card"}, "picture"),
+        ({"words": ["red"]}, "picture"),
+        (DataWithFiles(data={}, files=[("x", b"x")]), "page"),
+        (DataWithFiles(data={"request": "{"}, files=[("x", b"x")]), "page"),
+        (form({"words": ["red"]}), "picture"),
+        (form({"words": ["red"]}, b"x", b"y"), "picture"),
+        (form({"words": ["red"]}, b"this is no picture"), "picture"),
+        (form({"words": [" "]}, as_bytes(scene())), "words"),
+        (form({"words": ["red"], "trio": "none"}, as_bytes(scene())), "page"),
+    ],
+)
+def test_bad_requests_are_answered_where_the_trouble_is(handlers, payload, where):
+    answer = handlers.compare(payload)
+    assert answer["error"]["where"] == where
+    assert answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"format": "exe"}, {"position": 99}, {"position": -1}, {"palette": "jet"}, {"format": None}]
+)
+def test_a_download_that_makes_no_sense_is_refused(handlers, token, wrong):
+    answer = handlers.download({"words": ["red"], "token": token, "format": "svg", **wrong})
+    assert answer["error"]["where"] == "page"
+
+
+def test_a_file_is_named_after_its_words(handlers, token):
+    answer = handlers.download({"words": ["red star", "blue"], "token": token, "format": "npz"})
+    assert answer["name"] == "lfi-red-star-blue.npz"
+    assert np.load(io.BytesIO(base64.b64decode(answer["data"])))["words"].tolist() == ["red star", "blue"]
+
+
+def test_until_the_models_are_warm_the_page_is_told_so(settings):
+    cold = Handlers(Inspector(settings), settings, {})
+    assert cold.describe() == {"ready": False, "problem": None}
+    assert cold.check({"words": ["red"]})["error"]["retry"]
+
+
+def test_the_description_names_models_limits_and_what_was_learned(handlers):
+    about = handlers.describe()
+    (trio,) = about["trios"]
+    assert [model["key"] for model in trio["models"]] == ["teacher", "lfi", "baseline"]
+    assert trio["note"] == [
+        "the teacher, the LFI student and the result-oriented baseline learned from nothing",
+        "It has learned nothing.",
+    ]
+    assert about["limits"]["bytes"] == handlers.settings.max_bytes
+    assert {sample["name"] for sample in about["samples"]} == set(handlers.samples)

@@ -1,0 +1,113 @@
+"""Metrics of maps against hand-computed cases, and the properties that make them what they claim."""
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.localisation import coverage, energy_in_mask, enlarge, pointing_hit
+from evaluation.pointing import PHRASES, localise, shuffled_pointer, word_cases
+from lfi.data.scenes import Scenes
+from lfi.images import MEAN, STD
+from lfi.maps import InteractionMaps
+
+
+def mask(*boxes, size=16):
+    made = torch.zeros(len(boxes), size, size, dtype=torch.bool)
+    for row, (top, left, bottom, right) in zip(made, boxes, strict=True):
+        row[top:bottom, left:right] = True
+    return made
+
+
+def peak_at(row, column, grid=4):
+    maps = torch.full((1, grid, grid), 0.01)
+    maps[0, row, column] = 1
+    return maps / maps.sum()
+
+
+def test_energy_is_the_mass_in_the_mask():
+    maps = torch.tensor([[[0.5, 0.25], [0.25, 0.0]]])
+    assert energy_in_mask(maps, mask((0, 0, 8, 8))).item() == pytest.approx(0.5)
+    assert energy_in_mask(maps, mask((0, 0, 8, 4))).item() == pytest.approx(0.25), "half of the patch, half of its mass"
+    assert energy_in_mask(maps, mask((0, 0, 16, 16))).item() == pytest.approx(1)
+
+
+def test_a_uniform_map_has_the_masks_area_as_energy():
+    masks = mask((3, 2, 9, 13), (0, 0, 1, 1))
+    uniform = torch.full((2, 4, 4), 1 / 16)
+    assert torch.allclose(energy_in_mask(uniform, masks), masks.float().mean((1, 2)))
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_a_peak_hits_the_mask_it_lies_in_and_no_other(smooth):
+    masks = mask((4, 8, 8, 12))
+    assert pointing_hit(peak_at(1, 2), masks, smooth).item() == 1
+    assert pointing_hit(peak_at(2, 1), masks, smooth).item() == 0
+
+
+def test_a_perfect_map_scores_one_and_a_mirrored_pair_scores_the_same():
+    scenes = Scenes(20, 0).load()
+    masks = torch.from_numpy(scenes.masks[:, 0])
+    perfect = coverage(masks, (64, 64))
+    perfect = perfect / perfect.sum((1, 2), keepdim=True)
+    assert energy_in_mask(perfect, masks).min().item() == pytest.approx(1, abs=1e-5)
+    assert pointing_hit(perfect, masks, smooth=False).min() == 1
+    rough = coverage(masks, (8, 8)) + torch.rand(20, 8, 8) / 100
+    assert torch.equal(pointing_hit(rough, masks), pointing_hit(rough.flip(-1), masks.flip(-1)))
+
+
+def test_an_empty_mask_gives_nan_not_zero():
+    nothing = torch.zeros(1, 16, 16, dtype=torch.bool)
+    assert torch.isnan(energy_in_mask(peak_at(0, 0), nothing)).all()
+    assert torch.isnan(pointing_hit(peak_at(0, 0), nothing)).all()
+
+
+def test_enlarging_spreads_a_patch_over_its_own_place():
+    large = enlarge(peak_at(1, 2), (64, 64))
+    assert large.shape == (1, 64, 64)
+    assert divmod(int(large.argmax()), 64) in {(23, 39), (23, 40), (24, 39), (24, 40)}
+
+
+def oracle(scenes):
+    """A pointer that knows the masks of a phrase."""
+    lookup = {scenes.images[row].tobytes(): row for row in range(len(scenes))}
+
+    def point(images, prompts):
+        pixels = ((images * STD + MEAN) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        rows = [lookup[np.ascontiguousarray(image).tobytes()] for image in pixels]
+        weights = torch.full((len(images), 1, len(prompts), 64), 1e-4)
+        for index, row in enumerate(rows):
+            for _, _, phrase, found in word_cases(scenes, row, list(PHRASES)):
+                weights[index, 0, prompts.index(phrase)] += coverage(torch.from_numpy(found)[None], (8, 8)).flatten()
+        names = [list(prompts)] * len(images)
+        return InteractionMaps.from_scores(
+            weights, grid=(8, 8), queries=names, layers=["only"], kind="cross-attention", model="oracle"
+        )
+
+    return point
+
+
+def test_an_oracle_points_and_a_shuffled_one_does_not():
+    scenes = Scenes(40, 5).load()
+    knows = localise(oracle(scenes), scenes)
+    floor = localise(shuffled_pointer(oracle(scenes)), scenes)
+    assert knows.hits.mean() > 0.93
+    assert knows.energy.mean() > 8 * knows.area.mean()
+    assert floor.hits.mean() < 0.25
+    assert set(knows.kinds) == set(PHRASES)
+    assert knows.images.max() == 39
+
+
+def test_a_word_that_fits_two_objects_is_asked_once_and_either_counts():
+    scenes = Scenes(300, 6).load()
+    for row in range(300):
+        things = [thing for thing in scenes.attributes[row] if thing[3] >= 0]
+        colours = [int(thing[2]) for thing in things]
+        twice = [c for c in set(colours) if colours.count(c) == 2]
+        if twice:
+            cases = word_cases(scenes, row, ["colour"])
+            assert len(cases) == len(set(colours))
+            both = [i for i, c in enumerate(colours) if c == twice[0]]
+            masks = [case[3] for case in cases]
+            assert any((m == scenes.masks[row, both].any(0)).all() for m in masks)
+            return
+    pytest.fail("no scene with two objects of one colour among 300")

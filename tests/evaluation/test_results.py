@@ -1,0 +1,91 @@
+"""Figures carry intervals and provenance, and the README shows what was recorded."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.report import markdown, rewrite
+from evaluation.results import Goal, Results, over_clusters, over_seeds
+from evaluation.scenes import Run, steps_to, summarise
+from lfi.errors import DataError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_interval_over_three_seeds_is_students_t():
+    figure = over_seeds([1.0, 2.0, 3.0], "x")
+    assert (figure.value, figure.low, figure.high) == pytest.approx(
+        (2, 2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-4
+    )
+    assert np.isnan(over_seeds([1.0], "x").low)
+
+
+def test_an_interval_over_clusters_is_wider_when_cases_repeat_each_other():
+    values = np.random.default_rng(0).random(60)
+    alone = over_clusters(values, np.arange(60), "x")
+    repeated = over_clusters(values.repeat(5), np.arange(60).repeat(5), "x")
+    as_if_new = over_clusters(values.repeat(5), np.arange(300), "x")
+    assert repeated.value == pytest.approx(alone.value)
+    assert repeated.high - repeated.low == pytest.approx(alone.high - alone.low, rel=0.15)
+    assert as_if_new.high - as_if_new.low < 0.6 * (repeated.high - repeated.low)
+
+
+def test_steps_to_a_score_are_interpolated_and_infinite_if_never():
+    assert steps_to([(10, 5.0), (20, 15.0)], 10.0) == pytest.approx(15)
+    assert steps_to([(10, 5.0)], 4.0) == pytest.approx(8)
+    assert steps_to([(10, 5.0)], 6.0) == float("inf")
+
+
+def run(method, seed, score):
+    return Run(method, seed, score, [(10, score / 2), (20, score)], {})
+
+
+def test_the_best_result_oriented_student_is_the_one_to_beat():
+    results = Results("test", [0, 1], {"x": 1})
+    scores = {"logit KD": 10.0, "feature KD": 12.0, "queries only": 9.0, "shuffled maps": 13.0, "LFI": 16.0}
+    summarise([run(method, seed, score + seed) for method, score in scores.items() for seed in (0, 1)], results)
+    gains = {name: goal.value for name, goal in results.goals.items() if name.startswith("LFI minus")}
+    assert gains == {
+        "LFI minus best result-oriented (feature KD)": pytest.approx(4),
+        "LFI minus queries only": pytest.approx(7),
+        "LFI minus shuffled maps": pytest.approx(3),
+    }
+    assert [goal.holds for goal in results.goals.values()][:3] == [True, True, False]
+
+
+def test_a_record_keeps_nan_as_null_and_a_missed_goal_as_missed(tmp_path):
+    results = Results("lfi evaluate x", [0], {"things": 3})
+    results.figures["one"] = over_seeds([1.0], "%")
+    results.goals["one"] = Goal(1.0, 2.0, False)
+    results.write(tmp_path / "x.json")
+    record = json.loads((tmp_path / "x.json").read_text())
+    assert record["figures"]["one"] == {"value": 1.0, "low": None, "high": None, "unit": "%"}
+    assert {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals"} == set(record)
+    assert "**missed**" in markdown(record)
+
+
+def test_a_table_without_a_record_is_refused(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- results: nothing -->\nold\n<!-- end -->")
+    with pytest.raises(DataError, match=r"no .*nothing\.json"):
+        rewrite(readme, tmp_path)
+
+
+def test_the_readme_shows_the_recorded_results(tmp_path):
+    copy = tmp_path / "README.md"
+    copy.write_text((ROOT / "README.md").read_text())
+    names = rewrite(copy, ROOT / "results")
+    assert "scenes" in names
+    assert copy.read_text() == (ROOT / "README.md").read_text(), "run `make results`"
+
+
+def test_every_record_has_the_agreed_form():
+    for path in sorted((ROOT / "results").glob("*.json")):
+        record = json.loads(path.read_text())
+        assert {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals"} == set(record), path
+        assert all(set(figure) == {"value", "low", "high", "unit"} for figure in record["figures"].values())
+        assert all(set(goal) == {"value", "goal", "holds"} for goal in record["goals"].values())
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])

@@ -1,0 +1,135 @@
+"""A trio answers one image: words address queries, choices hold, mistakes are named."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lfi.comparison import MODELS, Trio
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
+from lfi.students.explanations import EXPLANATIONS, explain
+
+
+@pytest.fixture(scope="module")
+def trio(trio_folder) -> Trio:
+    return Trio.load(trio_folder)
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8))
+
+
+def test_three_models_answer_every_word_in_every_layer(trio, picture):
+    found = trio.compare(picture, ["red circle", " star "])
+    assert found.words == ("red circle", "star")
+    assert list(found.maps) == list(MODELS)
+    for model, maps in found.maps.items():
+        assert maps.queries == (("red circle", "star"),)
+        assert maps.layers == trio.layers[model]
+        assert maps.model.endswith(trio.fingerprints[model])
+    assert found.queries.queries == (("query 1", "query 2", "query 3", "query 4"),)
+    assert len(found.named) == 4
+
+
+def test_a_word_shows_the_query_whose_name_is_nearest(trio, picture):
+    encoded = trio.encode(picture)
+    found = trio.compare(encoded, ["blue", "moon"])
+    nearness = trio.teacher.embed_texts(["blue", "moon"]) @ encoded.names.T
+    for index, address in enumerate(found.addressed):
+        assert address.query == int(nearness[index].argmax())
+        assert address.nearness == pytest.approx(float(nearness[index].max()))
+        assert torch.equal(found.maps["lfi"].weights[:, :, index], found.queries.weights[:, :, address.query])
+
+
+def test_an_encoded_image_gives_the_same_answer_as_the_image(trio, picture):
+    one, other = trio.compare(picture, ["blue"]), trio.compare(trio.encode(picture), ["blue"])
+    for model in MODELS:
+        assert torch.allclose(one.maps[model].weights, other.maps[model].weights, atol=1e-6)
+
+
+def test_heads_average_to_the_mean_map(trio, picture):
+    mean, heads = trio.compare(picture, ["blue"]), trio.compare(picture, ["blue"], heads=True)
+    assert heads.maps["lfi"].queries[0][0] == "blue · head 1"
+    assert torch.allclose(heads.maps["lfi"].weights.mean(2), mean.maps["lfi"].weights[:, :, 0], atol=1e-6)
+    assert torch.allclose(heads.maps["teacher"].weights.mean(2), mean.maps["teacher"].weights[:, :, 0], atol=1e-6)
+
+
+def test_layers_are_kept_in_the_order_asked_and_the_default_follows(trio, picture):
+    found = trio.compare(picture, ["blue"], models=["lfi"], layers=[2, 0])
+    assert found.maps["lfi"].layers == ("block 3", "block 1")
+    assert found.default_layer == {"lfi": 0}
+    assert found.queries.layers == ("block 3", "block 1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"words": []}, WordsError, "no word"),
+        ({"words": ["red", "  "]}, WordsError, "empty"),
+        ({"words": ["dog"]}, UnknownWordError, "'dog' \\(nearest: "),
+        ({"words": ["red"], "models": ["lfy"]}, UnknownModelError, "'lfy'; known: teacher, lfi, baseline"),
+        ({"words": ["red"], "models": []}, UnknownModelError, "none"),
+        ({"words": ["red"], "layers": [2]}, ConfigError, "teacher has no layer 2; it has 0 to 1"),
+    ],
+)
+def test_mistakes_are_answered_with_what_would_be_right(trio, picture, arguments, error, message):
+    with pytest.raises(error, match=message):
+        trio.compare(picture, **arguments)
+
+
+@pytest.mark.parametrize("explanation", EXPLANATIONS)
+def test_every_explanation_of_the_baseline_is_a_map(trio, picture, explanation):
+    embeddings = trio.teacher.embed_texts(["blue", "moon"])
+    images = trio.baseline.preprocess([picture, picture.rotate(180)])
+    maps = explain(trio.baseline, explanation, images, ["blue", "moon"], embeddings, heads=False, model="m@0")
+    assert maps.weights.shape[0] == 2
+    assert maps.kind == explanation
+    differ = not torch.allclose(maps.weights[:, :, 0], maps.weights[:, :, 1])
+    assert differ == (explanation != "rollout"), "rollout alone is blind to the word"
+
+
+def test_explaining_leaves_the_model_as_it_was(trio, picture):
+    images = trio.baseline.preprocess([picture])
+    before = trio.baseline(images).logits
+    for explanation in EXPLANATIONS:
+        explain(
+            trio.baseline, explanation, images, ["blue"], trio.teacher.embed_texts(["blue"]), heads=False, model="m@0"
+        )
+    assert torch.equal(trio.baseline(images).logits, before)
+    assert not any(block.attn.attn_drop._forward_hooks for block in trio.baseline.backbone.blocks)
+
+
+def test_a_rollout_of_one_block_is_half_attention_half_identity(trio, picture):
+    student, captured = trio.baseline, []
+    images = student.preprocess([picture])
+    maps = explain(student, "rollout", images, ["blue"], trio.teacher.embed_texts(["blue"]), heads=False, model="m@0")
+    first = student.backbone.blocks[0].attn
+    fused, first.fused_attn = first.fused_attn, False
+    handle = first.attn_drop.register_forward_hook(lambda module, inputs, output: captured.append(output))
+    try:
+        with torch.no_grad():
+            student(images)
+    finally:
+        handle.remove()
+        first.fused_attn = fused
+    row = captured[0].mean(1)[0, 0]
+    expected = (row + torch.eye(len(row))[0]) / 2
+    assert torch.allclose(maps.outside[0, 0, 0], expected[0], atol=1e-5)
+    assert torch.allclose(maps.weights[0, 0, 0].flatten(), expected[1:] / expected[1:].sum(), atol=1e-5)
+
+
+def test_a_folder_that_is_no_trio_or_a_broken_one_is_refused(trio_folder, tmp_path):
+    with pytest.raises(UnknownModelError, match=r"no card\.json"):
+        Trio.load(tmp_path)
+    (tmp_path / "card.json").write_text("{")
+    with pytest.raises(CheckpointError, match="not a trio's card"):
+        Trio.load(tmp_path)
+    card = json.loads((trio_folder / "card.json").read_text())
+    trio = Trio.load(trio_folder)
+    with pytest.raises(CheckpointError, match="explanation is 'magic'"):
+        Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "explanation": "magic"})
+    with pytest.raises(CheckpointError, match="default layer 9 of lfi"):
+        Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "default_layer": {"teacher": 0, "lfi": 9, "baseline": 0}})
