@@ -42,7 +42,6 @@ METHODS: dict[str, tuple[int, ObjectiveConfig]] = {
     "queries + names, no maps": (8, ObjectiveConfig(naming=LFI.naming)),
     "shuffled maps": (8, replace(LFI, shuffle=True)),
     "LFI": (8, LFI),
-    "LFI + logit KD": (8, replace(LFI, logit_kd=1.0)),
 }
 """Queries and losses of every method."""
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD")

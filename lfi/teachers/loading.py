@@ -105,8 +105,12 @@ def save_teacher(
     mean: Sequence[float],
     std: Sequence[float],
     card: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a folder that `load_teacher` reads; `card` is its `lfi` part (name, vocabulary, ...)."""
+    """Write a folder that `load_teacher` reads; `card` is its `lfi` part (name, vocabulary, ...).
+
+    With `dtype` float16 the file is half as large; it is read back into float32, rounded.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "model_cfg": dict(model_cfg),
@@ -114,7 +118,7 @@ def save_teacher(
         "lfi": dict(card),
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    weights = {key: tensor.detach().cpu().to(dtype).contiguous() for key, tensor in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / WEIGHTS)
 
 

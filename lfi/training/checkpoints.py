@@ -68,9 +68,14 @@ def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     return tensors
 
 
+def unpack_weights(tensors: dict[str, Tensor], model: torch.nn.Module) -> None:
+    """The model's part of a checkpoint alone."""
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+
+
 def unpack(tensors: dict[str, Tensor], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """The reverse of `pack`."""
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    unpack_weights(tensors, model)
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):

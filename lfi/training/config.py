@@ -83,7 +83,7 @@ class ObjectiveConfig:
 class LoopConfig:
     """How long and how fast to train."""
 
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05

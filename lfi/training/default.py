@@ -18,6 +18,7 @@ from lfi.data.shapes import SHAPES
 from lfi.images import MEAN, STD
 from lfi.students import Student
 from lfi.teachers import save_teacher
+from lfi.training import checkpoints
 from lfi.training.config import (
     DataConfig,
     LoopConfig,
@@ -47,6 +48,12 @@ def train_teacher(runs: Path, device: str = "cpu", resume: bool = True) -> Teach
     torch.manual_seed(TEACHER_LOOP.seed)
     config = TeacherConfig()
     task = TeacherTask(config)
+    path = runs / "teacher" / "checkpoint.safetensors"
+    if resume and path.exists():
+        tensors, meta, _ = checkpoints.load_latest(path)
+        if meta["step"] == TEACHER_LOOP.epochs * (TEACHER_SCENES // TEACHER_LOOP.batch_size):
+            checkpoints.unpack_weights(tensors, task)
+            return task.eval()
     scenes = Scenes(TEACHER_SCENES, TEACHER_SEED).load(masks=False, processes=os.cpu_count() or 1)
     data = SceneSentences(scenes, TEACHER_LOOP.batch_size, TEACHER_LOOP.seed, config.statements)
     train(task, data, TEACHER_LOOP, runs / "teacher", resume=resume, device=device, title="teacher")
@@ -61,6 +68,7 @@ def save_scenes_teacher(task: TeacherTask, folder: Path, default_layers: tuple[i
         task.config.model_config(),
         mean=[MEAN] * 3,
         std=[STD] * 3,
+        dtype=torch.float16,
         card={"name": "scenes CoCa", "vocabulary": list(VOCABULARY), "default_layers": list(default_layers)},
     )
 
@@ -68,9 +76,13 @@ def save_scenes_teacher(task: TeacherTask, folder: Path, default_layers: tuple[i
 def train_students(runs: Path, teacher: Path, device: str = "cpu", resume: bool = True) -> dict[str, Student]:
     """The LFI student and the baseline: the same scenes, steps, seed and backbone, other losses."""
     config = TrainConfig(data=STUDENT_DATA, teacher=TeacherSource(model=str(teacher)), loop=STUDENT_LOOP)
-    prepared = prepare(config, device)
-    students = {}
+    prepared, students = None, {}
     for part, queries, objective in (("lfi", 8, LFI), ("baseline", 0, BASELINE)):
+        finished = runs / part / "student.safetensors"
+        if resume and finished.exists():
+            students[part] = Student.load(finished)
+            continue
+        prepared = prepared or prepare(config, device)
         own = replace(config, objective=objective, student=replace(StudentSource(), queries=queries))
         student, _ = train_student(replace(prepared, config=own), runs / part, resume=resume, device=device, title=part)
         students[part] = student

@@ -84,11 +84,13 @@ class TeacherConfig:
             },
             "text_cfg": {**text, "layers": self.text_layers, "embed_cls": True, "output_tokens": True},
             "multimodal_cfg": {**text, "layers": self.decoder_layers},
+            "custom_text": True,  # open_clip's own loader looks for a CoCa only then
         }
 
     def build(self) -> CoCa:
         """A freshly initialised model; open_clip leaves the decoder's output projection to us."""
-        model = CoCa(**self.model_config())
+        parts = self.model_config()
+        model = CoCa(*(parts[name] for name in ("embed_dim", "multimodal_cfg", "text_cfg", "vision_cfg")))
         nn.init.normal_(model.text_decoder.text_projection, std=self.width**-0.5)
         return model
 

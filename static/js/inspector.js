@@ -110,7 +110,8 @@ function draw() {
   byId("lfi-note").classList.toggle("lfi-mind", Boolean(foreign));
   byId("lfi-maps-title").textContent = word >= 0 ? `Where they look for “${shown}”` : "Maps";
   byId("lfi-example").hidden = Boolean(state.picture) || state.about.samples.length === 0;
-  if (word >= 0) status.textContent = `Three maps of “${shown}”, answered in ${view.seconds.toFixed(2)} s`;
+  const spoken = make("span", { class: "lfi-unseen" }, `Three maps of “${shown}”, `);
+  if (word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
   else status.textContent = "Choose a picture and type a word, or";
   for (const button of root.querySelectorAll("[data-download]")) button.disabled = word < 0;

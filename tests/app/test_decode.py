@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from uploads import as_bytes, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
+from uploads import as_bytes, black_png, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
 
 from app.inspector.decode import NotAnImageError, decode_image
 from app.inspector.limits import ImageLimits
@@ -163,6 +163,11 @@ def test_what_cannot_be_shown_is_refused_with_one_clear_line(name):
     assert (type(refused.value), str(refused.value)[: len(start)]) == (kind, start)
     assert "\n" not in str(refused.value)
     assert "0x" not in str(refused.value)
+
+
+def test_a_bomb_is_a_real_picture_that_would_open_but_for_its_size():
+    decoded = decode_image(black_png(3000, 2000))
+    assert (decoded.size, decoded.getextrema()) == ((3000, 2000), ((0, 0),) * 3)
 
 
 def test_limits_are_inclusive():
