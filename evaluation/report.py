@@ -12,7 +12,7 @@ from typing import Any
 from evaluation.results import read
 from lfi.errors import DataError
 
-_BLOCK = re.compile(r"(<!-- results: (?P<name>[\w-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- results: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def rewrite(readme: Path, folder: Path) -> list[str]:
         if not path.is_file():
             raise DataError(f"{readme} shows results of {match['name']}, but there is no {path}")
         names.append(match["name"])
-        return match[1] + markdown(read(path)) + match[3]
+        return f"{match[1]}{markdown(read(path))}\n{match[3]}"
 
     fresh = _BLOCK.sub(table, text)
     if fresh != text:

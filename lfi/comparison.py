@@ -6,6 +6,7 @@ A trio is a folder: `card.json`, `teacher/` (as open_clip reads it), `lfi/studen
 
 from __future__ import annotations
 
+import difflib
 import json
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, WordsError
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
 from lfi.maps import InteractionMaps
 from lfi.students import Student
 from lfi.students.explanations import EXPLANATIONS, explain
@@ -199,7 +200,7 @@ class Trio:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
             if wrong:
                 raise ConfigError(f"{model} has no layer {wrong[0]}; it has 0 to {len(self.layers[model]) - 1}")
-        self.teacher.check_words(words)
+        self._check_words(words)
         encoded = image if isinstance(image, EncodedTrio) else self.encode(image)
         embeddings = self.teacher.embed_texts(words)
         maps: dict[str, InteractionMaps] = {}
@@ -233,6 +234,15 @@ class Trio:
             named=self._named(encoded) if "lfi" in models else (),
             seconds=seconds,
         )
+
+    def _check_words(self, words: Sequence[str]) -> None:
+        """As the teacher does, but the words it suggests are those that show something."""
+        try:
+            self.teacher.check_words(words)
+        except UnknownWordError as error:
+            raise UnknownWordError(
+                {word: difflib.get_close_matches(word, self.vocabulary, 3, cutoff=0) for word in error.words}
+            ) from None
 
     def _shown(self, model: str, layers: Sequence[int] | None) -> int:
         """Where the default layer is among the layers kept; the last one if it was dropped."""

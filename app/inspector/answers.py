@@ -79,22 +79,23 @@ class MapsBody(BaseModel):
     seconds: dict[str, float]
 
 
-def maps_body(comparison: Comparison, trio: Trio, image: dict[str, Any]) -> dict[str, Any]:
+def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, Any]) -> dict[str, Any]:
     """The JSON body as plain values; `MapsBody` describes it.
 
     Args:
+        name: of the trio, to ask for it again by.
         image: width, height and sha256.
     """
     scale = comparison_scale(comparison)
     queries = comparison.queries
     return {
         "models": {
-            name: {
+            model: {
                 **_block(maps),
-                "default_layer": comparison.default_layer[name],
-                "card": trio.cards[name],
+                "default_layer": comparison.default_layer[model],
+                "card": trio.cards[model],
             }
-            for name, maps in comparison.maps.items()
+            for model, maps in comparison.maps.items()
         },
         "words": list(comparison.words),
         "image": image,
@@ -104,7 +105,7 @@ def maps_body(comparison: Comparison, trio: Trio, image: dict[str, Any]) -> dict
         ],
         "scale": {"low": scale.low, "high": scale.high, "unit": "times uniform attention"},
         "interaction_queries": None if queries is None else {**_block(queries), "named": list(comparison.named)},
-        "trio": trio.name,
+        "trio": name,
         "seconds": comparison.seconds,
     }
 
@@ -145,11 +146,11 @@ class ModelsBody(BaseModel):
     trios: list[TrioBody]
 
 
-def trio_body(trio: Trio) -> dict[str, Any]:
-    """One trio as plain values; `TrioBody` describes it."""
+def trio_body(name: str, trio: Trio) -> dict[str, Any]:
+    """One trio as plain values, under the name to ask for it by; `TrioBody` describes it."""
     return {
-        "name": trio.name,
+        "name": name,
         "explanation": trio.explanation,
         "vocabulary": list(trio.vocabulary),
-        "models": {name: {"card": card, "layers": list(trio.layers[name])} for name, card in trio.cards.items()},
+        "models": {model: {"card": card, "layers": list(trio.layers[model])} for model, card in trio.cards.items()},
     }

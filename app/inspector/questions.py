@@ -77,12 +77,13 @@ def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_typ
     comparison = inspector.compare(
         image, question.words, question.models, question.layers, question.trio, question.heads
     )
-    about = {"trio": trio.name, "image": seen}
+    name = question.trio or inspector.default
+    about = {"trio": name, "image": seen}
     if media_type == NPZ:
         return npz_bytes(comparison, about)
     if media_type == ZIP:
         return zip_bytes(comparison, image, inspector.settings.overlay_side, about)
-    return orjson.dumps(maps_body(comparison, trio, seen))
+    return orjson.dumps(maps_body(comparison, name, trio, seen))
 
 
 def _read(upload: BinaryIO, limits: ImageLimits) -> bytes:

@@ -88,7 +88,7 @@ async def create_maps(
 async def list_models(inspector: InspectorDep) -> Response:
     """What can be asked: every trio, what its models are and were trained on, and the words it knows."""
     inspector.trio()
-    trios = [trio_body(trio) for trio in inspector.trios.values()]
+    trios = [trio_body(name, trio) for name, trio in inspector.trios.items()]
     return _json({"default": inspector.default, "trios": trios})
 
 

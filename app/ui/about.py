@@ -8,7 +8,6 @@ from typing import Any
 from lfi.comparison import MODELS, Trio
 
 NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
-_SUBJECTS = {"teacher": "the teacher", "lfi": "the LFI student", "baseline": "the result-oriented baseline"}
 _FACTS = (
     ("data", "Learned from"),
     ("steps", "Training steps"),
@@ -43,18 +42,8 @@ def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any
 
 
 def _note(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the models have seen and what that means, each thing said once."""
-    sources: dict[str, list[str]] = {}
-    for key in MODELS:
-        if cards[key].get("data"):
-            sources.setdefault(_text(cards[key]["data"]), []).append(_SUBJECTS[key])
-    learned = [f"{_joined(names)} learned from {data}" for data, names in sources.items()]
-    limits = [limit for key in MODELS for limit in _sentences(cards[key].get("limits"))]
-    return learned + list(dict.fromkeys(limits))
-
-
-def _joined(names: list[str]) -> str:
-    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
+    """What the models' limits mean for what a visitor sees, each thing said once; the data are on the cards."""
+    return list(dict.fromkeys(limit for key in MODELS for limit in _sentences(cards[key].get("limits"))))
 
 
 def _figure(value: Any) -> str:

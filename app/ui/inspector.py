@@ -13,7 +13,7 @@ import gradio as gr
 
 from app.inspector.inspector import Inspector
 from app.settings import Settings
-from app.ui.assets import markup, script, style
+from app.ui.assets import ICON, markup, script, style
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
 
@@ -44,7 +44,7 @@ def build_inspector(inspector: Inspector, settings: Settings) -> gr.Blocks:
     with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             markup("inspector"),
-            head=style(settings.static_dir, STYLES),
+            head=ICON + style(settings.static_dir, STYLES),
             js_on_load=script(settings.static_dir, SCRIPTS),
             apply_default_css=False,
             server_functions=[describe, check, compare, download],

@@ -45,10 +45,13 @@ class Position:
     Attributes:
         layers: the layer shown, per model.
         scale: shared by all models and words at this position.
+        word_scales: for every word, the scale that all models share on it: one word's strong peak need not make
+            another word's maps pale.
     """
 
     layers: dict[str, int]
     scale: Scale
+    word_scales: tuple[Scale, ...]
 
 
 def positions(comparison: Comparison) -> list[Position]:
@@ -62,7 +65,7 @@ def positions(comparison: Comparison) -> list[Position]:
         {model: round(step / max(deepest - 1, 1) * (count - 1)) for model, count in counts.items()}
         for step in range(deepest)
     ]
-    return [Position(layers, _scale(comparison, layers)) for layers in depths]
+    return [_position(comparison, layers) for layers in depths]
 
 
 def comparison_view(comparison: Comparison) -> dict[str, Any]:
@@ -82,9 +85,7 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
         if comparison.queries is None
         else {**_maps_view(comparison.queries), "named": [list(pair) for pair in comparison.named]},
         "addressed": [{"word": one.word, "query": one.query, "nearness": one.nearness} for one in comparison.addressed],
-        "positions": [
-            {"layers": position.layers, "scale": _scale_view(position.scale)} for position in positions(comparison)
-        ],
+        "positions": [_position_view(position) for position in positions(comparison)],
         "seconds": sum(comparison.seconds.values()),
     }
 
@@ -106,8 +107,19 @@ def palettes_view() -> dict[str, str]:
     return {name: base64.b64encode(table.tobytes()).decode() for name, table in PALETTES.items()}
 
 
-def _scale(comparison: Comparison, layers: dict[str, int]) -> Scale:
-    return shared_scale(maps.layer(layers[model]) for model, maps in comparison.maps.items())
+def _position(comparison: Comparison, layers: dict[str, int]) -> Position:
+    shown = [maps.layer(layers[model]) for model, maps in comparison.maps.items()]
+    words = range(len(comparison.words))
+    word_scales = tuple(shared_scale(maps.select(queries=[word]) for maps in shown) for word in words)
+    return Position(layers, shared_scale(shown), word_scales)
+
+
+def _position_view(position: Position) -> dict[str, Any]:
+    return {
+        "layers": position.layers,
+        "scale": _scale_view(position.scale),
+        "word_scales": [_scale_view(scale) for scale in position.word_scales],
+    }
 
 
 def _maps_view(maps: InteractionMaps) -> dict[str, Any]:

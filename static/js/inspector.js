@@ -103,8 +103,11 @@ function draw() {
   const word = view && shown !== undefined ? view.words.indexOf(shown) : -1;
   const palette = state.palettes[byId("lfi-palette").value];
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
-  maps.draw({ picture: state.picture, view, word, position, palette });
-  queries.draw({ picture: state.picture, view, word, position, palette, expected: state.trio.queries });
+  const place = view?.positions[position];
+  const scale = byId("lfi-all-words").checked ? place?.scale : place?.word_scales[word];
+  const scene = { picture: state.picture, view, word, position, scale, palette };
+  maps.draw(scene);
+  queries.draw({ ...scene, expected: state.trio.queries });
   drawControls(view);
   const foreign = state.picture && !state.picture.scene && state.trio.vocabulary.length > 0;
   byId("lfi-note").classList.toggle("lfi-mind", Boolean(foreign));
@@ -127,6 +130,7 @@ function drawControls(view) {
   const label = state.best ? "best" : `${state.depth + 1} of ${steps}`;
   byId("lfi-depth-value").textContent = label;
   depth.setAttribute("aria-valuetext", state.best ? "best layer of each model" : `depth ${label}`);
+  depth.classList.toggle("lfi-off", state.best);
   byId("lfi-best").checked = state.best;
 }
 
@@ -198,6 +202,7 @@ function build(about) {
     draw();
   });
   byId("lfi-palette").addEventListener("change", draw);
+  byId("lfi-all-words").addEventListener("change", draw);
   byId("lfi-opacity").addEventListener("input", setOpacity);
   for (const button of root.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button));
   byId("lfi-example").addEventListener("click", () => root.querySelector("[data-sample]").click());

@@ -74,7 +74,7 @@ function makeMaps(models) {
     fill(list, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }
 
-  function draw({ picture, view, word, position, palette }) {
+  function draw({ picture, view, word, position, scale, palette }) {
     for (const panel of panels) {
       panel.teaching.hidden = Boolean(picture);
       if (picture) panel.frame.setPicture(picture, MAP_SIDE);
@@ -84,8 +84,7 @@ function makeMaps(models) {
         continue;
       }
       const maps = view.models[panel.key];
-      const { layers, scale } = view.positions[position];
-      const layer = layers[panel.key];
+      const layer = view.positions[position].layers[panel.key];
       const addressed = view.addressed[word];
       const query = addressed && view.queries ? view.queries.names[addressed.query] : "";
       const facts = factsOf(panel.key, maps, layer, word, addressed, query);
@@ -99,7 +98,7 @@ function makeMaps(models) {
       );
       write(panel.facts, facts);
     }
-    drawScale(view?.positions[position].scale, palette);
+    drawScale(word < 0 ? null : scale, palette);
   }
 
   function drawScale(scale, palette) {

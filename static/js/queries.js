@@ -16,7 +16,7 @@ function makeQueries() {
 
   return {
     // `expected` empty frames keep the place until there are maps.
-    draw({ picture, view, word, position, palette, expected }) {
+    draw({ picture, view, word, position, scale, palette, expected }) {
       const queries = view?.queries;
       const names = queries ? queries.names : Array.from({ length: expected }, (_, index) => `query ${index + 1}`);
       if (shown.length !== names.length) {
@@ -26,15 +26,14 @@ function makeQueries() {
       shown.forEach((each, index) => {
         each.title.textContent = names[index];
         if (picture) each.frame.setPicture(picture, QUERY_SIDE);
-        if (!queries) {
+        if (!queries || word < 0) {
           each.frame.clear(`${names[index]}: no map yet`);
           each.named.textContent = "";
           each.answers.textContent = "";
           each.node.classList.remove("lfi-answering");
           return;
         }
-        const { layers, scale } = view.positions[position];
-        const map = queries.at(layers.lfi, index);
+        const map = queries.at(view.positions[position].layers.lfi, index);
         const peak = peakOf(map, queries.grid);
         const [name, nearness] = queries.named[index] ?? ["", 0];
         each.frame.setMap(map, queries.grid, scale, palette, `${names[index]}: peak ${short(peak.value)}× uniform, ${peak.place}`);

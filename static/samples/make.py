@@ -37,9 +37,7 @@ class Canvas:
         """Smooth noise of about unit deviation; `stretch` draws it out along x."""
         return smooth_noise(self.rng, knots, stretch)
 
-    def field(
-        self, shape: str, x: float, y: float, radius: float, angle: float = 0, shake: float = 0
-    ) -> np.ndarray:
+    def field(self, shape: str, x: float, y: float, radius: float, angle: float = 0, shake: float = 0) -> np.ndarray:
         """Signed distance to a shape in units of the picture; `shake` makes its edge as if cut by hand."""
         dx, dy = (self.x - x) / radius, (self.y - y) / radius
         cos, sin = np.cos(angle), np.sin(angle)
@@ -65,9 +63,7 @@ class Canvas:
 
 def smooth_noise(rng: np.random.Generator, knots: int, stretch: int = 1) -> np.ndarray:
     coarse = rng.standard_normal((knots, max(knots // stretch, 2)))
-    drawn = zoom(
-        coarse, (FINE / coarse.shape[0], FINE / coarse.shape[1]), order=3, mode="nearest", grid_mode=True
-    )
+    drawn = zoom(coarse, (FINE / coarse.shape[0], FINE / coarse.shape[1]), order=3, mode="nearest", grid_mode=True)
     return drawn.astype(np.float32)
 
 
@@ -151,9 +147,7 @@ def table() -> None:
     canvas.save("table")
 
 
-def ball(
-    canvas: Canvas, x: float, y: float, radius: float, colour: tuple, gloss: float, pores: float = 0
-) -> None:
+def ball(canvas: Canvas, x: float, y: float, radius: float, colour: tuple, gloss: float, pores: float = 0) -> None:
     """A round fruit: shadow, Lambert shading, a highlight."""
     field = canvas.field("circle", x, y, radius)
     canvas.shade(field, 0.022, 0.018, 0.55)
@@ -170,9 +164,7 @@ def evening() -> None:
     canvas = Canvas(flat((0, 0, 0)), 23)
     sky = canvas.y[..., None] ** 0.8
     strokes = (0.030 * canvas.noise(160, 12) + 0.04 * canvas.noise(8, 2))[..., None]
-    canvas.pixels = (
-        (1 - sky) * np.float32((0.45, 0.52, 0.68)) + sky * np.float32((0.86, 0.78, 0.74)) + strokes
-    )
+    canvas.pixels = (1 - sky) * np.float32((0.45, 0.52, 0.68)) + sky * np.float32((0.86, 0.78, 0.74)) + strokes
     hill = canvas.y - 0.88 + 0.05 * np.sin(canvas.x * 5 + 0.6)
     canvas.lay(-hill, flat((0.38, 0.44, 0.42)) + 0.04 * canvas.noise(160, 8)[..., None])
 
@@ -196,6 +188,4 @@ if __name__ == "__main__":
     paper()
     table()
     evening()
-    save(
-        trace_solids(FINE), "solids", grain=np.random.default_rng(2).standard_normal((SIZE, SIZE, 1)) * 0.008
-    )
+    save(trace_solids(FINE), "solids", grain=np.random.default_rng(2).standard_normal((SIZE, SIZE, 1)) * 0.008)

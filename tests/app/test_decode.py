@@ -110,6 +110,7 @@ def test_nothing_of_a_photo_s_metadata_travels_on():
     assert (decoded.info, dict(decoded.getexif())) == ({}, {})
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_damaged_exif_block_leaves_the_photo_as_it_is():
     stored = as_bytes(scene(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(pixels(decode_image(stored)), pixels(scene()))
@@ -176,6 +177,7 @@ def test_limits_are_inclusive():
     assert decode_image(stored, limits).size == (96, 64)
 
 
+@pytest.mark.filterwarnings("ignore:Truncated File Read", "ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "HEIF", "AVIF"])
 def test_no_damage_to_a_file_gets_past_as_anything_but_a_picture_or_an_image_error(format):
     whole = as_bytes(scene(), format)

@@ -64,6 +64,27 @@ def test_all_maps_share_one_labelled_scale(open_page, photo):
     assert float(ticks[-1].strip("≥× ")) >= 0.9 * max(tops)
 
 
+def test_words_share_a_scale_when_asked_to(open_page, photo):
+    page = open_page()
+    page.upload(photo)
+    page.type_word(", ".join(WORDS[:2]))
+    page.wait_for_maps()
+
+    def tops() -> list[str]:
+        found = []
+        for word in WORDS[:2]:
+            page.page.get_by_role("button", name=word, exact=True).first.click()
+            found.append(page.find("#lfi-scale-ticks span").last.inner_text())
+        return found
+
+    apart = tops()
+    assert len(set(apart)) == 2
+    page.page.get_by_label("same scale for all my words").check()
+    shared = tops()
+    assert len(set(shared)) == 1
+    assert float(shared[0].strip("≥× ")) == max(float(top.strip("≥× ")) for top in apart)
+
+
 def test_another_word_asks_once_and_going_back_asks_nothing(open_page, photo):
     page = open_page()
     page.upload(photo)

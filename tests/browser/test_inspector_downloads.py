@@ -34,6 +34,7 @@ def test_the_zip_holds_one_overlay_per_model_and_word(looking):
 
 
 def test_an_overlay_looks_like_the_panel_it_was_taken_from(looking):
+    looking.find("#lfi-all-words").check()  # a zip has one scale for all its overlays
     shown = picture_in(looking.panels()["lfi"].map)
     opacity = float(looking.find("#lfi-opacity").input_value()) / 100
     archive = zipfile.ZipFile(io.BytesIO(take(looking, "Overlays, zip")[1]))

@@ -165,7 +165,7 @@ def test_a_run_folder_tells_how_it_was_made(prepared, tmp_path):
     assert config["objective"]["naming"] == 0.1
     assert json.loads((tmp_path / "environment.json").read_text())["teacher"].startswith("tiny@")
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert {"interaction", "relation", "naming", "nothing", "logit_kd", "task", "loss"} <= set(lines[0])
+    assert {"interaction", "relation", "naming", "logit_kd", "task", "loss"} <= set(lines[0])
     assert any("mAP" in line for line in lines)
 
 

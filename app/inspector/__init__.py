@@ -1,0 +1,1 @@
+"""From an upload and words to maps: limits, decoding, models, answers, routes."""

@@ -1,0 +1,77 @@
+"""`lfi train`, `lfi scenes`, `lfi students` and `lfi evaluate`, typed as a user types them."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.cli import main
+
+RECIPES = Path(__file__).parents[2] / "lfi/training/recipes"
+TINY = [
+    "data.count=64",
+    "data.validation=32",
+    "loop.epochs=1",
+    "student.overrides={img_size=64, patch_size=8, embed_dim=24, depth=2, num_heads=2}",
+]
+
+
+def lfi(*arguments: str) -> int:
+    try:
+        main(list(arguments))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_a_contact_sheet_is_a_picture(tmp_path):
+    out = tmp_path / "sheet.png"
+    assert lfi("scenes", "show", "--out", str(out), "--count", "3", "--domain", "sketch") == 0
+    assert Image.open(out).size[0] > 300
+
+
+def test_a_domain_that_does_not_exist_is_named(tmp_path, capsys):
+    assert lfi("scenes", "show", "--out", str(tmp_path / "x.png"), "--domain", "photograph") == 2
+    assert "unknown domain photograph; one of photo, painting, cartoon, sketch" in capsys.readouterr().err
+
+
+def test_the_size_of_a_student_is_told(capsys):
+    assert lfi("students", "describe", "vit_small_patch16_224") == 0
+    out = capsys.readouterr().out
+    assert "21,665,664 parameters" in out
+    assert "(3.66%)" in out
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_smoll"])
+def test_a_backbone_that_cannot_be_read_is_one_line_and_exit_2(name, capsys):
+    assert lfi("students", "describe", name) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("lfi: ")
+    assert error.count("\n") == 1
+
+
+def test_a_student_is_trained_and_resumed(tmp_path, capsys):
+    settings = [part for value in TINY for part in ("--set", value)]
+    command = ["train", str(RECIPES / "lfi.toml"), *settings, "--out", str(tmp_path), "--device", "cpu"]
+    assert lfi(*command) == 0
+    assert "% mAP on validation scenes" in capsys.readouterr().out
+    before = (tmp_path / "student.safetensors").read_bytes()
+    assert lfi(*command, "--resume") == 0
+    assert (tmp_path / "student.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere.toml"], "cannot read the configuration nowhere.toml"),
+        (["train", str(RECIPES / "lfi.toml"), "--set", "objective.naning=1"], "did you mean objective.naming?"),
+        (["train", str(RECIPES / "lfi.toml"), "--set", "teacher.model='nowhere'"], "nowhere"),
+        (["evaluate", "scenes", "--method", "magic"], "unknown method 'magic'"),
+        (["results", "--folder", "nowhere"], "there is no nowhere/scenes.json"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(arguments, message, capsys):
+    assert lfi(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
