@@ -27,23 +27,26 @@ from evaluation.results import Figure, Goal, Results, over_clusters, over_seeds
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students.explanations import EXPLANATIONS
 from lfi.teachers import CoCaTeacher, load_teacher
-from lfi.training.config import ObjectiveConfig, TrainConfig
+from lfi.training.config import ObjectiveConfig, StudentSource, TrainConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
 
 LFI = ObjectiveConfig(interaction=0.03, relation=0.03, naming=0.15)
 """Weights chosen on validation scenes with seed 0; see docs/results.md."""
 
-METHODS: dict[str, tuple[int, ObjectiveConfig]] = {
-    "no distillation": (0, ObjectiveConfig()),
-    "logit KD": (0, ObjectiveConfig(logit_kd=1.0)),
-    "feature KD": (0, ObjectiveConfig(feature_kd=0.1)),
-    "logit + feature KD": (0, ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)),
-    "queries only": (8, ObjectiveConfig()),
-    "queries + names, no maps": (8, ObjectiveConfig(naming=LFI.naming)),
-    "shuffled maps": (8, replace(LFI, shuffle=True)),
-    "LFI": (8, LFI),
+PLAIN = StudentSource(queries=0)
+QUERIES = StudentSource(queries=8)
+METHODS: dict[str, tuple[StudentSource, ObjectiveConfig]] = {
+    "no distillation": (PLAIN, ObjectiveConfig()),
+    "logit KD": (PLAIN, ObjectiveConfig(logit_kd=1.0)),
+    "feature KD": (PLAIN, ObjectiveConfig(feature_kd=0.1)),
+    "logit + feature KD": (PLAIN, ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)),
+    "queries only": (QUERIES, ObjectiveConfig()),
+    "queries + names, no maps": (QUERIES, ObjectiveConfig(naming=LFI.naming)),
+    "shuffled maps": (QUERIES, replace(LFI, shuffle=True)),
+    "LFI": (QUERIES, LFI),
+    "LFI, head without names": (replace(QUERIES, by_name=False), LFI),
 }
-"""Queries and losses of every method."""
+"""Student and losses of every method."""
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD")
 CONTROLS = ("queries only", "shuffled maps")
 VALIDATION_SEED, TEST_SEED = 11, 12
@@ -133,10 +136,10 @@ def percent(figure: Figure) -> Figure:
 
 def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch) -> Run:
     """Train one method with one seed and measure it."""
-    queries, objective = METHODS[method]
+    source, objective = METHODS[method]
     config = replace(
         prepared.config,
-        student=replace(prepared.config.student, queries=queries),
+        student=replace(source, overrides=prepared.config.student.overrides),
         objective=objective,
         loop=replace(prepared.config.loop, seed=seed),
     )

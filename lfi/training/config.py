@@ -52,11 +52,12 @@ class TeacherSource:
 
 @dataclass(frozen=True)
 class StudentSource:
-    """Architecture of the student; see `lfi.students.StudentConfig`."""
+    """Architecture of the student; see `lfi.students.StudentConfig`. `by_name` needs a naming loss."""
 
     backbone: str = "vit_tiny_patch16_224"
     queries: int = 8
     taps: tuple[int, ...] = ()
+    by_name: bool = True
     overrides: dict[str, Any] = field(
         default_factory=lambda: {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 6, "num_heads": 3}
     )

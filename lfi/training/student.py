@@ -46,7 +46,7 @@ class StudentTask(nn.Module):
                 taps=source.taps,
                 text_dim=text_dim if objective.naming or objective.feature_kd else 0,
                 embed=objective.feature_kd > 0,
-                by_name=objective.naming > 0 and source.queries > 0,
+                by_name=source.by_name and objective.naming > 0 and source.queries > 0,
                 overrides=source.overrides,
             )
         )
