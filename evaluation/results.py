@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def hardware() -> str:
     """What computed: GPU if there is one, else cores and architecture."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
-    return f"{torch.get_num_threads()} CPU cores, {platform.machine()}"
+    return f"{os.cpu_count()} CPU cores, {platform.machine()}"
 
 
 def commit() -> str:

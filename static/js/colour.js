@@ -1,8 +1,7 @@
 // Maps as colours: the same steps as lfi.rendering.overlay. Values (times uniform) become palette positions 0-255 on
 // the shared scale, positions are interpolated bilinearly, and opacity follows the position's square root, so that
 // weak attention leaves the picture as it is. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
-
-const ALPHA = Uint8ClampedArray.from({ length: 256 }, (_, level) => 255 * Math.sqrt(level / 255));
+// Positions stay fractional until the end: the square root is steep at 0, where whole ones would draw contours.
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -26,7 +25,7 @@ function readMaps(block) {
 
 function levelsOf(map, scale) {
   const span = scale.high - scale.low;
-  return Uint8ClampedArray.from(map, (value) => Math.floor(((value - scale.low) / span) * 255 + 0.5));
+  return Float32Array.from(map, (value) => 255 * Math.min(Math.max((value - scale.low) / span, 0), 1));
 }
 
 // Where each of `count` pixels falls between `cells` patches: left neighbour and share of the right one.
@@ -52,11 +51,12 @@ function paint(canvas, map, grid, scale, palette) {
     for (const [left, right, u] of across) {
       const top = levels[above * columns + left] * (1 - u) + levels[above * columns + right] * u;
       const bottom = levels[below * columns + left] * (1 - u) + levels[below * columns + right] * u;
-      const level = Math.round(top * (1 - v) + bottom * v);
-      pixels[index] = palette[3 * level];
-      pixels[index + 1] = palette[3 * level + 1];
-      pixels[index + 2] = palette[3 * level + 2];
-      pixels[index + 3] = ALPHA[level];
+      const level = top * (1 - v) + bottom * v;
+      const entry = 3 * Math.round(level);
+      pixels[index] = palette[entry];
+      pixels[index + 1] = palette[entry + 1];
+      pixels[index + 2] = palette[entry + 2];
+      pixels[index + 3] = 255 * Math.sqrt(level / 255);
       index += 4;
     }
   }
