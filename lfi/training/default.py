@@ -107,8 +107,8 @@ def write_trio(
         student.save(folder / part / "student.safetensors")
     images = "64 px images of 2-4 coloured shapes, drawn by lfi/data/scenes.py in four styles"
     limits = (
-        "It has seen nothing but drawings of ten shapes in eight colours. On a photograph its maps show which patches "
-        "resemble those colours and shapes; it knows no dogs, people or grass."
+        "These models have seen nothing but drawings of ten shapes in eight colours. On a photograph their maps show "
+        "which patches resemble those colours and shapes; they know no dogs, people or grass."
     )
     common = {"limits": [limits], "licence": "Apache-2.0"}
     steps = STUDENT_DATA.count // STUDENT_LOOP.batch_size * STUDENT_LOOP.epochs

@@ -45,7 +45,6 @@ def test_an_overlay_looks_like_the_panel_it_was_taken_from(looking):
     mask = shown.getchannel("A").point(lambda alpha: round(alpha * opacity))
     expected = Image.composite(shown.convert("RGB"), base, mask)
     painted, given = (np.asarray(each, float) - np.asarray(base, float) for each in (expected, taken))
-    print("NUM", np.abs(painted-given).mean(), np.corrcoef(painted.ravel(), given.ravel())[0,1])
     assert np.abs(painted - given).mean() < 3
     assert np.corrcoef(painted.ravel(), given.ravel())[0, 1] > 0.9
 
