@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lfi.data.objects import COLOURS, SceneObject
 from lfi.data.shapes import distance
-
-if TYPE_CHECKING:
-    from lfi.data.scenes import SceneObject
-
-COLOURS = {
-    "red": (208, 30, 36),
-    "orange": (245, 132, 20),
-    "yellow": (245, 215, 40),
-    "green": (36, 150, 56),
-    "cyan": (50, 200, 215),
-    "blue": (30, 70, 200),
-    "purple": (125, 45, 160),
-    "pink": (250, 130, 180),
-}
 
 
 @cache

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lfi.data.drawing import COLOURS, draw
+from lfi.data.drawing import draw
+from lfi.data.objects import COLOURS, SIZES, TEXTURES, SceneObject
 from lfi.data.shapes import SHAPES
 from lfi.errors import ConfigError
 
-SIZES = ("", "small", "large")
-TEXTURES = ("", "striped", "dotted")
 DOMAINS = ("photo", "painting", "cartoon", "sketch")
 RELATIONS = ("left of", "right of", "above", "below")
 CLASSES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
@@ -28,45 +27,6 @@ MAX_OBJECTS = 5
 
 _RADII = {"small": (0.11, 0.13), "": (0.15, 0.18), "large": (0.2, 0.24)}  # of the image's side
 _COLOUR_NAMES = tuple(COLOURS)
-
-
-@dataclass(frozen=True)
-class SceneObject:
-    """One shape of a scene. Positions and radius are fractions of the image's side, `angle` is in radians."""
-
-    shape: str
-    colour: str
-    size: str
-    texture: str
-    x: float
-    y: float
-    radius: float
-    angle: float
-
-    @property
-    def label(self) -> int:
-        """Index into `CLASSES`."""
-        return _COLOUR_NAMES.index(self.colour) * len(SHAPES) + SHAPES.index(self.shape)
-
-    @property
-    def name(self) -> str:
-        """Colour and shape, e.g. `red circle`: the object's class."""
-        return f"{self.colour} {self.shape}"
-
-    @property
-    def phrase(self) -> str:
-        """All that a caption says of it, e.g. `small striped red circle`."""
-        return " ".join(word for word in (self.size, self.texture, self.colour, self.shape) if word)
-
-    @property
-    def attributes(self) -> tuple[int, int, int, int]:
-        """Indices into `SIZES`, `TEXTURES`, `COLOURS` and `SHAPES`."""
-        return (
-            SIZES.index(self.size),
-            TEXTURES.index(self.texture),
-            _COLOUR_NAMES.index(self.colour),
-            SHAPES.index(self.shape),
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from lfi.data.scenes import CLASSES, COLOURS, SIZES, TEXTURES, Scenes
+from lfi.data.objects import COLOURS, SIZES, TEXTURES
+from lfi.data.scenes import CLASSES, Scenes
 from lfi.data.shapes import SHAPES
 from lfi.images import MEAN, STD
 from lfi.students import Student

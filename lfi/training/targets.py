@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lfi.data.scenes import CLASSES, COLOURS, SceneBatch, phrase_of
+from lfi.data.objects import COLOURS
+from lfi.data.scenes import CLASSES, SceneBatch, phrase_of
 from lfi.data.shapes import SHAPES
 from lfi.errors import UnsupportedModelError
 from lfi.images import normalise

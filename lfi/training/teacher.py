@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from open_clip.coca_model import CoCa
 from torch import Tensor, nn
 
-from lfi.data.scenes import COLOURS, DOMAINS, RELATIONS, SIZES, TEXTURES, SceneBatch
+from lfi.data.objects import COLOURS, SIZES, TEXTURES
+from lfi.data.scenes import DOMAINS, RELATIONS, SceneBatch
 from lfi.data.shapes import SHAPES
 from lfi.images import normalise
 from lfi.teachers.explicit import decode, encode_image, encode_text

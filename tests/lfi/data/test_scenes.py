@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lfi.data.scenes import CLASSES, COLOURS, DOMAINS, Scenes, relation
+from lfi.data.objects import COLOURS
+from lfi.data.scenes import CLASSES, DOMAINS, Scenes, relation
 from lfi.data.shapes import SHAPES, distance
 from lfi.errors import ConfigError
 
