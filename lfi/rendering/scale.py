@@ -51,10 +51,14 @@ class Scale:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
             raise ValueError(f"a scale from {self.low} to {self.high}; two finite, rising bounds were expected")
 
+    def share(self, weights: Tensor | np.ndarray) -> np.ndarray:
+        """Position of one raw map `[h, w]` between the bounds, float32 in [0, 1]."""
+        share = (times_uniform(weights) - self.low) / (self.high - self.low)
+        return np.clip(share, 0, 1).astype(np.float32)
+
     def levels(self, weights: Tensor | np.ndarray) -> np.ndarray:
         """Palette positions uint8 `[h, w]` of one raw map `[h, w]`."""
-        share = (times_uniform(weights) - self.low) / (self.high - self.low)
-        return (np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return (self.share(weights) * 255 + 0.5).astype(np.uint8)
 
     def ticks(self, most: int = 6) -> tuple[Tick, ...]:
         """At most `most` labelled positions: both ends, round numbers, 1x where there is room."""
