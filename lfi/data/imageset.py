@@ -1,0 +1,137 @@
+"""`ImageSet`: images in memory with what is known of each; the one value that every data set is read into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lfi.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one size and what is known of each.
+
+    Attributes:
+        images: uint8 `[n, size, size, 3]`, RGB; an array in memory or a memory map.
+        ids: a key per image, unique and stable across machines (a relative path, a record's number).
+        classes: names of the classes, as people read them; empty where there are none.
+        labels: int64 `[n]`, -1 where unknown; or float32 `[n, class]`, 1 for every class that is present.
+        captions: one per image, `""` where there is none.
+        words: per image the words or phrases that a teacher is asked about, most important first.
+        boxes: float32 `[n, 4]`, left, top, right, bottom in pixels of `images`, right and bottom open; NaN where an
+            image has no box; None where none has.
+        domains: one per image; empty where the set has none.
+        skipped: files that could not be read, `path: reason` each.
+    """
+
+    images: np.ndarray
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    captions: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+    boxes: np.ndarray | None = None
+    domains: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
+            raise DataError(f"images are {self.images.dtype} {self.images.shape}; uint8 [n, size, size, 3] was expected")
+        sizes = {"ids": self.ids, "labels": self.labels, "captions": self.captions, "words": self.words}
+        for name, values in sizes.items():
+            if len(values) != count:
+                raise DataError(f"{len(values)} {name} for {count} images")
+        if self.domains and len(self.domains) != count:
+            raise DataError(f"{len(self.domains)} domains for {count} images")
+        if self.boxes is not None and self.boxes.shape != (count, 4):
+            raise DataError(f"boxes are {self.boxes.shape}; ({count}, 4) was expected")
+        if len(set(self.ids)) != count:
+            raise DataError("sample ids are not unique")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image can have several classes."""
+        return self.labels.ndim == 2
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every word and phrase that is asked, the classes first, each once."""
+        return tuple(dict.fromkeys((*self.classes, *(word for row in self.words for word in row))))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> ImageSet:
+        """Some of the images, in the order given."""
+        rows = np.asarray(rows, np.int64)
+
+        def pick(values: tuple) -> tuple:
+            return tuple(values[row] for row in rows)
+
+        return replace(
+            self,
+            images=self.images[rows],
+            ids=pick(self.ids),
+            labels=self.labels[rows],
+            captions=pick(self.captions),
+            words=pick(self.words),
+            boxes=None if self.boxes is None else self.boxes[rows],
+            domains=pick(self.domains) if self.domains else (),
+        )
+
+    def fraction(self, share: float, seed: int = 0) -> ImageSet:
+        """A share of the images of every class (of all images where labels are several), at least one of each.
+
+        Raises:
+            DataError: for a share outside (0, 1].
+        """
+        if not 0 < share <= 1:
+            raise DataError(f"a fraction of {share} was asked for; more than 0 and at most 1 was expected")
+        if share == 1:
+            return self
+        rng = np.random.default_rng(seed)
+        groups = np.zeros(len(self), np.int64) if self.multilabel else self.labels
+        kept = []
+        for group in np.unique(groups):
+            rows = rng.permutation(np.flatnonzero(groups == group))
+            kept.append(rows[: max(1, round(share * len(rows)))])
+        return self.take(np.sort(np.concatenate(kept)))
+
+
+def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
+    """Several sets of the same classes and size as one.
+
+    Raises:
+        DataError: if classes or sizes differ, or ids collide.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if part.classes != first.classes:
+            raise DataError("image sets of different classes cannot be joined")
+        if part.images.shape[1:] != first.images.shape[1:]:
+            raise DataError(f"image sets of {first.images.shape[1]} and {part.images.shape[1]} px cannot be joined")
+
+    def join(name: str) -> tuple:
+        return tuple(value for part in parts for value in getattr(part, name))
+
+    boxes = None
+    if any(part.boxes is not None for part in parts):
+        nothing = [np.full((len(part), 4), np.nan, np.float32) for part in parts]
+        boxes = np.concatenate(
+            [part.boxes if part.boxes is not None else none for part, none in zip(parts, nothing, strict=True)]
+        )
+    return ImageSet(
+        images=np.concatenate([part.images for part in parts]),
+        ids=join("ids"),
+        classes=first.classes,
+        labels=np.concatenate([part.labels for part in parts]),
+        captions=join("captions"),
+        words=join("words"),
+        boxes=boxes,
+        domains=join("domains") if all(part.domains for part in parts) else (),
+        skipped=join("skipped"),
+    )
