@@ -1,0 +1,35 @@
+"""A class's name in a sentence: `a photo of a {}` and `umbrella` make `a photo of an umbrella`."""
+
+from __future__ import annotations
+
+import re
+
+from lfi.errors import DataError
+
+_CONSONANT_SOUND = ("uni", "use", "usu", "eu", "ute", "ura", "one", "once")  # written with a vowel: a unicorn
+_VOWEL_SOUND = ("hour", "honest", "heir", "honor", "honour")  # written with a consonant: an hourglass
+_SAID_AS_LETTERS = re.compile(r"([A-Z])(?:[A-Z]*|-\w+|\d+)(?:[ -]|$)")  # CD player, X-ray, F1
+
+
+def article(name: str) -> str:
+    """`a` or `an`, by how an English name sounds; a rule of thumb with the usual exceptions."""
+    letters = _SAID_AS_LETTERS.match(name)
+    if letters:
+        return "an" if letters[1] in "AEFHILMNORSX" else "a"
+    lower = name.lower()
+    if lower.startswith(("unin", "unim")):
+        return "an"
+    vowel = lower[:1] in tuple("aeiou") and not lower.startswith(_CONSONANT_SOUND)
+    return "an" if vowel or lower.startswith(_VOWEL_SOUND) else "a"
+
+
+def fill(prompt: str, name: str, domain: str = "") -> str:
+    """`prompt` with `{}` replaced by the name, an `a` before it made right, and `{domain}` by the domain's phrase.
+
+    Raises:
+        DataError: for a prompt without `{}`.
+    """
+    if "{}" not in prompt:
+        raise DataError(f"the prompt {prompt!r} has no {{}} where the class's name goes")
+    text = re.sub(r"\b([Aa])n? \{\}", lambda found: found[1] + article(name)[1:] + " {}", prompt)
+    return text.replace("{domain}", domain).replace("{}", name)
