@@ -1,4 +1,7 @@
-"""Which Interaction Query stands for which word: one optimal assignment per image, the same in every layer."""
+"""Which Interaction Query stands for which word: one optimal assignment per image, the same in every layer.
+
+An assignment per layer exists to be compared with: there a query may stand for another word in every layer.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,11 @@ def cross_entropy_cost(teacher: Tensor, log_student: Tensor) -> Tensor:
     return -torch.einsum("blkp,blmp->bkm", teacher, log_student) / teacher.shape[1]
 
 
+def cross_entropy_cost_per_layer(teacher: Tensor, log_student: Tensor) -> Tensor:
+    """`CE(T[k, l], S[m, l])`, of which `cross_entropy_cost` is the mean over layers: `[batch, layer, word, query]`."""
+    return -teacher @ log_student.transpose(-1, -2)
+
+
 def assign(cost: Tensor, words: Tensor) -> Tensor:
     """Minimum-cost assignment of words to queries for a whole batch (Jonker-Volgenant, batched in C++ by lapx).
 
@@ -44,16 +52,33 @@ def assign(cost: Tensor, words: Tensor) -> Tensor:
     return torch.from_numpy(found).to(cost.device)
 
 
+def assign_per_layer(cost: Tensor, words: Tensor) -> Tensor:
+    """As `assign`, but every layer on its own: what persistence is compared with.
+
+    Args:
+        cost: `[batch, layer, word, query]`.
+        words: bool `[batch, word]`.
+
+    Returns:
+        int64 `[batch, layer, word]`.
+    """
+    batch, layers, rows = cost.shape[:3]
+    repeated = words[:, None].expand(batch, layers, rows)
+    return assign(cost.flatten(0, 1), repeated.flatten(0, 1)).unflatten(0, (batch, layers))
+
+
 def pick(values: Tensor, assignment: Tensor, dim: int) -> Tensor:
     """`values` with its query axis `dim` reordered to words; unmatched words take query 0 and must be masked.
 
     Args:
         values: `[batch, ..., query, ...]`.
-        assignment: `[batch, word]` as from `assign`.
+        assignment: `[batch, word]` as from `assign`, or `[batch, layer, word]` as from `assign_per_layer`, where
+            axis 1 of `values` is the layer.
     """
     shape = [1] * values.ndim
-    shape[0], shape[dim] = assignment.shape
+    shape[: assignment.ndim - 1] = assignment.shape[:-1]
+    shape[dim] = assignment.shape[-1]
     index = assignment.clamp_min(0).view(shape)
     target = list(values.shape)
-    target[dim] = assignment.shape[1]
+    target[dim] = assignment.shape[-1]
     return values.gather(dim, index.expand(target))

@@ -1,4 +1,7 @@
-"""Result-oriented distillation: copy what the teacher puts out, not how it got there."""
+"""Logit distillation: copy what the teacher answers, wrong classes included.
+
+Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531), section 2.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,7 @@ from torch import Tensor
 
 
 def logit_kd(student: Tensor, teacher: Tensor, temperature: float = 2.0) -> Tensor:
-    """Soft targets of one label per image: `T^2 KL(softmax(t/T) || softmax(s/T))`.
-
-    Hinton et al. 2015 (arXiv 1503.02531), section 2. Logits `[batch, class]`.
-    """
+    """Soft targets of one label per image: `T^2 KL(softmax(t/T) || softmax(s/T))`. Logits `[batch, class]`."""
     target, log_prediction = (teacher / temperature).softmax(-1), (student / temperature).log_softmax(-1)
     return F.kl_div(log_prediction, target, reduction="batchmean") * temperature**2
 
@@ -24,8 +24,3 @@ def multilabel_kd(student: Tensor, teacher: Tensor, temperature: float = 1.0) ->
     """
     target = (teacher / temperature).sigmoid()
     return F.binary_cross_entropy_with_logits(student / temperature, target) * temperature**2
-
-
-def feature_kd(student: Tensor, teacher: Tensor) -> Tensor:
-    """`mean (1 - cos(s, t))` between image embeddings in the teacher's space, `[batch, text_dim]`."""
-    return (1 - F.cosine_similarity(student, teacher, dim=-1)).mean()
