@@ -21,6 +21,10 @@ class ConfigError(LFIError):
     """A configuration value that is missing, misspelt or out of range."""
 
 
+class TrainingError(LFIError):
+    """A run that cannot go on: its loss is no number, or its processes do not agree."""
+
+
 class DataError(LFIError):
     """A data set that is missing, incomplete or unreadable."""
 

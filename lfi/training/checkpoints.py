@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,38 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lfi.errors import CheckpointError
+from lfi.training.ema import Average
+from lfi.training.parallel import spread, whole
 
 
 def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """Write atomically; the file that was at `path` moves to `path.previous`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        fresh,
-        {"meta": json.dumps(meta)},
-    )
-    with open(fresh, "rb") as file:
-        os.fsync(file.fileno())
+    tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    save_file(tensors, fresh, {"meta": json.dumps(meta), "crc32": str(checksum(tensors))})
+    _sync(fresh)
     if path.exists():
         os.replace(path, previous(path))
     os.replace(fresh, path)
+    _sync(path.parent)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and meta data of one file.
 
     Raises:
-        CheckpointError: if it is missing, truncated or not a checkpoint.
+        CheckpointError: if it is missing, truncated, damaged or not a checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {}).get("meta", "{}"))
-        return load_file(path), meta
+            header = file.metadata() or {}
+        tensors, meta = load_file(path), json.loads(header.get("meta", "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+    if "crc32" in header and header["crc32"] != str(checksum(tensors)):
+        raise CheckpointError(f"cannot read the checkpoint {path}: its checksum does not fit its contents")
+    return tensors, meta
 
 
 def load_latest(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str | None]:
@@ -59,27 +62,98 @@ def previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
 
 
-def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights, optimiser state and the state of the random generator, by name."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+def exists(path: Path) -> bool:
+    """Whether there is anything to resume from."""
+    return path.exists() or previous(path).exists()
+
+
+def discard(path: Path) -> None:
+    """Remove the checkpoints of an earlier run, lest a new one falls back on them."""
+    path.unlink(missing_ok=True)
+    previous(path).unlink(missing_ok=True)
+
+
+def checksum(tensors: dict[str, Tensor]) -> int:
+    """CRC-32 over the bytes of all tensors, by name: a file of the right length may still hold pages of zeros."""
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, value)
+    return value
+
+
+def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: Average | None = None) -> dict[str, Tensor]:
+    """Weights, optimiser state and moving average by name, gathered where they are sharded (then a collective)."""
+    tensors = {f"model.{name}": whole(tensor) for name, tensor in model.state_dict().items()}
     for key, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{key}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    tensors["rng"] = torch.get_rng_state()
+        tensors |= {f"optimizer.{key}.{name}": whole(torch.as_tensor(value)) for name, value in state.items()}
+    if average:
+        tensors |= {f"ema.{name}": whole(tensor) for name, tensor in average.weights.items()}
     return tensors
 
 
 def unpack_weights(tensors: dict[str, Tensor], model: torch.nn.Module) -> None:
-    """The model's part of a checkpoint alone."""
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    """The model alone, with averaged weights where there are some: what the run was for.
+
+    Raises:
+        CheckpointError: the checkpoint is of another architecture.
+    """
+    _fill(model.state_dict(), part(tensors, "model.") | part(tensors, "ema."))
 
 
-def unpack(tensors: dict[str, Tensor], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """The reverse of `pack`."""
-    unpack_weights(tensors, model)
+def unpack(
+    tensors: dict[str, Tensor],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None = None,
+) -> None:
+    """The reverse of `pack`, sharding what is sharded here. An average that was not kept starts from the weights.
+
+    Raises:
+        CheckpointError: the checkpoint is of another architecture.
+    """
+    _fill(model.state_dict(), part(tensors, "model."))
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, key, field = name.split(".", 2)
-            state.setdefault(int(key), {})[field] = tensor
+    for name, tensor in part(tensors, "optimizer.").items():
+        key, field = name.split(".", 1)
+        state.setdefault(int(key), {})[field] = spread(tensor, parameters[int(key)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["rng"])
+    if average:
+        model_weights = {name: tensor for name, tensor in part(tensors, "model.").items() if name in average.weights}
+        _fill(average.weights, model_weights | part(tensors, "ema."))
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start so, without that start."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def _fill(target: dict[str, Tensor], source: dict[str, Tensor]) -> None:
+    for name in sorted(target.keys() | source.keys()):
+        here, there = (list(each[name].shape) if name in each else "nothing" for each in (target, source))
+        if here != there:
+            raise CheckpointError(f"the checkpoint does not fit the model: {name} is {there} there and {here} here")
+    for name, tensor in target.items():
+        tensor.copy_(spread(source[name], tensor))
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of tensors that share memory with another (tied weights), which safetensors refuses."""
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        where = tensor.untyped_storage().data_ptr()
+        if where in seen:
+            tensors[name] = tensor.clone()
+        seen.add(where)
+    return tensors
+
+
+def _sync(path: Path) -> None:
+    """Force a file, or a folder's entries, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -82,7 +82,24 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long and how fast to train."""
+    """How long and how fast to train.
+
+    Attributes:
+        batch_size: images of one step, over all processes and micro-batches together.
+        warmup: share of the steps in which the learning rate rises.
+        clip: largest norm of the gradient; 0 for none.
+        autocast: bfloat16 autocast, on CPU and GPU.
+        seed: of every random generator; process `r` draws from `(seed, r)`.
+        checkpoint_every, log_every: in steps.
+        evaluations: how many in a run, evenly spread; 0 for none.
+        accumulate: micro-batches that a step (of each process) is cut into, to save memory.
+        ema: decay of the moving average of the weights, which is then what is evaluated and kept; 0 for none.
+        compile: `torch.compile` the task.
+        deterministic: refuse operations whose result depends on the order of threads; slower on a GPU.
+        parallel: `ddp` (every process holds the model) or `fsdp` (each holds a share of it, FSDP2).
+        prefetch: batches that a thread prepares ahead while a GPU works; on a CPU all cores are at work anyway.
+        tensorboard: write scalars for TensorBoard into the run's folder.
+    """
 
     epochs: int = 20
     batch_size: int = 32
@@ -95,6 +112,26 @@ class LoopConfig:
     checkpoint_every: int = 200
     log_every: int = 10
     evaluations: int = 10
+    accumulate: int = 1
+    ema: float = 0.0
+    compile: bool = False
+    deterministic: bool = False
+    parallel: str = "ddp"
+    prefetch: int = 2
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "checkpoint_every", "log_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"loop.{name} is {getattr(self, name)}; at least 1 was expected")
+        for name in ("clip", "evaluations", "prefetch", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"loop.{name} is {getattr(self, name)}; 0 or more was expected")
+        for name in ("ema", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"loop.{name} is {getattr(self, name)}; 0 or more and less than 1 was expected")
+        if self.parallel not in ("ddp", "fsdp"):
+            raise ConfigError(f"loop.parallel is {self.parallel!r}; 'ddp' or 'fsdp' was expected")
 
 
 @dataclass(frozen=True)

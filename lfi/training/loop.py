@@ -1,33 +1,41 @@
-"""The training loop. It knows steps, schedules, checkpoints and progress; what is learnt is the task's business.
+"""The training loop: steps, schedules, processes, checkpoints and progress. What is learnt is the task's business.
 
-Exact resume comes from data that is a function of the step: a `Data` object has no position to restore.
+Exact resume comes from data that is a function of the step: a `Data` object has no position to restore. What else a
+run depends on is in its checkpoint: weights, their average, the optimiser, every random generator of every process.
+
+A step's batch is cut twice, into the processes' shares and each share into micro-batches. The gradient of a loss that
+is a mean over images is that of the whole batch, whatever the cut. Over processes, means over *words* are exact too
+(`lfi.objectives.counting`); over micro-batches they are each part's own mean, weighted by its images, since a part's
+backward pass runs before the words of the next part are counted. A loss that compares the images of a batch with each
+other sees a micro-batch.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lfi.training import checkpoints
+from lfi.errors import TrainingError
+from lfi.training import checkpoints, randomness
 from lfi.training.config import LoopConfig
+from lfi.training.distributed import Processes, connect, micro_batches, rows_of
+from lfi.training.ema import Average
+from lfi.training.feeding import Data, Feed
+from lfi.training.logbook import Logbook
+from lfi.training.parallel import Parallel, whole
+from lfi.training.progress import Meter, peak_flops, step_flops
 
+__all__ = ["Data", "learning_rate", "parameter_groups", "train"]
 
-class Data(Protocol):
-    """A source of batches that are a function of the step."""
-
-    @property
-    def steps_per_epoch(self) -> int: ...
-
-    def batch(self, step: int) -> dict[str, Tensor]: ...
+_HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "parallel")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -63,78 +71,195 @@ def train(
     evaluate: Callable[[int], dict[str, float]] | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
-    """Train `task` in place for `config.epochs` epochs.
+    """Train `task` in place for `config.epochs` epochs, alone or as one of the processes of a launcher.
 
     Args:
-        task: `forward(batch)` returns named scalars with `loss` among them.
-        folder: where `metrics.jsonl` and `checkpoint.safetensors` go; nothing is written without it.
+        task: `forward(batch)` returns named scalars with `loss` among them. Everything trainable is used there.
+        folder: where `metrics.jsonl`, `checkpoint.safetensors`, `loss.png` and `tensorboard/` go; nothing is written
+            without it. All processes must see it.
         resume: go on from the folder's checkpoint if there is one.
-        evaluate: called `config.evaluations` times, evenly spread, with the steps done; its figures are logged.
+        evaluate: called `config.evaluations` times, evenly spread, with the steps done; its figures are logged. Only
+            process 0 calls it, with the averaged weights where `config.ema` is on.
 
     Returns:
-        The records of the log, one dictionary each, `step` first.
+        The records of the log, one dictionary each, `step` first; in process 0 those of a resumed run's beginning and
+        of evaluations too. `task` then has the trained (with `config.ema`: averaged) weights in every process.
+
+    Raises:
+        CheckpointError: neither the checkpoint nor the one before it can be read, or they are of another model.
+        TrainingError: the loss is no number, or processes disagree.
     """
-    steps = config.epochs * data.steps_per_epoch
-    evaluate_every = max(1, steps // config.evaluations) if config.evaluations else 0
-    torch.manual_seed(config.seed)
-    task.to(device).train()
-    optimizer = torch.optim.AdamW(
-        parameter_groups(task, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
-    )
-    records: list[dict[str, float]] = []
-    start = 0
-    path = folder / "checkpoint.safetensors" if folder else None
-    if path and resume and (path.exists() or checkpoints.previous(path).exists()):
+    processes = connect(device)
+    with randomness.deterministic(config.deterministic):
+        run = Run(task, data, config, folder if processes.main else None, processes)
+        path = folder / "checkpoint.safetensors" if folder else None
+        found = path is not None and resume and checkpoints.exists(path)
+        processes.agree(found, "whether there is a checkpoint")
+        if path and found:
+            run.resume(path)
+        elif path and processes.main:
+            checkpoints.discard(path)
+        processes.wait()
+        run.go(path, evaluate, title)
+    return run.records
+
+
+class Run:
+    """The state of one call of `train`: what a step changes."""
+
+    def __init__(
+        self, task: nn.Module, data: Data, config: LoopConfig, folder: Path | None, processes: Processes
+    ) -> None:
+        self.task, self.data, self.config, self.folder, self.processes = task, data, config, folder, processes
+        self.device = processes.device
+        self.steps = config.epochs * data.steps_per_epoch
+        self.start = 0
+        self.records: list[dict[str, float]] = []
+        randomness.seed(config.seed, processes.rank)
+        task.to(self.device).train()
+        self.meter = Meter(self._seconds_at_peak())
+        self.parallel = Parallel(task, processes, config.parallel, config.compile)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.parallel.module, config.weight_decay),
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        self.average = Average(self.parallel.module, config.ema) if config.ema else None
+
+    def resume(self, path: Path) -> None:
+        """Take up the run that the checkpoint at `path`, or the one before it, is of."""
         tensors, meta, warning = checkpoints.load_latest(path)
-        if warning:
-            tqdm.write(warning)
-        checkpoints.unpack(tensors, task, optimizer)
-        start, records = meta["step"], meta["records"]
-    bar = tqdm(
-        range(start, steps),
-        initial=start,
-        total=steps,
-        desc=title,
-        unit="step",
-        dynamic_ncols=True,
-        mininterval=2,
-    )
-    waited = worked = 0.0
-    for step in bar:
-        before = time.perf_counter()
-        batch = {name: value.to(device, non_blocking=True) for name, value in data.batch(step).items()}
-        ready = time.perf_counter()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, steps)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.autocast):
-            losses = task(batch)
-        optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        nn.utils.clip_grad_norm_(task.parameters(), config.clip)
-        optimizer.step()
-        done = step + 1
-        waited, worked = waited + ready - before, worked + time.perf_counter() - ready
-        last = done == steps
-        if done % config.log_every == 0 or last:
-            rate = len(next(iter(batch.values()))) * (done - start) / (waited + worked)
-            figures = {name: float(value.detach()) for name, value in losses.items()}
-            if not math.isfinite(figures["loss"]):
-                raise FloatingPointError(f"the loss is {figures['loss']} at step {done}")
-            records.append({"step": done, "images/s": rate, "data wait": waited / (waited + worked), **figures})
-            bar.set_postfix(
-                {
-                    "loss": f"{figures['loss']:.3f}",
-                    "img/s": f"{rate:.0f}",
-                    "data": f"{waited / (waited + worked):.0%}",
-                }
-            )
-        if evaluate and evaluate_every and (done % evaluate_every == 0 or last):
-            task.eval()
-            with torch.inference_mode():
-                records.append({"step": done, **evaluate(done)})
-            task.train()
-        if path and (done % config.checkpoint_every == 0 or last):
-            meta = {"step": done, "records": records, "config": asdict(config)}
-            checkpoints.save(path, checkpoints.pack(task, optimizer), meta)
-            (path.parent / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    return records
+        self.processes.agree(meta["step"], "the step to go on from")
+        checkpoints.unpack(tensors, self.parallel.module, self.optimizer, self.average)
+        own = f"rng.{self.processes.rank}."
+        randomness.restore(
+            {name[len(own) :]: each for name, each in tensors.items() if name.startswith(own)}, self.device
+        )
+        self.start = meta["step"]
+        if self.processes.main:
+            for line in (warning, _changed(meta.get("config", {}), asdict(self.config))):
+                if line:
+                    tqdm.write(line)
+
+    def go(self, path: Path | None, evaluate: Callable[[int], dict[str, float]] | None, title: str) -> None:
+        """All steps that are left, with records, evaluations and checkpoints between them."""
+        config, processes = self.config, self.processes
+        every = max(1, self.steps // config.evaluations) if evaluate and config.evaluations else 0
+        book = Logbook(self.folder, self.start, config.tensorboard)
+        feed = Feed(self.data, processes, self.start, self.steps, config.prefetch if self.device.type == "cuda" else 0)
+        batches = iter(feed)
+        bar = tqdm(
+            range(self.start, self.steps),
+            initial=self.start,
+            total=self.steps,
+            desc=title,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=2,
+            disable=not processes.main,
+        )
+        for step in bar:
+            done, last = step + 1, step + 1 == self.steps
+            with self.meter.waiting():
+                batch = next(batches)
+            logged = done % config.log_every == 0 or last
+            with self.meter.working(rows_of(batch) * processes.world):
+                figures = self.step(step, batch, feed.shared)
+                means = processes.mean(figures) if logged else {}  # waits for the GPU: what it did is in the time
+            if logged:
+                if not math.isfinite(means["loss"]):
+                    raise TrainingError(
+                        f"the loss is {means['loss']} at step {done}; try a lower loop.learning_rate "
+                        "or loop.autocast=false"
+                    )
+                speed = self.meter.read()
+                book.add({"step": done, **speed, "learning rate": learning_rate(config, step, self.steps), **means})
+                bar.set_postfix(_shown(speed, means["loss"]))
+            if evaluate and every and (done % every == 0 or last):
+                with self.evaluating():
+                    if processes.main:
+                        book.add({"step": done, **evaluate(done)})
+                processes.wait()
+            if path and (done % config.checkpoint_every == 0 or last):
+                self.save(path, done, book)
+        self.finish()
+        self.records = book.records
+        if processes.main:
+            book.close(title)
+        processes.wait()
+
+    def step(self, step: int, batch: dict[str, Tensor], shared: frozenset[str]) -> dict[str, Tensor]:
+        """One update of the weights; the figures of this process's share of the batch."""
+        config, rows = self.config, rows_of(batch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, self.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = micro_batches(batch, config.accumulate, shared)
+        figures: dict[str, Tensor] = {}
+        for index, part in enumerate(parts):
+            share = rows_of(part) / rows
+            with self.parallel.synchronised(index == len(parts) - 1):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
+                    loss, values = self.parallel(part)
+                (loss * share).backward()
+            figures = {name: figures.get(name, 0) + value * share for name, value in values.items()}
+        norm = nn.utils.clip_grad_norm_(self.parallel.module.parameters(), config.clip or math.inf)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(step + 1)
+        return {**figures, "gradient norm": whole(norm)}
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within, `task` is whole, in eval mode, and has the weights that the run is for.
+
+        What is drawn at random there does not change what the run draws.
+        """
+        if self.parallel.sharded:
+            self.parallel.publish(self.average.weights if self.average else {})
+        averaged = self.average.applied() if self.average and not self.parallel.sharded else nullcontext()
+        self.task.eval()
+        with averaged, randomness.untouched(self.device), torch.inference_mode():
+            yield
+        self.task.train()
+
+    def save(self, path: Path, done: int, book: Logbook) -> None:
+        """A checkpoint after `done` steps. Every process brings its part; process 0 writes."""
+        tensors = checkpoints.pack(self.parallel.module, self.optimizer, self.average)
+        for name, own in sorted(randomness.state(self.device).items()):
+            for rank, state in enumerate(self.processes.collect(own)):
+                tensors[f"rng.{rank}.{name}"] = state
+        if self.processes.main:
+            book.sync()
+            meta = {"step": done, "processes": self.processes.world, "config": asdict(self.config)}
+            checkpoints.save(path, tensors, meta)
+
+    def finish(self) -> None:
+        """Give the caller's task the weights that the run is for."""
+        if self.parallel.sharded:
+            self.parallel.publish(self.average.weights if self.average else {})
+        elif self.average:
+            self.average.keep()
+
+    def _seconds_at_peak(self) -> float | None:
+        """Seconds of a step at the GPU's full speed; None on a CPU and where that speed is not known."""
+        peak = peak_flops(torch.cuda.get_device_name(self.device)) if self.device.type == "cuda" else None
+        if peak is None or not self.config.autocast or not self.steps:
+            return None
+        feed = Feed(self.data, self.processes, 0, 1)
+        batch = next(iter(feed))
+        part = micro_batches(batch, self.config.accumulate, feed.shared)[0]
+        return step_flops(self.task, part, self.config.autocast) * rows_of(batch) / rows_of(part) / peak
+
+
+def _shown(speed: dict[str, float], loss: float) -> dict[str, str]:
+    shown = {"loss": f"{loss:.3f}", "img/s": f"{speed['images/s']:.0f}", "data": f"{speed['data wait']:.0%}"}
+    return shown | ({"MFU": f"{speed['MFU']:.0%}"} if "MFU" in speed else {})
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """A line about settings that are not those of the checkpoint: the run goes on, but not as it would have."""
+    names = [name for name in now if name in before and name not in _HARMLESS and before[name] != now[name]]
+    changes = ", ".join(f"loop.{name} was {before[name]!r} and is {now[name]!r}" for name in names)
+    return f"going on with other settings than the checkpoint's: {changes}" if changes else None
