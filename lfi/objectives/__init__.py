@@ -1,4 +1,7 @@
-"""Objectives: what makes a student look where the teacher looks, and what that is compared with."""
+"""Objectives: what makes a student look where the teacher looks, and what that is compared with.
+
+All of them take float32 or float64, and the teacher's side without gradient: callers widen what autocast narrowed.
+"""
 
 from lfi.objectives.activation_attention import activation_attention_loss, activation_map
 from lfi.objectives.assignment import (

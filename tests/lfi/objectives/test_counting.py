@@ -115,6 +115,7 @@ def two_processes(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_two_halves_give_the_loss_and_the_gradient_of_the_whole(two_processes, name):
     model = Model()
@@ -127,10 +128,12 @@ def test_two_halves_give_the_loss_and_the_gradient_of_the_whole(two_processes, n
     assert (model.linear.weight.grad.abs().max() > 1e-6) == (name != "no words")
 
 
+@pytest.mark.slow
 def test_rows_are_gathered_in_the_order_of_the_processes(two_processes):
     assert [result["gathered"].tolist() for result in two_processes] == [[0, 10, 1, 11]] * 2
 
 
+@pytest.mark.slow
 def test_every_process_divides_by_the_same_count(two_processes):
     assert [result["count"].item() for result in two_processes] == [2.5, 2.5]
     assert sum(result["mean"].item() for result in two_processes) / 2 == pytest.approx((1 + 3 + 7) / 3)
