@@ -1,14 +1,9 @@
-"""Image files to one uint8 array: upright, RGB, one size; what cannot be read is counted, named and left out.
-
-A hundred thousand files take minutes on a laptop, so `cached` keeps the decoded array on disk, memory-mapped. Its name
-says which files and which decoding it holds, and files that changed since (size, time of change) make it stale.
-"""
+"""Image files to one uint8 array: upright, RGB, one size; what cannot be read is counted, named and left out."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,14 +21,13 @@ Fit = Literal["squash", "crop"]
 FITS = ("squash", "crop")
 """`squash` keeps all of an image and not its shape; `crop` keeps its shape and the middle square."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 """Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
 
 MAX_PIXELS = 89_000_000
 """A file that unfolds to more is refused by its header; Pillow itself warns a little above."""
 
-_VERSION = 1  # of the cache; raise it when the same file decodes to other pixels
 _CHUNK = 64
 
 
@@ -97,65 +91,14 @@ def load_images(
     Raises:
         DataError: for no files at all, or more unreadable ones than `limit` allows, naming the first few.
     """
-    _check(paths, size, fit)
+    check(paths, size, fit)
     images = np.empty((len(paths), size, size, 3), np.uint8)
     skipped = Skipped(len(paths), limit)
-    kept = []
-    for row, image in _readable(paths, size, fit, processes, title, skipped):
+    kept: list[int] = []
+    for row, image in readable(paths, size, fit, processes, title, skipped):
         images[len(kept)] = image
         kept.append(row)
     return Decoded(images[: len(kept)], np.array(kept, np.int64), skipped.tell())
-
-
-def cached(
-    paths: Sequence[Path],
-    size: int,
-    *,
-    fit: Fit = "squash",
-    limit: float = 0.01,
-    processes: int | None = None,
-    title: str = "reading images",
-    folder: Path | None = None,
-) -> Decoded:
-    """As `load_images`, kept in `folder` and memory-mapped (read-only) the next time.
-
-    The array is a NumPy file beside a JSON record of which files it holds. Both are written whole or not at all. When
-    a file's size or time of change differs, or the array is truncated, it is read anew and the old one removed.
-    Its bytes are not checked.
-
-    Args:
-        folder: of the cache; the environment's `LFI_CACHE`, or `~/.cache/lfi`, by default.
-
-    Raises:
-        DataError: as `load_images`; also where the limit was wider when the cache was written.
-    """
-    _check(paths, size, fit)
-    folder = (folder or cache_folder()) / "images"
-    names = [os.path.abspath(path) for path in paths]
-    which = _digest([_VERSION, size, fit, names])
-    array = folder / f"{which}-{_digest([_state(name) for name in names])}.npy"
-    record = array.with_suffix(".json")
-    found = _reopen(array, record, size)
-    if found is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(array, record, paths, size, fit, limit, processes, title)
-        for stale in folder.glob(f"{which}-*"):
-            if stale not in (array, record) and not stale.name.endswith(".part"):
-                stale.unlink(missing_ok=True)
-        found = _reopen(array, record, size)
-        if found is None:
-            raise DataError(f"the cache of decoded images {array} cannot be read back; is the disk full?")
-    elif found.skipped:
-        again = Skipped(len(paths), limit)
-        for line in found.skipped:
-            again.add(line)
-        again.tell()
-    return found
-
-
-def cache_folder() -> Path:
-    """Where derived data is kept: the environment's `LFI_CACHE`, or `~/.cache/lfi`."""
-    return Path(os.environ.get("LFI_CACHE") or Path.home() / ".cache" / "lfi")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -169,18 +112,24 @@ def image_files(folder: Path) -> list[Path]:
     return [Path(parent, name) for parent, name in sorted(found)]
 
 
+def reason(error: Exception) -> str:
+    """Why an image could not be read, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class Skipped:
     """Files left out: counted, named, and too many of them refused.
 
     Args:
-        total: files there are; None where that is not known yet, as in a stream, where each `add` states it.
+        total: files there are; a stream counts it up as it goes.
         limit: the largest share of them that may be left out.
+        least: files that the share is of at least, so that a stream is not given up for its first few.
     """
 
-    def __init__(self, total: int, limit: float):
+    def __init__(self, total: int, limit: float, least: int = 0):
         if not 0 <= limit <= 1:
-            raise DataError(f"a share of {limit} unreadable files was allowed; 0 to 1 was expected")
-        self.total, self.limit = total, limit
+            raise DataError(f"a share of {limit} unreadable images was allowed; 0 to 1 was expected")
+        self.total, self.limit, self.least = total, limit, least
         self.lines: list[str] = []
 
     def add(self, line: str) -> None:
@@ -190,7 +139,15 @@ class Skipped:
             DataError: if that is more than the limit allows.
         """
         self.lines.append(line)
-        if len(self.lines) > self.limit * self.total:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse more than the limit allows.
+
+        Raises:
+            DataError: naming the first few.
+        """
+        if len(self.lines) > self.limit * max(self.total, self.least):
             raise DataError(
                 f"at least {len(self.lines)} of {self.total} images cannot be read, more than the {self.limit:.1%} "
                 f"that may be skipped: {_first(self.lines)}"
@@ -199,7 +156,7 @@ class Skipped:
     def tell(self) -> tuple[str, ...]:
         """What was left out; also printed, if anything was."""
         if self.lines:
-            tqdm.write(f"skipped {len(self.lines)} of {self.total} images: {_first(self.lines)}")
+            tqdm.write(f"skipped {len(self.lines)} of {self.total} images: {_first(self.lines)}", file=sys.stderr)
         return tuple(self.lines)
 
 
@@ -208,7 +165,12 @@ def _first(lines: list[str], count: int = 5) -> str:
     return "; ".join(lines[:count]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def _check(paths: Sequence[Path], size: int, fit: str) -> None:
+def check(paths: Sequence[Path], size: int, fit: str) -> None:
+    """Refuse what cannot be decoded at all.
+
+    Raises:
+        DataError: for no files, no size, or an unknown fit.
+    """
     if not len(paths):
         raise DataError("there are no images to read")
     if size < 1:
@@ -236,7 +198,7 @@ def _attempt(path: Path, size: int, fit: Fit) -> np.ndarray | str:
     except Exception as error:
         if path.is_file() and not path.stat().st_size:
             return "the file is empty"
-        return " ".join(str(error).split()) or type(error).__name__
+        return reason(error)
 
 
 def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[np.ndarray | str]:
@@ -250,7 +212,7 @@ def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) 
             yield from pool.map(work, paths[start : start + 64 * _CHUNK], chunksize=_CHUNK)
 
 
-def _readable(
+def readable(
     paths: Sequence[Path], size: int, fit: Fit, processes: int | None, title: str, skipped: Skipped
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Index and image of every file that can be read; the others go to `skipped`."""
@@ -261,65 +223,3 @@ def _readable(
             skipped.add(f"{paths[row]}: {image}")
         else:
             yield row, image
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-def _state(name: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
-def _reopen(array: Path, record: Path, size: int) -> Decoded | None:
-    """What the cache holds, or None where it is missing, truncated or not ours."""
-    try:
-        entry = json.loads(record.read_text())
-        images = np.load(array, mmap_mode="r", allow_pickle=False)
-        kept = np.array(entry["kept"], np.int64)
-        skipped = tuple(entry["skipped"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if images.dtype != np.uint8 or images.shape != (len(kept), size, size, 3):
-        return None
-    return Decoded(images, kept, skipped)
-
-
-def _write(
-    array: Path,
-    record: Path,
-    paths: Sequence[Path],
-    size: int,
-    fit: Fit,
-    limit: float,
-    processes: int | None,
-    title: str,
-) -> None:
-    """Decode straight into the cache, so that a set larger than memory can be read."""
-    part = array.with_suffix(f".{os.getpid()}.part")
-    skipped = Skipped(len(paths), limit)
-    kept: list[int] = []
-    try:
-        with part.open("wb") as file:
-            _header(file, len(paths), size)
-            for row, image in _readable(paths, size, fit, processes, title, skipped):
-                file.write(image.tobytes())
-                kept.append(row)
-            file.seek(0)
-            _header(file, len(kept), size)  # NumPy pads the header so that the first axis may change in place
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(array)
-        part.write_text(json.dumps({"kept": kept, "skipped": skipped.tell()}))
-        part.replace(record)  # last: an array without a record does not count
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _header(file: BinaryIO, count: int, size: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
-    np.lib.format.write_array_header_1_0(file, header)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lfi.data.decode import cached, image_files
+from lfi.data.decode import image_files
+from lfi.data.folders import class_names, subfolders
+from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import article, fill
 from lfi.errors import DataError
@@ -64,9 +66,9 @@ def domain_folders(
     files: list[Path] = []
     domains: list[str] = []
     folders: list[str] = []
-    for domain in _subfolders(root):
+    for domain in subfolders(root):
         for parent in _class_parents(domain):
-            for kind in _subfolders(parent):
+            for kind in subfolders(parent):
                 found = image_files(kind)
                 files += found
                 folders += [kind.name] * len(found)
@@ -78,7 +80,7 @@ def domain_folders(
 
     kept = [order[row] for row in decoded.kept]
     known = sorted(set(folders))
-    classes = tuple(name.replace("_", " ") for name in known)
+    classes = class_names(known)
     labels = np.array([known.index(folders[row]) for row in kept], np.int64)
     names = [classes[label] for label in labels]
     return ImageSet(
@@ -134,17 +136,9 @@ def _seed(*values: int) -> int:
     return int(hashlib.md5(str(values).encode()).hexdigest(), 16) % 2**31
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        found = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    except OSError:
-        raise DataError(f"{folder} is not a folder that can be read; one with DOMAIN/CLASS/* was expected") from None
-    return sorted(found)
-
-
 def _class_parents(domain: Path) -> list[Path]:
     """The folders that hold a domain's classes: itself, or the splits within it."""
-    inside = _subfolders(domain)
+    inside = subfolders(domain)
     if not inside or not {each.name for each in inside} <= SPLIT_FOLDERS:
         return [domain]
     full = [each for each in inside if each.name == "full"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from lfi.errors import DataError
 
@@ -33,3 +34,9 @@ def fill(prompt: str, name: str, domain: str = "") -> str:
         raise DataError(f"the prompt {prompt!r} has no {{}} where the class's name goes")
     text = re.sub(r"\b([Aa])n? \{\}", lambda found: found[1] + article(name)[1:] + " {}", prompt)
     return text.replace("{domain}", domain).replace("{}", name)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them, each with its article: `a cat, an apple and a dog`."""
+    parts = [f"{article(name)} {name}" for name in names]
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)

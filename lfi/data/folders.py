@@ -1,0 +1,87 @@
+"""A folder per class: `root/CLASS/*`, the layout of torchvision's `ImageFolder`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lfi.data.decode import Fit, image_files
+from lfi.data.imagecache import cached
+from lfi.data.imageset import ImageSet
+from lfi.data.prompts import fill
+from lfi.errors import DataError
+
+
+def class_folders(
+    root: Path,
+    *,
+    size: int,
+    prompt: str = "a photo of a {}",
+    limit: float = 0.01,
+    fit: Fit = "squash",
+) -> ImageSet:
+    """All images below the folders of `root`, which are the classes, sorted by name.
+
+    Args:
+        root: the folder that holds a folder per class.
+        size: side in pixels.
+        prompt: makes the captions; the only word asked for is the class. Underscores in a folder's name read as spaces.
+        limit: the largest share of files that may be unreadable.
+        fit: `squash` or `crop`.
+
+    Raises:
+        DataError: for a root that is missing or not laid out so, or too many unreadable images.
+    """
+    root = Path(root)
+    files: list[Path] = []
+    labels: list[int] = []
+    kinds = subfolders(root)
+    for label, kind in enumerate(kinds):
+        found = image_files(kind)
+        if not found:
+            raise DataError(f"{kind} holds no images; CLASS/* with at least one image was expected")
+        files += found
+        labels += [label] * len(found)
+    if not files:
+        raise DataError(f"{root} holds no folders; CLASS/* was expected")
+    classes = class_names(kind.name for kind in kinds)
+    decoded = cached(files, size, fit=fit, limit=limit, title=root.name)
+    kept = np.array(labels, np.int64)[decoded.kept]
+    names = [classes[label] for label in kept]
+    return ImageSet(
+        images=decoded.images,
+        ids=tuple(files[row].relative_to(root).as_posix() for row in decoded.kept),
+        classes=classes,
+        labels=kept,
+        captions=tuple(fill(prompt, name) for name in names),
+        words=tuple((name,) for name in names),
+        skipped=decoded.skipped,
+    )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; hidden ones are left out.
+
+    Raises:
+        DataError: where there is no such folder.
+    """
+    try:
+        found = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
+    except OSError:
+        raise DataError(f"{folder} is not a folder that can be read") from None
+    return sorted(found)
+
+
+def class_names(folders: Iterable[str]) -> tuple[str, ...]:
+    """Names of folders as people read them: underscores are spaces.
+
+    Raises:
+        DataError: where two of them read the same.
+    """
+    names = [folder.replace("_", " ").strip() for folder in folders]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"several class folders read as {twice[0]!r}; rename all but one of them")
+    return tuple(names)

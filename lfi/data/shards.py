@@ -1,0 +1,289 @@
+"""WebDataset shards: tar files that are streamed, for sets that do not fit one machine.
+
+Reading and writing archives is the `webdataset` library's, and what a sample holds is in `members.py`; here are the
+order, the counting of what is skipped, and where to go on after a stop. `write_shards` adds `classes.json`, the names
+of the classes, beside the archives.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+import webdataset
+import webdataset.tariterators
+from torch.utils.data import IterableDataset, get_worker_info
+from tqdm.auto import tqdm
+from webdataset.shardlists import expand_urls
+
+from lfi.data.decode import Fit, Skipped, reason
+from lfi.data.imageset import ImageSet
+from lfi.data.members import Member, key, pack, unpack
+from lfi.errors import DataError
+
+JUDGED = 1000
+"""A stream is not given up for its first few samples: the share that may be skipped is of at least so many."""
+
+
+class ShardStream(IterableDataset):
+    """Samples of shards in a random order that `(seed, epoch)` determines.
+
+    Each is `{"key": "SHARD/NAME", "image": uint8 [size, size, 3], "caption": str, "label": int}`, with the caption
+    `""` and the label -1 where there is none. Whole shards are dealt out to the processes of a training run, and those
+    of a process to the workers of its `DataLoader`, so each needs a shard at least. The order also depends on how many
+    processes and workers there are.
+
+    Args:
+        shards: a folder, paths or URLs; see `find_shards`.
+        size: side of the images in pixels.
+        seed: of the order.
+        length: samples an epoch, over all processes; every worker then gives equally many (rounded down), going around
+            its shards as often as that takes. Without it an epoch is every sample once, which may be more on one
+            process than on another: give it where there are several, or they wait for each other for ever.
+        shuffle: samples that are held at a time to be mixed; 0 or 1 keeps the order of the shards.
+        limit: the largest share of samples that may be unreadable. Each is named on stderr, and in `skipped` where
+            there are no workers.
+        fit: `squash` or `crop`.
+        rank, world: this process and how many there are; by default as `torch.distributed` says.
+
+    Raises:
+        DataError: for no shards, fewer than processes times workers, a shard that is missing or damaged, or, while
+            iterating, too many unreadable samples.
+    """
+
+    def __init__(
+        self,
+        shards: str | Path | Sequence[str | Path],
+        *,
+        size: int,
+        seed: int = 0,
+        length: int | None = None,
+        shuffle: int = 1000,
+        limit: float = 0.01,
+        fit: Fit = "squash",
+        rank: int | None = None,
+        world: int | None = None,
+    ):
+        super().__init__()
+        self.shards = find_shards(shards)
+        self.size, self.seed, self.length, self.shuffle, self.limit, self.fit = size, seed, length, shuffle, limit, fit
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.world = world or (torch.distributed.get_world_size() if running else 1)
+        self.rank = rank if rank is not None else (torch.distributed.get_rank() if running else 0)
+        self.skipped: tuple[str, ...] = ()
+        # Shared memory: persistent workers would otherwise never hear of the next epoch.
+        self._start = torch.tensor([0, 0, 1]).share_memory_()
+        self._deal(1)
+
+    def set_epoch(self, epoch: int, consumed: int = 0, batch: int = 1) -> None:
+        """Where the next iteration starts.
+
+        Args:
+            epoch: whose order is used.
+            consumed: samples of this epoch that this process has had; they are not given again. Exact for the same
+                number of processes and workers, and with several workers where `length` is given.
+            batch: the `DataLoader`'s batch size, as it takes batches, not samples, from its workers in turn.
+        """
+        self._start.copy_(torch.tensor([epoch, consumed, batch]))
+
+    def __len__(self) -> int:
+        if self.length is None:
+            raise TypeError("a stream of shards has a length only where one is given")
+        return self.length // self.world
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        epoch, consumed, batch = self._start.tolist()
+        rounds, rest = divmod(consumed, batch * workers)
+        done = rounds * batch + min(max(rest - worker * batch, 0), batch)
+        last = None if self.length is None else self.length // (self.world * workers)
+        seed = (self.seed, epoch, self.rank, worker)
+        return islice(self._samples(self._deal(workers)[worker], seed, done), done, last)
+
+    def _deal(self, workers: int) -> list[list[str]]:
+        """The shards of each of this process's workers."""
+        if len(self.shards) < self.world * workers:
+            raise DataError(
+                f"{len(self.shards)} shards cannot be dealt out to {self.world} processes of {workers} workers each; "
+                f"at least {self.world * workers} are needed"
+            )
+        mine = self.shards[self.rank :: self.world]
+        return [mine[worker::workers] for worker in range(workers)]
+
+    def _samples(self, shards: list[str], seed: tuple[int, ...], done: int) -> Iterator[dict[str, Any]]:
+        """All samples once, or for ever where there is a length. The images of the first `done` are not for use."""
+        given = turn = 0
+        while turn == 0 or self.length is not None:
+            before, skipped = given, Skipped(0, self.limit, JUDGED)
+            for sample in self._in_order(shards, (*seed, turn)):
+                # Resuming passes over what was given before. Whether a JPEG can be read shows at an eighth of its size.
+                member = _read(sample, self.size if given >= done else 1, self.fit, skipped)
+                if member is None:
+                    self.skipped = tuple(skipped.lines)
+                    continue
+                given += 1
+                yield {"key": key(sample), "image": member.image, "caption": member.caption, "label": member.label}
+            _judge(skipped)
+            if given == before:
+                raise DataError(f"{', '.join(shards[:3])}: no image there can be read")
+            turn += 1
+
+    def _in_order(self, shards: list[str], seed: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+        if self.shuffle <= 1:
+            return _stream(shards)
+        rng = np.random.default_rng(seed)
+        samples = _stream([shards[index] for index in rng.permutation(len(shards))])
+        return webdataset.detshuffle(self.shuffle, self.shuffle, seed=int(rng.integers(2**31))).run(samples)
+
+
+def find_shards(shards: str | Path | Sequence[str | Path]) -> list[str]:
+    """A folder's `*.tar`; a path or URL, with braces expanded (`part-{000..099}.tar`); or several of either.
+
+    Raises:
+        DataError: for none, or a local archive that is missing or ends without its end mark.
+    """
+    if isinstance(shards, Sequence) and not isinstance(shards, str):
+        return [shard for each in shards for shard in find_shards(each)]
+    folder = Path(shards)
+    found = sorted(str(path) for path in folder.glob("*.tar")) if folder.is_dir() else expand_urls(str(shards))
+    if not found:
+        raise DataError(f"{shards} holds no shards; *.tar was expected")
+    for shard in found:
+        if not re.match(r"\w+://|pipe:", shard):
+            _refuse_cut_short(Path(shard))
+    return found
+
+
+def write_shards(images: ImageSet, folder: Path, per_shard: int = 1000) -> list[Path]:
+    """Write a set as shards, images as PNG; `read_shards` reads the same set back.
+
+    Returns:
+        The archives, `000000.tar` and so on, each written whole or not at all.
+
+    Raises:
+        DataError: for less than one image a shard, or a folder that holds shards already.
+    """
+    if per_shard < 1:
+        raise DataError(f"{per_shard} images a shard were asked for; at least 1 was expected")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("*.tar")):
+        raise DataError(f"{folder} holds shards already; another folder was expected")
+    (folder / "classes.json").write_text(json.dumps(images.classes))
+    shards = []
+    starts = range(0, len(images), per_shard)
+    for start in tqdm(starts, "writing shards", disable=None if len(starts) > 1 else True):
+        shard = folder / f"{start // per_shard:06}.tar"
+        part = shard.with_suffix(".part")
+        with webdataset.TarWriter(str(part), encoder=False, mtime=0) as writer:
+            for row in range(start, min(start + per_shard, len(images))):
+                writer.write(pack(images, row))
+        part.replace(shard)
+        shards.append(shard)
+    return shards
+
+
+def read_shards(
+    shards: str | Path | Sequence[str | Path], *, size: int, limit: float = 0.01, fit: Fit = "squash"
+) -> ImageSet:
+    """Shards that fit into memory, in their order.
+
+    Classes are those of `classes.json` beside the first shard; without it they are named by their numbers.
+
+    Raises:
+        DataError: for shards as in `ShardStream`, a label outside the classes, or too many unreadable samples.
+    """
+    found = find_shards(shards)
+    members: list[Member] = []
+    keys: list[str] = []
+    skipped = Skipped(0, limit, JUDGED)
+    for sample in tqdm(_stream(found), "reading shards", unit=" images", disable=None):
+        member = _read(sample, size, fit, skipped)
+        if member is not None:
+            members.append(member)
+            keys.append(str(member.facts.get("id", key(sample))))
+    _judge(skipped)
+    if not members:
+        raise DataError(f"{found[0]}: no image there can be read")
+    labels, classes = _labels(members, Path(found[0]).parent / "classes.json")
+    boxes = np.array([member.facts.get("box") or [np.nan] * 4 for member in members], np.float32)
+    domains = tuple(member.facts.get("domain", "") for member in members)
+    return ImageSet(
+        images=np.stack([member.image for member in members]),
+        ids=tuple(keys),
+        classes=classes,
+        labels=labels,
+        captions=tuple(member.caption for member in members),
+        words=tuple(tuple(member.facts.get("words", ())) for member in members),
+        boxes=None if np.isnan(boxes).all() else boxes,
+        domains=domains if any(domains) else (),
+        skipped=tuple(skipped.lines),
+    )
+
+
+def _stream(shards: list[str]) -> Iterator[dict[str, Any]]:
+    """Samples as bytes by suffix. A damaged archive is an error: how many samples it lost cannot be told."""
+    for shard in shards:
+        try:
+            yield from webdataset.tariterators.tarfile_samples(iter([{"url": shard}]))
+        except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+            raise DataError(f"the shard {shard} cannot be read: {error.args[0] if error.args else error}") from None
+
+
+def _read(sample: dict[str, Any], size: int, fit: Fit, skipped: Skipped) -> Member | None:
+    skipped.total += 1
+    try:
+        return unpack(sample, size, fit)
+    except Exception as error:
+        line = f"{key(sample)}: {reason(error)}"
+    tqdm.write(f"skipped {line}", file=sys.stderr)
+    skipped.add(line)
+    return None
+
+
+def _judge(skipped: Skipped) -> None:
+    """At the end the share is known."""
+    skipped.least = 0
+    skipped.check()
+
+
+def _labels(members: list[Member], table: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    several = any("labels" in member.facts for member in members)
+    rows = [member.facts.get("labels", []) if several else [member.label] for member in members]
+    most = max((label for row in rows for label in row), default=-1)
+    try:
+        classes = tuple(json.loads(table.read_text()))
+    except FileNotFoundError:
+        classes = tuple(str(label) for label in range(most + 1))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{table} cannot be read as a JSON list of classes: {error}") from None
+    if most >= len(classes):
+        raise DataError(f"a sample has class {most}; {table.name} names {len(classes)}, counted from 0")
+    if not several:
+        return np.array([row[0] for row in rows], np.int64), classes
+    labels = np.zeros((len(members), len(classes)), np.float32)
+    for target, row in zip(labels, rows, strict=True):
+        target[row] = 1
+    return labels, classes
+
+
+def _refuse_cut_short(shard: Path) -> None:
+    """Python's tarfile takes an archive that was cut between two members for a whole one; tar ends in 1024 zeros."""
+    try:
+        with shard.open("rb") as file:
+            if shard.suffix == ".tar":
+                file.seek(max(shard.stat().st_size - 1024, 0))
+                if file.read() != bytes(1024):
+                    raise DataError(f"the shard {shard} is cut short or no tar archive: it has no end mark")
+    except OSError as error:
+        raise DataError(f"the shard {shard} cannot be read: {error.strerror}") from None
