@@ -40,7 +40,9 @@ class ImageSet:
     def __post_init__(self) -> None:
         count = len(self.images)
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
-            raise DataError(f"images are {self.images.dtype} {self.images.shape}; uint8 [n, size, size, 3] was expected")
+            raise DataError(
+                f"images are {self.images.dtype} {self.images.shape}; uint8 [n, size, size, 3] was expected"
+            )
         sizes = {"ids": self.ids, "labels": self.labels, "captions": self.captions, "words": self.words}
         for name, values in sizes.items():
             if len(values) != count:

@@ -1,13 +1,15 @@
-"""Training the small CoCa teacher on generated scenes, so that its words point.
+"""Training a small CoCa teacher so that its words point, on generated scenes or on photographs.
 
 Captions in reading order ground whole sentences, but not single words: there a word's place in the sentence already
 tells where its object is. So every image also comes with *presence statements*, phrases that are true of one of its
 objects or false of all of them, mostly by one attribute ("red circle" beside a red star and a blue circle). They can
-only be judged by looking where the phrase points. Four losses, no mask or box among them:
+only be judged by looking where the phrase points. The losses, no mask or box among them:
 
 - caption: cross-entropy of the next word (CoCa, Yu et al. 2022, arXiv 2205.01917) and image-caption contrast;
 - answer: cross-entropy of `yes` or `no` after the phrase's last word;
 - dense contrast: the log-sum-exp over patches of phrase-patch similarity tells presence;
+- vocabulary (photographs): cross-entropy of the class among all class names, from the image's latent and from the
+  log-sum-exp of its patches: what images of one object each can teach of it;
 - interaction contrast: so does the log-sum-exp of the phrase's *cross-attention scores*, in every decoder layer and
   head: the attention itself is the evidence (multiple-instance learning; Ilse et al. 2018, arXiv 1802.04712).
 """
@@ -27,7 +29,9 @@ from torch import Tensor, nn
 from lfi.data.objects import COLOURS, SIZES, TEXTURES
 from lfi.data.scenes import DOMAINS, RELATIONS, SceneBatch
 from lfi.data.shapes import SHAPES
+from lfi.errors import UnsupportedModelError
 from lfi.images import normalise
+from lfi.teachers import CoCaTeacher
 from lfi.teachers.explicit import decode, encode_image, encode_text
 from lfi.teachers.words import END, PAD, START, WordTokenizer
 
@@ -57,19 +61,22 @@ class TeacherConfig:
     text_layers: int = 2
     decoder_layers: int = 2
     head_width: int = 32
+    context: int = CONTEXT
+    words: tuple[str, ...] = VOCABULARY
     statements: int = 8
     caption: float = 1.0
     contrast: float = 0.25
     answer: float = 1.0
     dense: float = 1.0
     interaction: float = 1.0
+    vocabulary: float = 0.0
 
     def model_config(self) -> dict[str, Any]:
         """`model_cfg` of an open_clip CoCa."""
         heads = self.width // self.head_width
         text = {
-            "context_length": CONTEXT,
-            "vocab_size": len(VOCABULARY) + 3,
+            "context_length": self.context,
+            "vocab_size": len(self.words) + 3,
             "width": self.width,
             "heads": heads,
         }
@@ -153,7 +160,7 @@ class TeacherTask(nn.Module):
         model, weights = self.model, self.config
         latent, patches = encode_image(model, batch["images"])
         captions, ids, last, truth = batch["captions"], batch["statements"], batch["last"], batch["truth"]
-        scenes, count, length = ids.shape
+        scenes, count, _ = ids.shape
 
         caption_latent, states = encode_text(model, captions)
         states, _ = decode(model, states[:, None, :-1], patches)
@@ -165,8 +172,10 @@ class TeacherTask(nn.Module):
         own = torch.arange(scenes, device=logits.device)
         contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
-        phrase_latent, states = encode_text(model, ids.flatten(0, 1))
-        states, layers = decode(model, states.view(scenes, count, length, -1)[:, :, : _PHRASE + 1], patches)
+        phrases, which = ids.flatten(0, 1).unique(dim=0, return_inverse=True)  # each is read once
+        phrase_latent, states = encode_text(model, phrases)
+        phrase_latent, states = phrase_latent[which], states[:, : _PHRASE + 1][which]
+        states, layers = decode(model, states.unflatten(0, (scenes, count)), patches)
         at = last[..., None, None]
         final = states.gather(2, at.expand(-1, -1, 1, states.shape[-1]))[:, :, 0]
         answers = (final @ model.text_decoder.text_projection).float()
@@ -184,6 +193,7 @@ class TeacherTask(nn.Module):
         ).transpose(1, 2)
         evidence = self.presence(similar.transpose(1, 2) * model.logit_scale.exp(), 0)
         dense = F.binary_cross_entropy_with_logits(evidence, truth)
+        vocabulary = {"vocabulary": self.vocabulary(image, patches, batch)} if weights.vocabulary else {}
 
         yes, no = batch["yes_no"][0], batch["yes_no"][1]
         judged = (answers[..., yes] > answers[..., no]).float()
@@ -193,17 +203,65 @@ class TeacherTask(nn.Module):
             "answer": answer,
             "dense": dense,
             "interaction": interaction,
+            **vocabulary,
         }
         loss = sum(getattr(weights, name) * value for name, value in losses.items())
         return {"loss": loss, **losses, "answers right": (judged == truth).float().mean().detach()}
+
+    def vocabulary(self, image: Tensor, patches: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Cross-entropy of the classes that are there among all: of the image's latent, and of its best patches.
+
+        `batch["bank"]` holds the ids of all class names, `batch["named"]` `[scene, class]` shares that sum to 1 (to 0
+        where an image says nothing of them), `batch["open"]` bool: classes that an image might also show.
+        """
+        model, named = self.model, batch["named"]
+        bank = F.normalize(encode_text(model, batch["bank"])[0].float(), dim=-1)
+        scale = model.logit_scale.exp().clamp(max=100)
+        similar = F.normalize((patches @ model.visual.proj).float(), dim=-1) @ bank.T * scale
+        total = image.new_zeros(())
+        for logits in (image @ bank.T * scale, torch.logsumexp(similar, 1) - math.log(similar.shape[1])):
+            chance = logits.masked_fill(batch["open"], -1e4).log_softmax(-1)
+            total = total - (named * chance).sum() / named.sum().clamp_min(1)
+        return total / 2
+
+
+@torch.no_grad()
+def warm_start(task: TeacherTask, teacher: CoCaTeacher) -> None:
+    """Begin with the weights of a teacher of the same size; words that it does not know begin afresh.
+
+    Raises:
+        UnsupportedModelError: if it has other sizes, or no vocabulary of whole words.
+    """
+    if not isinstance(teacher.tokenizer, WordTokenizer):
+        raise UnsupportedModelError(
+            f"{teacher.name} reads byte pairs; a teacher with a vocabulary of words was expected"
+        )
+    known = {word: index for index, word in enumerate(teacher.tokenizer.vocabulary)}
+    shared = [(index, known[word]) for index, word in enumerate(task.config.words) if word in known]
+    own = torch.tensor([0, 1, 2, *(3 + index for index, _ in shared)])
+    theirs = torch.tensor([0, 1, 2, *(3 + index for _, index in shared)])
+    begun, given = task.model.state_dict(), teacher.model.state_dict()
+    for name, tensor in begun.items():
+        if name == "text.token_embedding.weight":
+            tensor[own] = given[name][theirs]
+        elif name == "text_decoder.text_projection":
+            tensor[:, own] = given[name][:, theirs]
+        elif tensor.shape != given[name].shape:
+            raise UnsupportedModelError(
+                f"{teacher.name}: {name} is {tuple(given[name].shape)}; {tuple(tensor.shape)} was expected"
+            )
+        else:
+            tensor.copy_(given[name])
 
 
 class SceneSentences:
     """Batches of scenes, captions and statements. Batch `step` depends on `(seed, step)` alone."""
 
-    def __init__(self, scenes: SceneBatch, batch_size: int, seed: int, count: int):
+    def __init__(
+        self, scenes: SceneBatch, batch_size: int, seed: int, count: int, tokenizer: WordTokenizer | None = None
+    ):
         self.scenes, self.batch_size, self.seed, self.count = scenes, batch_size, seed, count
-        self.tokenizer = WordTokenizer(VOCABULARY, CONTEXT)
+        self.tokenizer = tokenizer or WordTokenizer(VOCABULARY, CONTEXT)
         self.captions = self.tokenizer(scenes.captions).numpy()
         ids = {word: int(self.tokenizer.encode(word)[1]) for word in VOCABULARY}
         self.answers = np.array([ids[word] for word in ANSWERS])
@@ -217,10 +275,8 @@ class SceneSentences:
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """The batch of a step: images `[b, 3, s, s]`, caption ids, statement ids `[b, m, 7]`, truth, answers."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.scenes))
-        rows = np.sort(order[position * self.batch_size : (position + 1) * self.batch_size])
-        rng = np.random.default_rng((self.seed, epoch, position))
+        rows = self.rows(step)
+        rng = np.random.default_rng((self.seed, *divmod(step, self.steps_per_epoch)))
         phrases, truth = statements(self.scenes.attributes[rows], self.count, rng)
         ids, last = self.phrase_ids(phrases)
         return {
@@ -232,6 +288,12 @@ class SceneSentences:
             "answers": torch.from_numpy(self.answers[truth.astype(int)]),
             "yes_no": torch.from_numpy(self.answers[::-1].copy()),
         }
+
+    def rows(self, step: int) -> np.ndarray:
+        """The scenes of a step's batch."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.scenes))
+        return np.sort(order[position * self.batch_size : (position + 1) * self.batch_size])
 
     def phrase_ids(self, phrases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids `[..., 7]` of phrases `[..., 4]` (start, words, end, padding) and the position of their last word."""
