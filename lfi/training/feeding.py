@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class Feed:
         parameters = inspect.signature(data.batch).parameters
         self._own = processes.world > 1 and "rank" in parameters and "world" in parameters
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Generator[dict[str, Tensor], None, None]:
         if not self.ahead:
             for step in self.steps:
                 yield self._place(self.batch(step))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -145,11 +145,10 @@ class Run:
     def go(self, path: Path | None, evaluate: Callable[[int], dict[str, float]] | None, title: str) -> None:
         """All steps that are left, with records, evaluations and checkpoints between them."""
         config, processes = self.config, self.processes
-        every = max(1, self.steps // config.evaluations) if evaluate and config.evaluations else 0
         book = Logbook(self.folder, self.start, config.tensorboard)
         feed = Feed(self.data, processes, self.start, self.steps, config.prefetch if self.device.type == "cuda" else 0)
-        batches = iter(feed)
-        bar = tqdm(
+        evaluate_every = max(1, self.steps // config.evaluations) if evaluate and config.evaluations else 0
+        progress = tqdm(
             range(self.start, self.steps),
             initial=self.start,
             total=self.steps,
@@ -159,35 +158,36 @@ class Run:
             mininterval=2,
             disable=not processes.main,
         )
-        for step in bar:
-            done, last = step + 1, step + 1 == self.steps
-            with self.meter.waiting():
-                batch = next(batches)
-            logged = done % config.log_every == 0 or last
-            with self.meter.working(rows_of(batch) * processes.world):
-                figures = self.step(step, batch, feed.shared)
-                means = processes.mean(figures) if logged else {}  # waits for the GPU: what it did is in the time
-            if logged:
-                if not math.isfinite(means["loss"]):
-                    raise TrainingError(
-                        f"the loss is {means['loss']} at step {done}; try a lower loop.learning_rate "
-                        "or loop.autocast=false"
-                    )
-                speed = self.meter.read()
-                book.add({"step": done, **speed, "learning rate": learning_rate(config, step, self.steps), **means})
-                bar.set_postfix(_shown(speed, means["loss"]))
-            if evaluate and every and (done % every == 0 or last):
-                with self.evaluating():
-                    if processes.main:
-                        book.add({"step": done, **evaluate(done)})
-                processes.wait()
-            if path and (done % config.checkpoint_every == 0 or last):
-                self.save(path, done, book)
+        with closing(iter(feed)) as batches, progress as bar:
+            for step in bar:
+                done = step + 1
+                logged, saved = self.due(done, config.log_every), path and self.due(done, config.checkpoint_every)
+                with self.meter.waiting():
+                    batch = next(batches)
+                with self.meter.working(rows_of(batch) * processes.world):
+                    figures = self.step(step, batch, feed.shared)
+                    means = processes.mean(figures) if logged or saved else {}  # waits for the GPU, which counts
+                _refuse_nonsense(means, done)
+                if logged:
+                    speed = self.meter.read()
+                    book.add({"step": done, **speed, "learning rate": learning_rate(config, step, self.steps), **means})
+                    bar.set_postfix(_shown(speed, means["loss"]))
+                if evaluate and self.due(done, evaluate_every):
+                    with self.evaluating():
+                        if processes.main:
+                            book.add({"step": done, **evaluate(done)})
+                    processes.wait()
+                if path and saved:
+                    self.save(path, done, book)
         self.finish()
         self.records = book.records
         if processes.main:
             book.close(title)
         processes.wait()
+
+    def due(self, done: int, every: int) -> bool:
+        """Whether something that happens every so many steps (0: never), and after the last, happens now."""
+        return every > 0 and (done % every == 0 or done == self.steps)
 
     def step(self, step: int, batch: dict[str, Tensor], shared: frozenset[str]) -> dict[str, Tensor]:
         """One update of the weights; the figures of this process's share of the batch."""
@@ -202,8 +202,10 @@ class Run:
             with self.parallel.synchronised(index == len(parts) - 1):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
                     loss, values = self.parallel(part)
-                (loss * share).backward()
-            figures = {name: figures.get(name, 0) + value * share for name, value in values.items()}
+                (loss * share if len(parts) > 1 else loss).backward()
+            if len(parts) > 1:
+                values = {name: figures.get(name, 0) + value * share for name, value in values.items()}
+            figures = values
         norm = nn.utils.clip_grad_norm_(self.parallel.module.parameters(), config.clip or math.inf)
         self.optimizer.step()
         if self.average:
@@ -251,6 +253,13 @@ class Run:
         batch = next(iter(feed))
         part = micro_batches(batch, self.config.accumulate, feed.shared)[0]
         return step_flops(self.task, part, self.config.autocast) * rows_of(batch) / rows_of(part) / peak
+
+
+def _refuse_nonsense(figures: dict[str, float], done: int) -> None:
+    if not math.isfinite(figures.get("loss", 0.0)):
+        raise TrainingError(
+            f"the loss is {figures['loss']} at step {done}; try a lower loop.learning_rate or loop.autocast=false"
+        )
 
 
 def _shown(speed: dict[str, float], loss: float) -> dict[str, str]:

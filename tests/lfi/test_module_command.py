@@ -1,0 +1,16 @@
+"""`python -m lfi` is the command `lfi`: what torchrun and accelerate start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_module_is_the_command_and_keeps_its_exit_code():
+    done = subprocess.run(
+        [sys.executable, "-m", "lfi", "train", "missing.toml"], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "lfi: cannot read the configuration missing.toml: [Errno 2] No such file or directory: 'missing.toml'"
+    ]
