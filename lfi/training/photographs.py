@@ -16,20 +16,15 @@ from torch import Tensor
 from lfi.data.augment import Views
 from lfi.data.canvases import MOST, compose
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import article
 from lfi.data.scenes import SceneBatch, phrase_of
 from lfi.images import normalise
 from lfi.teachers.words import PAD, WordTokenizer
 from lfi.training.groups import GROUPS
-from lfi.training.teacher import ANSWERS, VOCABULARY, SceneSentences
+from lfi.training.scene_sentences import PHRASE, VOCABULARY, SceneSentences
+from lfi.training.sentences import CONTEXT, SHARED, answer_ids, judged, portion, tensors, trimmed
 
-CONTEXT = 40
-_PHRASE = 4  # words in the longest name
 _STYLES = ("art painting",)
-
-
-def article(name: str) -> str:
-    """`a` or `an`."""
-    return "an" if name[:1].lower() in "aeiou" else "a"
 
 
 class Names:
@@ -77,6 +72,8 @@ class PhotoSentences:
         shares: photographs of every part, canvases and scenes in a batch.
     """
 
+    shared = SHARED
+
     def __init__(
         self,
         parts: Sequence[ImageSet],
@@ -95,10 +92,9 @@ class PhotoSentences:
         self.spans = list(zip(np.cumsum([0, *sizes[:-1]]), sizes, strict=True))
         self.names, self.shares, self.seed, self.count, self.crop = names, shares, seed, statements, crop
         self.tokenizer = WordTokenizer(names.vocabulary, CONTEXT)
-        self.phrases = np.stack([self._ids(word, _PHRASE + 3) for word in names.words])
+        self.phrases = np.stack([self._ids(word, PHRASE + 3) for word in names.words])
         self.bank = torch.from_numpy(self.phrases[: len(names.classes)])
-        ids = {word: int(self.tokenizer.encode(word)[1]) for word in ANSWERS}
-        self.answers = np.array([ids[word] for word in ANSWERS])
+        self.answers = answer_ids(self.tokenizer)
         self.scenes = SceneSentences(scenes, shares[-1], seed, statements, self.tokenizer) if shares[-1] else None
 
     @property
@@ -136,20 +132,12 @@ class PhotoSentences:
             truth = np.concatenate([truth, drawn["truth"].numpy()])
             nothing = np.zeros((len(drawn["images"]), named.shape[1]))
             named, unsaid = np.concatenate([named, nothing]), np.concatenate([unsaid, nothing.astype(bool)])
-        ids = self.tokenizer(captions).numpy()
-        ids = ids[:, : (ids != PAD).sum(1).max() + 1]
-        last = (phrases != PAD).sum(-1) - 2
         return {
             "images": torch.cat(pictures),
-            "captions": torch.from_numpy(ids),
-            "statements": torch.from_numpy(phrases),
-            "last": torch.from_numpy(last),
-            "truth": torch.from_numpy(truth),
-            "answers": torch.from_numpy(self.answers[truth.astype(int)]),
-            "yes_no": torch.from_numpy(self.answers[::-1].copy()),
+            "captions": torch.from_numpy(trimmed(self.tokenizer(captions).numpy())),
             "bank": self.bank,
-            "named": torch.from_numpy(named.astype(np.float32)),
-            "open": torch.from_numpy(unsaid),
+            **judged(phrases, truth, self.answers),
+            **tensors(named=named.astype(np.float32), open=unsaid),
         }
 
     def drawn_caption(self, row: int) -> str:
@@ -164,9 +152,7 @@ class PhotoSentences:
         (start, size), share = self.spans[part], self.shares[part]
         if not share:
             return np.zeros(0, np.int64)
-        epoch, position = divmod(step, size // share)
-        order = np.random.default_rng((self.seed, part, epoch)).permutation(size)
-        return start + order[position * share : (position + 1) * share]
+        return start + portion((self.seed, part), size, share, step)
 
     def caption(self, rows: np.ndarray, rng: np.random.Generator) -> str:
         """`a sketch of a dog and an orange`: classes in reading order, a quarter by a plain word if there is one."""

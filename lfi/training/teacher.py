@@ -20,39 +20,34 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.coca_model import CoCa
 from torch import Tensor, nn
 
-from lfi.data.objects import COLOURS, SIZES, TEXTURES
-from lfi.data.scenes import DOMAINS, RELATIONS, SceneBatch
-from lfi.data.shapes import SHAPES
-from lfi.errors import UnsupportedModelError
-from lfi.images import normalise
-from lfi.teachers import CoCaTeacher
+from lfi.objectives.counting import global_count
 from lfi.teachers.explicit import decode, encode_image, encode_text
-from lfi.teachers.words import END, PAD, START, WordTokenizer
+from lfi.teachers.words import PAD
+from lfi.training.contrast import class_names, contrast
+from lfi.training.scene_sentences import VOCABULARY, SceneSentences, statements
+from lfi.training.sentences import CONTEXT
+from lfi.training.warm_start import warm_start
 
-CONTEXT = 40
-ANSWERS = ("no", "yes")
-VOCABULARY = (
-    *(word for word in (*SIZES, *TEXTURES) if word),
-    *COLOURS,
-    *SHAPES,
-    *DOMAINS,
-    *dict.fromkeys(word for relation in RELATIONS for word in relation.split()),
-    "a",
-    *ANSWERS,
-)
-_ATTRIBUTES = (SIZES, TEXTURES, tuple(COLOURS), SHAPES)
-_PHRASE = 4  # words in the longest phrase
+__all__ = ["CONTEXT", "VOCABULARY", "SceneSentences", "TeacherConfig", "TeacherTask", "statements", "warm_start"]
+
+BYTE_PAIRS = 49408
+"""Ids of open_clip's byte-pair tokeniser."""
 
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Size of the CoCa and weights of its losses."""
+    """Size of the CoCa and weights of its losses; statements are not read where all three of theirs are 0.
+
+    Attributes:
+        words: of the tokeniser, without its three special ids; none for open_clip's byte pairs.
+        context: ids of the longest caption.
+        statements: per image.
+    """
 
     image_size: int = 64
     patch_size: int = 8
@@ -76,7 +71,7 @@ class TeacherConfig:
         heads = self.width // self.head_width
         text = {
             "context_length": self.context,
-            "vocab_size": len(self.words) + 3,
+            "vocab_size": len(self.words) + 3 if self.words else BYTE_PAIRS,
             "width": self.width,
             "heads": heads,
         }
@@ -103,45 +98,8 @@ class TeacherConfig:
         return model
 
 
-def statements(attributes: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Presence statements about scenes, about half of them true.
-
-    Args:
-        attributes: int64 `[scene, object, 4]`, -1 where there is no object.
-        count: statements per scene.
-
-    Returns:
-        Phrases, int64 `[scene, count, 4]`: attribute values, or -1 where the phrase does not mention that attribute;
-        and whether they hold, float32 `[scene, count]`.
-    """
-    scenes = len(attributes)
-    present = attributes[..., 3] >= 0
-    rows = np.arange(scenes)[:, None]
-
-    def some_object() -> np.ndarray:
-        return attributes[rows, (rng.random((scenes, count)) * present.sum(1)[:, None]).astype(int)]
-
-    phrase = some_object()
-    style = rng.choice(4, (scenes, count), p=(0.3, 0.1, 0.4, 0.2))  # shape, colour, both, all that is said of it
-    shown = np.stack([style == 3, style == 3, style != 0, style != 1], -1)
-    shown[..., :2] &= phrase[..., :2] > 0  # size and texture have an unnamed value
-    false = rng.random((scenes, count)) < 0.8  # some of these turn out true
-    # a wrong attribute: another object's where that makes a hard case, else any
-    part = (rng.random((scenes, count, 4)) * shown).argmax(-1)
-    low = np.array([1, 1, 0, 0])[part]
-    high = np.array([len(values) for values in _ATTRIBUTES])[part]
-    anything = low + (rng.random((scenes, count)) * (high - low)).astype(int)
-    borrowed = np.take_along_axis(some_object(), part[..., None], -1)[..., 0]
-    wrong = np.where((rng.random((scenes, count)) < 0.5) & (borrowed >= low), borrowed, anything)
-    swapped = phrase.copy()
-    np.put_along_axis(swapped, part[..., None], wrong[..., None], -1)
-    phrase = np.where(false[..., None], swapped, phrase)
-    fits = (~shown[:, :, None] | (phrase[:, :, None] == attributes[:, None])).all(-1) & present[:, None]
-    return np.where(shown, phrase, -1), fits.any(-1).astype(np.float32)
-
-
 class TeacherTask(nn.Module):
-    """Owns the model and its losses; `forward` takes a batch of `SceneSentences` and returns named losses."""
+    """Owns the model and its losses."""
 
     def __init__(self, config: TeacherConfig):
         super().__init__()
@@ -157,26 +115,43 @@ class TeacherTask(nn.Module):
         return pooled * self.presence_scale[index].exp() + self.presence_bias[index]
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Named losses of a batch: images, caption ids, `judged` statements; with `vocabulary` class names as well."""
         model, weights = self.model, self.config
         latent, patches = encode_image(model, batch["images"])
-        captions, ids, last, truth = batch["captions"], batch["statements"], batch["last"], batch["truth"]
-        scenes, count, _ = ids.shape
+        image, captions = F.normalize(latent.float(), dim=-1), batch["captions"]
 
         caption_latent, states = encode_text(model, captions)
         states, _ = decode(model, states[:, None, :-1], patches)
-        words = states[:, 0] @ model.text_decoder.text_projection
-        caption = F.cross_entropy(words.float().flatten(0, 1), captions[:, 1:].flatten(), ignore_index=PAD)
+        words = (states[:, 0] @ model.text_decoder.text_projection).float().flatten(0, 1)
+        next_word = captions[:, 1:].flatten()
+        count = global_count((next_word != PAD).sum(dtype=torch.float32))
+        text = F.normalize(caption_latent.float(), dim=-1)
+        losses = {
+            "caption": F.cross_entropy(words, next_word, ignore_index=PAD, reduction="sum") / count,
+            "contrast": contrast(image, text, self.scale),
+        }
+        figures: dict[str, Tensor] = {}
+        if weights.answer or weights.dense or weights.interaction:
+            judged, figures = self.statements(patches, batch)
+            losses |= judged
+        if weights.vocabulary:
+            losses["vocabulary"] = self.vocabulary(image, patches, batch)
+        return {"loss": sum(getattr(weights, name) * value for name, value in losses.items()), **losses, **figures}
 
-        image, text = F.normalize(latent.float(), dim=-1), F.normalize(caption_latent.float(), dim=-1)
-        logits = image @ text.T * model.logit_scale.exp().clamp(max=100)
-        own = torch.arange(scenes, device=logits.device)
-        contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    @property
+    def scale(self) -> Tensor:
+        """What cosines are multiplied by: at most 100, as in CLIP."""
+        return self.model.logit_scale.exp().clamp(max=100)
 
+    def statements(self, patches: Tensor, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses of presence statements, and the share that is answered right."""
+        model, ids, truth = self.model, batch["statements"], batch["truth"]
+        scenes, count, length = ids.shape
         phrases, which = ids.flatten(0, 1).unique(dim=0, return_inverse=True)  # each is read once
         phrase_latent, states = encode_text(model, phrases)
-        phrase_latent, states = phrase_latent[which], states[:, : _PHRASE + 1][which]
+        phrase_latent, states = phrase_latent[which], states[:, : length - 2][which]  # start and phrase
         states, layers = decode(model, states.unflatten(0, (scenes, count)), patches)
-        at = last[..., None, None]
+        at = batch["last"][..., None, None]
         final = states.gather(2, at.expand(-1, -1, 1, states.shape[-1]))[:, :, 0]
         answers = (final @ model.text_decoder.text_projection).float()
         answer = F.cross_entropy(answers.flatten(0, 1), batch["answers"].flatten())
@@ -193,118 +168,19 @@ class TeacherTask(nn.Module):
         ).transpose(1, 2)
         evidence = self.presence(similar.transpose(1, 2) * model.logit_scale.exp(), 0)
         dense = F.binary_cross_entropy_with_logits(evidence, truth)
-        vocabulary = {"vocabulary": self.vocabulary(image, patches, batch)} if weights.vocabulary else {}
 
         yes, no = batch["yes_no"][0], batch["yes_no"][1]
-        judged = (answers[..., yes] > answers[..., no]).float()
-        losses = {
-            "caption": caption,
-            "contrast": contrast,
-            "answer": answer,
-            "dense": dense,
-            "interaction": interaction,
-            **vocabulary,
-        }
-        loss = sum(getattr(weights, name) * value for name, value in losses.items())
-        return {"loss": loss, **losses, "answers right": (judged == truth).float().mean().detach()}
+        right = ((answers[..., yes] > answers[..., no]).float() == truth).float().mean().detach()
+        return {"answer": answer, "dense": dense, "interaction": interaction}, {"answers right": right}
 
     def vocabulary(self, image: Tensor, patches: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Cross-entropy of the classes that are there among all: of the image's latent, and of its best patches.
 
-        `batch["bank"]` holds the ids of all class names, `batch["named"]` `[scene, class]` shares that sum to 1 (to 0
-        where an image says nothing of them), `batch["open"]` bool: classes that an image might also show.
+        `batch["bank"]` holds the ids of all class names; for `named` and `open` see `class_names`.
         """
-        model, named = self.model, batch["named"]
+        model = self.model
         bank = F.normalize(encode_text(model, batch["bank"])[0].float(), dim=-1)
-        scale = model.logit_scale.exp().clamp(max=100)
-        similar = F.normalize((patches @ model.visual.proj).float(), dim=-1) @ bank.T * scale
-        total = image.new_zeros(())
-        for logits in (image @ bank.T * scale, torch.logsumexp(similar, 1) - math.log(similar.shape[1])):
-            chance = logits.masked_fill(batch["open"], -1e4).log_softmax(-1)
-            total = total - (named * chance).sum() / named.sum().clamp_min(1)
-        return total / 2
-
-
-@torch.no_grad()
-def warm_start(task: TeacherTask, teacher: CoCaTeacher) -> None:
-    """Begin with the weights of a teacher of the same size; words that it does not know begin afresh.
-
-    Raises:
-        UnsupportedModelError: if it has other sizes, or no vocabulary of whole words.
-    """
-    if not isinstance(teacher.tokenizer, WordTokenizer):
-        raise UnsupportedModelError(
-            f"{teacher.name} reads byte pairs; a teacher with a vocabulary of words was expected"
-        )
-    known = {word: index for index, word in enumerate(teacher.tokenizer.vocabulary)}
-    shared = [(index, known[word]) for index, word in enumerate(task.config.words) if word in known]
-    own = torch.tensor([0, 1, 2, *(3 + index for index, _ in shared)])
-    theirs = torch.tensor([0, 1, 2, *(3 + index for _, index in shared)])
-    begun, given = task.model.state_dict(), teacher.model.state_dict()
-    for name, tensor in begun.items():
-        if name == "text.token_embedding.weight":
-            tensor[own] = given[name][theirs]
-        elif name == "text_decoder.text_projection":
-            tensor[:, own] = given[name][:, theirs]
-        elif tensor.shape != given[name].shape:
-            raise UnsupportedModelError(
-                f"{teacher.name}: {name} is {tuple(given[name].shape)}; {tuple(tensor.shape)} was expected"
-            )
-        else:
-            tensor.copy_(given[name])
-
-
-class SceneSentences:
-    """Batches of scenes, captions and statements. Batch `step` depends on `(seed, step)` alone."""
-
-    def __init__(
-        self, scenes: SceneBatch, batch_size: int, seed: int, count: int, tokenizer: WordTokenizer | None = None
-    ):
-        self.scenes, self.batch_size, self.seed, self.count = scenes, batch_size, seed, count
-        self.tokenizer = tokenizer or WordTokenizer(VOCABULARY, CONTEXT)
-        self.captions = self.tokenizer(scenes.captions).numpy()
-        ids = {word: int(self.tokenizer.encode(word)[1]) for word in VOCABULARY}
-        self.answers = np.array([ids[word] for word in ANSWERS])
-        self.words = np.full((4, max(len(values) for values in _ATTRIBUTES)), PAD)
-        for part, values in enumerate(_ATTRIBUTES):
-            self.words[part, : len(values)] = [ids.get(value, PAD) for value in values]
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return len(self.scenes) // self.batch_size
-
-    def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of a step: images `[b, 3, s, s]`, caption ids, statement ids `[b, m, 7]`, truth, answers."""
-        rows = self.rows(step)
-        rng = np.random.default_rng((self.seed, *divmod(step, self.steps_per_epoch)))
-        phrases, truth = statements(self.scenes.attributes[rows], self.count, rng)
-        ids, last = self.phrase_ids(phrases)
-        return {
-            "images": normalise(torch.from_numpy(self.scenes.images[rows])),
-            "captions": torch.from_numpy(self.captions[rows]),
-            "statements": torch.from_numpy(ids),
-            "last": torch.from_numpy(last),
-            "truth": torch.from_numpy(truth),
-            "answers": torch.from_numpy(self.answers[truth.astype(int)]),
-            "yes_no": torch.from_numpy(self.answers[::-1].copy()),
-        }
-
-    def rows(self, step: int) -> np.ndarray:
-        """The scenes of a step's batch."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.scenes))
-        return np.sort(order[position * self.batch_size : (position + 1) * self.batch_size])
-
-    def phrase_ids(self, phrases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ids `[..., 7]` of phrases `[..., 4]` (start, words, end, padding) and the position of their last word."""
-        said = phrases >= 0
-        words = self.words[np.arange(4), np.maximum(phrases, 0)]
-        ids = np.full((*phrases.shape[:-1], _PHRASE + 3), PAD)
-        ids[..., 0] = START
-        place = np.cumsum(said, -1)
-        for part in range(4):
-            where = np.nonzero(said[..., part])
-            ids[(*where, place[..., part][where])] = words[..., part][where]
-        last = place[..., -1]
-        np.put_along_axis(ids, last[..., None] + 1, END, -1)
-        return ids, last
+        similar = F.normalize((patches @ model.visual.proj).float(), dim=-1) @ bank.T * self.scale
+        best = torch.logsumexp(similar, 1) - math.log(similar.shape[1])
+        both = [class_names(logits, batch["named"], batch["open"]) for logits in (image @ bank.T * self.scale, best)]
+        return (both[0] + both[1]) / 2
