@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from lfi.errors import DataError
@@ -21,8 +21,8 @@ Fit = Literal["squash", "crop"]
 FITS = ("squash", "crop")
 """`squash` keeps all of an image and not its shape; `crop` keeps its shape and the middle square."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
 
 MAX_PIXELS = 89_000_000
@@ -114,6 +114,10 @@ def image_files(folder: Path) -> list[Path]:
 
 def reason(error: Exception) -> str:
     """Why an image could not be read, in one line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no image in a format that is read"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -215,7 +219,11 @@ def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) 
 def readable(
     paths: Sequence[Path], size: int, fit: Fit, processes: int | None, title: str, skipped: Skipped
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Index and image of every file that can be read; the others go to `skipped`."""
+    """Index and image of every file that can be read; the others go to `skipped`.
+
+    Raises:
+        DataError: for more of those than allowed, or nothing else.
+    """
     results: Iterable[np.ndarray | str] = _results(paths, size, fit, processes)
     bar = tqdm(results, title, len(paths), unit=" images", disable=None if len(paths) > 4 * _CHUNK else True)
     for row, image in enumerate(bar):
@@ -223,3 +231,5 @@ def readable(
             skipped.add(f"{paths[row]}: {image}")
         else:
             yield row, image
+    if len(skipped.lines) == len(paths):
+        raise DataError(f"none of {len(paths)} images can be read: {_first(skipped.lines)}")

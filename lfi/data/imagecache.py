@@ -96,7 +96,7 @@ def _reopen(array: Path, record: Path, size: int) -> Decoded | None:
         images = np.load(array, mmap_mode="r", allow_pickle=False)
         kept = np.array(entry["kept"], np.int64)
         skipped = tuple(entry["skipped"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     if images.dtype != np.uint8 or images.shape != (len(kept), size, size, 3):
         return None

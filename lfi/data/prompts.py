@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from lfi.errors import DataError
 
-_CONSONANT_SOUND = ("uni", "use", "usu", "eu", "ute", "ura", "one", "once")  # written with a vowel: a unicorn
+_CONSONANT_SOUND = ("uni", "uku", "use", "usu", "eu", "ute", "ura", "one", "once")  # written with a vowel: a unicorn
 _VOWEL_SOUND = ("hour", "honest", "heir", "honor", "honour")  # written with a consonant: an hourglass
-_SAID_AS_LETTERS = re.compile(r"([A-Z])(?:[A-Z]*|-\w+|\d+)(?:[ -]|$)")  # CD player, X-ray, F1
+_SAID_AS_LETTERS = re.compile(r"([A-Z])(?:[A-Z]*\d*|-\w+)(?:[ -]|$)")  # CD player, MP3, X-ray
 
 
 def article(name: str) -> str:

@@ -1,16 +1,14 @@
 """WebDataset shards: tar files that are streamed, for sets that do not fit one machine.
 
-Reading and writing archives is the `webdataset` library's, and what a sample holds is in `members.py`; here are the
-order, the counting of what is skipped, and where to go on after a stop. `write_shards` adds `classes.json`, the names
-of the classes, beside the archives.
+Reading and writing archives is the `webdataset` library's (`archives.py`), what a sample holds is in `members.py`; here
+are the order, the counting of what is skipped, and where to go on after a stop. `write_shards` adds `classes.json`, the
+names of the classes, beside the archives.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,11 +18,10 @@ import numpy as np
 import torch
 import torch.distributed
 import webdataset
-import webdataset.tariterators
 from torch.utils.data import IterableDataset, get_worker_info
 from tqdm.auto import tqdm
-from webdataset.shardlists import expand_urls
 
+from lfi.data.archives import find_shards, raw_samples
 from lfi.data.decode import Fit, Skipped, reason
 from lfi.data.imageset import ImageSet
 from lfi.data.members import Member, key, pack, unpack
@@ -90,7 +87,7 @@ class ShardStream(IterableDataset):
         Args:
             epoch: whose order is used.
             consumed: samples of this epoch that this process has had; they are not given again. Exact for the same
-                number of processes and workers, and with several workers where `length` is given.
+                number of processes and workers; with several workers, for whole batches and where `length` is given.
             batch: the `DataLoader`'s batch size, as it takes batches, not samples, from its workers in turn.
         """
         self._start.copy_(torch.tensor([epoch, consumed, batch]))
@@ -105,6 +102,7 @@ class ShardStream(IterableDataset):
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         epoch, consumed, batch = self._start.tolist()
         rounds, rest = divmod(consumed, batch * workers)
+        worker = (worker + rest // batch) % workers  # a loader always begins with its first worker
         done = rounds * batch + min(max(rest - worker * batch, 0), batch)
         last = None if self.length is None else self.length // (self.world * workers)
         seed = (self.seed, epoch, self.rank, worker)
@@ -140,28 +138,10 @@ class ShardStream(IterableDataset):
 
     def _in_order(self, shards: list[str], seed: tuple[int, ...]) -> Iterator[dict[str, Any]]:
         if self.shuffle <= 1:
-            return _stream(shards)
+            return raw_samples(shards)
         rng = np.random.default_rng(seed)
-        samples = _stream([shards[index] for index in rng.permutation(len(shards))])
+        samples = raw_samples([shards[index] for index in rng.permutation(len(shards))])
         return webdataset.detshuffle(self.shuffle, self.shuffle, seed=int(rng.integers(2**31))).run(samples)
-
-
-def find_shards(shards: str | Path | Sequence[str | Path]) -> list[str]:
-    """A folder's `*.tar`; a path or URL, with braces expanded (`part-{000..099}.tar`); or several of either.
-
-    Raises:
-        DataError: for none, or a local archive that is missing or ends without its end mark.
-    """
-    if isinstance(shards, Sequence) and not isinstance(shards, str):
-        return [shard for each in shards for shard in find_shards(each)]
-    folder = Path(shards)
-    found = sorted(str(path) for path in folder.glob("*.tar")) if folder.is_dir() else expand_urls(str(shards))
-    if not found:
-        raise DataError(f"{shards} holds no shards; *.tar was expected")
-    for shard in found:
-        if not re.match(r"\w+://|pipe:", shard):
-            _refuse_cut_short(Path(shard))
-    return found
 
 
 def write_shards(images: ImageSet, folder: Path, per_shard: int = 1000) -> list[Path]:
@@ -207,7 +187,7 @@ def read_shards(
     members: list[Member] = []
     keys: list[str] = []
     skipped = Skipped(0, limit, JUDGED)
-    for sample in tqdm(_stream(found), "reading shards", unit=" images", disable=None):
+    for sample in tqdm(raw_samples(found), "reading shards", unit=" images", disable=None):
         member = _read(sample, size, fit, skipped)
         if member is not None:
             members.append(member)
@@ -229,15 +209,6 @@ def read_shards(
         domains=domains if any(domains) else (),
         skipped=tuple(skipped.lines),
     )
-
-
-def _stream(shards: list[str]) -> Iterator[dict[str, Any]]:
-    """Samples as bytes by suffix. A damaged archive is an error: how many samples it lost cannot be told."""
-    for shard in shards:
-        try:
-            yield from webdataset.tariterators.tarfile_samples(iter([{"url": shard}]))
-        except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-            raise DataError(f"the shard {shard} cannot be read: {error.args[0] if error.args else error}") from None
 
 
 def _read(sample: dict[str, Any], size: int, fit: Fit, skipped: Skipped) -> Member | None:
@@ -275,15 +246,3 @@ def _labels(members: list[Member], table: Path) -> tuple[np.ndarray, tuple[str, 
     for target, row in zip(labels, rows, strict=True):
         target[row] = 1
     return labels, classes
-
-
-def _refuse_cut_short(shard: Path) -> None:
-    """Python's tarfile takes an archive that was cut between two members for a whole one; tar ends in 1024 zeros."""
-    try:
-        with shard.open("rb") as file:
-            if shard.suffix == ".tar":
-                file.seek(max(shard.stat().st_size - 1024, 0))
-                if file.read() != bytes(1024):
-                    raise DataError(f"the shard {shard} is cut short or no tar archive: it has no end mark")
-    except OSError as error:
-        raise DataError(f"the shard {shard} cannot be read: {error.strerror}") from None

@@ -1,0 +1,108 @@
+"""`lfi data describe`: what a data set holds, and which of its files cannot be read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lfi.data.imageset import ImageSet
+
+commands = typer.Typer()
+data = typer.Typer(help="Data sets on disk.", no_args_is_help=True)
+commands.add_typer(data, name="data")
+
+
+@data.callback()
+def group() -> None:
+    """Data sets on disk."""
+
+
+class Part(StrEnum):
+    """TinyImageNet's splits that have labels."""
+
+    TRAIN = "train"
+    VAL = "val"
+
+
+class Kind(StrEnum):
+    """The layouts that are read."""
+
+    TINYIMAGENET = "tinyimagenet"
+    DOMAINS = "domains"
+    FOLDERS = "folders"
+    COCO = "coco"
+    CAPTIONS = "captions"
+    SHARDS = "shards"
+
+
+@data.command()
+def describe(
+    kind: Annotated[
+        Kind,
+        typer.Argument(help="domains is DOMAIN/CLASS/* (PACS, VLCS), folders CLASS/*, captions a CSV, TSV or JSONL."),
+    ],
+    root: Annotated[Path, typer.Argument(help="Its folder; of captions the table.", show_default=False)],
+    size: Annotated[int, typer.Option(min=1, max=1024, help="Side to which images are decoded, in pixels.")] = 64,
+    limit: Annotated[
+        float, typer.Option(min=0, max=1, help="The largest share of files that may be unreadable.")
+    ] = 1.0,
+    split: Annotated[Part, typer.Option(help="Of tinyimagenet.")] = Part.TRAIN,
+    annotations: Annotated[Path | None, typer.Option(help="Instances JSON, of coco.")] = None,
+    captions: Annotated[Path | None, typer.Option(help="Captions JSON, of coco.")] = None,
+    image_column: Annotated[str, typer.Option(help="Column of the paths, of captions.")] = "image",
+    caption_column: Annotated[str, typer.Option(help="Column of the captions, of captions.")] = "caption",
+) -> None:
+    """Read a data set and print counts, classes, files that cannot be read, and an example.
+
+    Decoded images are kept for the next time, in the folder that LFI_CACHE names (by default ~/.cache/lfi).
+    """
+    from lfi.data.captions import image_captions
+    from lfi.data.coco import coco
+    from lfi.data.domains import domain_folders
+    from lfi.data.folders import class_folders
+    from lfi.data.shards import read_shards
+    from lfi.data.tinyimagenet import tiny_imagenet
+    from lfi.errors import DataError
+
+    if kind is Kind.TINYIMAGENET:
+        images = tiny_imagenet(root, split.value, size=size, limit=limit)
+    elif kind is Kind.DOMAINS:
+        images = domain_folders(root, size=size, limit=limit)
+    elif kind is Kind.FOLDERS:
+        images = class_folders(root, size=size, limit=limit)
+    elif kind is Kind.COCO:
+        if annotations is None:
+            raise DataError("coco needs --annotations, its instances JSON")
+        images = coco(root, annotations, size=size, captions=captions, limit=limit)
+    elif kind is Kind.CAPTIONS:
+        images = image_captions(root, size=size, image_column=image_column, caption_column=caption_column, limit=limit)
+    else:
+        images = read_shards(root, size=size, limit=limit)
+    print("\n".join(lines(images)))
+
+
+def lines(images: ImageSet) -> list[str]:
+    """What is known of a set, a line each."""
+    import numpy as np
+
+    told = [f"images    {len(images):,} of {images.images.shape[1]} px"]
+    if images.classes:
+        labelled = images.labels[images.labels >= 0]
+        counts = images.labels.sum(0) if images.multilabel else np.bincount(labelled, minlength=len(images.classes))
+        known = ", ".join(images.classes[:10]) + (", ..." if len(images.classes) > 10 else "")
+        told.append(f"classes   {len(images.classes):,}: {known}")
+        told.append(f"a class   {int(min(counts)):,} to {int(max(counts)):,} images")
+    if images.domains:
+        names, sizes = np.unique(images.domains, return_counts=True)
+        told.append("domains   " + ", ".join(f"{name} {size:,}" for name, size in zip(names, sizes, strict=True)))
+    boxed = 0 if images.boxes is None else int((~np.isnan(images.boxes).any(1)).sum())
+    told.append(f"captions  {sum(caption != '' for caption in images.captions):,}, boxes {boxed:,}")
+    told.append(f"unread    {len(images.skipped):,} files")
+    told += [f"          {line}" for line in images.skipped]
+    if len(images):
+        told.append(f"example   {images.ids[0]}: {images.captions[0]!r}, asked for {', '.join(images.words[0]) or '-'}")
+    return told
