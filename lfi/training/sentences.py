@@ -5,11 +5,12 @@ Ids are padded with 0, both by `WordTokenizer` and by open_clip's byte pairs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
@@ -35,12 +36,12 @@ def answer_ids(tokenizer: Tokenizer) -> np.ndarray:
     return tokenizer(list(ANSWERS))[:, 1].numpy()
 
 
-def readable(tokenizer: Tokenizer, text: str, context: int) -> str:
+def reader(tokenizer: Tokenizer, context: int) -> Callable[[str], str]:
     """What a tokeniser can read of a text: the words it knows, as many as fit; for byte pairs, which cut, all."""
     if not isinstance(tokenizer, WordTokenizer):
-        return text.strip()
-    known = frozenset(tokenizer.vocabulary)
-    return " ".join([word for word in tokenizer.words(text) if word in known][: context - 2])
+        return str.strip
+    known, split = frozenset(tokenizer.vocabulary), tokenizer.words
+    return lambda text: " ".join([word for word in split(text) if word in known][: context - 2])
 
 
 def tokenizer_of(words: Sequence[str], context: int) -> WordTokenizer | SimpleTokenizer:
@@ -50,7 +51,12 @@ def tokenizer_of(words: Sequence[str], context: int) -> WordTokenizer | SimpleTo
 
 def trimmed(ids: np.ndarray) -> np.ndarray:
     """Ids without the padding that all rows have, less one: CoCa's text tower needs one."""
-    return ids[:, : (ids != PAD).sum(1).max() + 1]
+    return ids[:, : _ends(ids).max() + 2]
+
+
+def padded(ids: Tensor, context: int) -> Tensor:
+    """Ids of the full context again, as open_clip's own text towers want them."""
+    return F.pad(ids, (0, context - ids.shape[1]))
 
 
 def judged(phrases: np.ndarray, truth: np.ndarray, answers: np.ndarray) -> dict[str, Tensor]:
@@ -61,10 +67,9 @@ def judged(phrases: np.ndarray, truth: np.ndarray, answers: np.ndarray) -> dict[
         truth: float32 `[n, statement]`, 1 where the phrase is true of the image.
         answers: ids of `no` and `yes`.
     """
-    end = (phrases != PAD).cumsum(-1).argmax(-1)
     return tensors(
         statements=phrases,
-        last=end - 1,
+        last=_ends(phrases) - 1,
         truth=truth,
         answers=answers[truth.astype(int)],
         yes_no=answers[::-1].copy(),
@@ -74,3 +79,8 @@ def judged(phrases: np.ndarray, truth: np.ndarray, answers: np.ndarray) -> dict[
 def tensors(**arrays: Any) -> dict[str, Tensor]:
     """Arrays as tensors, by name."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _ends(ids: np.ndarray) -> np.ndarray:
+    """Positions of the last ids that are no padding; a byte pair within a text may have padding's id."""
+    return (ids != PAD).cumsum(-1).argmax(-1)

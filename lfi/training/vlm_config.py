@@ -1,0 +1,104 @@
+"""Which vision-language model to train as a teacher, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lfi.errors import ConfigError
+from lfi.training.sentences import CONTEXT
+from lfi.training.teacher import TeacherConfig
+
+_LOSSES = ("caption", "contrast", "answer", "dense", "interaction", "vocabulary")
+_SIZES = ("image_size", "patch_size", "width", "layers", "text_layers", "decoder_layers", "head_width")
+
+
+@dataclass(frozen=True)
+class VLMConfig:
+    """A CoCa or a CLIP, its sizes, its tokeniser, its losses, and what it is shown.
+
+    Attributes:
+        arch: `coca` or `clip`. A CLIP has no decoder: of the losses it has `contrast` and `vocabulary` only.
+        name: on the card that is saved with it.
+        tokenizer: `words` (those of the captions, `least` times at least) or `bpe` (open_clip's byte pairs).
+        statements: presence statements per image; 0 for a plain CoCa.
+        start_from: folder of a teacher of the same sizes and kind of tokeniser to begin with.
+        prompt: in which class names are read, in training and in validation.
+        crop: the smallest share of an image's area that is shown.
+        flip: how often an image is mirrored; never where its caption says left or right.
+        caption, contrast, answer, dense, interaction, vocabulary: weights of the losses; see `lfi.training.teacher`.
+            `vocabulary` counts only where the data has classes.
+    """
+
+    arch: str = "coca"
+    name: str = ""
+    image_size: int = 64
+    patch_size: int = 8
+    width: int = 128
+    layers: int = 6
+    text_layers: int = 2
+    decoder_layers: int = 2
+    head_width: int = 32
+    context: int = CONTEXT
+    tokenizer: str = "words"
+    least: int = 1
+    statements: int = 8
+    start_from: str = ""
+    prompt: str = "{}"
+    crop: float = 0.5
+    flip: float = 0.5
+    caption: float = 1.0
+    contrast: float = 0.25
+    answer: float = 1.0
+    dense: float = 1.0
+    interaction: float = 1.0
+    vocabulary: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, known in (("arch", ("coca", "clip")), ("tokenizer", ("words", "bpe"))):
+            if (value := getattr(self, name)) not in known:
+                raise ConfigError(f"vlm.{name} is {value!r}; {known[0]!r} or {known[1]!r} was expected")
+        for name in (*_SIZES, "least"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"vlm.{name} is {getattr(self, name)}; at least 1 was expected")
+        for name in (*_LOSSES, "statements"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"vlm.{name} is {getattr(self, name)}; 0 or more was expected")
+        for name, whole in (("patch_size", "image_size"), ("head_width", "width")):
+            if getattr(self, whole) % getattr(self, name):
+                raise ConfigError(
+                    f"vlm.{whole} is {getattr(self, whole)}; a multiple of vlm.{name} "
+                    f"({getattr(self, name)}) was expected"
+                )
+        if self.context < 4:
+            raise ConfigError(f"vlm.context is {self.context}; at least 4 was expected")
+        if not 0 < self.crop <= 1:
+            raise ConfigError(f"vlm.crop is {self.crop}; more than 0 and at most 1 was expected")
+        if not 0 <= self.flip <= 1:
+            raise ConfigError(f"vlm.flip is {self.flip}; 0 to 1 was expected")
+        if "{}" not in self.prompt:
+            raise ConfigError(
+                f"vlm.prompt is {self.prompt!r}; a text with {{}} where the class's name goes was expected"
+            )
+        if not self.weights_used:
+            raise ConfigError(f"all losses of vlm.arch = {self.arch!r} have weight 0")
+
+    @property
+    def asks(self) -> bool:
+        """Whether statements are read: a decoder, statements, and a loss for them."""
+        return self.arch == "coca" and self.statements > 0 and any((self.answer, self.dense, self.interaction))
+
+    @property
+    def weights_used(self) -> dict[str, float]:
+        """Weights of the losses that this model has and that are not 0."""
+        used = _LOSSES if self.arch == "coca" else ("contrast", "vocabulary")
+        return {name: getattr(self, name) for name in used if getattr(self, name)}
+
+    def sized(self, words: tuple[str, ...], classes: bool) -> TeacherConfig:
+        """Sizes and weights of the task, for a vocabulary (none for byte pairs) and data with or without classes."""
+        weights = {name: getattr(self, name) for name in _LOSSES}
+        if not self.asks:
+            weights |= {"answer": 0.0, "dense": 0.0, "interaction": 0.0}
+        if not classes:
+            weights["vocabulary"] = 0.0
+        sizes = {name: getattr(self, name) for name in _SIZES}
+        return TeacherConfig(**sizes, **weights, context=self.context, words=words, statements=self.statements)
