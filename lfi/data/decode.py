@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -211,9 +213,19 @@ def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) 
     if processes == 1 or len(paths) < 4 * _CHUNK:
         yield from map(work, paths)
         return
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=_end_with_parent) as pool:
         for start in range(0, len(paths), 64 * _CHUNK):  # a part at a time, so that results do not pile up
             yield from pool.map(work, paths[start : start + 64 * _CHUNK], chunksize=_CHUNK)
+
+
+def _end_with_parent() -> None:
+    """A pool's processes wait for ever for work from a parent that was killed."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()  # type: ignore[union-attr]
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def readable(

@@ -6,6 +6,7 @@ it stale.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -51,20 +52,24 @@ def cached(
     which = _digest([_VERSION, size, fit, names])
     array = folder / f"{which}-{_digest([_state(name) for name in names])}.npy"
     record = array.with_suffix(".json")
-    found = _reopen(array, record, size)
+    found, fresh = _reopen(array, record, size), False
     if found is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(array, record, paths, size, fit, limit, processes, title)
+            with (folder / f"{which}.lock").open("w") as lock:  # of a run's processes one decodes, the others wait
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if _reopen(array, record, size) is None:
+                    _write(array, record, paths, size, fit, limit, processes, title)
+                    _tidy(folder, which, keep=(array, record))
+                    fresh = True
         except OSError as error:
             raise DataError(
                 f"decoded images cannot be kept in {folder}: {error.strerror}; LFI_CACHE names another folder"
             ) from None
-        _tidy(folder, which, keep=(array, record))
         found = _reopen(array, record, size)
         if found is None:
             raise DataError(f"the cache of decoded images {array} cannot be read back; remove it and try again")
-    elif found.skipped:
+    if found.skipped and not fresh:
         again = Skipped(len(paths), limit)
         for line in found.skipped:
             again.add(line)

@@ -1,8 +1,13 @@
 """From image files to pixels: what is read is right, and what is not read is told."""
 
 import io
+import os
 import struct
+import subprocess
+import sys
+import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,15 +142,46 @@ def test_no_files_are_an_error():
 
 
 def test_files_are_found_in_torchvisions_order(tmp_path, picture):
-    from torchvision.datasets import ImageFolder
-
+    """Folders by their whole path, then names, both as bytes sort: that is `ImageFolder`'s order."""
     for name in ("b/2.png", "b/10.JPG", "a/z/1.png", "a/y.png", "a/Z.png"):
-        picture(tmp_path / "class" / name)
-    (tmp_path / "class" / "notes.txt").write_text("no image")
-    (tmp_path / "class" / ".hidden.png").write_bytes(b"")
-    theirs = [path for path, _ in ImageFolder(str(tmp_path)).samples if ".hidden" not in path]
-    assert [str(path) for path in image_files(tmp_path / "class")] == theirs
+        picture(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
+    assert found == ["a/Z.png", "a/y.png", "a/z/1.png", "b/10.JPG", "b/2.png"]
 
 
 def test_only_formats_that_need_no_other_program_are_opened():
     assert "EPS" not in module.FORMATS
+
+
+def test_processes_that_decode_end_with_the_one_that_was_killed(tmp_path, picture):
+    """Left behind they would wait for work for ever, and hold their memory."""
+    path = picture(tmp_path / "a.png", 5, (640, 640))
+    script = (
+        "import sys, pathlib; from lfi.data.decode import readable, Skipped\n"
+        "paths = [pathlib.Path(sys.argv[1])] * 300\n"
+        "images = readable(paths, 8, 'squash', 2, 'x', Skipped(len(paths), 0)); next(images)\n"
+        "import multiprocessing; print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        children = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(children) == 2
+        process.kill()
+    for _ in range(100):
+        if not any(alive(child) for child in children):
+            break
+        time.sleep(0.1)
+    assert [child for child in children if alive(child)] == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"  # one that ended may lie unreaped

@@ -1,6 +1,8 @@
 """Decoded images are read again only when they changed."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def reads(monkeypatch):
 
 
 def entries(cache):
-    return sorted(path.suffix for path in (cache / "images").iterdir())
+    return sorted(path.suffix for path in (cache / "images").iterdir() if path.suffix != ".lock")
 
 
 def test_the_second_time_nothing_is_decoded(paths, cache, reads):
@@ -108,3 +110,18 @@ def test_a_folder_that_cannot_be_written_is_named(paths, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="LFI_CACHE names another folder"):
         cached(paths, 8, folder=tmp_path / "file")
+
+
+def test_of_several_processes_one_decodes(tmp_path, picture, cache):
+    path = picture(tmp_path / "a.png", 7)
+    script = (
+        "import sys, pathlib; from lfi.data import imagecache\n"
+        "write = imagecache._write\n"
+        "imagecache._write = lambda *arguments: (print('decodes'), write(*arguments))\n"
+        "print(imagecache.cached([pathlib.Path(sys.argv[1])] * 200, 8).images[0, 0, 0, 0])"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    told = [process.communicate()[0].split() for process in processes]
+    assert sorted(told, key=len) == [["7"], ["7"], ["decodes", "7"]]
