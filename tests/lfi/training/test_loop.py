@@ -259,3 +259,14 @@ def test_the_loss_is_the_tasks_own():
     batch = data.batch(0)
     expected = F.mse_loss(task.layers(batch["images"].flatten(1))[:, 0], batch["target"]).item()
     assert train(task, data, LoopConfig(**EXACT, batch_size=10))[0]["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_run_resumes_bit_for_bit_and_knows_its_utilisation(tmp_path):
+    settings = {"deterministic": True, "ema": 0.9, "epochs": 6}
+    whole, records = run(tmp_path / "whole", settings, noise=True, device="cuda")
+    run(tmp_path / "part", settings, noise=True, device="cuda", stop=11)
+    part, _ = run(tmp_path / "part", settings, noise=True, device="cuda", resume=True)
+    assert all(torch.equal(one, other) for one, other in zip(whole.parameters(), part.parameters(), strict=True))
+    known = peak_flops(torch.cuda.get_device_name()) is not None
+    assert all(("MFU" in record) == known for record in records if "loss" in record)

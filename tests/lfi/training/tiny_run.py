@@ -107,6 +107,7 @@ def run(
     noise: bool = False,
     resume: bool = False,
     stop: int | None = None,
+    device: str = "cpu",
 ) -> tuple[TinyTask, list[dict[str, float]]]:
     """Train, and write the weights that the caller gets to `folder/weights.safetensors`; `stop` breaks off."""
     torch.set_num_threads(1)
@@ -118,10 +119,10 @@ def run(
 
     def evaluate(step: int) -> dict[str, float]:
         torch.rand(step)  # must not matter
-        return {"brightness": float(task.student(probe).logits.mean())}
+        return {"brightness": float(task.student(probe.to(device)).logits.mean())}
 
     try:
-        records = train(task, data, config, folder, resume=resume, evaluate=evaluate, title="tiny")
+        records = train(task, data, config, folder, resume=resume, device=device, evaluate=evaluate, title="tiny")
     except KeyboardInterrupt:
         return task, []
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
