@@ -82,7 +82,6 @@ def build(
         raise DataError("there are no images to ask the teacher about")
     samples = samples_of(images)
     text = samples_text(samples)
-    folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         index = _reopen(folder, samples, text, settings)
         width = index.arrays["words"].shape[0] if index and "words" in index.arrays else 0

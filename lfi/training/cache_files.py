@@ -1,8 +1,8 @@
 """The files of a teacher cache: written whole or not at all, checked by SHA-256, by one process at a time.
 
-index.json          settings, arrays and, of every shard that is finished, the checksum of each file
-samples.json        id and digests of every sample, in the order of the rows
-00000.maps.npy ...  one NumPy file for each shard and array, its rows the samples `shard * number` and on
+- `index.json`: settings, arrays and, of every shard that is finished, the checksum of each file;
+- `samples.json`: id and digests of every sample, in the order of the rows;
+- `00000.maps.npy` and on: a NumPy file for each shard and array, its rows the samples from `shard * number` on.
 """
 
 from __future__ import annotations
@@ -72,13 +72,25 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"the teacher cache {folder} cannot be written: {error.strerror or error}") from None
+
+
 class ShardWriter:
-    """A shard's files, written beside their final names batch by batch; `finish` moves them there."""
+    """A shard's files, written beside their final names batch by batch; `finish` moves them there.
+
+    Raises:
+        DataError: where the disk is full or the folder cannot be written, as do the methods.
+    """
 
     def __init__(self, folder: Path, number: int, rows: int, arrays: dict[str, Array]):
         self._paths = {name: path_of(folder, number, name) for name in arrays}
         self._folder, self._arrays = folder, arrays
-        with ExitStack() as stack:
+        with _writing(folder), ExitStack() as stack:
             self._files = {name: stack.enter_context(_part(path).open("wb")) for name, path in self._paths.items()}
             self._stack = stack.pop_all()
         self._sums = {name: hashlib.sha256() for name in arrays}
@@ -86,7 +98,8 @@ class ShardWriter:
             self._write(name, array.header(rows))
 
     def _write(self, name: str, data: Any) -> None:
-        self._files[name].write(data)
+        with _writing(self._folder):
+            self._files[name].write(data)
         self._sums[name].update(data)
 
     def append(self, values: dict[str, np.ndarray]) -> None:
@@ -102,26 +115,38 @@ class ShardWriter:
             self._write(name, np.ascontiguousarray(values[name], array.dtype).data)
 
     def finish(self) -> dict[str, File]:
-        for file in self._files.values():
-            file.flush()
-            os.fsync(file.fileno())
-        self.close()
-        for path in self._paths.values():
-            _part(path).replace(path)
-        _sync(self._folder)
+        """Checksum and size of every file, which from now on has its name.
+
+        Every row must have been appended.
+        """
+        with _writing(self._folder):
+            for file in self._files.values():
+                file.flush()
+                os.fsync(file.fileno())
+            self.close()
+            for path in self._paths.values():
+                _part(path).replace(path)
+            _sync(self._folder)
         return {name: File(self._sums[name].hexdigest(), path.stat().st_size) for name, path in self._paths.items()}
 
     def close(self) -> None:
+        """Leave the files as they are, unless `finish` was called."""
         self._stack.close()
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    with _part(path).open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    _part(path).replace(path)
-    _sync(path.parent)
+    """Write beside it, to the disk, and rename.
+
+    Raises:
+        DataError: the disk is full or the folder cannot be written.
+    """
+    with _writing(path.parent):
+        with _part(path).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _part(path).replace(path)
+        _sync(path.parent)
 
 
 def unfinished(folder: Path) -> list[int]:
@@ -146,13 +171,19 @@ def _sync(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder. The system lets go of it when the process ends, however it ends.
+    """Make the folder where it is missing, and hold it. The system lets go when the process ends, however it ends.
 
     Raises:
-        DataError: another process holds it.
+        DataError: another process holds it, or it cannot be written.
     """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise DataError(f"another process is building the teacher cache {folder}; wait for it to end") from None
     try:
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise DataError(f"another process is building the teacher cache {folder}; wait for it to end") from None
+        yield
+    finally:
+        lock.release()

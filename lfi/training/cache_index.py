@@ -63,6 +63,7 @@ class Index:
         return data + samples + len(replace(self, shards=shards).text())
 
     def text(self) -> str:
+        """What `index.json` holds."""
         return json.dumps(
             {
                 "format": _FORMAT,
@@ -94,12 +95,15 @@ def is_begun(folder: Path) -> bool:
 
 
 def write_index(folder: Path, index: Index) -> None:
+    """Write it whole or not at all."""
     write_whole(folder / _INDEX, index.text().encode())
 
 
 def read_index(folder: Path) -> Index:
-    """Raises:
-    DataError: there is none, it cannot be read, or it is of another format.
+    """The index of a store, finished or not.
+
+    Raises:
+        DataError: there is none, it cannot be read, or it is of another format.
     """
     path = folder / _INDEX
     if not is_begun(folder):
@@ -125,16 +129,20 @@ def read_index(folder: Path) -> Index:
 
 
 def samples_text(samples: Samples) -> bytes:
+    """What `samples.json` holds."""
     return json.dumps(samples, separators=(",", ":")).encode()
 
 
 def write_samples(folder: Path, text: bytes) -> None:
+    """Write it whole or not at all."""
     write_whole(folder / _SAMPLES, text)
 
 
 def read_samples(folder: Path, index: Index) -> Samples:
-    """Raises:
-    DataError: the file is missing or damaged.
+    """The samples of a store, in the order of its rows.
+
+    Raises:
+        DataError: the file is missing or damaged.
     """
     path = folder / _SAMPLES
     text = path.read_bytes() if path.exists() else b""

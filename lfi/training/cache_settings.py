@@ -60,8 +60,10 @@ class Settings:
         return lines
 
     def require(self, wanted: Settings, where: object) -> None:
-        """Raises:
-        ConfigError: a store of these settings is not what is wanted; it says in what.
+        """Refuse a store of these settings where others are wanted.
+
+        Raises:
+            ConfigError: it says in what they differ.
         """
         lines = self.differences(wanted)
         if lines:

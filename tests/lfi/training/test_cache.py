@@ -1,5 +1,6 @@
 """A teacher cache gives back what the teacher answered, survives what breaks, and refuses what does not fit."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ import torch
 from cached_answers import COUNT, FIELDS, VOCABULARY, Teacher, images, settings, softmax
 
 from lfi.errors import ConfigError, DataError
+from lfi.training import cache_files
 from lfi.training.cache import build, open_store
 from lfi.training.cache_compression import TOLERANCE, compress, expand
 
@@ -91,7 +93,7 @@ def test_the_stated_error_holds_for_even_and_for_peaked_maps(patches, spread, pr
     assert off.mean() < {"float16": 1e-4, "uint8": 4e-3}[precision]
 
 
-def test_a_map_of_one_patch_and_an_even_one_survive(folder):
+def test_a_map_of_one_patch_and_an_even_one_survive():
     maps = np.concatenate([np.eye(64, dtype=np.float32)[:1], np.full((1, 64), 1 / 64, np.float32)])
     for precision in ("float16", "uint8"):
         assert np.allclose(expand("maps", compress("maps", maps, precision)), maps, atol=1e-7)
@@ -189,6 +191,19 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(folder, data, monke
     with pytest.raises(DataError, match=r"needs 3.69 MB in .*, where 10 kB are free"):
         make(folder, data, teacher)
     assert len(teacher.asked) == 10
+
+
+def test_a_folder_that_cannot_be_written_or_a_disk_that_fills_up_is_told(folder, data, monkeypatch):
+    folder.write_text("in the way")
+    with pytest.raises(DataError, match=r"cache cannot be written: File exists"):
+        make(folder, data)
+    folder.unlink()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(cache_files.os, "fsync", lambda _: (_ for _ in ()).throw(full))
+    with pytest.raises(DataError, match=r"cache cannot be written: No space left on device"):
+        make(folder, data)
+    monkeypatch.undo()
+    assert make(folder, data).made == SHARDS
 
 
 def test_reading_few_rows_does_not_load_the_store(folder, data):
