@@ -33,6 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("from-1-to-2", "from-1-to-fsdp"):
         run(folder / part, plain, stop=9)
     jobs = [
+        {"call": "sign_in_turn", "folder": folder},
         {"folder": folder / "two", "loop": plain},
         {"folder": folder / "two-accumulated", "loop": plain | {"accumulate": 2}},
         {"folder": folder / "two-ema", "loop": average},
@@ -91,3 +92,8 @@ def test_a_sharded_run_writes_the_checkpoint_of_a_whole_one(runs):
         for way in ("two", "fsdp")
     ]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.slow
+def test_the_others_find_what_the_first_process_stored(runs):
+    assert (runs / "signed").read_text() == "01"

@@ -54,7 +54,7 @@ def test_kill_9_at_random_moments_changes_no_bit(tmp_path):
     job = {"loop": EVERYTHING, "noise": True, "resume": True}
     moments = random.Random(time.time_ns())
     killed = [moments.randrange(4, 20), moments.randrange(24, 35), moments.randrange(39, 50), moments.randrange(54, 70)]
-    finish(start([{"folder": part, "killed": killed, **job}, {"folder": whole, "killed": [], **job}]))
+    finish(start([{"call": "run_killed", "folder": part, "killed": killed, **job}, {"folder": whole, **job}]))
     assert_identical(weights(whole), weights(part))
     assert of_training(whole) == of_training(part)
     assert [record["step"] for record in of_training(part) if "loss" in record] == list(range(1, STEPS + 1))

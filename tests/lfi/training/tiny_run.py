@@ -1,7 +1,6 @@
 """Tiny real runs of the loop: a student with Interaction Queries on generated scenes, in this process or in others.
 
-As a program: `tiny_run.py JOBS`, a JSON list of `run`'s keyword arguments, one run after the other; a job with
-`killed`, a list of steps, is a process that dies by kill -9 soon after each of them and is started again.
+As a program: `tiny_run.py JOBS`, a JSON list of keyword arguments of `run`, or of what `call` names, done in turn.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from lfi.objectives import assign, cross_entropy_cost, interaction_loss, pick
 from lfi.students import Student, StudentConfig
 from lfi.training import checkpoints
 from lfi.training.config import LoopConfig
+from lfi.training.distributed import connect, main_first
 from lfi.training.logbook import read_records
 from lfi.training.loop import train
 
@@ -131,7 +131,10 @@ def run(
 
 
 def run_killed(killed: list[int], **job: Any) -> None:
-    """`run` in processes of its own, forked from this one, which has imported everything and computed nothing."""
+    """`run` in a process that dies by kill -9 soon after each of these steps and is started again.
+
+    The processes are forked from this one, which has imported everything and computed nothing.
+    """
     log = Path(job["folder"]) / "metrics.jsonl"
     for goal in killed:
         victim = fork(job)
@@ -142,6 +145,19 @@ def run_killed(killed: list[int], **job: Any) -> None:
         os.kill(victim, signal.SIGKILL)
         assert os.waitpid(victim, 0)[1] == signal.SIGKILL, "it ended before it was killed"
     assert os.waitpid(fork(job), 0)[1] == 0
+
+
+def sign_in_turn(folder: str) -> None:
+    """Every process writes its number; the others write what they find as well."""
+    processes = connect()
+
+    def sign() -> None:
+        path = Path(folder) / "signed"
+        found = path.read_text() if path.exists() else ""
+        time.sleep(0.2 if processes.main else 0)
+        path.write_text(found + str(processes.rank))
+
+    main_first(sign, processes)
 
 
 def fork(job: dict[str, Any]) -> int:
@@ -175,4 +191,4 @@ def finish(process: subprocess.Popen[bytes]) -> str:
 
 if __name__ == "__main__":
     for job in json.loads(sys.argv[1]):
-        (run_killed if "killed" in job else run)(**job)
+        globals()[job.pop("call", "run")](**job)
