@@ -99,7 +99,8 @@ def evaluate_scenes(
             )
             if not path.exists():
                 prepared = prepared or prepare(
-                    TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_folder)))
+                    TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_folder))),
+                    fields=("maps", "logits", "latents"),
                 )
                 record = run_method(method, seed, prepared, held_out)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +137,7 @@ def percent(figure: Figure) -> Figure:
 
 def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch) -> Run:
     """Train one method with one seed and measure it."""
+    assert isinstance(prepared.teacher, CoCaTeacher)
     source, objective = METHODS[method]
     config = replace(
         prepared.config,
@@ -146,7 +148,9 @@ def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch)
     student, records = train_student(replace(prepared, config=config), title=f"{method}, seed {seed}")
     curve = [(int(record["step"]), record["mAP"]) for record in records if "mAP" in record]
     pointing: dict[str, float] = {}
-    choice, shown = prepared.validation.first(POINTED // 2), held_out.first(POINTED)
+    data = prepared.config.data
+    choice = Scenes(POINTED // 2, data.validation_seed, data.size).load()
+    shown = held_out.first(POINTED)
     kinds = ("shape", "colour", "colour and shape")
     if student.name is not None:
         pointer = lfi_pointer(student, prepared.teacher)
@@ -159,7 +163,7 @@ def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch)
             pointing[explanation] = hit_rate(
                 baseline_pointer(student, prepared.teacher, explanation), choice, shown, kinds
             )
-    return Run(method, seed, validate(student, held_out), curve, pointing)
+    return Run(method, seed, validate(student, held_out.image_set("test"))["mAP"], curve, pointing)
 
 
 def hit_rate(pointer: Pointer, choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:

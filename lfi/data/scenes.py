@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lfi.data.drawing import draw
+from lfi.data.imageset import ImageSet
 from lfi.data.objects import COLOURS, SIZES, TEXTURES, SceneObject
 from lfi.data.shapes import SHAPES
 from lfi.errors import ConfigError
@@ -190,6 +191,24 @@ class SceneBatch:
             masks=np.concatenate([part.masks for part in parts]),
             captions=[caption for part in parts for caption in part.captions],
             domains=[domain for part in parts for domain in part.domains],
+        )
+
+    def image_set(self, name: str) -> ImageSet:
+        """These scenes with their captions and, as words, the colour and shape of every object in reading order.
+
+        Args:
+            name: of the set; a scene's id is `name/number`.
+        """
+        parts = (False, False, True, True)
+        words = [tuple(phrase_of(thing, parts) for thing in row if thing[3] >= 0) for row in self.attributes]
+        return ImageSet(
+            images=self.images,
+            ids=tuple(f"{name}/{row}" for row in range(len(self))),
+            classes=CLASSES,
+            labels=self.labels,
+            captions=tuple(self.captions),
+            words=tuple(words),
+            domains=tuple(self.domains),
         )
 
     def first(self, count: int) -> SceneBatch:

@@ -1,6 +1,7 @@
 """Students: plain timm vision transformers that read with Interaction Queries."""
 
 from lfi.students.queries import InteractionQueries
+from lfi.students.reading import self_attention
 from lfi.students.vit import Description, Student, StudentConfig, StudentOutput, create_backbone, describe
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "StudentOutput",
     "create_backbone",
     "describe",
+    "self_attention",
 ]

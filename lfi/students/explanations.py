@@ -14,9 +14,7 @@ A word is scored in the teacher's text space where the student projects into it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +22,7 @@ from torch import Tensor
 
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
+from lfi.students.reading import self_attention
 from lfi.students.vit import Student
 
 EXPLANATIONS = ("dense-similarity", "rollout", "gradient")
@@ -91,30 +90,10 @@ def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     return (_SHARPNESS * embeddings @ patches.transpose(1, 2)).softmax(-1)[:, None]
 
 
-@contextmanager
-def _attention(student: Student) -> Iterator[Callable[[], list[Tensor]]]:
-    """Inside the block, self-attention after softmax of every block, `[batch, head, token, token]`, on the graph."""
-    found: list[Tensor] = []
-    layers: list[Any] = [block.attn for block in student.backbone.blocks]
-    handles = [
-        layer.attn_drop.register_forward_hook(lambda module, inputs, output: found.append(output)) for layer in layers
-    ]
-    fused = [layer.fused_attn for layer in layers]
-    for layer in layers:  # the fused kernel never forms the attention
-        layer.fused_attn = False
-    try:
-        yield lambda: found
-    finally:
-        for handle in handles:
-            handle.remove()
-        for layer, state in zip(layers, fused, strict=True):
-            layer.fused_attn = state
-
-
 @torch.no_grad()
 def _rollout(student: Student, images: Tensor) -> Tensor:
     """CLS row of the product of `(A + I) / 2` up to every block, `[batch, layer, token]`."""
-    with _attention(student) as attention:
+    with self_attention(student) as attention:
         student(images)
         layers = attention()
     rows, total = [], None
@@ -127,7 +106,7 @@ def _rollout(student: Student, images: Tensor) -> Tensor:
 
 def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """`relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`."""
-    with torch.enable_grad(), _attention(student) as attention:
+    with torch.enable_grad(), self_attention(student) as attention:
         out = student(images.clone().requires_grad_(True))
         layers = attention()
         assert out.embedding is not None

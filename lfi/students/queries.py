@@ -58,3 +58,27 @@ class InteractionQueries(nn.Module):
         scores = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
         mixed = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(batch, count, dim)
         return queries + self.out(mixed), scores
+
+
+class Feedback(nn.Module):
+    """Patches read the queries: `patches + tanh(gate) * attend(norm(patches), norm(queries))`; the gate begins closed.
+
+    For the ablation alone: with it, the backbone no longer computes what it would without queries.
+
+    Args:
+        dim: width of the backbone.
+        heads: attention heads; must divide `dim`.
+    """
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.norm_patches = nn.LayerNorm(dim)
+        self.norm_queries = nn.LayerNorm(dim)
+        self.attend = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, patches: Tensor, queries: Tensor) -> Tensor:
+        """Patches `[batch, patch, dim]` that have read the queries `[batch, query, dim]`."""
+        known = self.norm_queries(queries)
+        read, _ = self.attend(self.norm_patches(patches), known, known, need_weights=False)
+        return patches + self.gate.tanh() * read

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
 from lfi.images import pixels
-from lfi.students.queries import InteractionQueries
+from lfi.students.queries import Feedback, InteractionQueries
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class StudentOutput:
         attention: what the queries attend to, mean over heads, float32 `[batch, layer, query, patch]`, or None.
         names: final queries in the teacher's text space `[batch, query, text_dim]`, not normalised, or None.
         embedding: the image in the teacher's space `[batch, text_dim]`, not normalised, or None.
+        read: patch tokens `[batch, patch, dim]` after each of the blocks that `forward` was asked for.
     """
 
     logits: Tensor
@@ -44,6 +45,7 @@ class StudentOutput:
     attention: Tensor | None
     names: Tensor | None
     embedding: Tensor | None
+    read: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class StudentConfig:
         text_dim: width of the teacher's text space; 0 where nothing is projected into it.
         by_name: whether the head also reads, for every class, how near the nearest query's name is to the class's text
             embedding (`Student.labels`, to be filled in by whoever builds the student).
+        feedback: whether patches read the queries after every tapped block, through a gate that begins closed. An
+            ablation: it changes the backbone's features, and brought nothing.
         embed: whether the image as a whole is projected into the teacher's space (feature KD).
         overrides: keyword arguments for `timm.create_model`, such as `img_size` or `depth`.
     """
@@ -69,6 +73,7 @@ class StudentConfig:
     text_dim: int = 0
     embed: bool = False
     by_name: bool = False
+    feedback: bool = False
     overrides: dict[str, Any] | None = None
 
 
@@ -113,6 +118,7 @@ class Student(nn.Module):
             raise UnsupportedModelError(f"{config.backbone} has blocks 0 to {depth - 1}; taps are {self.taps}")
         attention: Any = self.backbone.blocks[0].attn
         self.queries = InteractionQueries(dim, config.queries, attention.num_heads) if config.queries else None
+        self.feedback = Feedback(dim, attention.num_heads) if config.queries and config.feedback else None
         width = 2 * dim if config.queries else dim
         self.head = nn.Linear(width, config.classes)
         self.embed = nn.Linear(width, config.text_dim) if config.embed else None
@@ -142,9 +148,14 @@ class Student(nn.Module):
         """Images as the student expects them, float32 `[batch, 3, height, width]`; the whole image stays visible."""
         return pixels(images, self.image_size)
 
-    def forward(self, images: Tensor) -> StudentOutput:
-        """Args: images `[batch, 3, height, width]`, as from `preprocess`."""
-        states, scores, _ = self.run(images)
+    def forward(self, images: Tensor, read: Sequence[int] = ()) -> StudentOutput:
+        """Compute everything.
+
+        Args:
+            images: `[batch, 3, height, width]`, as from `preprocess`.
+            read: blocks, counted from 0, whose patch tokens are wanted as well.
+        """
+        states, scores, patches = self.run(images, read)
         prefix = self.backbone.num_prefix_tokens
         tokens, queries = states
         features = tokens[:, 0] if self.backbone.has_class_token else tokens[:, prefix:].mean(1)
@@ -165,20 +176,48 @@ class Student(nn.Module):
             attention=attention,
             names=names,
             embedding=self.embed(features) if self.embed is not None else None,
+            read=tuple(patches[block] for block in read),
         )
 
-    def run(self, images: Tensor) -> tuple[tuple[Tensor, Tensor | None], list[Tensor], list[Tensor]]:
-        """Final tokens (normalised, prefix included) and queries; per tap the queries' scores and the patch tokens."""
-        found: Any = self.backbone.forward_intermediates(images, indices=list(self.taps), output_fmt="NLC")
-        tokens, taps = found
+    def run(
+        self, images: Tensor, read: Sequence[int] = ()
+    ) -> tuple[tuple[Tensor, Tensor | None], list[Tensor], dict[int, Tensor]]:
+        """Final tokens (normalised, prefix included) and queries; per tap the queries' scores; patch tokens by block.
+
+        Args:
+            read: blocks besides the taps whose patch tokens are wanted.
+        """
+        if self.feedback is not None:
+            return self._run_with_feedback(images)
+        blocks = sorted({*self.taps, *read} if self.queries is not None else {*read}) or [self.taps[-1]]
+        found: Any = self.backbone.forward_intermediates(images, indices=blocks, output_fmt="NLC")
+        tokens, patches = found[0], dict(zip(blocks, found[1], strict=True))
         if self.queries is None:
-            return (tokens, None), [], taps
+            return (tokens, None), [], patches
         queries = self.queries.initial(len(images))
         scores = []
-        for patches in taps:
-            queries, layer = self.queries(queries, patches)
+        for tap in self.taps:
+            queries, layer = self.queries(queries, patches[tap])
             scores.append(layer)
-        return (tokens, queries), scores, taps
+        return (tokens, queries), scores, patches
+
+    def _run_with_feedback(
+        self, images: Tensor
+    ) -> tuple[tuple[Tensor, Tensor | None], list[Tensor], dict[int, Tensor]]:
+        assert self.queries is not None
+        assert self.feedback is not None
+        backbone, prefix = self.backbone, self.backbone.num_prefix_tokens
+        tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
+        queries = self.queries.initial(len(images))
+        scores, patches = [], {}
+        for index, block in enumerate(backbone.blocks):
+            tokens = block(tokens)
+            patches[index] = tokens[:, prefix:]
+            if index in self.taps:
+                queries, layer = self.queries(queries, patches[index])
+                scores.append(layer)
+                tokens = torch.cat([tokens[:, :prefix], self.feedback(patches[index], queries)], 1)
+        return (backbone.norm(tokens), queries), scores, patches
 
     def save(self, path: Path) -> None:
         """Weights as safetensors with the configuration in its header."""

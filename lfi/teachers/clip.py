@@ -79,7 +79,22 @@ class ClipTeacher(OpenClipTeacher):
         """
         self._refuse_heads(heads)
         encoded = self._encoded(images)
-        names = pad([[word.text for word in row] for row in self._content_of(encoded, captions)])
+        return self._similar(encoded, pad([[word.text for word in row] for row in self._content_of(encoded, captions)]))
+
+    @torch.no_grad()
+    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+        """Where the patches of each image resemble its own words: `[batch, 1, word, height, width]`.
+
+        Raises:
+            UnknownWordError: for words outside a small vocabulary.
+            WordsError: for no words at all, or one without a word, or one too long.
+        """
+        encoded = self._encoded(images)
+        names = self._rows_of(encoded, words)
+        self._last_words(list(dict.fromkeys(name for row in names for name in row if name)))
+        return self._similar(encoded, names)
+
+    def _similar(self, encoded: EncodedImages, names: Sequence[Sequence[str]]) -> InteractionMaps:
         known = list(dict.fromkeys(name for row in names for name in row if name))
         embedded = torch.cat([self.embed_texts(known), torch.zeros(1, self.embed_dim, device=self.device)])
         places = [[known.index(name) if name else len(known) for name in row] for row in names]

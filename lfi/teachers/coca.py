@@ -114,6 +114,30 @@ class CoCaTeacher(OpenClipTeacher):
         rows = positions + torch.arange(len(prompts)) * length
         return self._maps(encoded, ids[None], length, rows[None], [list(prompts)] * len(encoded), heads)
 
+    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+        """Where each image's own words, each read on its own, look in it.
+
+        Args:
+            words: one list of words or phrases per image.
+
+        Returns:
+            `[batch, layer, word, height, width]`; rows with fewer words end in `PADDING`.
+
+        Raises:
+            UnknownWordError: for words outside a small vocabulary.
+            WordsError: for no words at all, or one without a word, or one too long.
+        """
+        encoded = self._encoded(images)
+        names = self._rows_of(encoded, words)
+        texts = list(dict.fromkeys(name for row in names for name in row if name))
+        place = {text: index for index, text in enumerate(texts)}
+        which = torch.tensor([[place.get(name, 0) for name in row] for row in names])
+        last = torch.tensor([word.position for word in self._last_words(texts)])
+        length = 1 + int(last.max())
+        ids = self.tokenizer(texts, self.context_length)[which]
+        rows = last[which] + torch.arange(which.shape[1]) * length
+        return self._maps(encoded, ids, length, rows, names, heads=False)
+
     def _maps(
         self,
         encoded: EncodedImages,

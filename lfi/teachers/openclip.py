@@ -94,6 +94,13 @@ class OpenClipTeacher:
         pixels = torch.from_numpy(np.stack([np.asarray(image) for image in small])).permute(0, 3, 1, 2)
         return (pixels.float() / 255 - self._mean) / self._std
 
+    def from_pixels(self, pixels: Tensor) -> Tensor:
+        """Float pixels (0 to 1) `[batch, 3, height, width]` of any size -> normalised `[batch, 3, size, size]`."""
+        side = (self.image_size, self.image_size)
+        if tuple(pixels.shape[-2:]) != side:
+            pixels = F.interpolate(pixels, side, mode="bicubic", antialias=True).clamp(0, 1)
+        return (pixels - self._mean.to(pixels)) / self._std.to(pixels)
+
     def encode(self, images: Tensor) -> EncodedImages:
         """Run the image tower once, for any number of prompts."""
         raise NotImplementedError
@@ -177,6 +184,12 @@ class OpenClipTeacher:
         last = self.context_length - 2  # the end token needs a place, too
         words = [content_words(align(self.tokenizer, caption)) for caption in captions]
         return [[word for word in row if word.position <= last] for row in words]
+
+    def _rows_of(self, encoded: EncodedImages, words: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Rows of names, one per image, padded."""
+        if len(words) != len(encoded):
+            raise ValueError(f"{len(words)} rows of words for {len(encoded)} images; one each was expected")
+        return pad(words)
 
     def _last_words(self, prompts: Sequence[str]) -> list[Word]:
         """For each prompt the word at which its map is read.

@@ -105,6 +105,23 @@ def inputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
+def outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect what each call of `module` returns while the block lasts; only from the thread that opened it."""
+    outputs: list[Tensor] = []
+    owner = threading.get_ident()
+
+    def hear(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if threading.get_ident() == owner:
+            outputs.append(output)
+
+    handle = module.register_forward_hook(hear)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def _listening(
     modules: Sequence[nn.Module], hear: Callable[[int, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 ) -> Iterator[None]:

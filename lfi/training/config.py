@@ -17,17 +17,66 @@ from lfi.errors import ConfigError
 T = typing.TypeVar("T")
 
 
+SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
+MAPS = ("statements", "captions")
+
+
 @dataclass(frozen=True)
 class DataConfig:
-    """Which generated scenes to train and validate on."""
+    """What to train and validate on.
 
-    count: int = 2000
+    Attributes:
+        source: `scenes` (generated; nothing to download), or data on disk: `tiny-imagenet`, `domains` (PACS, VLCS and
+            any `DOMAIN/CLASS/*`), `folders` (any `CLASS/*`), `coco` (instances, and captions if there are),
+            `captions` (a CSV, TSV or JSONL table of images and captions), `shards` (WebDataset).
+        root: folder of the data; for `coco` the folder of the images, for `captions` the table.
+        annotations: for `coco`: the file of instances; captions: for `coco`: the file of captions.
+        validation_root: data of the same layout to validate on; without it `validation_share` of `root` is held out
+            (TinyImageNet has a split of its own).
+        size: side of the images in pixels.
+        fraction: share of the training images of every class that is used.
+        held_out: for `domains`: the domain that is not trained on (leave-one-domain-out).
+        limit: largest share of files that may be unreadable.
+        crop: smallest share of an image that a random crop keeps; 1 for no crops.
+        flip: share of the images that are mirrored.
+        seed: of what is drawn: scenes, splits, fractions.
+        count, validation, validation_seed, domains, objects: of generated scenes.
+    """
+
+    source: str = "scenes"
+    root: str = ""
+    annotations: str = ""
+    captions: str = ""
+    validation_root: str = ""
+    validation_share: float = 0.2
+    size: int = 64
+    fraction: float = 1.0
+    held_out: str = ""
+    limit: float = 0.01
+    crop: float = 1.0
+    flip: float = 0.5
     seed: int = 10
+    count: int = 2000
     validation: int = 1000
     validation_seed: int = 11
-    size: int = 64
     domains: tuple[str, ...] = DOMAINS
     objects: tuple[int, int] = (2, 4)
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise ConfigError(f"data.source is {self.source!r}; one of {', '.join(SOURCES)} was expected")
+        if self.source != "scenes" and not self.root:
+            raise ConfigError(f"data.root is missing: where is the data that {self.source!r} reads?")
+        if self.source == "coco" and not self.annotations:
+            raise ConfigError("data.annotations is missing: the JSON file of COCO instances")
+        if self.source == "domains" and not self.held_out:
+            raise ConfigError("data.held_out is missing: the domain that is not trained on")
+        for name in ("fraction", "crop"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"data.{name} is {getattr(self, name)}; more than 0 and at most 1 was expected")
+        for name in ("flip", "limit", "validation_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"data.{name} is {getattr(self, name)}; 0 to 1 was expected")
 
 
 @dataclass(frozen=True)
@@ -35,19 +84,35 @@ class TeacherSource:
     """Which teacher, and which of its maps are copied.
 
     Attributes:
-        model: folder of a trained teacher.
-        maps: `statements` (every object's name alone) or `captions` (its noun within the whole caption).
+        model: folder of a trained teacher, or an open_clip name such as `coca_ViT-B-32`.
+        pretrained: for an open_clip name: its tag or a checkpoint file.
+        maps: `statements` (every word of an image alone) or `captions` (its content words within the whole caption).
         layers: decoder layers whose maps are the targets, counted from 0; the student's taps are spread over them,
             first to first and last to last.
+        tower_layers: blocks of the image tower that attention transfer reads; empty for the middle and the last.
+        prompt: makes a class name a text for zero-shot logits.
+        cache: folder of the teacher cache (`lfi cache`); made if it is missing, kept in memory without one.
+        precision: of cached maps: `float16` or `uint8`.
+        online: ask the teacher about every view instead of moving cached maps: slower, and exact for crops.
     """
 
     model: str = "static/models/scenes/teacher"
+    pretrained: str = ""
     maps: str = "statements"
     layers: tuple[int, ...] = (0,)
+    tower_layers: tuple[int, ...] = ()
+    prompt: str = "{}"
+    cache: str = ""
+    precision: str = "float16"
+    online: bool = False
 
     def __post_init__(self) -> None:
-        if self.maps not in ("statements", "captions"):
+        if self.maps not in MAPS:
             raise ConfigError(f"teacher.maps is {self.maps!r}; 'statements' or 'captions' was expected")
+        if "{}" not in self.prompt:
+            raise ConfigError(f"teacher.prompt is {self.prompt!r}; a text with {{}} for the name was expected")
+        if self.precision not in ("float16", "uint8"):
+            raise ConfigError(f"teacher.precision is {self.precision!r}; 'float16' or 'uint8' was expected")
 
 
 @dataclass(frozen=True)
@@ -58,6 +123,7 @@ class StudentSource:
     queries: int = 8
     taps: tuple[int, ...] = ()
     by_name: bool = True
+    feedback: bool = False
     overrides: dict[str, Any] = field(
         default_factory=lambda: {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 6, "num_heads": 3}
     )
@@ -65,7 +131,19 @@ class StudentSource:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Weights of the losses; a loss of weight 0 is not computed. `shuffle` hands every image another image's maps."""
+    """Weights of the losses, which add up; a loss of weight 0 is not computed.
+
+    Attributes:
+        task: plain supervision.
+        interaction, relation, naming: ours.
+        logit_kd, feature_kd: Hinton et al. 2015; cosine between embeddings.
+        activation_attention: Zagoruyko & Komodakis 2017. attention_transfer: Li et al. 2024.
+        relational_kd: Park et al. 2019. dist: Huang et al. 2022.
+        temperature: of logit KD with one label per image.
+        smoothing: of the labels of plain supervision.
+        persistent: one assignment per image; else one per layer (an ablation).
+        shuffle: hand every image another image's maps (a control).
+    """
 
     task: float = 1.0
     interaction: float = 0.0
@@ -73,11 +151,30 @@ class ObjectiveConfig:
     naming: float = 0.0
     logit_kd: float = 0.0
     feature_kd: float = 0.0
+    activation_attention: float = 0.0
+    attention_transfer: float = 0.0
+    relational_kd: float = 0.0
+    dist: float = 0.0
+    temperature: float = 2.0
+    smoothing: float = 0.0
+    persistent: bool = True
     shuffle: bool = False
 
     @property
     def wants_maps(self) -> bool:
         return self.interaction > 0 or self.relation > 0
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What these losses need of the teacher, by the names of `TeacherTargets`."""
+        wanted = {
+            "maps": self.wants_maps,
+            "logits": self.logit_kd > 0 or self.dist > 0,
+            "latents": self.feature_kd > 0 or self.relational_kd > 0,
+            "activations": self.activation_attention > 0,
+            "attentions": self.attention_transfer > 0,
+        }
+        return tuple(name for name, needed in wanted.items() if needed)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def train_students(runs: Path, teacher: Path, device: str = "cpu", resume: bool 
         if resume and finished.exists():
             students[part] = Student.load(finished)
             continue
-        prepared = prepared or prepare(config, device)
+        prepared = prepared or prepare(config, device, fields=("maps", "logits", "latents"))
         own = replace(config, objective=objective, student=replace(StudentSource(), queries=queries))
         student, _ = train_student(replace(prepared, config=own), runs / part, resume=resume, device=device, title=part)
         students[part] = student

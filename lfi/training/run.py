@@ -1,10 +1,11 @@
-"""One training run from a configuration: data, teacher's targets, task, loop, folder."""
+"""One training run from a configuration: data, teacher's answers, task, loop, folder."""
 
 from __future__ import annotations
 
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,42 +14,110 @@ import torch
 from sklearn.metrics import average_precision_score
 from timm.layers import set_fused_attn
 
-from lfi.data.scenes import SceneBatch, Scenes
-from lfi.errors import UnsupportedModelError
-from lfi.images import normalise
+from lfi.data.imageset import ImageSet
+from lfi.errors import ConfigError
+from lfi.images import MEAN, STD, normalise
 from lfi.students import Student
-from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.teachers import load_teacher
+from lfi.teachers.openclip import OpenClipTeacher
+from lfi.training import cache
 from lfi.training.config import TrainConfig
+from lfi.training.distributed import connect, main_first
 from lfi.training.loop import train
-from lfi.training.student import SceneTargets, StudentTask
-from lfi.training.targets import TeacherTargets, scene_targets
+from lfi.training.sources import image_sets
+from lfi.training.student import Lessons, StudentTask
+from lfi.training.targets import Answers, Questions
+from lfi.training.views import TargetViews
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """All that runs with the same data and teacher share."""
+    """All that runs with the same data and teacher share. `answers` is None where the teacher is asked online."""
 
     config: TrainConfig
-    teacher: CoCaTeacher
-    scenes: SceneBatch
-    validation: SceneBatch
-    targets: TeacherTargets
+    teacher: OpenClipTeacher
+    images: ImageSet
+    validation: ImageSet
+    questions: Questions
+    answers: Answers | None
 
 
-def prepare(config: TrainConfig, device: str = "cpu") -> Prepared:
-    """Draw the scenes, load the teacher and ask it about every training scene.
+def prepare(
+    config: TrainConfig,
+    device: str = "cpu",
+    fields: Sequence[str] | None = None,
+    sets: tuple[ImageSet, ImageSet] | None = None,
+) -> Prepared:
+    """Read the data, load the teacher and ask it about every training image, or find what it said in its cache.
+
+    Args:
+        fields: what to ask for, as in `Questions`; what the configuration's objectives need without it.
+        sets: training and validation images, where the caller has them already.
 
     Raises:
-        UnsupportedModelError: the teacher is no CoCa trained on presence statements.
+        ConfigError, DataError, UnknownModelError, UnsupportedModelError, CheckpointError: each says what is wrong.
     """
-    teacher = load_teacher(config.teacher.model, device=device)
-    if not isinstance(teacher, CoCaTeacher):
-        raise UnsupportedModelError(f"{config.teacher.model} holds {teacher.name}; a CoCa was expected")
-    data = config.data
-    scenes = Scenes(data.count, data.seed, data.size, data.domains, data.objects).load()
-    validation = Scenes(data.validation, data.validation_seed, data.size, data.domains, data.objects).load()
-    targets = scene_targets(teacher, scenes, config.teacher.maps, config.teacher.layers)
-    return Prepared(config, teacher, scenes, validation, targets)
+    teacher = load_teacher(config.teacher.model, config.teacher.pretrained or None, device=device)
+    images, validation = sets or main_first(lambda: image_sets(config.data), connect(device))
+    questions = Questions(teacher, config.teacher, images, tuple(fields or config.objective.fields))
+    answers: Answers | None = None
+    if config.teacher.online:
+        if config.objective.shuffle:
+            raise ConfigError("objective.shuffle needs the maps of other images; it cannot be used with teacher.online")
+    elif config.teacher.cache:
+        answers = cached_answers(questions, Path(config.teacher.cache), device)
+    else:
+        answers = questions.all()
+    return Prepared(config, teacher, images, validation, questions, answers)
+
+
+def cached_answers(questions: Questions, folder: Path, device: str = "cpu") -> Answers:
+    """The store in `folder`, completed first if it lacks anything (by process 0 alone)."""
+    settings = cache_settings(questions)
+    processes = connect(device)
+    if processes.main:
+        cache.build(
+            folder,
+            questions.images,
+            settings,
+            lambda rows: {name: value.numpy() for name, value in questions.ask(rows).items()},
+        )
+    processes.wait()
+    return cache.open_store(folder, questions.images, settings, verify=processes.main)
+
+
+def cache_settings(questions: Questions) -> cache.Settings:
+    """What a cache must have been made with to answer these questions."""
+    teacher, source = questions.teacher, questions.source
+    wants_tower = bool({"activations", "attentions"} & set(questions.wanted))
+    mean, std = (
+        ", ".join(f"{value:.4f}" for value in part.flatten().tolist()) for part in (teacher._mean, teacher._std)
+    )
+    return cache.Settings(
+        teacher=teacher.label,
+        maps=source.maps,
+        layers=source.layers,
+        tower_layers=questions.tower_layers if wants_tower else (),
+        prompt=source.prompt,
+        classes=questions.images.classes,
+        vocabulary=questions.vocabulary,
+        preprocessing=f"{questions.images.images.shape[1]} px squashed to {teacher.image_size}, mean {mean}, std {std}",
+        fields=questions.wanted,
+        precision=source.precision,
+    )
+
+
+def lessons_of(prepared: Prepared) -> Lessons:
+    """What the student's task must know."""
+    questions, images = prepared.questions, prepared.images
+    depth = len(prepared.teacher.model.visual.transformer.resblocks)
+    return Lessons(
+        classes=len(images.classes),
+        multilabel=images.multilabel,
+        bank=questions.bank,
+        layers=len(prepared.config.teacher.layers),
+        tower=tuple((layer + 1) / depth for layer in questions.tower_layers),
+    )
 
 
 def train_student(
@@ -62,15 +131,18 @@ def train_student(
     """Train one student. In `folder`: the resolved configuration, the environment, metrics, checkpoints, the student.
 
     Returns:
-        The student in eval mode and the records of the loop; validation records hold `mAP` in percent.
+        The student in eval mode and the records of the loop; validation records hold the figures of `validate`.
     """
     config, teacher = prepared.config, prepared.teacher
-    if torch.device(device).type == "cpu":
+    processes = connect(device)
+    if processes.device.type == "cpu":
         set_fused_attn(False)  # written-out attention trains three times as fast on a CPU in bfloat16
     torch.manual_seed(config.loop.seed)
-    task = StudentTask(config.student, config.objective, prepared.targets.embeddings, len(config.teacher.layers))
-    data = SceneTargets(prepared.scenes, prepared.targets, config, task.student.grid)
-    if folder:
+    task = StudentTask(config.student, config.objective, lessons_of(prepared))
+    data = TargetViews(
+        prepared.images, prepared.questions, prepared.answers, config, task.student.grid, processes.device
+    )
+    if folder and processes.main:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
         (folder / "environment.json").write_text(json.dumps(environment(teacher), indent=2) + "\n")
@@ -81,29 +153,37 @@ def train_student(
         folder,
         resume=resume,
         device=device,
-        evaluate=lambda step: {"mAP": validate(task.student, prepared.validation)},
+        evaluate=lambda step: validate(task.student, prepared.validation),
         title=title,
     )
     student = task.student.cpu().eval()
-    if folder:
+    if folder and processes.main:
         student.save(folder / "student.safetensors")
     return student, records
 
 
 @torch.inference_mode()
-def validate(student: Student, scenes: SceneBatch, batch: int = 250) -> float:
-    """Mean average precision over the classes that occur, in percent."""
+def validate(student: Student, images: ImageSet, batch: int = 250) -> dict[str, float]:
+    """In percent: `top-1` and `top-5`; `mAP` over the classes that occur, where images have several labels."""
     device = next(student.parameters()).device
-    images = torch.from_numpy(scenes.images)
+    pixels = torch.from_numpy(np.ascontiguousarray(images.images))
     logits = torch.cat(
-        [student(normalise(images[i : i + batch]).to(device)).logits for i in range(0, len(images), batch)]
+        [
+            student(normalise(pixels[i : i + batch].to(device))).logits.float().cpu()
+            for i in range(0, len(pixels), batch)
+        ]
     )
-    scores = logits.float().cpu().numpy()
-    present = np.flatnonzero(scenes.labels.any(0))
-    return 100 * float(np.mean([average_precision_score(scenes.labels[:, c], scores[:, c]) for c in present]))
+    if images.multilabel:
+        scores = logits.numpy()
+        present = np.flatnonzero(images.labels.any(0))
+        precisions = [average_precision_score(images.labels[:, c], scores[:, c]) for c in present]
+        return {"mAP": 100 * float(np.mean(precisions))}
+    labels = torch.from_numpy(images.labels)
+    best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+    return {"top-1": 100 * float(best[:, 0].float().mean()), "top-5": 100 * float(best.any(1).float().mean())}
 
 
-def environment(teacher: CoCaTeacher) -> dict[str, str]:
+def environment(teacher: OpenClipTeacher) -> dict[str, str]:
     """What a run depends on besides its configuration."""
     import open_clip
     import timm
@@ -120,7 +200,8 @@ def environment(teacher: CoCaTeacher) -> dict[str, str]:
         "timm": timm.__version__,
         "open_clip": open_clip.__version__,
         "revision": revision,
-        "teacher": f"{teacher.name}@{teacher.fingerprint}",
+        "teacher": teacher.label,
+        "normalisation": f"mean {MEAN}, std {STD}",
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else f"{torch.get_num_threads()} CPU threads",

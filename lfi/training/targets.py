@@ -1,123 +1,210 @@
-"""What the teacher says of every training image, computed once before training: maps, embeddings and logits."""
+"""What a teacher says of images: where their words look, embeddings, logits, what its image tower attends to.
+
+Asked once before training and kept in memory or in a cache on disk (`cache.py`), or asked online about every view.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lfi.data.objects import COLOURS
-from lfi.data.scenes import CLASSES, SceneBatch, phrase_of
-from lfi.data.shapes import SHAPES
+from lfi.data.imageset import ImageSet
 from lfi.errors import UnsupportedModelError
-from lfi.images import normalise
+from lfi.images import MEAN, STD
+from lfi.objectives import activation_map
 from lfi.teachers import CoCaTeacher
-from lfi.teachers.explicit import decode, encode_image, encode_text
+from lfi.teachers.content import align, content_words
+from lfi.teachers.explicit import decode, encode_text
+from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.taps import outputs_of, tap
 from lfi.teachers.words import WordTokenizer
+from lfi.training.config import TeacherSource
 
-_NAME = (False, False, True, True)  # a class is a colour and a shape
+MOST_WORDS = 8
+"""Words of an image that the teacher is asked about, most important first."""
+
+
+class Answers(Protocol):
+    """What was asked, row by row."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, indices: Tensor) -> dict[str, Tensor]:
+        """The fields of some images; see `Questions.ask`."""
 
 
 @dataclass(frozen=True, eq=False)
-class TeacherTargets:
-    """Targets of `n` images with at most `k` words each.
+class InMemory:
+    """Answers as tensors, `[n, ...]` each."""
+
+    fields: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.fields.values())))
+
+    def rows(self, indices: Tensor) -> dict[str, Tensor]:
+        return {name: values[indices.to(values.device)] for name, values in self.fields.items()}
+
+    def to(self, device: str | torch.device) -> InMemory:
+        """The same on a device."""
+        return InMemory({name: values.to(device) for name, values in self.fields.items()})
+
+
+@dataclass(eq=False)
+class Questions:
+    """What is asked of a teacher about a set of images.
 
     Attributes:
-        maps: float16 `[n, layer, k, patch]`, uniform where a word only pads.
-        words: bool `[n, k]`.
-        names: int64 `[n, k]`, the class of each word's object, 0 for padding.
-        embeddings: float32 `[class, dim]`, unit norm: the teacher's text embedding of every class name.
-        logits: float32 `[n, class]`: log-odds that the teacher answers yes to the class's name.
-        latents: float32 `[n, dim]`, unit norm: the teacher's image embeddings.
-        model: the teacher's name and fingerprint.
+        teacher: any open_clip teacher.
+        source: which of its maps and layers.
+        images: whose words are asked for.
+        wanted: which of `maps`, `logits`, `latents`, `activations`, `attentions`.
+        words: per image the words that are asked for, at most `MOST_WORDS`.
+        vocabulary: every word, the classes first; `bank`: their text embeddings `[word, dim]`, unit norm.
     """
 
-    maps: Tensor
-    words: Tensor
-    names: Tensor
-    embeddings: Tensor
-    logits: Tensor
-    latents: Tensor
-    model: str
+    teacher: OpenClipTeacher
+    source: TeacherSource
+    images: ImageSet
+    wanted: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...] = field(init=False)
+    vocabulary: tuple[str, ...] = field(init=False)
+    bank: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        layers = len(self.teacher.layers)
+        if not self.source.layers or not all(0 <= layer < layers for layer in self.source.layers):
+            raise UnsupportedModelError(
+                f"teacher.layers is {list(self.source.layers)}; {self.teacher.name} has layers 0 to {layers - 1}"
+            )
+        if self.source.maps == "captions":
+            asked = tuple(
+                tuple(word.text for word in content_words(align(self.teacher.tokenizer, caption)))
+                for caption in self.images.captions
+            )
+        else:
+            asked = self.images.words
+        self.words = tuple(row[:MOST_WORDS] for row in asked)
+        self.vocabulary = tuple(dict.fromkeys((*self.images.classes, *(word for row in self.words for word in row))))
+        self.bank = self.teacher.embed_texts(list(self.vocabulary)).cpu()
+        self._place = {word: index for index, word in enumerate(self.vocabulary)}
+        self.most = max(1, *(len(row) for row in self.words)) if self.words else 1
+
+    @property
+    def tower_layers(self) -> tuple[int, ...]:
+        """Blocks of the image tower that attention transfer reads."""
+        depth = len(self.teacher.model.visual.transformer.resblocks)
+        layers = self.source.tower_layers or (depth // 2 - 1, depth - 1)
+        if not all(0 <= layer < depth for layer in layers):
+            raise UnsupportedModelError(f"teacher.tower_layers is {list(layers)}; blocks 0 to {depth - 1} exist")
+        return layers
+
+    @torch.no_grad()
+    def ask(self, rows: Sequence[int] | np.ndarray, pictures: Tensor | None = None) -> dict[str, Tensor]:
+        """The teacher's answers about some images.
+
+        Args:
+            rows: which images.
+            pictures: float32 `[n, 3, height, width]`, normalised as for students: views of these images, to be looked
+                at in their place.
+
+        Returns:
+            words: bool `[n, k]`; names: int64 `[n, k]`, indices into the vocabulary, 0 for padding.
+            maps: float32 `[n, layer, k, patch]`, each summing to 1, even where a word only pads.
+            logits: float32 `[n, class]`: zero-shot logits; log-odds of presence where images have several labels.
+            latents: float32 `[n, dim]`, unit norm.
+            activations: float32 `[n, tower layer, patch]`, sums of squares over channels.
+            attentions: float32 `[n, tower layer, 1 + patch, patch]`: CLS and patches over patches, mean over heads.
+        """
+        teacher, wanted = self.teacher, self.wanted
+        if pictures is None:
+            pixels = torch.from_numpy(np.ascontiguousarray(self.images.images[rows])).permute(0, 3, 1, 2).float() / 255
+        else:
+            pixels = pictures * STD + MEAN
+        with ExitStack() as stack:
+            blocks = [teacher.model.visual.transformer.resblocks[layer] for layer in self.tower_layers]
+            attended = stack.enter_context(tap([block.attn for block in blocks])) if "attentions" in wanted else None
+            tokens = [stack.enter_context(outputs_of(block)) for block in blocks] if "activations" in wanted else []
+            encoded = teacher.encode(teacher.from_pixels(pixels))
+        found = self._words(rows)
+        if "maps" in wanted:
+            found["maps"] = self._maps(encoded, rows)
+        if "latents" in wanted:
+            found["latents"] = encoded.latent
+        if "logits" in wanted:
+            found["logits"] = self._logits(encoded)
+        if tokens:
+            found["activations"] = torch.stack([activation_map(seen[-1][:, 1:].float()) for seen in tokens], 1)
+        if attended is not None:
+            over = attended.stack()[..., 1:]
+            found["attentions"] = over / over.sum(-1, keepdim=True).clamp_min(1e-9)
+        return {name: value.cpu() if pictures is None else value for name, value in found.items()}
+
+    def all(self, batch: int = 64) -> InMemory:
+        """Every image's answers, in memory; maps, activations and attentions in float16."""
+        parts: dict[str, list[Tensor]] = {}
+        starts = range(0, len(self.images), batch)
+        for start in tqdm(starts, desc="asking the teacher", unit="batch", leave=False, dynamic_ncols=True):
+            for name, value in self.ask(np.arange(start, min(start + batch, len(self.images)))).items():
+                small = name in ("maps", "activations", "attentions")
+                parts.setdefault(name, []).append(value.half() if small else value)
+        return InMemory({name: torch.cat(values) for name, values in parts.items()})
+
+    def _words(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+        words, names = np.zeros((len(rows), self.most), bool), np.zeros((len(rows), self.most), np.int64)
+        for index, row in enumerate(rows):
+            own = self.words[row]
+            words[index, : len(own)] = True
+            names[index, : len(own)] = [self._place[word] for word in own]
+        return {"words": torch.from_numpy(words), "names": torch.from_numpy(names)}
+
+    def _maps(self, encoded, rows: Sequence[int] | np.ndarray) -> Tensor:  # type: ignore[no-untyped-def]
+        own = [self.words[row] for row in rows]
+        if not any(own):
+            maps = torch.zeros(len(own), len(self.teacher.layers), 0, self.teacher.grid[0] * self.teacher.grid[1])
+        elif self.source.maps == "captions":
+            maps = self.teacher.interactions(encoded, [self.images.captions[row] for row in rows]).weights.flatten(-2)
+        else:
+            maps = self.teacher.interactions_for(encoded, own).weights.flatten(-2)
+        maps = maps[:, list(self.source.layers), : self.most]
+        even = maps.new_full((*maps.shape[:2], self.most - maps.shape[2], maps.shape[3]), 1 / maps.shape[3])
+        return torch.cat([maps, even], 2)
+
+    def _logits(self, encoded) -> Tensor:  # type: ignore[no-untyped-def]
+        classes = self.images.classes
+        if not self.images.multilabel:
+            return self.teacher.classify(encoded, [self.source.prompt.format(name) for name in classes])
+        return presence(self.teacher, encoded, classes)
 
 
-@torch.inference_mode()
-def scene_targets(
-    teacher: CoCaTeacher,
-    scenes: SceneBatch,
-    maps: str = "statements",
-    layers: tuple[int, ...] = (0,),
-    batch: int = 64,
-) -> TeacherTargets:
-    """Targets for generated scenes.
-
-    Args:
-        teacher: trained on presence statements; its vocabulary holds `yes` and `no`.
-        maps: `statements`: every object's colour and shape alone; `captions`: its noun within the whole caption.
-        layers: decoder layers, counted from 0.
+def presence(teacher: OpenClipTeacher, encoded, classes: Sequence[str]) -> Tensor:  # type: ignore[no-untyped-def]
+    """Log-odds that the teacher answers `yes` to each class's name, float32 `[n, class]`.
 
     Raises:
-        UnsupportedModelError: if the teacher cannot be asked such statements.
+        UnsupportedModelError: for a teacher that was not trained on presence statements.
     """
     tokenizer, model = teacher.tokenizer, teacher.model
-    if not isinstance(tokenizer, WordTokenizer) or model.visual.attn_pool is not None:
+    known = isinstance(tokenizer, WordTokenizer) and {"yes", "no"} <= set(tokenizer.vocabulary)
+    if not isinstance(teacher, CoCaTeacher) or not known or model.visual.attn_pool is not None:
         raise UnsupportedModelError(
-            f"{teacher.name} was not trained on presence statements; train one with `lfi train-default`"
+            f"{teacher.name} was not trained on presence statements, so it has no logits for images with several "
+            "labels; leave out logit_kd and dist, or train a teacher with `lfi train`"
         )
-    attributes = scenes.attributes
-    words = attributes[..., 3] >= 0
-    names = np.where(words, attributes[..., 2] * len(SHAPES) + attributes[..., 3], 0)
-    assert len(CLASSES) == len(COLOURS) * len(SHAPES)
-    classes = tokenizer(CLASSES, 5)
+    assert isinstance(tokenizer, WordTokenizer)
     yes, no = (int(tokenizer.encode(word)[1]) for word in ("yes", "no"))
-    _, class_states = encode_text(model, classes)
-    class_states = class_states[None, :, :3]
-    captions = tokenizer(scenes.captions)
-    nouns = _noun_positions(captions, tokenizer) if maps == "captions" else None
-
-    found: dict[str, list[Tensor]] = {"maps": [], "logits": [], "latents": []}
-    for start in tqdm(range(0, len(scenes), batch), desc="asking the teacher", unit="batch", leave=False):
-        rows = slice(start, start + batch)
-        latent, patches = encode_image(model, normalise(torch.from_numpy(scenes.images[rows])))
-        final, scores = decode(model, class_states.expand(len(latent), -1, -1, -1), patches)
-        answers = final[:, :, -1] @ model.text_decoder.text_projection[:, [yes, no]]
-        if nouns is None:  # every class was asked for: take those that are there
-            at = torch.from_numpy(names[rows])
-            attention = torch.stack([scores[layer][:, :, :, -1].softmax(-1).mean(1) for layer in layers], 1)
-        else:
-            at = nouns[rows]
-            _, states = encode_text(model, captions[rows])
-            _, scores = decode(model, states[:, None], patches)
-            attention = torch.stack([scores[layer][:, :, 0].softmax(-1).mean(1) for layer in layers], 1)
-        index = at[:, None, :, None].expand(-1, len(layers), -1, attention.shape[-1])
-        found["maps"].append(attention.gather(2, index).half())
-        found["logits"].append(answers[..., 0] - answers[..., 1])
-        found["latents"].append(torch.nn.functional.normalize(latent, dim=-1))
-    stacked = {name: torch.cat(parts) for name, parts in found.items()}
-    mask = torch.from_numpy(words)
-    stacked["maps"][~mask[:, None].expand(-1, len(layers), -1)] = 1 / stacked["maps"].shape[-1]
-    return TeacherTargets(
-        words=mask,
-        names=torch.from_numpy(names),
-        embeddings=teacher.embed_texts(CLASSES),
-        model=f"{teacher.name}@{teacher.fingerprint}",
-        **stacked,
-    )
-
-
-def _noun_positions(captions: Tensor, tokenizer: WordTokenizer) -> Tensor:
-    """Positions of the shape words of captions, int64 `[n, 5]`, in reading order; 0 where there are no more."""
-    shapes = torch.tensor([int(tokenizer.encode(shape)[1]) for shape in SHAPES])
-    positions = torch.zeros(len(captions), 5, dtype=torch.int64)
-    for row, ids in zip(positions, captions, strict=True):
-        at = torch.isin(ids, shapes).nonzero()[:, 0]
-        row[: len(at)] = at
-    return positions
-
-
-def names_of(scenes: SceneBatch, row: int) -> list[str]:
-    """Class names of the objects of one scene, in reading order."""
-    return [phrase_of(thing, _NAME) for thing in scenes.attributes[row] if thing[3] >= 0]
+    ids = tokenizer(list(classes)).to(teacher.device)
+    last = (ids != 0).sum(1) - 2
+    _, states = encode_text(model, ids[:, : int(last.max()) + 3])
+    states = states[:, : int(last.max()) + 1]
+    assert encoded.tokens is not None
+    final, _ = decode(model, states[None].expand(len(encoded), -1, -1, -1), encoded.tokens)
+    at = last[None, :, None, None].expand(len(encoded), -1, 1, final.shape[-1])
+    answers = final.gather(2, at)[:, :, 0] @ model.text_decoder.text_projection[:, [yes, no]]
+    return (answers[..., 0] - answers[..., 1]).float()

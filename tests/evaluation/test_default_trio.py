@@ -14,7 +14,7 @@ from lfi.comparison import MODELS, Trio
 from lfi.data.scenes import Scenes
 from lfi.training.config import DataConfig, LoopConfig, TrainConfig
 from lfi.training.run import Prepared, validate
-from lfi.training.targets import scene_targets
+from lfi.training.targets import Questions
 
 FOLDER = Path(__file__).parents[2] / "static/models/scenes"
 
@@ -48,7 +48,9 @@ def test_words_point_in_the_order_teacher_and_lfi_before_baseline(trio, held_out
 def test_the_students_score_what_their_cards_say(trio):
     scenes = Scenes(500, seed=22).load(masks=False)
     for student, card in ((trio.lfi, trio.cards["lfi"]), (trio.baseline, trio.cards["baseline"])):
-        assert validate(student, scenes) == pytest.approx(card["figures"]["mAP of 80 classes, %"], abs=0.5)
+        assert validate(student, scenes.image_set("test"))["mAP"] == pytest.approx(
+            card["figures"]["mAP of 80 classes, %"], abs=0.5
+        )
 
 
 def test_the_trio_is_small_and_its_cards_are_whole(trio):
@@ -82,9 +84,10 @@ def test_a_method_is_trained_and_measured(trio, held_out, method):
     config = replace(
         config, student=replace(config.student, overrides={**config.student.overrides, "depth": 2, "embed_dim": 24})
     )
-    scenes = Scenes(64, 10).load()
-    targets = scene_targets(trio.teacher, scenes)
-    prepared = Prepared(config, trio.teacher, scenes, Scenes(32, 11).load(), targets)
+    images = Scenes(64, 10).load(masks=False).image_set("10")
+    questions = Questions(trio.teacher, config.teacher, images, ("maps", "logits", "latents"))
+    validation = Scenes(32, 11).load(masks=False).image_set("11")
+    prepared = Prepared(config, trio.teacher, images, validation, questions, questions.all())
     run = run_method(method, 1, prepared, held_out)
     assert (run.method, run.seed) == (method, 1)
     assert [step for step, _ in run.curve] == [1, 2]

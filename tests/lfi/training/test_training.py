@@ -10,16 +10,18 @@ import torch
 
 from lfi.data.scenes import MAX_OBJECTS, Scenes
 from lfi.errors import CheckpointError, ConfigError
+from lfi.images import normalise
+from lfi.students import Student, StudentConfig
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.explicit import decode, encode_image, encode_text
 from lfi.teachers.words import WordTokenizer
 from lfi.training import checkpoints
-from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TrainConfig, load_config
+from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig, load_config
 from lfi.training.loop import train
 from lfi.training.run import Prepared, train_student
-from lfi.training.student import SceneTargets, partners
-from lfi.training.targets import scene_targets
+from lfi.training.targets import Questions
 from lfi.training.teacher import CONTEXT, VOCABULARY, SceneSentences, TeacherConfig, TeacherTask, statements
+from lfi.training.views import TargetViews, partners
 
 TINY_TEACHER = TeacherConfig(width=32, layers=2, text_layers=1, decoder_layers=2, head_width=16, statements=4)
 STUDENT = {"img_size": 64, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -39,7 +41,15 @@ def prepared() -> Prepared:
         objective=INTERACTION,
         loop=LoopConfig(epochs=3, batch_size=16, checkpoint_every=5, log_every=1, evaluations=1),
     )
-    return Prepared(config, teacher, scenes, Scenes(32, 1).load(), scene_targets(teacher, scenes, layers=(0, 1)))
+    images = scenes.image_set("0")
+    source = TeacherSource(layers=(0, 1))
+    questions = Questions(teacher, source, images, ("maps", "logits", "latents", "activations", "attentions"))
+    config = replace(config, teacher=source)
+    return Prepared(config, teacher, images, Scenes(32, 1).load().image_set("1"), questions, questions.all())
+
+
+def shown(prepared: Prepared, rows) -> torch.Tensor:
+    return normalise(torch.from_numpy(prepared.images.images[rows]))
 
 
 def test_explicit_attention_is_open_clips_own():
@@ -81,55 +91,149 @@ def test_a_teacher_learns_and_its_batches_depend_on_the_step_alone():
     assert records[-1]["loss"] < 0.8 * records[0]["loss"]
 
 
-def test_targets_are_the_teachers_own_maps(prepared):
-    targets, teacher = prepared.targets, prepared.teacher
-    image = torch.from_numpy(prepared.scenes.images[:1])
-    from lfi.images import normalise
-    from lfi.training.targets import names_of
-
-    names = names_of(prepared.scenes, 0)
-    maps = teacher.interactions_of(normalise(image), names).weights.flatten(-2)
-    assert targets.words[0].sum() == len(names) <= MAX_OBJECTS
-    assert torch.allclose(targets.maps[0, :, : len(names)].float(), maps[0], atol=1e-3)
-    sums = targets.maps.float().sum(-1)
+def test_answers_are_the_teachers_own_maps(prepared):
+    teacher = prepared.teacher
+    names = prepared.images.words[0]
+    maps = teacher.interactions_of(shown(prepared, [0]), names).weights.flatten(-2)
+    own = prepared.answers.rows(torch.tensor([0]))
+    assert own["words"][0].sum() == len(names) <= MAX_OBJECTS
+    assert [prepared.questions.vocabulary[name] for name in own["names"][0, : len(names)]] == list(names)
+    assert torch.allclose(own["maps"][0, :, : len(names)].float(), maps[0], atol=1e-3)
+    sums = own["maps"].float().sum(-1)
     assert torch.allclose(sums, torch.ones_like(sums), atol=1e-2)
 
 
-def test_caption_targets_are_read_at_the_nouns(prepared):
-    targets = scene_targets(prepared.teacher, prepared.scenes, maps="captions")
-    from lfi.images import normalise
+def test_answers_about_captions_are_maps_within_the_whole_caption(prepared):
+    source = TeacherSource(maps="captions", layers=(1,))
+    questions = Questions(prepared.teacher, source, prepared.images, ("maps",))
+    found = questions.ask([3])
+    maps = prepared.teacher.interactions(shown(prepared, [3]), [prepared.images.captions[3]])
+    count = int(found["words"].sum())
+    assert questions.words[3] == maps.queries[0][:count]
+    assert torch.allclose(found["maps"][0, 0, :count], maps.weights[0, 1, :count].flatten(-2), atol=1e-6)
 
-    maps = prepared.teacher.interactions(
-        normalise(torch.from_numpy(prepared.scenes.images[:1])), [prepared.scenes.captions[0]]
+
+def test_presence_is_the_odds_of_yes_after_the_name(prepared):
+    teacher, model = prepared.teacher, prepared.teacher.model
+    ids = teacher.tokenizer(["red circle"])
+    with torch.no_grad():
+        logits = model(shown(prepared, [5]), ids)["logits"][0, 2]
+    yes, no = (teacher.tokenizer.encode(word)[1] for word in ("yes", "no"))
+    place = prepared.images.classes.index("red circle")
+    assert prepared.answers.rows(torch.tensor([5]))["logits"][0, place] == pytest.approx(
+        float(logits[yes] - logits[no]), abs=1e-4
     )
-    noun = prepared.scenes.captions[0].split()[-1]
-    last = [index for index, name in enumerate(maps.queries[0]) if name == noun][-1]
-    count = int(targets.words[0].sum())
-    assert torch.allclose(targets.maps[0, 0, count - 1].float(), maps.weights[0, 0, last].flatten(), atol=1e-3)
 
 
-def test_a_mirrored_image_has_mirrored_maps(prepared):
-    data = SceneTargets(prepared.scenes, prepared.targets, prepared.config, (8, 8))
+def test_attention_transfer_gets_the_image_towers_attention(prepared):
+    teacher = prepared.teacher
+    images = shown(prepared, [1])
+    own = prepared.answers.rows(torch.tensor([1]))
+    for index, layer in enumerate(prepared.questions.tower_layers):
+        block = teacher.model.visual.transformer.resblocks[layer]
+        seen = {}
+        handle = block.register_forward_pre_hook(lambda module, args, seen=seen: seen.update(x=args[0]))
+        after = block.register_forward_hook(lambda module, args, out, seen=seen: seen.update(y=out))
+        with torch.no_grad():
+            teacher.model.encode_image(images)
+            normed = block.ln_1(seen["x"])
+            _, weights = block.attn(normed, normed, normed, need_weights=True, average_attn_weights=True)
+        handle.remove()
+        after.remove()
+        over = weights[0, :, 1:] / weights[0, :, 1:].sum(-1, keepdim=True)
+        assert torch.allclose(own["attentions"][0, index].float(), over, atol=1e-3)
+        squares = seen["y"][0, 1:].square().sum(-1)
+        assert torch.allclose(own["activations"][0, index].float(), squares, rtol=2e-3)
+
+
+def test_a_mirrored_image_has_mirrored_targets(prepared):
+    data = TargetViews(prepared.images, prepared.questions, prepared.answers, prepared.config, (8, 8))
     batch = data.batch(0)
-    order = np.random.default_rng((0, 0)).permutation(64)
-    rows = np.sort(order[:16])
-    plain = prepared.targets.maps[rows].unflatten(-1, (8, 8))
-    mirrored = (batch["maps"].unflatten(-1, (8, 8)) == plain.flip(-1)).flatten(1).all(1)
-    original = (batch["maps"].unflatten(-1, (8, 8)) == plain).flatten(1).all(1)
+    rows = np.sort(np.random.default_rng((0, 0)).permutation(64)[:16])
+    plain = prepared.answers.rows(torch.from_numpy(rows))
+    maps = plain["maps"].float().unflatten(-1, (8, 8))
+    moved = batch["maps"].unflatten(-1, (8, 8))
+    mirrored = torch.isclose(moved, maps.flip(-1), atol=1e-4).flatten(1).all(1)
+    original = torch.isclose(moved, maps, atol=1e-4).flatten(1).all(1)
     assert (mirrored | original).all()
     assert 0 < mirrored.sum() < 16
-    from lfi.images import normalise
-
-    images = normalise(torch.from_numpy(prepared.scenes.images[rows]))
+    images = shown(prepared, rows)
     assert torch.equal(batch["images"][mirrored], images[mirrored].flip(-1))
+    assert torch.equal(batch["images"][~mirrored], images[~mirrored])
+    across = plain["activations"].float().unflatten(-1, (8, 8))[mirrored].flip(-1)
+    assert torch.allclose(batch["activations"][mirrored].unflatten(-1, (8, 8)), across, rtol=1e-3)
+
+
+def test_a_crop_shows_only_the_words_it_holds(prepared):
+    config = replace(prepared.config, data=replace(prepared.config.data, crop=0.3))
+    data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, (8, 8))
+    batches = [data.batch(step) for step in range(4)]
+    words = torch.cat([batch["words"] for batch in batches])
+    assert torch.allclose(torch.cat([batch["maps"] for batch in batches]).sum(-1), torch.ones(1), atol=1e-3)
+    assert words.sum() <= sum(len(row) for row in prepared.images.words)
+    assert torch.equal(data.batch(2)["images"], batches[2]["images"]), "a batch is a function of its step"
+
+
+def test_processes_share_a_batch_without_overlap(prepared):
+    data = TargetViews(prepared.images, prepared.questions, prepared.answers, prepared.config, (8, 8))
+    whole = data.batch(1)
+    for rank in range(2):
+        part = data.batch(1, rank=rank, world=2)
+        assert all(torch.equal(part[name], whole[name][rank::2]) for name in whole)
+
+
+def test_the_teacher_can_be_asked_online_about_every_view(prepared):
+    config = replace(prepared.config, data=replace(prepared.config.data, flip=0.0))
+    cached = TargetViews(prepared.images, prepared.questions, prepared.answers, config, (8, 8)).batch(0)
+    online = TargetViews(prepared.images, prepared.questions, None, config, (8, 8)).batch(0)
+    for name in cached:
+        assert torch.allclose(online[name].float(), cached[name].float(), rtol=5e-3, atol=2e-3), name
 
 
 def test_the_shuffled_control_takes_maps_of_another_image_with_as_many_words(prepared):
-    counts = prepared.targets.words.sum(1).numpy()
+    counts = np.array([len(row) for row in prepared.images.words])
     partner = partners(counts, seed=0)
     assert (partner != np.arange(len(counts))).all()
     assert (counts[partner] == counts).all()
     assert sorted(partner) == list(range(len(counts)))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1, persistent=False),
+        ObjectiveConfig(naming=0.1),
+        ObjectiveConfig(interaction=0.1, shuffle=True),
+        ObjectiveConfig(activation_attention=1.0),
+        ObjectiveConfig(attention_transfer=1.0),
+        ObjectiveConfig(relational_kd=0.1, dist=1.0, feature_kd=0.1, logit_kd=1.0),
+    ],
+    ids=lambda objective: "+".join(name for name, value in objective.__dict__.items() if value and name != "task"),
+)
+def test_every_objective_trains_a_student(prepared, objective):
+    config = replace(prepared.config, objective=objective, loop=replace(prepared.config.loop, epochs=2, evaluations=0))
+    _, records = train_student(replace(prepared, config=config))
+    named = {name for name in records[0] if hasattr(objective, name)}
+    assert named == {name for name, value in objective.__dict__.items() if type(value) is float and value} - {
+        "temperature"
+    }
+    assert records[-1]["loss"] < records[0]["loss"]
+
+
+def test_feedback_into_the_patches_begins_closed():
+    torch.manual_seed(0)
+    config = StudentConfig(classes=3, queries=2, feedback=True, overrides=STUDENT)
+    student = Student(config).eval()
+    images = torch.randn(2, 3, 64, 64)
+    student.config = config
+    fed = student(images)
+    student.feedback.gate.data.fill_(1.0)
+    changed = student(images)
+    feedback, student.feedback = student.feedback, None
+    plain = student(images)
+    assert torch.allclose(fed.patches, plain.patches, atol=1e-5)
+    assert not torch.allclose(changed.patches, plain.patches, atol=1e-3)
+    assert feedback is not None
 
 
 def test_resuming_gives_the_same_weights_bit_for_bit(prepared, tmp_path):

@@ -1,0 +1,115 @@
+"""Batches of augmented images with the teacher's targets moved along."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lfi.data.augment import Views
+from lfi.data.imageset import ImageSet
+from lfi.images import normalise
+from lfi.training.config import TrainConfig
+from lfi.training.targets import Answers, InMemory, Questions
+
+RESIDENT = 8 << 30
+"""Bytes of images and targets that may live on a GPU; larger sets stay in main memory."""
+_SEEN = 0.1  # of a word's map; a crop that holds less does not show the word
+
+
+class TargetViews:
+    """Views of a set's images with the teacher's targets. Batch `step` depends on `(seed, step)` alone.
+
+    Crops and flips move the maps with the image; logits and latents are those of the whole image. With
+    `objective.shuffle`, every image has the maps and words of another image with as many words, always the same one:
+    as much structure, and the wrong structure.
+
+    Args:
+        answers: of every image; None to ask the teacher about every view (`teacher.online`).
+        grid: rows and columns of the student's patches.
+        device: where small sets live and are augmented.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        questions: Questions,
+        answers: Answers | None,
+        config: TrainConfig,
+        grid: tuple[int, int],
+        device: str | torch.device = "cpu",
+    ):
+        self.questions, self.answers, self.grid = questions, answers, grid
+        self.data, self.batch_size, self.seed = config.data, config.loop.batch_size, config.loop.seed
+        self.source: Tensor | None = None
+        if config.objective.shuffle:
+            counts = np.array([len(row) for row in questions.words])
+            self.source = torch.from_numpy(partners(counts, self.seed))
+        self.images = torch.from_numpy(np.ascontiguousarray(images.images))
+        self.labels = torch.from_numpy(images.labels)
+        if torch.device(device).type == "cuda" and self.images.nbytes < RESIDENT:
+            self.images, self.labels = self.images.to(device), self.labels.to(device)
+            if isinstance(answers, InMemory) and sum(each.nbytes for each in answers.fields.values()) < RESIDENT:
+                self.answers = answers.to(device)
+        self.teacher_grid = questions.teacher.grid
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last few images of an epoch's order wait for another one."""
+        return max(1, len(self.images) // self.batch_size)
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
+        """This process's rows of a step's batch: images `[b, 3, s, s]`, labels, and the fields of `Questions.ask`."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+        chosen = np.sort(order[position * self.batch_size : (position + 1) * self.batch_size])
+        rng = np.random.default_rng((self.seed, epoch, position))
+        every = Views.draw(len(chosen), rng, self.data.crop, flip=self.data.flip)
+        views = Views(every.boxes[rank::world], every.flipped[rank::world])
+        rows = torch.from_numpy(chosen[rank::world])
+        images = normalise(self.images[rows.to(self.images.device)])
+        images = views.images(images) if self.data.crop < 1 else flipped(images, views.flipped)
+        batch = {"images": images, "labels": self.labels[rows.to(self.labels.device)]}
+        if self.answers is None:
+            asked = self.questions.ask(rows.numpy(), images)
+            return batch | self._moved(asked, Views.whole(len(rows)))
+        found = self.answers.rows(rows)
+        if self.source is not None:
+            told = self.answers.rows(self.source[rows])
+            found |= {name: told[name] for name in ("maps", "words", "names") if name in told}
+        return batch | self._moved(found, views)
+
+    def _moved(self, found: dict[str, Tensor], views: Views) -> dict[str, Tensor]:
+        """Targets on the student's grid, as the view has them."""
+        found = {name: value.float() if value.dtype == torch.float16 else value for name, value in found.items()}
+        if "maps" in found:
+            maps, held = views.maps(found["maps"].unflatten(-1, self.teacher_grid), self.grid)
+            found["maps"] = maps.flatten(-2)
+            found["words"] = found["words"] & (held.amin(1) >= _SEEN)
+        if "activations" in found:
+            moved = found["activations"].unflatten(-1, self.teacher_grid)
+            total = moved.sum((-2, -1), keepdim=True)
+            maps, held = views.maps(moved / total, self.grid)
+            found["activations"] = (maps * held[..., None, None] * total).flatten(-2)
+        if "attentions" in found:
+            found["attentions"] = views.self_attention(found["attentions"], self.teacher_grid, self.grid)
+        return found
+
+
+def flipped(images: Tensor, which: Tensor) -> Tensor:
+    """Images `[n, 3, h, w]`, those of `which` mirrored left to right."""
+    return torch.where(which.to(images.device)[:, None, None, None], images.flip(-1), images)
+
+
+def partners(counts: np.ndarray, seed: int) -> np.ndarray:
+    """For every image another one with as many words: a random cycle within each group.
+
+    Args:
+        counts: words of every image, `[n]`.
+    """
+    rng = np.random.default_rng((seed, 7))
+    partner = np.arange(len(counts))
+    for count in np.unique(counts):
+        group = rng.permutation(np.flatnonzero(counts == count))
+        partner[group] = np.roll(group, 1)
+    return partner
