@@ -2,7 +2,7 @@
 
 The class of a photograph is all that is known of it. So the words that stand for something are the class names and the
 plain words people have for them (`groups.py`); captions name what an image shows in reading order, and presence
-statements ask for words that are there and words that are not, half of the latter from the same group (another dog).
+statements ask for words that are there and words that are not, some of the latter from the same group (another cat).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Names:
         words: the classes, then the groups that are no class themselves.
         true: bool `[word, class]`: the word is true of an image of the class.
         open: bool `[word, class]`: it may be, nobody said (any breed, of a drawing of a dog).
+        near: bool `[word, class]`: it is false, but true of a class with which this one shares a group. Groups that are
+            classes themselves do not count.
     """
 
     def __init__(self, classes: Sequence[str]):
@@ -158,8 +160,9 @@ class PhotoSentences:
         """`a sketch of a dog and an orange`: classes in reading order, a quarter by a plain word if there is one."""
         said = []
         for row in rows[rows >= 0]:
-            true = np.flatnonzero(self.names.true[:, self.labels[row]])
-            name = self.names.words[rng.choice(true[1:]) if len(true) > 1 and rng.random() < 0.25 else true[0]]
+            label = self.labels[row]
+            plain = np.setdiff1d(np.flatnonzero(self.names.true[:, label]), label)
+            name = self.names.words[rng.choice(plain) if len(plain) and rng.random() < 0.25 else label]
             said.append(f"{article(name)} {name}")
         styles = {self.styles[row] for row in rows[rows >= 0]}
         style = styles.pop() if len(styles) == 1 else "photo"
