@@ -75,11 +75,11 @@ class Views:
             grid: rows and columns of what is wanted; those of `maps` without it.
 
         Returns:
-            `[n, ..., *grid]`, each summing to 1 again; and the share of each map that the crop holds, `[n, ...]`. Where a
-            crop holds nothing of a map, the map is even.
+            `[n, ..., *grid]`, each summing to 1 again; and the share of each map that the crop holds, `[n, ...]`.
+            Where a crop holds nothing of a map, the map is even.
         """
         rows, columns = grid or maps.shape[-2:]
-        down, across = self.operators(tuple(maps.shape[-2:]), (rows, columns), maps)
+        down, across = self.operators((maps.shape[-2], maps.shape[-1]), (rows, columns), maps)
         middle = (len(maps), *[1] * (maps.ndim - 3))
         beside = across.view(*middle, *across.shape[1:]).transpose(-1, -2)
         seen = down.view(*middle, *down.shape[1:]) @ maps @ beside

@@ -17,7 +17,7 @@ from lfi.training.distributed import connect
 from lfi.training.loop import train
 from lfi.training.sentences import tokenizer_of
 from lfi.training.teacher import TeacherConfig, TeacherTask
-from lfi.training.vlm_config import VLMConfig
+from lfi.training.vlm_config import LOSSES, SIZES, VLMConfig
 from lfi.training.warm_start import warm_start
 from lfi.training.zeroshot import zero_shot
 
@@ -73,7 +73,7 @@ def train_vlm(
         config.flip,
     )
     torch.manual_seed(loop.seed)
-    task = build(config, config.sized(words, classes=bool(data.named.any())))
+    task = build(config, sized(config, words, classes=bool(data.named.any())))
     measure = None
     if loop.evaluations:
         measure = zero_shot(task.model, validation, tokenizer, config.context, config.prompt)
@@ -94,11 +94,22 @@ def train_vlm(
     return records
 
 
-def build(config: VLMConfig, sized: TeacherConfig) -> TeacherTask | clip.ClipTask:
+def sized(config: VLMConfig, words: tuple[str, ...], classes: bool) -> TeacherConfig:
+    """Sizes and weights of the task, for a vocabulary (none for byte pairs) and data with or without classes."""
+    weights = {name: getattr(config, name) for name in LOSSES}
+    if not config.asks:
+        weights |= {"answer": 0.0, "dense": 0.0, "interaction": 0.0}
+    if not classes:
+        weights["vocabulary"] = 0.0
+    sizes = {name: getattr(config, name) for name in SIZES}
+    return TeacherConfig(**sizes, **weights, context=config.context, words=words, statements=config.statements)
+
+
+def build(config: VLMConfig, size: TeacherConfig) -> TeacherTask | clip.ClipTask:
     """The task, with fresh weights or those of `config.start_from`."""
-    if not sum(getattr(sized, name) for name in config.weights_used):
+    if not sum(getattr(size, name) for name in config.weights_used):
         raise DataError("the images have no classes, and vlm.vocabulary is the only loss with a weight")
-    task = TeacherTask(sized) if config.arch == "coca" else clip.ClipTask(sized)
+    task = TeacherTask(size) if config.arch == "coca" else clip.ClipTask(size)
     if config.start_from:
         warm_start(task, load_teacher(config.start_from))
     return task
@@ -106,14 +117,14 @@ def build(config: VLMConfig, sized: TeacherConfig) -> TeacherTask | clip.ClipTas
 
 def save(folder: Path, task: TeacherTask | clip.ClipTask, config: VLMConfig) -> None:
     """Write a trained teacher as `load_teacher` and open_clip read it."""
-    coca, sized = isinstance(task, TeacherTask), task.config
+    coca, size = isinstance(task, TeacherTask), task.config
     card: dict[str, object] = {"name": config.name or ("CoCa" if coca else "CLIP")}
-    if sized.words:
-        card["vocabulary"] = list(sized.words)
+    if size.words:
+        card["vocabulary"] = list(size.words)
     save_teacher(
         folder,
         task.model,
-        sized.model_config() if coca else clip.model_config(sized),
+        size.model_config() if coca else clip.model_config(size),
         mean=[MEAN] * 3,
         std=[STD] * 3,
         card=card,

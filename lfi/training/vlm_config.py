@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lfi.errors import ConfigError
-from lfi.training.sentences import CONTEXT
-from lfi.training.teacher import TeacherConfig
 
-_LOSSES = ("caption", "contrast", "answer", "dense", "interaction", "vocabulary")
-_SIZES = ("image_size", "patch_size", "width", "layers", "text_layers", "decoder_layers", "head_width")
+LOSSES = ("caption", "contrast", "answer", "dense", "interaction", "vocabulary")
+SIZES = ("image_size", "patch_size", "width", "layers", "text_layers", "decoder_layers", "head_width")
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class VLMConfig:
     text_layers: int = 2
     decoder_layers: int = 2
     head_width: int = 32
-    context: int = CONTEXT
+    context: int = 40
     tokenizer: str = "words"
     least: int = 1
     statements: int = 8
@@ -57,10 +55,10 @@ class VLMConfig:
         for name, known in (("arch", ("coca", "clip")), ("tokenizer", ("words", "bpe"))):
             if (value := getattr(self, name)) not in known:
                 raise ConfigError(f"vlm.{name} is {value!r}; {known[0]!r} or {known[1]!r} was expected")
-        for name in (*_SIZES, "least"):
+        for name in (*SIZES, "least"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"vlm.{name} is {getattr(self, name)}; at least 1 was expected")
-        for name in (*_LOSSES, "statements"):
+        for name in (*LOSSES, "statements"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"vlm.{name} is {getattr(self, name)}; 0 or more was expected")
         for name, whole in (("patch_size", "image_size"), ("head_width", "width")):
@@ -90,15 +88,5 @@ class VLMConfig:
     @property
     def weights_used(self) -> dict[str, float]:
         """Weights of the losses that this model has and that are not 0."""
-        used = _LOSSES if self.arch == "coca" else ("contrast", "vocabulary")
+        used = LOSSES if self.arch == "coca" else ("contrast", "vocabulary")
         return {name: getattr(self, name) for name in used if getattr(self, name)}
-
-    def sized(self, words: tuple[str, ...], classes: bool) -> TeacherConfig:
-        """Sizes and weights of the task, for a vocabulary (none for byte pairs) and data with or without classes."""
-        weights = {name: getattr(self, name) for name in _LOSSES}
-        if not self.asks:
-            weights |= {"answer": 0.0, "dense": 0.0, "interaction": 0.0}
-        if not classes:
-            weights["vocabulary"] = 0.0
-        sizes = {name: getattr(self, name) for name in _SIZES}
-        return TeacherConfig(**sizes, **weights, context=self.context, words=words, statements=self.statements)

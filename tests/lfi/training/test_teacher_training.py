@@ -20,7 +20,7 @@ from lfi.training.caption_sentences import CaptionSentences
 from lfi.training.config import LoopConfig
 from lfi.training.sentences import tokenizer_of
 from lfi.training.teacher import TeacherTask
-from lfi.training.vlm import VLMConfig, train_vlm
+from lfi.training.vlm import VLMConfig, sized, train_vlm
 from lfi.training.zeroshot import zero_shot
 
 LOOP = LoopConfig(epochs=2, batch_size=8, learning_rate=3e-3, log_every=1, evaluations=1, tensorboard=False)
@@ -113,7 +113,7 @@ def test_retrieval_is_counted_by_image_whatever_the_captions_of_one_image(captio
     both = ImageSet(images, tuple(map(str, range(10))), (), np.full(10, -1), captions, ((),) * 10)
     torch.manual_seed(0)
     words = tuple(sorted({"a", "wall", "beside", "door", *COLOURS}))
-    model = TeacherTask(TINY.sized(words, classes=False)).model.eval()
+    model = TeacherTask(sized(TINY, words, classes=False)).model.eval()
     tokenizer = tokenizer_of(words, TINY.context)
     found = zero_shot(model, both, tokenizer, TINY.context)()
     with torch.no_grad():
