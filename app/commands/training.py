@@ -1,4 +1,4 @@
-"""`lfi train` and `lfi train-default`."""
+"""`lfi train`, `lfi cache` and `lfi train-default`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,76 @@ import typer
 
 commands = typer.Typer()
 
+Config = Annotated[Path, typer.Argument(help="A TOML file; see lfi/training/recipes.", show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")]
+
 
 @commands.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A TOML file; see lfi/training/recipes.", show_default=False)],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics, the student.")] = Path(
-        "runs/train"
-    ),
+    config: Config,
+    set_: Set = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics, the model.")] = Path("runs/train"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+    device: Device = "",
 ) -> None:
-    """Distil a teacher into a student as CONFIG says."""
+    """Distil a teacher into a student, or train a teacher from captions, as CONFIG says.
+
+    On several processes: torchrun --nproc-per-node 2 -m lfi train CONFIG (docs/scaling.md).
+    """
     from lfi.training.config import load_config
-    from lfi.training.run import prepare, train_student
 
     settings = load_config(config, set_ or [])
     where = device or best_device()
-    _, records = train_student(prepare(settings, where), out, resume=resume, device=where, title=config.stem)
-    score = next((record["mAP"] for record in reversed(records) if "mAP" in record), None)
-    print(f"{out / 'student.safetensors'}" + (f": {score:.1f} % mAP on validation scenes" if score is not None else ""))
+    if settings.task == "teacher":
+        from lfi.training.sources import image_sets
+        from lfi.training.vlm import train_vlm
+
+        images, validation = image_sets(settings.data)
+        records = train_vlm(
+            images, validation, settings.vlm, settings.loop, out, resume=resume, device=where, title=config.stem
+        )
+        made = out / "teacher"
+    else:
+        from lfi.training.run import prepare, train_student
+
+        _, records = train_student(prepare(settings, where), out, resume=resume, device=where, title=config.stem)
+        made = out / "student.safetensors"
+    scores = next((record for record in reversed(records) if "loss" not in record), {})
+    said = ", ".join(f"{name} {value:.1f} %" for name, value in scores.items() if name != "step")
+    print(f"{made}" + (f": {said} on validation images" if said else ""))
+
+
+@commands.command()
+def cache(
+    config: Config,
+    set_: Set = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where it is kept; without it, teacher.cache of CONFIG.", show_default=False)
+    ] = None,
+    device: Device = "",
+) -> None:
+    """Ask the teacher once about every training image of CONFIG and keep its maps, embeddings and logits on disk.
+
+    Says how large it will be before it starts; an interrupted one is completed. Training with the same teacher.cache
+    then never runs the teacher's image tower.
+    """
+    from dataclasses import replace
+
+    from lfi.errors import ConfigError
+    from lfi.training.config import load_config
+
+    settings = load_config(config, set_ or [])
+    kept = str(folder or settings.teacher.cache)
+    if not kept:
+        raise ConfigError("where should the cache be? pass --folder, or set teacher.cache in the configuration")
+    if not settings.objective.fields:
+        raise ConfigError(f"the objectives of {config} need nothing of a teacher, so there is nothing to keep")
+    from lfi.training.run import prepare
+
+    source = replace(settings.teacher, cache=kept, online=False)
+    prepare(replace(settings, teacher=source), device or best_device())
+    print(kept)
 
 
 @commands.command("train-default")
@@ -40,7 +88,7 @@ def train_default_(
         "runs/default"
     ),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again, whatever the runs folder holds.")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+    device: Device = "",
 ) -> None:
     """Train the trio that the app ships with: teacher, LFI student, baseline. Under two hours on 2 cores."""
     from evaluation.trio import train_default

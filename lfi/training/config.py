@@ -13,6 +13,7 @@ from typing import Any
 
 from lfi.data.scenes import DOMAINS
 from lfi.errors import ConfigError
+from lfi.training.vlm_config import VLMConfig
 
 T = typing.TypeVar("T")
 
@@ -233,13 +234,24 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run of `lfi train`."""
+    """One run of `lfi train`.
 
+    Attributes:
+        task: `student` (a teacher is distilled) or `teacher` (a CoCa or CLIP is trained from captions).
+        vlm: of the latter.
+    """
+
+    task: str = "student"
     data: DataConfig = field(default_factory=DataConfig)
     teacher: TeacherSource = field(default_factory=TeacherSource)
     student: StudentSource = field(default_factory=StudentSource)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    vlm: VLMConfig = field(default_factory=VLMConfig)
+
+    def __post_init__(self) -> None:
+        if self.task not in ("student", "teacher"):
+            raise ConfigError(f"task is {self.task!r}; 'student' or 'teacher' was expected")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,9 +18,8 @@ import torch
 from cached_answers import COUNT, FIELDS, VOCABULARY, Teacher, images, settings, softmax
 
 from lfi.errors import ConfigError, DataError
-from lfi.training import cache_files
-from lfi.training.cache import build, open_store
-from lfi.training.cache_compression import TOLERANCE, compress, expand
+from lfi.training.cache import build, files, open_store
+from lfi.training.cache.compression import TOLERANCE, compress, expand
 
 ROOT = Path(__file__).parents[3]
 SHARDS = 7  # of 32 images
@@ -218,7 +217,7 @@ def test_a_folder_that_cannot_be_written_or_a_disk_that_fills_up_is_told(folder,
         make(folder, data)
     folder.unlink()
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(cache_files.os, "fsync", lambda _: (_ for _ in ()).throw(full))
+    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(full))
     with pytest.raises(DataError, match=r"cache cannot be written: No space left on device"):
         make(folder, data)
     monkeypatch.undo()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lfi.errors import DataError
-from lfi.training.cache_files import Array, File, write_whole
-from lfi.training.cache_samples import Samples
-from lfi.training.cache_settings import Settings, settings_of
+from lfi.training.cache.files import Array, File, write_whole
+from lfi.training.cache.samples import Samples
+from lfi.training.cache.settings import Settings, settings_of
 
 _FORMAT = 1
 _INDEX, _SAMPLES = "index.json", "samples.json"

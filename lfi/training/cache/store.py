@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import DataError
-from lfi.training.cache_compression import arrays_of, expand
-from lfi.training.cache_files import damage, path_of
-from lfi.training.cache_index import Index, read_index, read_samples
-from lfi.training.cache_samples import locate, samples_of
-from lfi.training.cache_settings import Settings
+from lfi.training.cache.compression import arrays_of, expand
+from lfi.training.cache.files import damage, path_of
+from lfi.training.cache.index import Index, read_index, read_samples
+from lfi.training.cache.samples import locate, samples_of
+from lfi.training.cache.settings import Settings
 
 _OPEN = 512  # memory maps held open at once: each takes a file descriptor
 _LINKS = ("words", "names")

@@ -1,9 +1,9 @@
 """The teacher's answers, once for each image, in a folder that any number of runs read from.
 
 A store is built for a list of images and can be read for any of them, in any order. It refuses, by name, another
-teacher, other settings (`cache_settings.py`) and images of which anything changed that the teacher saw
-(`cache_samples.py`). Its files (`cache_files.py`) are memory-mapped; maps, activations and attentions are kept in two
-bytes a value or in one (`cache_compression.py`).
+teacher, other settings (`settings.py`) and images of which anything changed that the teacher saw
+(`samples.py`). Its files (`files.py`) are memory-mapped; maps, activations and attentions are kept in two
+bytes a value or in one (`compression.py`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from tqdm import tqdm
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, DataError
-from lfi.training.cache_answers import Answers, checked
-from lfi.training.cache_compression import COMPRESSED, compress, distances, expand
-from lfi.training.cache_files import Array, ShardWriter, alone, damage, unfinished
-from lfi.training.cache_index import Index, is_begun, read_index, read_samples, samples_text, write_index, write_samples
-from lfi.training.cache_samples import Samples, locate, samples_of
-from lfi.training.cache_settings import Settings
-from lfi.training.cache_store import Store, open_store
-
-__all__ = ["Report", "Settings", "Store", "build", "open_store"]
+from lfi.training.cache.answers import Answers, checked
+from lfi.training.cache.compression import COMPRESSED, compress, distances, expand
+from lfi.training.cache.files import Array, ShardWriter, alone, damage, unfinished
+from lfi.training.cache.index import Index, is_begun, read_index, read_samples, samples_text, write_index, write_samples
+from lfi.training.cache.samples import Samples, locate, samples_of
+from lfi.training.cache.settings import Settings
 
 
 @dataclass(frozen=True)

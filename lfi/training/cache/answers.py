@@ -8,8 +8,8 @@ import numpy as np
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import DataError
-from lfi.training.cache_compression import COMPRESSED
-from lfi.training.cache_settings import Settings
+from lfi.training.cache.compression import COMPRESSED
+from lfi.training.cache.settings import Settings
 
 Answers = dict[str, np.ndarray]
 """By field, a row for every image that was asked about."""
