@@ -16,9 +16,22 @@ _BLOCK = re.compile(r"(<!-- results: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", 
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """One table of figures with intervals, one of goals, and a line of provenance."""
-    lines = ["| figure | value | 95 % interval | unit |", "|---|---:|---:|---|"]
-    for name, figure in record["figures"].items():
+    """Figures with intervals, goals, and a line of provenance.
+
+    Figures called `PART: METHOD` that share methods between parts stand in a table with a column for each part.
+    """
+    columns = _columns(record["figures"])
+    lines = [f"**{record['title']}**", ""] if record.get("title") else []
+    if columns:
+        methods = dict.fromkeys(name for part in columns.values() for name in part)
+        lines += [f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for method in methods:
+            cells = [_cell(part[method]) if method in part else "" for part in columns.values()]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append("")
+    listed = {name: figure for name, figure in record["figures"].items() if name.split(": ")[0] not in columns}
+    lines += ["| figure | value | 95 % interval | unit |", "|---|---:|---:|---|"] if listed else []
+    for name, figure in listed.items():
         interval = "" if figure["low"] is None else f"{_round(figure['low'])} to {_round(figure['high'])}"
         lines.append(f"| {name} | {_round(figure['value'])} | {interval} | {figure['unit']} |")
     if record["goals"]:
@@ -30,6 +43,26 @@ def markdown(record: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, record["seeds"]))
     lines += ["", f"`{record['command']}`, seeds {seeds}; {counts}; {record['hardware']}; {record['date']}."]
     return "\n".join(lines)
+
+
+def _columns(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Figures by part and method, where several parts have the same methods."""
+    parts: dict[str, dict[str, Any]] = {}
+    for name, figure in figures.items():
+        part, colon, method = name.partition(": ")
+        if colon:
+            parts.setdefault(part, {})[method] = figure
+    count: dict[str, int] = {}
+    for part in parts.values():
+        for method in part:
+            count[method] = count.get(method, 0) + 1
+    return {name: part for name, part in parts.items() if sum(count[method] > 1 for method in part) > 2}
+
+
+def _cell(figure: dict[str, Any]) -> str:
+    """`21.0 (19.7 to 22.3)`."""
+    interval = "" if figure["low"] is None else f" ({_round(figure['low'])} to {_round(figure['high'])})"
+    return _round(figure["value"]) + interval
 
 
 def rewrite(readme: Path, folder: Path) -> list[str]:

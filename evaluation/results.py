@@ -45,6 +45,11 @@ class Results:
     n: dict[str, int]
     figures: dict[str, Figure] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
+    title: str = ""
+
+    def add(self, name: str, value: float, unit: str) -> None:
+        """A figure without an interval."""
+        self.figures[name] = Figure(value, float("nan"), float("nan"), unit)
 
     def record(self) -> dict[str, Any]:
         """As plain values, with commit, date and hardware added; null stands for NaN."""

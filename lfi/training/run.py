@@ -27,7 +27,7 @@ from lfi.training.loop import train
 from lfi.training.sources import image_sets
 from lfi.training.student import Lessons, StudentTask
 from lfi.training.targets import Answers, Questions
-from lfi.training.views import TargetViews
+from lfi.training.views import TargetViews, resized
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,13 @@ def train_student(
     torch.manual_seed(config.loop.seed)
     task = StudentTask(config.student, config.objective, lessons_of(prepared))
     data = TargetViews(
-        prepared.images, prepared.questions, prepared.answers, config, task.student.grid, processes.device
+        prepared.images,
+        prepared.questions,
+        prepared.answers,
+        config,
+        task.student.grid,
+        processes.device,
+        task.student.image_size,
     )
     if folder and processes.main:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lfi.data.augment import Views
@@ -28,6 +29,7 @@ class TargetViews:
         answers: of every image; None to ask the teacher about every view (`teacher.online`).
         grid: rows and columns of the student's patches.
         device: where small sets live and are augmented.
+        size: height and width of what the student sees; that of the images without it.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class TargetViews:
         config: TrainConfig,
         grid: tuple[int, int],
         device: str | torch.device = "cpu",
+        size: tuple[int, int] | None = None,
     ):
         self.questions, self.answers, self.grid = questions, answers, grid
         self.data, self.batch_size, self.seed = config.data, config.loop.batch_size, config.loop.seed
@@ -52,6 +55,7 @@ class TargetViews:
             if isinstance(answers, InMemory) and sum(each.nbytes for each in answers.fields.values()) < RESIDENT:
                 self.answers = answers.to(device)
         self.teacher_grid = questions.teacher.grid
+        self.size = size or tuple(self.images.shape[1:3])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -69,7 +73,7 @@ class TargetViews:
         rows = torch.from_numpy(chosen[rank::world])
         images = normalise(self.images[rows.to(self.images.device)])
         images = views.images(images) if self.data.crop < 1 else flipped(images, views.flipped)
-        batch = {"images": images, "labels": self.labels[rows.to(self.labels.device)]}
+        batch = {"images": resized(images, self.size), "labels": self.labels[rows.to(self.labels.device)]}
         if self.answers is None:
             asked = self.questions.ask(rows.numpy(), images)
             return batch | self._moved(asked, Views.whole(len(rows)))
@@ -94,6 +98,13 @@ class TargetViews:
         if "attentions" in found:
             found["attentions"] = views.self_attention(found["attentions"], self.teacher_grid, self.grid)
         return found
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Float images `[n, 3, h, w]` at another size, antialiased."""
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 def flipped(images: Tensor, which: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def train_vlm(
         The records of the loop; those of evaluations hold `top-1` and `top-5`, or `recall@1` and `recall@5`.
 
     Raises:
-        ConfigError: images of another size than the model's, or FSDP for a CoCa.
+        ConfigError: images of another size than the model's, or FSDP.
         DataError: too few captions, or nothing to validate on.
         UnknownWordError: a class of the validation set has a word that the training data never says.
         UnsupportedModelError: `config.start_from` has other sizes or another kind of tokeniser.
@@ -57,8 +57,8 @@ def train_vlm(
             raise ConfigError(
                 f"vlm.image_size is {config.image_size}, but the images have {part.images.shape[1]} px a side"
             )
-    if config.arch == "coca" and loop.parallel == "fsdp":
-        raise ConfigError("loop.parallel is 'fsdp'; a CoCa is trained with 'ddp'")
+    if loop.parallel == "fsdp":  # open_clip's logit scale has no dimension to shard
+        raise ConfigError("loop.parallel is 'fsdp'; a CoCa or CLIP is trained with 'ddp'")
     words = vocabulary_of(images, config.prompt, config.least) if config.tokenizer == "words" else ()
     tokenizer = tokenizer_of(words, config.context)
     data = CaptionSentences(

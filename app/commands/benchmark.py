@@ -1,0 +1,63 @@
+"""`lfi benchmark ...`: long measurements, each recorded with what it ran on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer()
+benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
+commands.add_typer(benchmark, name="benchmark")
+
+
+@benchmark.command()
+def transfer(
+    scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 2 hours) or full (a GPU).")] = "small",
+    tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
+    pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
+    photographs: Annotated[
+        Path, typer.Option(help="Teacher for photographs; trained on every second image of PACS.")
+    ] = Path("static/models/photographs/teacher"),
+    scenes: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
+    runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; goes on from there.")] = Path(
+        "runs/transfer"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
+    from app.commands.training import best_device
+    from evaluation.methods import METHODS
+    from evaluation.report import markdown
+    from evaluation.results import Results
+    from evaluation.transfer import SCALES, Setup, teacher_scores
+    from evaluation.transfer import transfer as run_all
+    from evaluation.transfer_table import plot as draw
+    from evaluation.transfer_table import summarise
+    from lfi.errors import ConfigError
+
+    if scale not in SCALES:
+        raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    setup = Setup(scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device())
+    done = run_all(setup, range(seeds), method or list(METHODS), part or list(setup.parts), workers)
+    results = Results(
+        command=f"lfi benchmark transfer --scale {scale} --seeds {seeds}",
+        seeds=list(range(seeds)),
+        n={"runs": len(done)},
+        title=str(SCALES[scale]),
+    )
+    for name, score in teacher_scores(setup).items():
+        results.add(f"{name}: the teacher itself, zero-shot", score, "% top-1")
+    summarise(done, results)
+    if json:
+        results.write(json)
+    if plot:
+        draw(done, plot, str(SCALES[scale]))
+    print(markdown(results.record()))

@@ -1,0 +1,36 @@
+"""The methods that a table of knowledge transfer compares: ours, every other objective, and both controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lfi.training.config import ObjectiveConfig
+
+LFI = ObjectiveConfig(interaction=0.1, relation=0.03, naming=0.5)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a student is trained for, and with how many Interaction Queries."""
+
+    objective: ObjectiveConfig
+    queries: int = 0
+
+
+METHODS: dict[str, Method] = {
+    "no distillation": Method(ObjectiveConfig()),
+    "logit KD": Method(ObjectiveConfig(logit_kd=1.0)),
+    "feature KD": Method(ObjectiveConfig(feature_kd=1.0)),
+    "logit + feature KD": Method(ObjectiveConfig(logit_kd=1.0, feature_kd=1.0)),
+    "activation attention": Method(ObjectiveConfig(activation_attention=1.0)),
+    "attention transfer": Method(ObjectiveConfig(attention_transfer=0.3)),
+    "relational KD": Method(ObjectiveConfig(relational_kd=0.02)),
+    "DIST": Method(ObjectiveConfig(dist=1.0)),
+    "queries only": Method(ObjectiveConfig(), 8),
+    "shuffled maps": Method(replace(LFI, shuffle=True), 8),
+    "LFI": Method(LFI, 8),
+    "LFI + logit KD": Method(replace(LFI, logit_kd=1.0), 8),
+}
+RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST")
+"""Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
+CONTROLS = ("queries only", "shuffled maps")

@@ -1,0 +1,301 @@
+"""`lfi benchmark transfer`: every objective and both controls, on photographs, across domains and on scenes.
+
+Every method trains the same backbone on the same images for the same steps from the same teacher; only the losses (and
+the Interaction Queries) differ. Nothing is selected on what is reported: the last weights of a fixed schedule are
+tested. Each finished run is a record; an interrupted benchmark goes on, and one command with fewer seeds or methods
+fills in what another one left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from evaluation.methods import METHODS
+from lfi.data.domains import domain_folders, leave_one_out
+from lfi.data.imageset import ImageSet
+from lfi.data.scenes import DOMAINS, Scenes
+from lfi.errors import ConfigError
+from lfi.images import normalise
+from lfi.students import Student
+from lfi.teachers import load_teacher
+from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
+from lfi.training.run import Prepared, prepare, train_student, validate
+from lfi.training.sources import image_sets
+from lfi.training.views import resized
+
+FIELDS = ("maps", "logits", "latents", "activations", "attentions")
+SEEN = 1000
+"""Test images that a learning curve is measured on; the final score is of all of them."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the benchmark is.
+
+    Attributes:
+        student: side of the images that students see, width, depth and heads of the backbone.
+        fractions: shares of TinyImageNet's labels.
+        epochs: of TinyImageNet, PACS and scenes.
+    """
+
+    name: str
+    student: tuple[int, int, int, int]
+    fractions: tuple[float, ...]
+    epochs: tuple[int, int, int]
+    batch_size: int
+    learning_rate: float = 1e-3
+
+    @property
+    def overrides(self) -> dict[str, int]:
+        size, width, depth, heads = self.student
+        return {"img_size": size, "patch_size": 8, "embed_dim": width, "depth": depth, "num_heads": heads}
+
+    def __str__(self) -> str:
+        size, width, depth, _ = self.student
+        return (
+            f"{self.name}: students of {depth} blocks, width {width}, {size} px; "
+            f"{'/'.join(map(str, self.epochs))} epochs of TinyImageNet/PACS/scenes in batches of {self.batch_size}"
+        )
+
+
+SCALES = {
+    "tiny": Scale("tiny", (48, 24, 2, 2), (0.004,), (1, 1, 1), 32),
+    "small": Scale("small", (48, 96, 4, 3), (0.1,), (5, 5, 5), 32),
+    "full": Scale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where things are, and how large they are to be."""
+
+    scale: str
+    tiny: str
+    pacs: str
+    photographs: str
+    scenes: str
+    runs: str
+    device: str = "cpu"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts for which there is data."""
+        fractions = [f"TinyImageNet {share:.0%} of labels".replace("100% of", "all") for share in self.at.fractions]
+        domains = [f"PACS without {name}" for name in PACS]
+        return (*(fractions if self.tiny else ()), *(domains if self.pacs else ()), "scenes without sketch")
+
+    @property
+    def at(self) -> Scale:
+        return SCALES[self.scale]
+
+
+PACS = ("art_painting", "cartoon", "photo", "sketch")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained student.
+
+    Attributes:
+        scores: on images it was not trained on, in percent, by what was measured.
+        curve: steps, and the main score on `SEEN` of those images after them.
+        step: seconds of a step, data included.
+        parameters: of the student, without the teacher.
+    """
+
+    part: str
+    method: str
+    seed: int
+    teacher: str
+    scale: str
+    scores: dict[str, float]
+    curve: list[tuple[int, float]]
+    step: float
+    parameters: int
+
+
+def transfer(
+    setup: Setup, seeds: Sequence[int], methods: Sequence[str], parts: Sequence[str], workers: int
+) -> list[Run]:
+    """Train what is missing, `workers` runs at a time, and return every run asked for.
+
+    Raises:
+        ConfigError: for an unknown method or part.
+    """
+    for name, given, known in (("method", methods, METHODS), ("part", parts, setup.parts)):
+        for each in given:
+            if each not in known:
+                raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
+    wanted = [(part, method, seed) for seed in seeds for part in parts for method in methods]
+    missing = [run for run in wanted if not record_of(setup, *run).exists()]
+    if missing:
+        for part in dict.fromkeys(part for part, _, _ in missing):
+            prepared(setup, part)  # the caches are made once, here
+        prepared.cache_clear()
+        with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread, (workers,)) as pool:
+            futures = [pool.submit(run_one, setup, *run) for run in missing]
+            bar = tqdm(as_completed(futures), total=len(futures), desc="transfer", unit="run", dynamic_ncols=True)
+            for future in bar:
+                run = future.result()
+                tqdm.write(f"{run.part}, {run.method}, seed {run.seed}: {next(iter(run.scores.values())):.1f} %")
+    return [read_run(record_of(setup, *run)) for run in wanted]
+
+
+def _one_thread(workers: int) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def record_of(setup: Setup, part: str, method: str, seed: int) -> Path:
+    """Where a run's record is kept."""
+    name = f"{part}-{method}-{seed}".replace(" ", "_").replace("%", "").replace("+", "and")
+    return Path(setup.runs) / setup.scale / f"{name}.json"
+
+
+def read_run(path: Path) -> Run:
+    stored = json.loads(path.read_text())
+    return Run(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
+
+
+def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
+    """Train one student, measure it and keep the record."""
+    ready, tests = prepared(setup, part)
+    chosen = METHODS[method]
+    config = replace(
+        ready.config,
+        student=StudentSource(queries=chosen.queries, overrides=setup.at.overrides),
+        objective=chosen.objective,
+        loop=replace(ready.config.loop, seed=seed),
+    )
+    student, records = train_student(
+        replace(ready, config=config), device=setup.device, title=f"{part}, {method}, seed {seed}"
+    )
+    main = "mAP" if ready.images.multilabel else "top-1"
+    scores = {main: validate(student, tests["test"])[main]}
+    if "zero-shot" in tests and (student.embed is not None or student.name is not None):
+        scores["zero-shot"] = zero_shot(student, ready, tests["zero-shot"])
+    seconds = [config.loop.batch_size / record["images/s"] for record in records if "images/s" in record]
+    run = Run(
+        part=part,
+        method=method,
+        seed=seed,
+        teacher=ready.teacher.label,
+        scale=setup.scale,
+        scores=scores,
+        curve=[(int(record["step"]), record[main]) for record in records if main in record],
+        step=float(np.median(seconds)),
+        parameters=sum(parameter.numel() for parameter in student.parameters()),
+    )
+    path = record_of(setup, part, method, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(asdict(run)))
+    os.replace(fresh, path)
+    return run
+
+
+@lru_cache(maxsize=1)
+def prepared(setup: Setup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
+    """Images, the teacher's answers and test sets of a part; the latest is kept."""
+    scale, tests = setup.at, {}
+    tiny, pacs, drawn = scale.epochs
+    teacher = setup.photographs
+    if part.startswith("TinyImageNet"):
+        share = dict(zip([p for p in setup.parts if p.startswith("Tiny")], scale.fractions, strict=True))[part]
+        data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=share, crop=0.6)
+        train, test = image_sets(data)
+        epochs, tests["test"] = tiny, test
+        if setup.pacs:
+            tests["zero-shot"] = half_of(domain_folders(Path(setup.pacs), size=data.size))
+    elif part.startswith("PACS"):
+        held_out = part.removeprefix("PACS without ")
+        data = DataConfig(source="domains", root=setup.pacs, held_out=held_out, crop=0.6)
+        split = leave_one_out(half_of(domain_folders(Path(setup.pacs), size=data.size)), held_out, seed=0)
+        epochs, train, tests["test"] = pacs, split.train, split.test
+    else:
+        data = DataConfig(domains=DOMAINS[:3])
+        drawings = Scenes(1000, 12, data.size, DOMAINS[3:]).load(masks=False)
+        epochs, train, tests["test"] = drawn, image_sets(data)[0], drawings.image_set("test")
+        teacher = setup.scenes
+    if setup.scale == "tiny":
+        train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
+        tests = {
+            name: images.take(np.arange(0, len(images), max(1, len(images) // 100))) for name, images in tests.items()
+        }
+    evaluations = 10
+    config = TrainConfig(
+        data=data,
+        teacher=TeacherSource(
+            model=teacher, cache=str(Path(setup.runs) / setup.scale / "cache" / part.replace(" ", "_"))
+        ),
+        loop=LoopConfig(
+            epochs=epochs,
+            batch_size=scale.batch_size,
+            learning_rate=scale.learning_rate,
+            autocast=setup.device != "cpu",
+            evaluations=evaluations,
+            tensorboard=False,
+        ),
+    )
+    seen = tests["test"].take(np.random.default_rng(0).permutation(len(tests["test"]))[:SEEN])
+    return prepare(config, setup.device, FIELDS, (train, seen)), tests
+
+
+def half_of(images: ImageSet) -> ImageSet:
+    """The half of PACS that the teacher for photographs never saw: every second image."""
+    return images.take(np.arange(1, len(images), 2))
+
+
+@torch.inference_mode()
+def zero_shot(student: Student, ready: Prepared, images: ImageSet, batch: int = 250) -> float:
+    """Top-1 in percent on classes that the student had no labels of, by their text embeddings alone."""
+    texts = ready.teacher.embed_texts([ready.config.teacher.prompt.format(name) for name in images.classes]).cpu()
+    pixels, right = torch.from_numpy(np.ascontiguousarray(images.images)), 0
+    for start in range(0, len(pixels), batch):
+        out = student(resized(normalise(pixels[start : start + batch]), student.image_size))
+        best = similarity(out.names, out.embedding, texts).argmax(1)
+        right += int((best == torch.from_numpy(images.labels[start : start + batch])).sum())
+    return 100 * right / len(images)
+
+
+def similarity(names: Tensor | None, embedding: Tensor | None, texts: Tensor) -> Tensor:
+    """Cosine of every class to the nearest query's name, or to the image's embedding, `[batch, class]`."""
+    if names is not None:
+        return (torch.nn.functional.normalize(names.float(), dim=-1) @ texts.T).amax(1)
+    assert embedding is not None
+    return torch.nn.functional.normalize(embedding.float(), dim=-1) @ texts.T
+
+
+def teacher_scores(setup: Setup) -> dict[str, float]:
+    """Zero-shot accuracy of the teacher for photographs itself, in percent, by part."""
+    found: dict[str, Any] = {}
+    if setup.tiny:
+        ready, tests = prepared(setup, setup.parts[0])
+        found["TinyImageNet"] = teacher_top1(ready, tests["test"])
+        if "zero-shot" in tests:
+            found["PACS zero-shot"] = teacher_top1(ready, tests["zero-shot"])
+    return found
+
+
+@torch.inference_mode()
+def teacher_top1(ready: Prepared, images: ImageSet, batch: int = 250) -> float:
+    """Top-1 of the teacher's zero-shot logits, in percent."""
+    teacher = load_teacher(ready.config.teacher.model)
+    labels, right = [ready.config.teacher.prompt.format(name) for name in images.classes], 0
+    for start in range(0, len(images), batch):
+        pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))
+        logits = teacher.classify(teacher.from_pixels(pixels.permute(0, 3, 1, 2).float() / 255), labels)
+        right += int((logits.argmax(1) == torch.from_numpy(images.labels[start : start + batch])).sum())
+    return 100 * right / len(images)

@@ -1,0 +1,137 @@
+"""What the runs of `lfi benchmark transfer` say: scores, gains, convergence, with intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.methods import CONTROLS, METHODS, RESULT_ORIENTED
+from evaluation.results import Figure, Goal, Results, over_seeds
+from evaluation.scenes import steps_to
+from evaluation.transfer import Run
+
+GOALS = {"TinyImageNet": 3.3, "PACS": 2.4}
+"""Points of top-1 over the best result-oriented student, as the paper's abstract claims them."""
+AVERAGE = "PACS, mean of held-out domains"
+
+
+def summarise(runs: Sequence[Run], results: Results) -> None:
+    """Fill `results` from the runs.
+
+    Scores are the mean over seeds with a t-interval. A gain is paired: LFI less the best result-oriented method (by
+    mean) with the same seed. PACS is averaged over held-out domains within a seed first.
+    """
+    scores = table(runs)
+    for part, methods in scores.items():
+        unit = "% mAP" if part.startswith("scenes") else "% top-1"
+        for method, by_seed in methods.items():
+            results.figures[f"{part}: {method}"] = over_seeds(list(by_seed.values()), unit)
+    for part, methods in scores.items():
+        if part.startswith("PACS without") or "LFI" not in methods:
+            continue
+        rivals = {name: values for name, values in methods.items() if name in RESULT_ORIENTED}
+        best = max(rivals, key=lambda name: np.mean(list(rivals[name].values())), default=None)
+        ours = max(
+            (name for name in ("LFI", "LFI + logit KD") if name in methods),
+            key=lambda name: np.mean(list(methods[name].values())),
+        )
+        for against in (best, *CONTROLS):
+            if against not in methods:
+                continue
+            for own in dict.fromkeys(("LFI", ours)):
+                results.figures[f"{part}: {own} less {against}"] = paired(
+                    methods[own], methods[against], lambda a, b: a - b, "points"
+                )
+        if best:
+            gain = results.figures[f"{part}: {ours} less {best}"].value
+            for prefix, goal in GOALS.items():
+                if part.startswith(prefix) and "zero-shot" not in part:
+                    results.goals[f"{part}: {ours} less {best}"] = Goal(gain, goal, gain >= goal)
+            convergence(runs, part, best, ours, results)
+    costs(runs, results)
+
+
+def table(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:
+    """Main scores by part, method and seed; zero-shot scores and the mean of PACS are parts of their own."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for run in runs:
+        for name, score in run.scores.items():
+            part = "PACS zero-shot" if name == "zero-shot" else run.part
+            found.setdefault(part, {}).setdefault(run.method, {})[run.seed] = score
+    domains = [part for part in found if part.startswith("PACS without")]
+    for method in METHODS:
+        present = [found[part].get(method, {}) for part in domains]
+        seeds = set.intersection(*map(set, present)) if len(present) == 4 else set()
+        for seed in sorted(seeds):
+            mean = float(np.mean([each[seed] for each in present]))
+            found.setdefault(AVERAGE, {}).setdefault(method, {})[seed] = mean
+    return found
+
+
+def paired(ours: dict[int, float], theirs: dict[int, float], of: Callable[[float, float], float], unit: str) -> Figure:
+    """A figure of what the same seeds give."""
+    seeds = sorted(set(ours) & set(theirs))
+    return over_seeds([of(ours[seed], theirs[seed]) for seed in seeds], unit)
+
+
+def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: Results) -> None:
+    """How many times fewer steps (and seconds) LFI needs to the final score of the best baseline."""
+    own = {run.seed: run for run in runs if run.part == part and run.method == ours}
+    other = {run.seed: run for run in runs if run.part == part and run.method == best}
+    steps, seconds = [], []
+    for seed in sorted(set(own) & set(other)):
+        last, score = other[seed].curve[-1]
+        reached = steps_to(own[seed].curve, score)
+        steps.append(last / reached)
+        seconds.append(last * other[seed].step / (reached * own[seed].step))
+    if not steps:
+        return
+    for unit, ratios in (("steps", steps), ("seconds", seconds)):
+        name = f"{part}: {unit} of {best} over those of {ours} to the same score"
+        results.figures[name] = over_seeds(ratios, f"ratio of {unit}")
+        if unit == "steps" and part.startswith("TinyImageNet"):
+            results.goals[name] = Goal(float(np.mean(ratios)), 7.0, float(np.mean(ratios)) >= 7)
+
+
+def costs(runs: Sequence[Run], results: Results) -> None:
+    """Parameters and step time of every method, as ratios to plain supervision in the same part."""
+    plain = {(run.part, run.seed): run for run in runs if run.method == "no distillation"}
+    for method in dict.fromkeys(run.method for run in runs):
+        pairs = [
+            (run, plain[run.part, run.seed]) for run in runs if run.method == method and (run.part, run.seed) in plain
+        ]
+        if pairs and method != "no distillation":
+            more = [own.parameters / other.parameters for own, other in pairs]
+            slower = [own.step / other.step for own, other in pairs]
+            results.figures[f"parameters: {method}"] = Figure(float(np.mean(more)), np.nan, np.nan, "ratio to plain")
+            results.figures[f"step time: {method}"] = Figure(float(np.median(slower)), np.nan, np.nan, "ratio to plain")
+
+
+def plot(runs: Sequence[Run], path: Path, title: str) -> None:
+    """Scores with their intervals, one panel a part."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    scores = table(runs)
+    parts = [part for part in scores if not part.startswith("PACS without")]
+    figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 4.6), squeeze=False, layout="constrained")
+    for axis, part in zip(axes[0], parts, strict=True):
+        methods = [method for method in METHODS if method in scores[part]]
+        for row, method in enumerate(methods):
+            found = over_seeds(list(scores[part][method].values()), "")
+            reach = 0.0 if np.isnan(found.low) else found.value - found.low
+            colour = "#0072b2" if method.startswith("LFI") else "#d55e00" if method in CONTROLS else "#555555"
+            axis.errorbar(found.value, row, xerr=reach, fmt="o", color=colour, capsize=3)
+        axis.set_yticks(range(len(methods)), methods)
+        axis.invert_yaxis()
+        axis.set_xlabel("mAP, %" if part.startswith("scenes") else "top-1, %")
+        axis.set_title(part, fontsize=9)
+        axis.grid(axis="x", alpha=0.3)
+    figure.suptitle(f"{title}: mean and 95 % interval over seeds", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
