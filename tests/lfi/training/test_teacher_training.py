@@ -92,7 +92,7 @@ def test_classes_are_told_apart_and_validated_by_name(classed: ImageSet, tmp_pat
     assert losses[-1]["vocabulary"] < 0.5 * losses[0]["vocabulary"]
     teacher = load_teacher(tmp_path / "teacher")
     names = [f"a {name} wall" for name in COLOURS]
-    right = teacher.classify(normalise(torch.from_numpy(classed.images)), names).argmax(1).numpy() == classed.labels
+    right = teacher.classify(normalise(torch.tensor(classed.images)), names).argmax(1).numpy() == classed.labels
     assert records[-1]["top-1"] == pytest.approx(100 * right.mean())
     assert records[-1]["top-1"] > 60
     vocabulary = json.loads((tmp_path / "teacher/open_clip_config.json").read_text())["lfi"]["vocabulary"]
@@ -178,7 +178,7 @@ def test_a_run_that_is_taken_up_again_ends_where_it_would_have(captioned: ImageS
     ("change", "error", "message"),
     [
         ({"vlm": {"image_size": 64}}, ConfigError, "vlm.image_size is 64, but the images have 32 px"),
-        ({"loop": {"parallel": "fsdp"}}, ConfigError, "a CoCa is trained with 'ddp'"),
+        ({"loop": {"parallel": "fsdp"}}, ConfigError, "a CoCa or CLIP is trained with 'ddp'"),
         ({"loop": {"batch_size": 64}}, DataError, "32 of 32 images have a caption.*a batch of 64"),
         ({"vlm": {"least": 99}}, DataError, "0 of 32 images have a caption that can be read"),
         ({"vlm": {"arch": "clip", "contrast": 0.0}}, DataError, "the images have no classes"),
