@@ -11,10 +11,12 @@ LFI = ObjectiveConfig(interaction=0.1, relation=0.03, naming=0.5)
 
 @dataclass(frozen=True)
 class Method:
-    """What a student is trained for, and with how many Interaction Queries."""
+    """What a student is trained for, with how many Interaction Queries, tapping which blocks (all without any)."""
 
     objective: ObjectiveConfig
     queries: int = 0
+    taps: tuple[int, ...] = ()
+    feedback: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -34,3 +36,17 @@ METHODS: dict[str, Method] = {
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
 CONTROLS = ("queries only", "shuffled maps")
+
+ABLATIONS: dict[str, Method] = {
+    "LFI": METHODS["LFI"],
+    "4 queries": Method(LFI, 4),
+    "16 queries": Method(LFI, 16),
+    "last block tapped": Method(LFI, 8, (-1,)),
+    "every second block tapped": Method(LFI, 8, (1, 3)),
+    "no relation": Method(replace(LFI, relation=0.0), 8),
+    "no naming": Method(replace(LFI, naming=0.0), 8),
+    "no maps": Method(replace(LFI, interaction=0.0, relation=0.0), 8),
+    "one assignment per layer": Method(replace(LFI, persistent=False), 8),
+    "feedback into the patches": Method(LFI, 8, feedback=True),
+}
+"""LFI with one thing changed."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation.methods import METHODS
+from evaluation.methods import ABLATIONS, METHODS, Method
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
@@ -135,7 +135,7 @@ def transfer(
     Raises:
         ConfigError: for an unknown method or part.
     """
-    for name, given, known in (("method", methods, METHODS), ("part", parts, setup.parts)):
+    for name, given, known in (("method", methods, METHODS | ABLATIONS), ("part", parts, setup.parts)):
         for each in given:
             if each not in known:
                 raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
@@ -172,10 +172,10 @@ def read_run(path: Path) -> Run:
 def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     """Train one student, measure it and keep the record."""
     ready, tests = prepared(setup, part)
-    chosen = METHODS[method]
+    chosen = (METHODS | ABLATIONS)[method]
     config = replace(
         ready.config,
-        student=StudentSource(queries=chosen.queries, overrides=setup.at.overrides),
+        student=student_of(chosen, setup.at),
         objective=chosen.objective,
         loop=replace(ready.config.loop, seed=seed),
     )
@@ -204,6 +204,13 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     fresh.write_text(json.dumps(asdict(run)))
     os.replace(fresh, path)
     return run
+
+
+def student_of(method: Method, scale: Scale) -> StudentSource:
+    """The backbone of the scale with the method's queries; taps count from the end where they are negative."""
+    depth = scale.student[2]
+    taps = tuple(sorted({min(tap % depth, depth - 1) for tap in method.taps}))
+    return StudentSource(queries=method.queries, taps=taps, feedback=method.feedback, overrides=scale.overrides)
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,7 @@ def transfer(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
+    ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
@@ -34,7 +35,7 @@ def transfer(
 ) -> None:
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
     from app.commands.training import best_device
-    from evaluation.methods import METHODS
+    from evaluation.methods import ABLATIONS, METHODS
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import SCALES, Setup, teacher_scores
@@ -46,9 +47,10 @@ def transfer(
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
     setup = Setup(scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device())
-    done = run_all(setup, range(seeds), method or list(METHODS), part or list(setup.parts), workers)
+    methods = method or list(ABLATIONS if ablation else METHODS)
+    done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     results = Results(
-        command=f"lfi benchmark transfer --scale {scale} --seeds {seeds}",
+        command=f"lfi benchmark transfer --scale {scale} --seeds {seeds}{' --ablation' if ablation else ''}",
         seeds=list(range(seeds)),
         n={"runs": len(done)},
         title=str(SCALES[scale]),
@@ -61,3 +63,23 @@ def transfer(
     if plot:
         draw(done, plot, str(SCALES[scale]))
     print(markdown(results.record()))
+
+
+@benchmark.command()
+def training(
+    backbone: Annotated[str, typer.Option(help="A timm ViT for 224 px images.")] = "vit_tiny_patch16_224",
+    batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 16,
+    rounds: Annotated[int, typer.Option(min=3, help="Steps of each variant that count.")] = 20,
+    autocast: Annotated[bool, typer.Option("--autocast", help="bfloat16.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """A step of LFI from the cache against plain training, an online teacher and timm's own step."""
+    from app.commands.training import best_device
+    from evaluation.report import markdown
+    from evaluation.training_speed import training_speed
+
+    found = training_speed(backbone, batch, rounds, device or best_device(), autocast)
+    if json:
+        found.write(json)
+    print(markdown(found.record()))

@@ -173,12 +173,8 @@ def validate(student: Student, images: ImageSet, batch: int = 250) -> dict[str, 
     """In percent: `top-1` and `top-5`; `mAP` over the classes that occur, where images have several labels."""
     device = next(student.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(images.images))
-    logits = torch.cat(
-        [
-            student(normalise(pixels[i : i + batch].to(device))).logits.float().cpu()
-            for i in range(0, len(pixels), batch)
-        ]
-    )
+    parts = (normalise(pixels[start : start + batch].to(device)) for start in range(0, len(pixels), batch))
+    logits = torch.cat([student(resized(part, student.image_size)).logits.float().cpu() for part in parts])
     if images.multilabel:
         scores = logits.numpy()
         present = np.flatnonzero(images.labels.any(0))
