@@ -32,6 +32,7 @@ METHODS: dict[str, Method] = {
     "shuffled maps": Method(replace(LFI, shuffle=True), 8),
     "LFI": Method(LFI, 8),
     "LFI + logit KD": Method(replace(LFI, logit_kd=1.0), 8),
+    "LFI + logit + feature KD": Method(replace(LFI, logit_kd=1.0, feature_kd=1.0), 8),
 }
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""

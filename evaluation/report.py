@@ -49,9 +49,9 @@ def _columns(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Figures by part and method, where several parts have the same methods."""
     parts: dict[str, dict[str, Any]] = {}
     for name, figure in figures.items():
-        part, colon, method = name.partition(": ")
+        prefix, colon, method = name.partition(": ")
         if colon:
-            parts.setdefault(part, {})[method] = figure
+            parts.setdefault(prefix, {})[method] = figure
     count: dict[str, int] = {}
     for part in parts.values():
         for method in part:

@@ -34,7 +34,7 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
         rivals = {name: values for name, values in methods.items() if name in RESULT_ORIENTED}
         best = max(rivals, key=lambda name: np.mean(list(rivals[name].values())), default=None)
         ours = max(
-            (name for name in ("LFI", "LFI + logit KD") if name in methods),
+            (name for name in methods if name.startswith("LFI")),
             key=lambda name: np.mean(list(methods[name].values())),
         )
         for against in (best, *CONTROLS):

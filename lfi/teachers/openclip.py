@@ -105,6 +105,16 @@ class OpenClipTeacher:
         """Run the image tower once, for any number of prompts."""
         raise NotImplementedError
 
+    def interactions(
+        self, images: Tensor | EncodedImages, captions: Sequence[str], *, heads: bool = False
+    ) -> InteractionMaps:
+        """Where the content words of each image's own caption look."""
+        raise NotImplementedError
+
+    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+        """Where each image's own words, each read on its own, look in it."""
+        raise NotImplementedError
+
     def embed_images(self, images: Tensor | EncodedImages) -> Tensor:
         """Unit-norm image embeddings `[batch, dim]`."""
         return self._encoded(images).latent

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score
 from timm.layers import set_fused_attn
 
 from lfi.data.imageset import ImageSet
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, DataError
 from lfi.images import MEAN, STD, normalise
 from lfi.students import Student
 from lfi.teachers import load_teacher
@@ -75,15 +75,19 @@ def cached_answers(questions: Questions, folder: Path, device: str = "cpu") -> A
     """The store in `folder`, completed first if it lacks anything (by process 0 alone)."""
     settings = cache_settings(questions)
     processes = connect(device)
+    store: cache.Store | None = None
     if processes.main:
-        cache.build(
-            folder,
-            questions.images,
-            settings,
-            lambda rows: {name: value.numpy() for name, value in questions.ask(rows).items()},
-        )
+        try:
+            store = cache.open_store(folder, questions.images, settings)
+        except DataError:  # not there, not finished, or damaged
+            cache.build(
+                folder,
+                questions.images,
+                settings,
+                lambda rows: {name: value.numpy() for name, value in questions.ask(rows).items()},
+            )
     processes.wait()
-    return cache.open_store(folder, questions.images, settings, verify=processes.main)
+    return store if store else cache.open_store(folder, questions.images, settings, verify=processes.main)
 
 
 def cache_settings(questions: Questions) -> cache.Settings:

@@ -55,7 +55,7 @@ class TargetViews:
             if isinstance(answers, InMemory) and sum(each.nbytes for each in answers.fields.values()) < RESIDENT:
                 self.answers = answers.to(device)
         self.teacher_grid = questions.teacher.grid
-        self.size = size or tuple(self.images.shape[1:3])
+        self.size: tuple[int, int] = size or (self.images.shape[1], self.images.shape[2])
 
     @property
     def steps_per_epoch(self) -> int:

@@ -49,9 +49,7 @@ def test_the_students_score_what_their_cards_say(trio):
     scenes = Scenes(500, seed=22).load(masks=False)
     for student, card in ((trio.lfi, trio.cards["lfi"]), (trio.baseline, trio.cards["baseline"])):
         measured = validate(student, scenes.image_set("test"))["mAP"]
-        assert measured == pytest.approx(
-            card["figures"]["mAP of 80 classes, %"], abs=0.5
-        )
+        assert measured == pytest.approx(card["figures"]["mAP of 80 classes, %"], abs=0.5)
 
 
 def test_the_trio_is_small_and_its_cards_are_whole(trio):

@@ -1,0 +1,167 @@
+"""The benchmark of transfer trains real students on tiny data, resumes, and its table says what the runs say."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from evaluation.methods import ABLATIONS, METHODS
+from evaluation.report import markdown
+from evaluation.results import Results
+from evaluation.transfer import Run, Setup, prepared, record_of, similarity, student_of, transfer
+from evaluation.transfer_table import AVERAGE, plot, summarise
+from lfi.errors import ConfigError
+
+DRAWN = "scenes without sketch"
+SOME = ["attention transfer", "logit + feature KD", "shuffled maps", "one assignment per layer", "last block tapped"]
+
+
+def run(part: str, method: str, seed: int, score: float, **more) -> Run:
+    curve = [(10, score / 2), (20, score)]
+    return replace(Run(part, method, seed, "t", "tiny", {"top-1": score}, curve, 0.1, 100), **more)
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory) -> Setup:
+    """Four classes of TinyImageNet and two of PACS, a few noisy pictures each, in their stock layouts."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def picture(path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+
+    tiny, wnids = root / "tiny", {"n1": "goldfish", "n2": "bullfrog", "n3": "tailed frog", "n4": "pizza"}
+    for wnid in wnids:
+        for index in range(40):
+            picture(tiny / "train" / wnid / "images" / f"{wnid}_{index}.JPEG")
+        boxes = "".join(f"{wnid}_{index}.JPEG\t0\t0\t63\t63\n" for index in range(40))
+        (tiny / "train" / wnid / f"{wnid}_boxes.txt").write_text(boxes)
+    rows = [(f"val_{index}.JPEG", wnid) for index, wnid in enumerate([*wnids] * 3)]
+    for name, _ in rows:
+        picture(tiny / "val" / "images" / name)
+    (tiny / "val" / "val_annotations.txt").write_text("".join(f"{name}\t{wnid}\t0\t0\t63\t63\n" for name, wnid in rows))
+    (tiny / "wnids.txt").write_text("\n".join(wnids))
+    (tiny / "words.txt").write_text("\n".join(f"{wnid}\t{name}" for wnid, name in wnids.items()))
+    for domain in ("art_painting", "cartoon", "photo", "sketch"):
+        for kind in ("dog", "horse"):
+            for index in range(8):
+                picture(root / "PACS" / domain / kind / f"{index}.jpg")
+    models = "static/models"
+    return Setup(
+        "tiny", str(tiny), str(root / "PACS"), f"{models}/photographs/teacher", f"{models}/scenes/teacher",
+        str(root / "runs"),
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_methods_and_ablations_are_trained_and_resumed(setup, monkeypatch):
+    from evaluation import transfer as module
+
+    for part in (setup.parts[0], "PACS without photo"):
+        ready, _ = prepared(setup, part)
+        assert ready.answers is not None
+        for method in SOME if part == setup.parts[0] else ("LFI",):
+            found = module.run_one(setup, part, method, 0)
+            assert 0 <= found.scores["top-1"] <= 100
+            assert found.step > 0
+            assert ("zero-shot" in found.scores) == (part == setup.parts[0] and _can_name(method))
+    monkeypatch.setattr(module, "run_one", None)  # nothing is left to train
+    again = transfer(setup, [0], SOME, [setup.parts[0]], workers=1)
+    assert [each.method for each in again] == SOME
+    assert all(each.teacher.startswith("photographs CoCa@") for each in again)
+
+
+def _can_name(method: str) -> bool:
+    objective = (METHODS | ABLATIONS)[method].objective
+    return objective.feature_kd > 0 or objective.naming > 0
+
+
+@pytest.mark.slow
+def test_missing_runs_are_trained_in_processes_of_their_own(setup):
+    found = transfer(replace(setup, tiny="", pacs=""), [3], ["LFI"], [DRAWN], workers=1)
+    assert [(each.part, each.seed) for each in found] == [(DRAWN, 3)]
+    stored = json.loads(record_of(setup, DRAWN, "LFI", 3).read_text())
+    assert stored["scores"] == found[0].scores
+    assert len(found[0].curve) >= 1
+
+
+def test_an_unknown_method_or_part_is_refused_by_name(setup):
+    with pytest.raises(ConfigError, match="unknown method 'LFX'; one of no distillation"):
+        transfer(setup, [0], ["LFX"], [DRAWN], 1)
+    with pytest.raises(ConfigError, match="unknown part 'CIFAR'"):
+        transfer(setup, [0], ["LFI"], ["CIFAR"], 1)
+
+
+def test_the_whole_of_a_held_out_domain_is_tested_and_none_of_it_trained_on(setup):
+    ready, tests = prepared(setup, "PACS without sketch")
+    assert set(ready.images.domains) == {"art_painting", "cartoon", "photo"}
+    assert set(tests["test"].domains) == {"sketch"}
+    drawn, held = prepared(setup, DRAWN)
+    assert set(drawn.images.domains) == {"photo", "painting", "cartoon"}
+    assert set(held["test"].domains) == {"sketch"}
+
+
+def test_taps_count_from_the_end():
+    scale = Setup("small", "", "", "", "", "").at
+    assert student_of(ABLATIONS["last block tapped"], scale).taps == (3,)
+    assert student_of(ABLATIONS["every second block tapped"], scale).taps == (1, 3)
+    assert student_of(METHODS["LFI"], scale).taps == ()
+
+
+def test_a_class_is_as_near_as_the_nearest_querys_name():
+    texts = torch.eye(3)
+    names = torch.tensor([[[2.0, 0, 0], [0, 0.1, 0.1]]])
+    assert torch.allclose(similarity(names, None, texts), torch.tensor([[1.0, 0.5**0.5, 0.5**0.5]]))
+    assert torch.allclose(similarity(None, torch.tensor([[0.0, 3, 4]]), texts), torch.tensor([[0.0, 0.6, 0.8]]))
+
+
+def test_gains_are_paired_by_seed_and_measured_against_the_best_result_oriented_method():
+    part = "TinyImageNet 10% of labels"
+    scores = {
+        "no distillation": (1, 2),
+        "logit KD": (10, 20),
+        "feature KD": (5, 6),
+        "queries only": (3, 3),
+        "shuffled maps": (4, 4),
+        "LFI": (14, 26),
+    }
+    runs = [run(part, method, seed, score) for method, row in scores.items() for seed, score in enumerate(row)]
+    runs = [replace(each, step=0.2, parameters=110) if each.method == "LFI" else each for each in runs]
+    results = Results("c", [0, 1], {"runs": len(runs)})
+    summarise(runs, results)
+    assert results.figures[f"{part}: LFI less logit KD"].value == 5
+    assert results.figures[f"{part}: LFI less queries only"].value == 17
+    assert results.goals[f"{part}: LFI less logit KD"].holds
+    # LFI's curve is at half its score after 10 of 20 steps; logit KD's last score is reached in between
+    steps = results.figures[f"{part}: steps of logit KD over those of LFI to the same score"].value
+    expected = np.mean([20 / (10 + 10 * (10 - 7) / 7), 20 / (10 + 10 * (20 - 13) / 13)])
+    assert steps == pytest.approx(expected)
+    seconds = results.figures[f"{part}: seconds of logit KD over those of LFI to the same score"].value
+    assert seconds == pytest.approx(expected / 2)
+    assert results.figures["step time: LFI"].value == pytest.approx(2)
+    assert results.figures["parameters: LFI"].value == pytest.approx(1.1)
+    assert math.isnan(results.figures["parameters: LFI"].low)
+
+
+def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):
+    domains = ("art_painting", "cartoon", "photo", "sketch")
+    runs = [
+        run(f"PACS without {domain}", method, seed, score + 10 * index + seed)
+        for index, domain in enumerate(domains)
+        for seed in (0, 1)
+        for method, score in (("no distillation", 15), ("logit KD", 20), ("LFI", 23))
+    ]
+    results = Results("c", [0, 1], {"runs": len(runs)}, title="tiny: a test")
+    summarise(runs, results)
+    assert results.figures[f"{AVERAGE}: LFI"].value == pytest.approx(23 + 15 + 0.5)
+    assert results.goals[f"{AVERAGE}: LFI less logit KD"].value == pytest.approx(3)
+    text = markdown(results.record())
+    assert "**tiny: a test**" in text
+    assert "| LFI |" in text
+    plot(runs, tmp_path / "transfer.png", "tiny")
+    assert (tmp_path / "transfer.png").stat().st_size > 5000
