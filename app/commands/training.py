@@ -98,6 +98,27 @@ def train_default_(
         print(f"{model}: " + ", ".join(f"{name} {value}" for name, value in measured.items()))
 
 
+@commands.command("train-photographs")
+def train_photographs_(
+    tiny_imagenet: Annotated[Path, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
+    pacs: Annotated[Path, typer.Option(help="Folder with PACS's domains.")],
+    out: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("runs/photographs/teacher"),
+    runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
+        "runs/photographs/run"
+    ),
+    begin: Annotated[Path, typer.Option(help="Teacher whose weights it begins with.")] = Path(
+        "static/models/scenes/teacher"
+    ),
+    steps: Annotated[int, typer.Option(min=1, help="Of 128 images each; 1.5 s a step on one core.")] = 1700,
+    device: Device = "",
+) -> None:
+    """Train the teacher for photographs that `lfi benchmark transfer` uses."""
+    from lfi.training.photo_teacher import train_photo_teacher
+
+    train_photo_teacher(tiny_imagenet, pacs, begin, runs, out, steps=steps, device=device or best_device())
+    print(out)
+
+
 def best_device() -> str:
     """`cuda` where torch finds a GPU, else `cpu`."""
     import torch
