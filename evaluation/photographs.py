@@ -65,7 +65,7 @@ def evaluate_photographs(teacher: OpenClipTeacher, tiny: Path, pacs: Path | None
 
 
 def answers(teacher: OpenClipTeacher, images: ImageSet, maps: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ranks of the right classes `[n]`; peaks of the first words' maps `[n, layer, 2]` and of dense ones `[n, 2]`, pixels."""
+    """Ranks of the right classes `[n]`, peaks in pixels of the first words' maps `[n, layer, 2]` and dense ones."""
     ranks, peaks, dense = [], [], []
     for start in tqdm(range(0, len(images), BATCH), desc="asking the teacher", unit="batch", dynamic_ncols=True):
         rows = np.arange(start, min(start + BATCH, len(images)))

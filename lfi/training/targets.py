@@ -101,7 +101,7 @@ class Questions:
     def tower_layers(self) -> tuple[int, ...]:
         """Blocks of the image tower that attention transfer reads."""
         depth = len(self.teacher.model.visual.transformer.resblocks)
-        layers = self.source.tower_layers or (depth // 2 - 1, depth - 1)
+        layers = self.source.tower_layers or tuple(sorted({max(0, depth // 2 - 1), depth - 1}))
         if not all(0 <= layer < depth for layer in layers):
             raise UnsupportedModelError(f"teacher.tower_layers is {list(layers)}; blocks 0 to {depth - 1} exist")
         return layers

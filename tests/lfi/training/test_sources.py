@@ -1,0 +1,124 @@
+"""What a configuration's data section reads, and how a student learns from it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lfi.data.imageset import ImageSet
+from lfi.data.shards import write_shards
+from lfi.errors import ConfigError, DataError
+from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
+from lfi.training.run import prepare, train_student
+from lfi.training.sources import image_sets, labelled_by_words, split_off
+
+COLOURS = {"red_circle": (220, 30, 30), "blue_star": (30, 30, 220), "green_square": (30, 200, 30)}
+TEACHER = TeacherSource(model="static/models/scenes/teacher")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LFI_CACHE", str(tmp_path / "decoded"))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(10):
+            noisy = np.clip(np.array(colour) + rng.integers(-20, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(tmp_path / "images" / name / f"{index}.png")
+    return tmp_path / "images"
+
+
+def named(count: int = 6) -> ImageSet:
+    words = ["red circle", "blue star"]
+    return ImageSet(
+        images=np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3)).astype(np.uint8),
+        ids=tuple(map(str, range(count))),
+        classes=(),
+        labels=np.full(count, -1),
+        captions=tuple(f"a photo of a {words[row % 2]}" for row in range(count)),
+        words=((),) * count,
+    )
+
+
+def test_folders_are_split_by_a_share_and_learnt_from(folders):
+    config = TrainConfig(
+        data=DataConfig(source="folders", root=str(folders), crop=0.7),
+        teacher=TEACHER,
+        objective=ObjectiveConfig(interaction=0.1, naming=0.1, logit_kd=0.1),
+        loop=LoopConfig(epochs=6, batch_size=8, autocast=False, evaluations=1),
+    )
+    overrides = {"img_size": 64, "patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    config = replace(config, student=replace(config.student, overrides=overrides, queries=2))
+    prepared = prepare(config)
+    assert (len(prepared.images), len(prepared.validation)) == (24, 6)
+    assert prepared.images.classes == ("blue star", "green square", "red circle")
+    _, records = train_student(prepared)
+    assert records[-1]["top-1"] > 60, "three colours are easily told apart"
+
+
+def test_a_fraction_is_taken_of_every_class(folders):
+    data = DataConfig(source="folders", root=str(folders), validation_root=str(folders), fraction=0.2)
+    train, validation = image_sets(data)
+    assert np.bincount(train.labels).tolist() == [2, 2, 2]
+    assert len(validation) == 30
+
+
+def test_scenes_and_their_held_out_domain():
+    train, validation = image_sets(DataConfig(count=12, validation=8, domains=("cartoon",)))
+    assert set(train.domains) == {"cartoon"}
+    assert train.multilabel
+    assert len(validation) == 8
+    assert set(train.ids).isdisjoint(validation.ids)
+    assert all(set(row) <= set(train.classes) for row in train.words)
+
+
+def test_captions_without_labels_are_labelled_by_their_words():
+    images = labelled_by_words(named())
+    assert images.words[0] == ("photo", "red", "circle")
+    assert images.classes == ("blue", "circle", "photo", "red", "star")
+    assert images.labels[0].tolist() == [0, 1, 1, 1, 0]
+    with pytest.raises(DataError, match="no word occurs in 9 of the 6 captions"):
+        labelled_by_words(named(), fewest=9)
+
+
+def test_shards_are_read_back(tmp_path):
+    write_shards(named(), tmp_path / "shards", per_shard=4)
+    train, validation = image_sets(DataConfig(source="shards", root=str(tmp_path / "shards"), validation_share=0.5))
+    assert (len(train), len(validation)) == (3, 3)
+    assert train.multilabel
+
+
+def test_a_split_that_leaves_a_side_empty_is_refused():
+    with pytest.raises(DataError, match="leaves one side empty"):
+        split_off(named(), 0.01, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"source": "imagenet"}, "data.source is 'imagenet'; one of scenes"),
+        ({"source": "folders"}, "data.root is missing"),
+        ({"source": "coco", "root": "x"}, "data.annotations is missing"),
+        ({"source": "domains", "root": "x"}, "data.held_out is missing"),
+        ({"crop": 0.0}, "data.crop is 0.0"),
+        ({"flip": 1.5}, "data.flip is 1.5"),
+    ],
+)
+def test_a_data_section_says_what_is_wrong_with_it(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        DataConfig(**wrong)
+
+
+def test_the_shuffled_control_cannot_be_asked_online():
+    config = TrainConfig(
+        data=DataConfig(count=4, validation=2),
+        teacher=replace(TEACHER, online=True),
+        objective=ObjectiveConfig(interaction=0.1, shuffle=True),
+    )
+    with pytest.raises(ConfigError, match="shuffle needs the maps of other images"):
+        prepare(config)
