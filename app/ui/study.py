@@ -29,10 +29,10 @@ def study_page(settings: Settings) -> str:
 
 def stranger_page(settings: Settings, depth: int = 0) -> str:
     """What somebody without a valid invitation sees; `depth` folders below the root of the service."""
-    said = "".join(
-        f'<section lang="{language}"><h1>{escape(page["stranger_title"])}</h1><p>{escape(page["stranger"])}</p></section>'
-        for language, page in PAGE.items()
-    )
+    said = ""
+    for language, page in PAGE.items():
+        title, text = escape(page["stranger_title"]), escape(page["stranger"])
+        said += f'<section lang="{language}"><h1>{title}</h1><p>{text}</p></section>'
     head = _head(settings.static_dir, "../" * depth, scripts=())
     return _document(head, f'<main class="lfi lfi-study lfi-plain">{said}</main>', PAGE["en"]["stranger_title"])
 
