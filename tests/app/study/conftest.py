@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import torch
 from databases import database_url, postgresql  # noqa: F401 -- fixtures
 from plans import write_plan
 
@@ -32,6 +33,7 @@ class Clock:
 
 @pytest.fixture(scope="session")
 def tiny_trio(trio_folder: Path) -> Trio:
+    torch.set_num_threads(1)
     return Trio.load(trio_folder)
 
 
