@@ -13,7 +13,8 @@ from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login
 from app.study.errors import StudyError
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
-from app.study.stimuli import DRAWN, Rendered, image_keys, item_key, known_key, render_all, write_all
+from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, write_all
+from evaluation.study.ratings import DRAWN
 from lfi.comparison import Trio
 
 _FIXED = ("name", "items", "practice", "catch", "conditions", "rating", "pair", "seed", "side", "trio", "pictures")

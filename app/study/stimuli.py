@@ -21,14 +21,13 @@ from tqdm import tqdm
 
 from app.inspector.decode import decode_image
 from app.study.plan import Known, StudyPlan
+from evaluation.study.ratings import DRAWN
 from lfi.comparison import Trio
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering import Scale, heatmap, shared_scale
 
 BARE = "bare"
-DRAWN = "drawn"
-"""Condition of the maps of practice and catch trials, which no model made."""
 
 _STEP = 4096
 _GRID = 8

@@ -18,6 +18,8 @@ from lfi.errors import DataError
 
 KINDS = ("rating", "pair")
 CONDITIONS = ("teacher", "lfi", "baseline", "shuffled")
+DRAWN = "drawn"
+"""Condition of practice and catch trials whose region was drawn by hand, not by a model."""
 SCALES = (5, 3)
 CHOICES = ("left", "right", "none")
 CONSISTENT_FROM = {5: 4, 3: 3}
@@ -42,7 +44,7 @@ COLUMNS = (
     Column("item", "text", "id of the item: one image with one word"),
     Column("image", "text", "id of the image"),
     Column("word", "text", "the word whose map was shown"),
-    Column("condition", "text", "whose map was rated: teacher, lfi, baseline or shuffled", "for pairs"),
+    Column("condition", "text", "whose map was rated: teacher, lfi, baseline, shuffled; drawn if by hand", "for pairs"),
     Column("left", "text", "whose map stood on the left", "for ratings"),
     Column("right", "text", "whose map stood on the right", "for ratings"),
     Column("scale", "integer", "levels of the rating scale: 5 or 3", "for pairs"),
@@ -219,7 +221,8 @@ def _check(table: pd.DataFrame, source: str) -> None:
     refuse(~table["kind"].isin(KINDS), "kind", "rating or pair")
     rating, pair = table["kind"] == "rating", table["kind"] == "pair"
     names = ", ".join(CONDITIONS)
-    refuse(rating & ~table["condition"].isin(CONDITIONS), "condition", f"one of {names}")
+    drawn = (table["practice"] | table["catch"]) & (table["condition"] == DRAWN)
+    refuse(rating & ~table["condition"].isin(CONDITIONS) & ~drawn, "condition", f"one of {names}")
     for side in ("left", "right"):
         refuse(pair & ~table[side].isin(CONDITIONS), side, f"one of {names}")
     refuse(pair & (table["left"] == table["right"]), "right", "another condition than on the left")
