@@ -108,7 +108,7 @@ class Analysis:
         values["plan_sha256"] = self.plan.sha256
         values |= {"as_registered": self.as_registered, "claim_holds": self.claim_holds, "verdict": self.verdict}
         values["n"] = counts(self.flow.analysed)
-        return _plain(values)
+        return plain(values)
 
 
 def analyse(
@@ -207,13 +207,14 @@ def _levels(ratings: pd.DataFrame) -> dict[int, dict[str, list[int]]]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and numpy numbers as JSON has them; null stands for NaN, `"Infinity"` for no bound."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+        return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float | np.floating):
         if math.isnan(value):
             return None

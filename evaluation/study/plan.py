@@ -106,11 +106,19 @@ class AnalysisPlan:
 
 @dataclass(frozen=True)
 class Registration:
-    """What a study stored when it opened: the plan's JSON, its hash and the time, ISO 8601."""
+    """What was stored when a study opened.
+
+    Attributes:
+        plan_json: canonical JSON of an `AnalysisPlan`, or of a study's whole plan with one under `analysis`.
+        sha256: hash that was stored with it, hexadecimal.
+        registered_at: when, ISO 8601.
+        study_now: the study's whole plan as it is now, where the whole plan was registered.
+    """
 
     plan_json: str
     sha256: str
     registered_at: str = ""
+    study_now: str = ""
 
     @property
     def intact(self) -> bool:
@@ -118,15 +126,22 @@ class Registration:
         return hashlib.sha256(self.plan_json.encode()).hexdigest() == self.sha256
 
     def changes(self, plan: AnalysisPlan) -> list[tuple[str, Any, Any]]:
-        """`(name, registered, used)` wherever the two plans differ, unknown fields included."""
-        was, now = json.loads(self.plan_json), json.loads(plan.json)
-        return [
-            (name, was.get(name), now.get(name))
-            for name in sorted(set(was) | set(now))
-            if was.get(name) != now.get(name)
-        ]
+        """`(name, registered, used)` wherever the plans differ, `analysis.draws` for what lies deeper."""
+        was, used = json.loads(self.plan_json), json.loads(plan.json)
+        study = json.loads(self.study_now) if self.study_now else was
+        now = {**study, "analysis": used} if "analysis" in was else used
+        before, after = _flat(was), _flat(now)
+        names = sorted(before.keys() | after.keys())
+        return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
 
 
 def register(plan: AnalysisPlan, at: str) -> Registration:
     """What to store when a study opens at that time."""
     return Registration(plan.json, plan.sha256, at)
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return flat

@@ -27,6 +27,7 @@ figure svg { width: 100%; height: auto }
 code { overflow-wrap: anywhere }
 @media print { body { max-width: none } }
 """
+_LONGEST = 200  # characters of one cell
 _ALT = {
     "ratio": "Ratios of P(consistent) with intervals",
     "shares": "P(consistent) per condition with intervals",
@@ -217,7 +218,8 @@ def _cell(cell: Any) -> str:
 
 
 def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
 
 
 def _number(value: float) -> str:
