@@ -37,6 +37,11 @@ def create(plan: Toml) -> None:
     pairs = len(made.items) * len(made.pair.contrasts) * made.pair.overlap
     raters = max(-(-ratings // made.rating.trials), -(-pairs // made.pair.trials))
     print(f"{made.name}: {ratings:,} ratings and {pairs:,} pairs are wanted, of about {raters:,} raters")
+    images, asked = len({item.image for item in made.items}), made.rating.trials * bool(ratings) + (
+        made.pair.trials * bool(pairs)
+    )
+    if images < asked:
+        print(f"note: {asked} trials a rater on {images} pictures: some will come again, in other conditions")
     print(f"plan {made.hash}")
     print(f"`lfi study preview {made.name}` shows it, `lfi study open {made.name}` opens it")
 

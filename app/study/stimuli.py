@@ -120,7 +120,7 @@ def box_map(trial: Known) -> np.ndarray:
     centres = (np.arange(_GRID) + 0.5) / _GRID
 
     def bump(low: float, high: float) -> np.ndarray:
-        return np.exp(-0.5 * ((centres - (low + high) / 2) / max((high - low) / 2, 0.5 / _GRID)) ** 2)
+        return np.exp(-0.5 * ((centres - (low + high) / 2) / max((high - low) / 3, 0.5 / _GRID)) ** 2)
 
     weights = np.outer(bump(top, bottom), bump(left, right))
     return (weights / weights.sum()).astype(np.float32)
