@@ -138,6 +138,44 @@ def simulate(
 
 
 @commands.command()
+def demo(
+    name: Annotated[str, typer.Option(help="Of the new study; must hold `simulated`.")] = "simulated-demo",
+    out: Annotated[Path, typer.Option(help="Folder of the report; made if it is not there.")] = Path("report-demo"),
+    ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline.")] = 3.0,
+    baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
+    items: Annotated[int, typer.Option(min=4, help="Generated scenes, one word each.")] = 24,
+    overlap: Annotated[int, typer.Option(min=2, help="Ratings of every item in every condition.")] = 15,
+    seed: Annotated[int, typer.Option(help="Of scenes and raters.")] = 0,
+) -> None:
+    """Run a whole study with simulated raters: generated scenes, answers through the service, report.
+
+    The true ratio is known, so the report can say whether its interval holds it. The study stays, closed, among yours.
+    """
+    from app.settings import read_settings
+    from app.study.demo import run_demo
+    from app.study.export import analysis_input
+    from evaluation.study.analysis import analyse as run
+    from evaluation.study.planning import population_for
+    from evaluation.study.report import write_report
+    from evaluation.study.simulation import SIMULATED
+    from lfi.errors import ConfigError
+
+    if SIMULATED not in name:
+        raise ConfigError(f"name is {name!r}; one that holds {SIMULATED!r} was expected, for every report to show it")
+    population = population_for(ratio, baseline)
+    log = run_demo(read_settings(), name, population, items, overlap, seed)
+    ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
+    print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
+    table, registration, plan_used = analysis_input(name)
+    found = run(table, plan_used, registration, truth=population.ratio, quiet=False)
+    for path in write_report(found, out):
+        print(path)
+    held = found.primary.estimate.low <= population.ratio <= found.primary.estimate.high
+    print(found.verdict)
+    print(f"Simulated raters, not people. True ratio {ratio:g}: the interval {'holds' if held else 'misses'} it.")
+
+
+@commands.command()
 def coverage(
     studies: Annotated[int, typer.Option(min=20, help="Simulated studies per design.")] = 2000,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws per study.")] = 1000,
