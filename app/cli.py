@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import evaluate, maps, scenes, serve, study, training
+from app.commands import benchmark_study, evaluate, maps, scenes, serve, study, training
 from lfi.errors import LFIError
 
 cli = typer.Typer(
@@ -18,7 +18,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (serve, maps, training, evaluate, scenes, study):
+for module in (serve, maps, training, evaluate, scenes, study, benchmark_study):
     cli.add_typer(module.commands)
 
 
