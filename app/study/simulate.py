@@ -24,7 +24,7 @@ from app.study.service import Studies, find_study
 from evaluation.study.raters import Answer, Population, SimulatedRater
 from lfi.errors import DataError
 
-_RETRY_SECONDS = 0.5
+_RETRY_SECONDS = (0.5, 4.0)  # at first, and at most
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Browser:
         patience: seconds after which a request is given up.
     """
 
-    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None, patience: float = 120.0):
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None, patience: float = 300.0):
         self.client = httpx.AsyncClient(base_url=url, timeout=30.0, headers={"Origin": url}, transport=transport)
         self.patience = patience
         self.retries = self.conflicts = 0
@@ -128,7 +128,7 @@ class Browser:
             await self._send(lambda address=address: self.client.get(f"/{address}"), (200, 404))
 
     async def _send(self, request: Callable[[], Any], accepted: tuple[int, ...]) -> httpx.Response:
-        deadline = time.monotonic() + self.patience
+        deadline, pause = time.monotonic() + self.patience, _RETRY_SECONDS[0]
         while True:
             try:
                 answer: httpx.Response = await request()
@@ -142,7 +142,8 @@ class Browser:
             if time.monotonic() > deadline:
                 raise DataError(f"the service at {self.client.base_url} did not answer: {reason}")
             self.retries += 1
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _RETRY_SECONDS[1])
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ async def simulate_raters(
         at_once: how many take part at the same time.
 
     Raises:
-        DataError: the service refuses a request, or is gone for two minutes.
+        DataError: the service refuses a request, or is gone for five minutes.
     """
     gate = asyncio.Semaphore(at_once)
 
