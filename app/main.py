@@ -24,6 +24,7 @@ from app.inspector import routes
 from app.inspector.inspector import Inspector
 from app.inspector.openapi import describe_problems
 from app.settings import Settings, read_settings
+from app.study import owner_routes
 from app.study import routes as study_routes
 from app.study.service import Studies
 from app.ui import build_inspector
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     describe_problems(app)
     app.include_router(routes.router)
     app.include_router(study_routes.router)
+    app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
     app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     for name in _STATIC_FOLDERS:

@@ -117,16 +117,20 @@ def run_load(load: Load, database_url: str, folder: Path) -> Outcome:
         log, refill, kills = asyncio.run(_drive(load, studies, service))
     finally:
         service.kill()
-    outcome = check(studies, log, refill, kills)
+    outcome = check(studies, _NAME, log, refill, kills)
     studies.close()
     return outcome
 
 
-def check(studies: Studies, log: Log, refill: Log, kills: int) -> Outcome:
-    """Compare what raters were told with what the database holds."""
+def check(studies: Studies, name: str, log: Log, refill: Log, kills: int) -> Outcome:
+    """Compare what raters were told with what the study's database holds.
+
+    Args:
+        log, refill: of the raters who took part at once, and of those who filled what was left.
+    """
     told = [*log.stored, *refill.stored]
     with studies.database.reading() as session:
-        study = find_study(session, _NAME)
+        study = find_study(session, name)
         rows = session.execute(
             select(Rater.code, Answer.key, Answer.value)
             .join(Rater, Rater.id == Answer.rater_id)
@@ -160,7 +164,7 @@ def check(studies: Studies, log: Log, refill: Log, kills: int) -> Outcome:
         seconds=np.array(log.seconds),
         retries=log.retries + refill.retries,
         doubles=log.doubles + refill.doubles,
-        ends={name: log.ends.get(name, 0) + refill.ends.get(name, 0) for name in {**log.ends, **refill.ends}},
+        ends={end: log.ends.get(end, 0) + refill.ends.get(end, 0) for end in {**log.ends, **refill.ends}},
         kills=kills,
     )
 

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 from databases import database_url, postgresql  # noqa: F401 -- fixtures
+from fastapi import FastAPI
 from plans import write_plan
 
+from app.main import create_app
 from app.settings import Settings, read_settings
 from app.study.creation import create_study
 from app.study.owner import set_status
 from app.study.service import Studies
 from lfi.comparison import Trio
+
+OWNER = "an owner's secret token"
 
 
 class Clock:
@@ -49,7 +53,7 @@ def study_settings(tmp_path: Path, trio_folder: Path, database_url: str) -> Sett
         trio=trio_folder.name,
         study_folder=tmp_path / "study",
         database_url=database_url,
-        admin_token="an owner's secret token",
+        admin_token=OWNER,
     )
 
 
@@ -73,3 +77,16 @@ def create(studies: Studies, tiny_trio: Trio, tmp_path: Path) -> Callable[..., s
         return plan.name
 
     return create
+
+
+@pytest.fixture(scope="session")
+def service(trio_folder: Path) -> FastAPI:
+    """The application, made once: mounting the inspector takes seconds."""
+    return create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, admin_token=OWNER))
+
+
+@pytest.fixture
+def app(service: FastAPI, studies: Studies) -> FastAPI:
+    """The application, serving the studies of this test."""
+    service.state.studies = studies
+    return service
