@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evaluation.study.plan import AnalysisPlan, Registration
+    from evaluation.study.raters import Population
 
 commands = typer.Typer()
 
@@ -121,8 +122,13 @@ def simulate(
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
     scale: Annotated[int, typer.Option(help="Levels: 5 or 3.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    url: Annotated[
+        str, typer.Option(help="Of a running service: take part there instead; the table is its to export.")
+    ] = "",
+    study: Annotated[str, typer.Option(help="With --url: the study; its name must hold `simulated`.")] = "",
+    think: Annotated[float, typer.Option(min=0, help="With --url: seconds per simulated second; 0 hurries.")] = 1.0,
 ) -> None:
-    """Write the table that a study with simulated raters would export; its truth is known."""
+    """Simulated raters, whose truth is known: the table that they would leave, or answers in a running service."""
     from evaluation.study.planning import population_for
     from evaluation.study.ratings import SCALES, write_ratings
     from evaluation.study.simulation import simulate_table
@@ -131,6 +137,9 @@ def simulate(
     if scale not in SCALES:
         raise ConfigError(f"scale is {scale}; 5 or 3 was expected")
     population = population_for(ratio, baseline)
+    if url:
+        _take_part(url.rstrip("/"), study, raters, population, seed, think)
+        return
     table = simulate_table(population, raters, items, trials=trials, pairs=pairs, scale=scale, seed=seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_ratings(table, out)
@@ -191,6 +200,28 @@ def coverage(
     if json:
         found.write(json)
     print(markdown(found.record()))
+
+
+def _take_part(url: str, name: str, count: int, population: Population, seed: int, think: float) -> None:
+    """Invite simulated raters to a study and let them answer; its database is found as the service finds it."""
+    import asyncio
+
+    from app.settings import read_settings
+    from app.study.raters import invite
+    from app.study.service import Studies
+    from app.study.simulate import Eyes, Log, Visit, simulate_raters
+    from evaluation.study.simulation import SIMULATED
+    from lfi.errors import ConfigError
+
+    if SIMULATED not in name:
+        raise ConfigError(f"study is {name!r}; one whose name holds {SIMULATED!r} was expected, not one of people")
+    studies, log = Studies(read_settings()), Log()
+    invitations = invite(studies, name, count, "simulation")
+    visit = Visit(url, think)
+    asyncio.run(simulate_raters(visit, invitations, population, Eyes(studies, name), log, seed=seed, spread=10 * think))
+    studies.close()
+    ends = ", ".join(f"{number} {end}" for end, number in sorted(log.ends.items()))
+    print(f"{len(log.stored):,} answers of {count} simulated raters ({ends})")
 
 
 def _study(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan | None]:
