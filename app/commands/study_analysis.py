@@ -179,7 +179,7 @@ def demo(
     found = run(table, plan_used, registration, truth=population.ratio, quiet=False)
     for path in write_report(found, out):
         print(path)
-    held = found.primary.estimate.low <= population.ratio <= found.primary.estimate.high
+    held = found.primary is not None and found.primary.estimate.low <= ratio <= found.primary.estimate.high
     print(found.verdict)
     print(f"Simulated raters, not people. True ratio {ratio:g}: the interval {'holds' if held else 'misses'} it.")
 

@@ -47,7 +47,7 @@ class Analysis:
         plan, registration, changes: the plan used, the one stored when the study opened, and where they differ.
         flow: from stored answers to analysed ones.
         shares: P(consistent) per condition.
-        primary: the ratio that the plan names.
+        primary: the ratio that the plan names; None where the study asks for pairs alone.
         unexcluded: the same without any exclusion.
         others: ratios of the plan's numerator to the other conditions, by condition.
         levels: counts of levels, `{scale: {condition: [count of level 1, ...]}}`.
@@ -62,7 +62,7 @@ class Analysis:
     changes: list[tuple[str, Any, Any]]
     flow: Flow
     shares: dict[str, Estimate]
-    primary: Ratio
+    primary: Ratio | None
     unexcluded: Ratio | None
     others: dict[str, Ratio]
     levels: dict[int, dict[str, list[int]]]
@@ -82,11 +82,13 @@ class Analysis:
     @property
     def claim_holds(self) -> bool:
         """Whether the interval's lower bound reaches the claim."""
-        return self.primary.estimate.low >= self.plan.claim
+        return self.primary is not None and self.primary.estimate.low >= self.plan.claim
 
     @property
     def verdict(self) -> str:
         """What may be said, in one or two sentences."""
+        if self.primary is None:
+            return "The study asked for pairs alone: there is no ratio of P(consistent)."
         found, claim = self.primary.estimate, self.plan.claim
         one, other = NAMES[self.plan.numerator], NAMES[self.plan.denominator]
         if math.isnan(found.value):
@@ -127,10 +129,11 @@ def analyse(
         quiet: no progress bar.
 
     Raises:
-        DataError: no ratings are left, or none of a condition that the primary ratio needs.
+        DataError: no answers are left, or no ratings of a condition that the primary ratio needs.
     """
     flow = exclusion_flow(table, plan)
-    found = arms(flow.analysed)
+    rated = (flow.everyone["kind"] == "rating").any() or flow.analysed.empty
+    found = arms(flow.analysed) if rated else {}
     ratings = flow.analysed[flow.analysed["kind"] == "rating"]
     pairs = flow.analysed[flow.analysed["kind"] == "pair"]
     missing: dict[str, str] = {}
@@ -154,7 +157,7 @@ def analyse(
             for name, levels in matrices.items()
         }
 
-    primary = consistency_ratio(found, plan)
+    primary = consistency_ratio(found, plan) if rated else None
     others = [name for name in found if name not in (plan.numerator, plan.denominator)]
     steps.update()
     with steps:
@@ -168,15 +171,15 @@ def analyse(
             flow=flow,
             shares=consistent_shares(found, plan),
             primary=primary,
-            unexcluded=_unexcluded(flow, plan),
+            unexcluded=_unexcluded(flow, plan) if rated else None,
             others={name: consistency_ratio(found, plan, denominator=name) for name in others},
             levels=_levels(ratings),
-            contrasts=secondary("Wilcoxon", lambda: wilcoxon_contrasts(ratings, plan), []),
+            contrasts=secondary("Wilcoxon", lambda: wilcoxon_contrasts(ratings, plan) if rated else [], []),
             contests=secondary("pairs", lambda: contests(pairs, plan), []),
             strengths=secondary("pairs", lambda: bradley_terry(pairs, plan), None),
             agreement=secondary("agreement", agreements, {}),
             times=secondary("response times", lambda: response_times(flow.analysed), []),
-            mixed=secondary("mixed model", lambda: mixed_model(ratings, plan), None),
+            mixed=secondary("mixed model", lambda: mixed_model(ratings, plan) if rated else None, None),
             missing=missing,
         )
 

@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, Percen
 from evaluation.study.analysis import NAMES, Analysis
 from evaluation.study.estimate import Estimate
 from evaluation.study.planning import Planning
+from evaluation.study.ratio import Ratio
 
 COLOURS = {"teacher": "#009E73", "lfi": "#0072B2", "baseline": "#D55E00", "shuffled": "#767676"}
 _LEVELS = {5: ("#A6611A", "#DFC27D", "#D9D9D9", "#80CDC1", "#018571"), 3: ("#A6611A", "#D9D9D9", "#018571")}
@@ -28,7 +29,11 @@ _STYLE |= {"axes.spines.top": False, "axes.spines.right": False}
 def figures(found: Analysis) -> dict[str, str]:
     """Every figure that the analysis has data for, by file name without suffix."""
     with mpl.rc_context(_STYLE):
-        drawn = {"ratio": ratio_figure(found), "shares": shares_figure(found), "levels": levels_figure(found)}
+        drawn = {}
+        if found.primary:
+            drawn["ratio"] = ratio_figure(found, found.primary)
+            drawn["shares"] = shares_figure(found)
+            drawn["levels"] = levels_figure(found)
         if found.contests:
             drawn["pairs"] = pairs_figure(found)
         if found.agreement:
@@ -38,12 +43,12 @@ def figures(found: Analysis) -> dict[str, str]:
     return drawn
 
 
-def ratio_figure(found: Analysis) -> str:
+def ratio_figure(found: Analysis, primary: Ratio) -> str:
     """The primary ratio, its checks and the other ratios on one logarithmic axis, with the claim."""
     plan = found.plan
     named = f"{NAMES[plan.numerator]} / "
-    rows = [(named + NAMES[plan.denominator], found.primary.estimate, COLOURS[plan.numerator])]
-    rows.append(("… every item weighing the same", found.primary.even, "#000000"))
+    rows = [(named + NAMES[plan.denominator], primary.estimate, COLOURS[plan.numerator])]
+    rows.append(("… every item weighing the same", primary.even, "#000000"))
     if found.unexcluded:
         rows.append(("… without exclusions", found.unexcluded.estimate, "#000000"))
     rows += [(named + NAMES[name], ratio.estimate, COLOURS[name]) for name, ratio in found.others.items()]

@@ -59,7 +59,7 @@ def report_html(found: Analysis, drawn: dict[str, str]) -> str:
     parts = [f"<h1>{escape(title)}</h1>"]
     if found.simulated:
         parts.append('<p class="warn"><strong>Simulated raters, not people.</strong> This shows how the analysis runs.')
-        if not math.isnan(found.truth):
+        if found.primary and not math.isnan(found.truth):
             held = found.primary.estimate.low <= found.truth <= found.primary.estimate.high
             parts.append(f"The true ratio is {found.truth:.3g}; the interval {'holds' if held else 'misses'} it.")
         parts.append("</p>")
@@ -69,7 +69,7 @@ def report_html(found: Analysis, drawn: dict[str, str]) -> str:
         f"<p>{size['ratings']:,} ratings and {size['pairs']:,} pairs by {size['raters']:,} raters of "
         f"{size['items']:,} items. {found.plan.confidence:.0%} intervals in brackets.</p>"
     )
-    if found.primary.sparse:
+    if found.primary and found.primary.sparse:
         parts.append(f'<p class="warn">Sparse: {escape(found.primary.sparse)}. Exact bounds widen the interval.</p>')
     parts += [_plan(found), _primary(found, drawn), _exclusions(found)]
     parts += [_pairs(found, drawn), _contrasts(found), _mixed(found), _agreement(found, drawn), _times(found, drawn)]
@@ -103,6 +103,8 @@ def _plan(found: Analysis) -> str:
 
 
 def _primary(found: Analysis, drawn: dict[str, str]) -> str:
+    if not found.primary:
+        return ""
     rows = [(NAMES[name], share) for name, share in found.shares.items()]
     return (
         "<h2>Primary: how often maps are rated consistent</h2>"
@@ -120,12 +122,12 @@ def _exclusions(found: Analysis) -> str:
         for place, step in enumerate(found.flow.steps)
     ]
     table = _table(("what was left out", "raters", "answers", "raters left", "answers left"), rows)
-    if found.unexcluded is None:
-        return f"<h2>Exclusions</h2>{table}<p>No answer was excluded.</p>"
-    return (
-        f"<h2>Exclusions</h2>{table}<p>Ratio with exclusions {found.primary.estimate}, "
-        f"without any {found.unexcluded.estimate}.</p>"
-    )
+    text = f"<h2>Exclusions</h2>{table}"
+    if len(found.flow.everyone) == len(found.flow.analysed):
+        return f"{text}<p>No answer was excluded.</p>"
+    if found.primary and found.unexcluded:
+        text += f"<p>Ratio with exclusions {found.primary.estimate}, without any {found.unexcluded.estimate}.</p>"
+    return text
 
 
 def _pairs(found: Analysis, drawn: dict[str, str]) -> str:

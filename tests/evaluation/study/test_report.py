@@ -128,6 +128,16 @@ def test_an_analysis_that_the_data_do_not_allow_is_named_and_stops_nothing():
     assert found.missing == {"pairs": "no pairs are left to analyse"}
 
 
+def test_a_study_of_pairs_alone_has_a_report_without_a_ratio(tmp_path):
+    table = simulate_table(Population(), 8, 6, pairs=6)
+    found = analyse(table[table["kind"] == "pair"], PLAN)
+    names = {path.name for path in write_report(found, tmp_path)}
+    assert {"report.html", "pairs.svg", "times.svg"} <= names
+    assert "ratio.svg" not in names
+    assert not found.claim_holds
+    assert "pairs alone" in (tmp_path / "report.html").read_text()
+
+
 def test_a_table_without_ratings_left_is_refused():
     with pytest.raises(DataError, match="no ratings are left"):
         analyse(crossed(lambda *_: True), AnalysisPlan(min_response_ms=10_000))
