@@ -99,7 +99,7 @@ def test_every_trial_is_described_by_the_same_fields(walked):
 
 def test_answering_takes_as_long_for_one_condition_as_for_another(walked):
     pictures, _, _ = walked
-    medians = {condition: np.median([took for _, took in answers]) for condition, answers in pictures.items()}
-    medians.pop("drawn")  # once only
-    # Medians of eight requests on a busy machine: a look-up that depended on the condition would be far beyond.
-    assert max(medians.values()) < 3 * min(medians.values())
+    # The quickest of eight is what the work itself takes, whatever else the machine does.
+    quickest = {condition: min(took for _, took in answers) for condition, answers in pictures.items()}
+    quickest.pop("drawn")  # once only
+    assert max(quickest.values()) < 2 * min(quickest.values())
