@@ -106,6 +106,6 @@ def quantile(milliseconds: np.ndarray, share: float) -> Figure:
     from evaluation.results import Figure
 
     ordered = np.sort(milliseconds)
-    low, high = (int(rank) for rank in stats.binom.ppf((0.025, 0.975), len(ordered), share))
-    bounds = [float(ordered[min(rank, len(ordered) - 1)]) for rank in (low, high)]
-    return Figure(float(np.quantile(ordered, share)), *bounds, "ms")
+    ranks = stats.binom.ppf((0.025, 0.975), len(ordered), share)
+    low, high = (float(ordered[min(int(rank), len(ordered) - 1)]) for rank in ranks)
+    return Figure(float(np.quantile(ordered, share)), low, high, "ms")

@@ -31,8 +31,8 @@ def measure_coverage(studies: int, draws: int, seed: int, command: str) -> Resul
                 population, raters, items, trials, studies, draws=draws, seed=seed, progress=progress
             )
             for method, share in zip(("two-way", "rows"), found.coverage(population.ratio), strict=True):
-                percent = [100 * value for value in (share.value, share.low, share.high)]
-                results.figures[f"coverage, {method}: {name}"] = Figure(*percent, "% of studies")
+                value, low, high = (100 * each for each in (share.value, share.low, share.high))
+                results.figures[f"coverage, {method}: {name}"] = Figure(value, low, high, "% of studies")
     first = next(iter(DESIGNS))
     two_way, rows = (results.figures[f"coverage, {method}: {first}"].value for method in ("two-way", "rows"))
     results.goals["two-way covers at least 93 %"] = Goal(two_way, 93, two_way >= 93)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +23,7 @@ from evaluation.study.ratio import Ratio
 
 COLOURS = {"teacher": "#009E73", "lfi": "#0072B2", "baseline": "#D55E00", "shuffled": "#767676"}
 _LEVELS = {5: ("#A6611A", "#DFC27D", "#D9D9D9", "#80CDC1", "#018571"), 3: ("#A6611A", "#D9D9D9", "#018571")}
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "lfi", "font.family": "sans-serif", "font.size": 10}
+_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "lfi", "font.family": "sans-serif", "font.size": 10}
 _STYLE |= {"axes.spines.top": False, "axes.spines.right": False}
 
 

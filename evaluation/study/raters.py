@@ -184,7 +184,7 @@ class SimulatedRater:
     def rate(self, item: str, condition: str, scale: int = 5) -> Answer:
         """The level given to an item's map."""
         lapse = self._lapses()
-        level = levels(self._felt(item)[condition], np.float64(lapse), scale, self._rng)
+        level = levels(self._felt(item)[condition], np.array(float(lapse)), scale, self._rng)
         return self._answer(int(level), lapse)
 
     def choose(self, item: str, left: str, right: str) -> Answer:
