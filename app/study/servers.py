@@ -20,7 +20,7 @@ import psycopg
 from lfi.errors import ConfigError, DataError
 
 _ACCOUNT = "postgres"  # PostgreSQL refuses to run as root
-_READY_SECONDS = 180
+_READY_SECONDS = 600
 
 
 @contextmanager
@@ -74,7 +74,7 @@ class Service:
         """Start it and wait until its models are warm.
 
         Raises:
-            DataError: it ends, or is not ready in three minutes.
+            DataError: it ends, or is not ready in ten minutes.
         """
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)]

@@ -18,9 +18,10 @@ CARELESS = Population(drop_out=0.2, double_clicks=0.5, lapses=0.1)
 
 
 @pytest.fixture
-def visit(study_settings):
-    transport = httpx.ASGITransport(create_app(study_settings))
-    return Visit("http://testserver", think=0.0, transport=transport)
+def visit(study_settings, clock):
+    app = create_app(study_settings)
+    app.state.studies.clock = clock
+    return Visit("http://testserver", think=0.0, pictures=False, transport=httpx.ASGITransport(app))
 
 
 def take_part(visit, studies, name, count, population, log, first=0):
@@ -34,7 +35,6 @@ def test_every_cell_is_filled_exactly_though_raters_drop_out_and_click_twice(stu
     log = Log()
     for first in range(0, 60, 6):
         take_part(visit, studies, name, 6, CARELESS, log, first)
-        visit.transport.app.state.studies.clock = clock
         clock.turn(11)  # leases of those who left run out
         with studies.database.reading() as session:
             if not places_left(session, find_study(session, name), clock()):
