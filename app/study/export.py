@@ -72,7 +72,7 @@ def analysis_input(name: str) -> tuple[pd.DataFrame, Registration | None, Analys
         first = next((each for each in versions if each.hash == study.opened_hash), None)
         opened = study.opened_at.isoformat() if study.opened_at else ""
     studies.close()
-    registered = first and Registration(first.content, study.opened_hash or "", opened, now)
+    registered = Registration(first.content, first.hash, opened, now) if first else None
     return table, registered, plan_of(orjson.loads(now)).analysis
 
 

@@ -133,7 +133,7 @@ def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]
             .where(Cell.study_id == study.id, Assignment.slot.is_not(None))
         )
         for cell_id, slot in session.execute(slots):
-            held.setdefault(cell_id, set()).add(slot)
+            held.setdefault(cell_id, set()).add(slot or 0)
     rows = session.execute(
         select(Cell.id, Cell.image, Cell.first, Cell.second, Cell.target)
         .where(Cell.study_id == study.id, Cell.target.is_not(None))
@@ -144,7 +144,7 @@ def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]
             key=id,
             image=image,
             conditions=(first, second) if second else (first,),
-            free=tuple(slot for slot in range(target) if slot not in held.get(id, ())),
+            free=tuple(slot for slot in range(target or 0) if slot not in held.get(id, ())),
             taken=len(held.get(id, ())),
         )
         for id, image, first, second, target in rows

@@ -254,7 +254,8 @@ def read_plan(path: Path) -> StudyPlan:
     if "pictures" in raw:
         raise ConfigError("unknown key pictures; it is worked out from the files")
     plan = plan_of(raw)
-    paths = dict.fromkeys(each.image for each in (*plan.items, *plan.practice, *plan.catch))
+    shown: tuple[Item | Known, ...] = (*plan.items, *plan.practice, *plan.catch)
+    paths = dict.fromkeys(each.image for each in shown)
     raw["pictures"] = {name: _sha256(path.parent / name) for name in paths}
     return plan_of(raw)
 

@@ -108,7 +108,7 @@ def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, servic
     starting = threading.Thread(target=service.start)
     starting.start()
     page.wait_for_function(
-        "document.querySelector('#study-progress').textContent.startsWith('2 of 7')", timeout=240_000
+        "() => document.querySelector('#study-progress').textContent.startsWith('2 of 7')", timeout=240_000
     )
     starting.join()
     assert page.is_hidden("#study-banner")
