@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inspector.decode import NotAnImageError
+from app.study.errors import ConflictError, NothingHereError, NotYoursError, StudyError, TooMuchError
 from lfi.errors import (
     CheckpointError,
     ConfigError,
@@ -53,6 +54,11 @@ _KINDS: tuple[tuple[type[LFIError], int, str, str], ...] = (
     (CheckpointError, 422, "checkpoint", "A checkpoint cannot be read"),
     (ConfigError, 422, "config", "A value is out of range"),
     (DataError, 422, "data", "Data are missing"),
+    (NothingHereError, 404, "nothing-here", "There is nothing here"),
+    (NotYoursError, 403, "not-yours", "This is not yours to do"),
+    (ConflictError, 409, "conflict", "The answer was overtaken"),
+    (TooMuchError, 413, "too-much", "The request is too large"),
+    (StudyError, 422, "study", "The study cannot do that"),
     (LFIError, 422, "error", "The request cannot be answered"),
 )
 

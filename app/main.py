@@ -24,6 +24,9 @@ from app.inspector import routes
 from app.inspector.inspector import Inspector
 from app.inspector.openapi import describe_problems
 from app.settings import Settings, read_settings
+from app.study import owner_routes
+from app.study import routes as study_routes
+from app.study.service import Studies
 from app.ui import build_inspector
 
 PAGE = "/ui"
@@ -64,12 +67,15 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     )
     app.state.settings = settings
     app.state.inspector = inspector
+    app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
     # Present even when it allows nobody: without it the mounted page would answer every origin.
     app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=("GET", "POST"))
     install_problems(app)
     describe_problems(app)
     app.include_router(routes.router)
+    app.include_router(study_routes.router)
+    app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
     app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     for name in _STATIC_FOLDERS:
@@ -84,6 +90,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, app)
         yield
+        app.state.studies.close()
         tasks.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.inspector.limits import ImageLimits, WordLimits
@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     cached_images: int = Field(16, ge=0)
     """Encoded images kept, so that another word on the same image costs only the text side."""
 
+    study_folder: Path = Path("data/study")
+    """Rendered stimuli of studies, and the database where no URL names another. Nothing serves it."""
+    database_url: str = ""
+    """Of studies: `sqlite:///FILE` or `postgresql+psycopg://...`; `study.db` in the folder by default."""
+    admin_token: SecretStr = SecretStr("")
+    """Opens `/admin`, at least 16 characters; without one there is no such page."""
+
     max_bytes: int = Field(20 * MEGABYTE, ge=1)
     max_pixels: int = Field(50_000_000, ge=1)
     max_aspect: float = Field(20.0, ge=1)
@@ -67,6 +74,18 @@ class Settings(BaseSettings):
         if value and not value.startswith("/"):
             raise ValueError("must start with a slash, such as /lfi")
         return value.rstrip("/")
+
+    @field_validator("admin_token")
+    @classmethod
+    def _unguessable(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 16:
+            raise ValueError("must have at least 16 characters; `openssl rand -hex 16` makes some")
+        return value
+
+    @property
+    def study_database(self) -> str:
+        """The URL of the studies' database."""
+        return self.database_url or f"sqlite:///{self.study_folder / 'study.db'}"
 
     @cached_property
     def image_limits(self) -> ImageLimits:
@@ -97,4 +116,6 @@ def read_settings(**given: object) -> Settings:
 
 def _wrong(item: Mapping[str, Any]) -> str:
     name = "_".join(str(part) for part in item["loc"])
+    if name == "admin_token":
+        return f"admin token (LFI_ADMIN_TOKEN): {item['msg'].lower()}"
     return f"{name.replace('_', ' ')} (LFI_{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"

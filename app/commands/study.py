@@ -1,0 +1,233 @@
+"""`lfi study ...`: a study from its design to its data. What needs raters' answers alone is in `study_analysis`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands import study_analysis
+
+if TYPE_CHECKING:
+    from app.study.service import Studies
+
+commands = typer.Typer()
+study = typer.Typer(help="Run a human study: design, invitations, progress, data, report.", no_args_is_help=True)
+commands.add_typer(study, name="study")
+study.add_typer(study_analysis.commands)
+
+Name = Annotated[str, typer.Argument(help="Name of the study.", metavar="NAME", show_default=False)]
+Toml = Annotated[Path, typer.Argument(help="The plan.", metavar="STUDY.TOML", show_default=False)]
+Code = Annotated[str, typer.Argument(help="The rater's code, such as r0123456789.", show_default=False)]
+_ACTOR = "cli"
+
+
+@study.command()
+def create(plan: Toml) -> None:
+    """Render the study of a plan and store it as a draft. A draft without invitations is made anew."""
+    from app.inspector.inspector import load_trio
+    from app.study.creation import create_study
+
+    studies = _studies()
+    models = studies.settings.models_dir
+    made = create_study(studies, plan, lambda name: load_trio(models / name, studies.settings.device))
+    ratings = len(made.items) * len(made.conditions) * made.rating.overlap
+    pairs = len(made.items) * len(made.pair.contrasts) * made.pair.overlap
+    raters = max(-(-ratings // made.rating.trials), -(-pairs // made.pair.trials))
+    print(f"{made.name}: {ratings:,} ratings and {pairs:,} pairs are wanted, of about {raters:,} raters")
+    images, asked = (
+        len({item.image for item in made.items}),
+        made.rating.trials * bool(ratings) + (made.pair.trials * bool(pairs)),
+    )
+    if images < asked:
+        print(f"note: {asked} trials a rater on {images} pictures: some will come again, in other conditions")
+    print(f"plan {made.hash}")
+    print(f"`lfi study preview {made.name}` shows it, `lfi study open {made.name}` opens it")
+
+
+@study.command()
+def amend(plan: Toml) -> None:
+    """Add a version of an opened study's plan (texts, rules, analysis). Every report shows what changed, and when."""
+    from app.study.creation import amend_study
+
+    print("amended" if amend_study(_studies(), plan) else "nothing differs")
+
+
+@study.command("open")
+def open_(name: Name) -> None:
+    """Open a study, or open it again. The hash of its plan is kept for good."""
+    _set(name, "open")
+
+
+@study.command()
+def pause(name: Name) -> None:
+    """Ask nothing more for now. Answers that are on somebody's screen are still taken."""
+    _set(name, "paused")
+
+
+@study.command()
+def close(name: Name) -> None:
+    """Take no more answers."""
+    _set(name, "closed")
+
+
+@study.command("list")
+def list_() -> None:
+    """All studies, the newest first."""
+    from app.study.progress import list_studies
+
+    for name, status in list_studies(_studies()):
+        print(f"{name}\t{status}")
+
+
+@study.command()
+def status(
+    name: Name,
+    cells: Annotated[bool, typer.Option("--cells", help="Every cell on its own.")] = False,
+    raters: Annotated[bool, typer.Option("--raters", help="Every rater on their own.")] = False,
+) -> None:
+    """How a study stands."""
+    from app.study.progress import HISTOGRAM_SECONDS, progress_of
+
+    found = progress_of(_studies(), name)
+    share = 100 * found.done / found.target if found.target else 0
+    print(f"{found.name}: {found.status}, {found.done:,} of {found.target:,} answers ({share:.0f} %)")
+    changed = ", CHANGED since the study opened" if found.changed else ""
+    print(f"plan {found.hash}{changed}")
+    print("raters: " + ", ".join(f"{count} {state}" for state, count in found.states.items()))
+    failed, of = found.failed_catches
+    print(f"catch trials: {failed} of {of} failed")
+    edges = [*HISTOGRAM_SECONDS[1:], None]
+    for low, high, count in zip(HISTOGRAM_SECONDS, edges, found.histogram, strict=True):
+        print(f"  {low:>4g} to {high:<4g} s {count:>6}" if high else f"  {low:>4g} s or more {count:>3}")
+    for condition, alpha in found.agreement.items():
+        print(f"agreement, {condition}: " + ("too few" if alpha is None else f"alpha {alpha:.2f}"))
+    for cell in found.cells if cells else ():
+        print(f"{cell.kind}\t{cell.item}\t{cell.word}\t{cell.condition}\t{cell.done}+{cell.held}/{cell.target}")
+    for rater in found.raters if raters else ():
+        preview = "\tpreview" if rater.preview else ""
+        print(f"{rater.code}\t{rater.state}\t{rater.done}/{rater.total}\t{rater.reason}{preview}")
+
+
+@study.command()
+def invite(
+    name: Name,
+    count: Annotated[int, typer.Argument(help="How many raters.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown this once.")] = Path(
+        "invitations.csv"
+    ),
+    address: Annotated[str, typer.Option(help="Where raters find the service.")] = "http://127.0.0.1:7860",
+) -> None:
+    """Make invitations, one link a rater."""
+    from app.study.raters import invite as make
+    from lfi.errors import ConfigError
+
+    studies = _studies()
+    try:
+        with out.open("x", newline="", encoding="utf-8") as file:
+            made = make(studies, name, count, _ACTOR)
+            csv.writer(file).writerows([("code", "link"), *((each.code, _link(address, each)) for each in made)])
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
+    print(out)
+
+
+@study.command()
+def preview(
+    name: Name,
+    address: Annotated[str, typer.Option(help="Where you find the service.")] = "http://127.0.0.1:7860",
+) -> None:
+    """A link with which to see a study as a rater does; nothing of it counts."""
+    from app.study.raters import invite as make
+
+    print(_link(address, make(_studies(), name, 1, _ACTOR, preview=True)[0]))
+
+
+@study.command()
+def exclude(
+    name: Name, code: Code, reason: Annotated[str, typer.Option(help="Why; the report says it.", show_default=False)]
+) -> None:
+    """Let a rater's answers not count, for a reason. They stay on record; their places are filled anew."""
+    from app.study.owner import exclude as do
+
+    do(_studies(), name, code, reason, _ACTOR)
+
+
+@study.command()
+def delete(
+    name: Name,
+    code: Code,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete everything that is stored of one person. Exports and backups made before are yours to renew."""
+    from app.study.owner import delete_person
+
+    if not yes:
+        typer.confirm(f"Delete everything of {code}?", abort=True)
+    print(f"{delete_person(_studies(), name, code, _ACTOR)} answers deleted")
+
+
+@study.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("export"),
+) -> None:
+    """Write the answers (CSV, JSON Lines, Parquet), their codebook, the plan and the audit trail."""
+    from app.study.export import export_study
+
+    for path in export_study(_studies(), name, out):
+        print(path)
+
+
+@study.command()
+def backup(
+    archive: Annotated[Path, typer.Argument(help="The tar file to write.", show_default=False)],
+) -> None:
+    """Copy all studies, answers and pictures, while the service runs."""
+    from app.study.backup import backup as do
+
+    do(_studies(), archive)
+    print(archive)
+
+
+@study.command()
+def restore(
+    archive: Annotated[Path, typer.Argument(help="A tar file that `lfi study backup` wrote.", show_default=False)],
+) -> None:
+    """Put a backup in place where there are no studies yet. The service must not run meanwhile."""
+    from app.study.backup import restore as do
+
+    do(_studies(), archive)
+
+
+@study.command()
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget a whole study: answers, plan, pictures."""
+    from app.study.creation import remove_study
+
+    if not yes:
+        typer.confirm(f"Forget the whole study {name}, answers and all?", abort=True)
+    remove_study(_studies(), name)
+
+
+def _studies() -> Studies:
+    from app.settings import read_settings
+    from app.study.service import Studies
+
+    return Studies(read_settings())
+
+
+def _set(name: str, status: str) -> None:
+    from app.study.owner import set_status
+
+    set_status(_studies(), name, status, _ACTOR)
+    print(f"{name} is {status}")
+
+
+def _link(address: str, invitation) -> str:
+    return f"{address.rstrip('/')}/s/{invitation.token}"

@@ -1,0 +1,256 @@
+"""`lfi study plan|analyse|simulate|demo|coverage`: how large a study must be, what it says, and simulated raters."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluation.study.plan import AnalysisPlan, Registration
+    from evaluation.study.raters import Population
+
+commands = typer.Typer()
+
+
+@commands.command()
+def plan(
+    ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline, to plan for.")] = 4.0,
+    baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.18,
+    claim: Annotated[float, typer.Option(help="What the interval's lower bound has to reach; 1: any gain.")] = 2.7,
+    power: Annotated[float, typer.Option(help="Wanted probability that it does.")] = 0.8,
+    raters: Annotated[str, typer.Option(help="Numbers of raters to try.")] = "20,40,60,90,120",
+    items: Annotated[str, typer.Option(help="Numbers of items to try.")] = "20,40,80",
+    trials: Annotated[int, typer.Option(min=1, help="Most ratings of one rater.")] = 40,
+    bias: Annotated[float, typer.Option(help="Sd of raters' mildness, in logits.")] = 0.7,
+    ease: Annotated[float, typer.Option(help="Sd of items' ease, in logits.")] = 0.7,
+    leaning: Annotated[float, typer.Option(help="Sd of raters' liking for a condition, in logits.")] = 0.3,
+    fit: Annotated[float, typer.Option(help="Sd of how well a condition does on an item, in logits.")] = 0.5,
+    studies: Annotated[int, typer.Option(min=10, help="Simulated studies per size.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    out: Annotated[Path, typer.Option(help="The plot: .svg or .png.")] = Path("power.svg"),
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+) -> None:
+    """How many raters and items a study needs.
+
+    Studies of every size are simulated with the ordinal model (rater and item effects) and analysed as planned; power
+    is the share of them whose interval supports the claim. A minute or two on one core.
+    """
+    from dataclasses import replace
+
+    from evaluation.study.analysis import plain
+    from evaluation.study.figures import power_figure
+    from evaluation.study.planning import plan_size, population_for
+    from evaluation.study.raters import Population
+
+    picture = _image_path(out)
+    usual = replace(Population(), bias=bias, ease=ease, leaning=leaning, fit=fit)
+    population = population_for(ratio, baseline, usual)
+    sizes = (_numbers("raters", raters), _numbers("items", items))
+    found = plan_size(population, claim, power, *sizes, trials=trials, studies=studies, seed=seed)
+    print(f"{'raters':>7} {'items':>6} {'trials each':>12} {'ratings':>8}  power (95 % Monte-Carlo interval)")
+    for size in found.sizes:
+        print(f"{size.raters:>7} {size.items:>6} {size.trials:>12} {size.ratings:>8,}  {size.power}")
+    best = found.smallest
+    if best is None:
+        print(f"None of these has a power of {power:g}: try more raters and more items, or a larger true ratio.")
+    else:
+        print(f"Fewest ratings with a power of {power:g}: {best.raters} raters, {best.items} items.")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    power_figure(found).savefig(picture, dpi=150)
+    print(picture)
+    if json:
+        json.write_text(jsonlib.dumps(plain(found), indent=2) + "\n", encoding="utf-8")
+
+
+@commands.command()
+def analyse(
+    table: Annotated[
+        str, typer.Argument(help="An exported table (.csv, .jsonl, .parquet), or a study's name.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the report; made if it is not there.")] = Path("report"),
+    analysis_plan: Annotated[
+        Path | None, typer.Option("--plan", help="Analysis plan (JSON); by default the study's, else the usual one.")
+    ] = None,
+    registered: Annotated[
+        Path | None, typer.Option(help="The plan that was stored before the data (JSON); changes are shown.")
+    ] = None,
+    registered_sha256: Annotated[
+        str, typer.Option(help="Its hash as it was published; by default it is not checked.")
+    ] = "",
+) -> None:
+    """Analyse a study as planned: HTML report, JSON and SVG figures."""
+    import hashlib
+
+    from evaluation.study.analysis import analyse as run
+    from evaluation.study.plan import AnalysisPlan, Registration
+    from evaluation.study.report import write_report
+
+    rows, registration, own = _study(table)
+    chosen = AnalysisPlan.read(analysis_plan) if analysis_plan else own
+    if registered:
+        content = AnalysisPlan.read(registered).json
+        said = registered_sha256 or hashlib.sha256(content.encode()).hexdigest()
+        registration = Registration(content, said.strip().lower())
+        chosen = chosen or AnalysisPlan.read(registered)
+    found = run(rows, chosen or AnalysisPlan(), registration, quiet=False)
+    for path in write_report(found, out):
+        print(path)
+    if found.simulated:
+        print("Simulated raters, not people.")
+    if registration is None:
+        print("No plan was registered before the data: read it as exploratory.")
+    for name, was, now in found.changes:
+        print(f"Changed since the plan was registered: {name} was {was}, is {now}.")
+    for name, why in found.missing.items():
+        print(f"Not made: {name}: {why}")
+    print(found.verdict)
+
+
+@commands.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Where the table goes: .csv, .jsonl or .parquet.")] = Path("simulated.csv"),
+    raters: Annotated[int, typer.Option(min=1, help="Simulated raters.")] = 60,
+    items: Annotated[int, typer.Option(min=1, help="Items.")] = 40,
+    trials: Annotated[int, typer.Option(min=1, help="Ratings of one rater.")] = 40,
+    pairs: Annotated[int, typer.Option(min=0, help="Pairs of one rater.")] = 10,
+    ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline.")] = 3.0,
+    baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
+    scale: Annotated[int, typer.Option(help="Levels: 5 or 3.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    url: Annotated[
+        str, typer.Option(help="Of a running service: take part there instead; the table is its to export.")
+    ] = "",
+    study: Annotated[str, typer.Option(help="With --url: the study; its name must hold `simulated`.")] = "",
+    think: Annotated[float, typer.Option(min=0, help="With --url: seconds per simulated second; 0 hurries.")] = 1.0,
+) -> None:
+    """Simulated raters, whose truth is known: the table that they would leave, or answers in a running service."""
+    from evaluation.study.planning import population_for
+    from evaluation.study.ratings import SCALES, write_ratings
+    from evaluation.study.simulation import simulate_table
+    from lfi.errors import ConfigError
+
+    if scale not in SCALES:
+        raise ConfigError(f"scale is {scale}; 5 or 3 was expected")
+    population = population_for(ratio, baseline)
+    if url:
+        _take_part(url.rstrip("/"), study, raters, population, seed, think)
+        return
+    table = simulate_table(population, raters, items, trials=trials, pairs=pairs, scale=scale, seed=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_ratings(table, out)
+    print(f"{out}: {len(table):,} answers of {raters} simulated raters, true ratio {population.ratio:g}")
+
+
+@commands.command()
+def demo(
+    name: Annotated[str, typer.Option(help="Of the new study; must hold `simulated`.")] = "simulated-demo",
+    out: Annotated[Path, typer.Option(help="Folder of the report; made if it is not there.")] = Path("report-demo"),
+    ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline.")] = 3.0,
+    baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
+    items: Annotated[int, typer.Option(min=4, help="Generated scenes, one word each.")] = 24,
+    overlap: Annotated[int, typer.Option(min=2, help="Ratings of every item in every condition.")] = 15,
+    seed: Annotated[int, typer.Option(help="Of scenes and raters.")] = 0,
+) -> None:
+    """Run a whole study with simulated raters: generated scenes, answers through the service, report.
+
+    The true ratio is known, so the report can say whether its interval holds it. The study stays, closed, among yours.
+    """
+    from app.settings import read_settings
+    from app.study.demo import run_demo
+    from app.study.export import analysis_input
+    from evaluation.study.analysis import analyse as run
+    from evaluation.study.planning import population_for
+    from evaluation.study.report import write_report
+    from evaluation.study.simulation import SIMULATED
+    from lfi.errors import ConfigError
+
+    if SIMULATED not in name:
+        raise ConfigError(f"name is {name!r}; one that holds {SIMULATED!r} was expected, for every report to show it")
+    population = population_for(ratio, baseline)
+    log = run_demo(read_settings(), name, population, items, overlap, seed)
+    ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
+    print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
+    table, registration, plan_used = analysis_input(name)
+    found = run(table, plan_used, registration, truth=population.ratio, quiet=False)
+    for path in write_report(found, out):
+        print(path)
+    held = found.primary is not None and found.primary.estimate.low <= ratio <= found.primary.estimate.high
+    print(found.verdict)
+    print(f"Simulated raters, not people. True ratio {ratio:g}: the interval {'holds' if held else 'misses'} it.")
+
+
+@commands.command()
+def coverage(
+    studies: Annotated[int, typer.Option(min=20, help="Simulated studies per design.")] = 2000,
+    draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws per study.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+) -> None:
+    """How often the interval of the ratio holds the truth, in simulated studies. Some minutes on one core."""
+    from evaluation.report import markdown
+    from evaluation.study.coverage import measure_coverage
+
+    command = f"lfi study coverage --studies {studies} --draws {draws} --seed {seed}"
+    found = measure_coverage(studies, draws, seed, command)
+    if json:
+        found.write(json)
+    print(markdown(found.record()))
+
+
+def _take_part(url: str, name: str, count: int, population: Population, seed: int, think: float) -> None:
+    """Invite simulated raters to a study and let them answer; its database is found as the service finds it."""
+    import asyncio
+
+    from app.settings import read_settings
+    from app.study.raters import invite
+    from app.study.service import Studies
+    from app.study.simulate import Eyes, Log, Visit, simulate_raters
+    from evaluation.study.simulation import SIMULATED
+    from lfi.errors import ConfigError
+
+    if SIMULATED not in name:
+        raise ConfigError(f"study is {name!r}; one whose name holds {SIMULATED!r} was expected, not one of people")
+    studies, log = Studies(read_settings()), Log()
+    invitations = invite(studies, name, count, "simulation")
+    visit = Visit(url, think)
+    asyncio.run(simulate_raters(visit, invitations, population, Eyes(studies, name), log, seed=seed, spread=10 * think))
+    studies.close()
+    ends = ", ".join(f"{number} {end}" for end, number in sorted(log.ends.items()))
+    print(f"{len(log.stored):,} answers of {count} simulated raters ({ends})")
+
+
+def _study(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan | None]:
+    """The table, the registered plan and the study's plan, of a file or of a study's name."""
+    from evaluation.study.ratings import FORMATS, read_ratings
+
+    path = Path(name)
+    if path.suffix.lower() in FORMATS or path.is_file():
+        return read_ratings(path), None, None
+    from app.study.export import analysis_input
+
+    return analysis_input(name)
+
+
+def _numbers(name: str, text: str) -> list[int]:
+    from lfi.errors import ConfigError
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 2:
+        raise ConfigError(f"{name} are {text!r}; whole numbers from 2 on with commas between them were expected")
+    return numbers
+
+
+def _image_path(path: Path) -> Path:
+    from lfi.errors import ConfigError
+
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise ConfigError(f"the plot is {path}; a name that ends in .svg or .png was expected")
+    return path

@@ -1,0 +1,91 @@
+"""SQLite and PostgreSQL behind one class: sessions that read, and sessions that write one at a time where they must.
+
+SQLite: write-ahead log, `synchronous=FULL` (an acknowledged answer survives a power cut), and every writing session
+begins with BEGIN IMMEDIATE, so what it reads first is still true when it writes. PostgreSQL: READ COMMITTED; whoever
+reads before writing locks the row that the decision hangs on (`with_for_update`, which SQLite ignores).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from lfi.errors import ConfigError
+
+_BUSY_SECONDS = 30
+
+
+class Database:
+    """A database by its URL, such as `sqlite:///data/study.db` or `postgresql+psycopg://user@host/name`.
+
+    Raises:
+        ConfigError: a URL that is malformed or names another kind of database.
+    """
+
+    def __init__(self, url: str):
+        try:
+            self.url = make_url(url)
+        except ArgumentError as error:
+            raise ConfigError(f"the database URL {url!r} is malformed; sqlite:///study.db is a right one") from error
+        kind = self.url.drivername
+        if kind not in ("sqlite", "postgresql+psycopg"):
+            raise ConfigError(f"the database URL begins with {kind}; sqlite or postgresql+psycopg was expected")
+        self.sqlite = kind == "sqlite"
+        if self.sqlite and not self.file:
+            raise ConfigError("a study in memory would be lost; name a file, such as sqlite:///study.db")
+        pool: dict[str, Any] = {"pool_size": 16, "max_overflow": 32, "pool_timeout": _BUSY_SECONDS}
+        if self.sqlite:
+            self.engine = create_engine(self.url, connect_args={"timeout": _BUSY_SECONDS}, **pool)
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = create_engine(self.url, pool_pre_ping=True, **pool)
+        # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
+        self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database."""
+        name = self.url.database
+        return Path(name) if self.sqlite and name and name != ":memory:" else None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the database and changes nothing."""
+        with Session(self.engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that is committed at the end, or rolled back where an error passes."""
+        with self._turn, self.writing_connection() as connection, Session(connection) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def writing_connection(self) -> Iterator[Connection]:
+        """A connection in a writing transaction, for what is no object (migrations)."""
+        with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    for rule in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {rule}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")

@@ -1,0 +1,145 @@
+"""Storing an answer: once, in one short transaction, or not at all.
+
+A retried request carries the key of the first one and is answered as that was. An answer also says which revision of
+the trial it was given on, so of two windows the second is told that it was overtaken. The database enforces both.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.database.models import CURRENT, Answer, Assignment, Cell, Rater, Study
+from app.study.errors import ConflictError, NothingHereError, StudyError
+from app.study.places import free_places, has_open, renew
+from app.study.plan import MAX_COMMENT, Known, StudyPlan
+from app.study.service import note
+from evaluation.study.ratings import CHOICES
+
+MOST_REVISIONS = 20
+_HOUR_MS = 3_600_000
+
+
+class Given(BaseModel):
+    """An answer as the page sends it.
+
+    Attributes:
+        trial: the trial's public id.
+        key: chosen by the page for this answer; a retry carries the same.
+        revision: how many answers of this trial the page knew of.
+        value: `1` to `5` (or `3`), or `left`, `right`, `none`.
+        response_ms: from showing the pictures to the answer, as the browser measured it.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_max_length=MAX_COMMENT)
+
+    trial: str = Field(max_length=64)
+    key: str = Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")
+    revision: int = Field(ge=0, lt=MOST_REVISIONS)
+    value: str = Field(max_length=8)
+    response_ms: int = Field(ge=0, le=24 * _HOUR_MS)
+    comment: str = Field("", max_length=MAX_COMMENT)
+
+
+def store_answer(
+    session: Session, study: Study, plan: StudyPlan, rater: Rater, given: Given, now: datetime
+) -> Assignment:
+    """Store an answer; the trial it belongs to. Stores nothing where a retry has been stored before.
+
+    Args:
+        rater: locked (`rater_of(lock=True)`).
+
+    Raises:
+        NothingHereError: the rater has no such trial (never had, or the place went to somebody else).
+        ConflictError: the trial was answered elsewhere meanwhile, comes later, or the study takes no answers.
+        StudyError: a value that the trial does not offer, or a key that was used for another answer.
+    """
+    known = session.scalar(select(Answer).where(Answer.rater_id == rater.id, Answer.key == given.key))
+    trial = session.scalar(select(Assignment).where(Assignment.rater_id == rater.id, Assignment.public == given.trial))
+    if known is not None:
+        if trial is None or (known.assignment_id, known.value) != (trial.id, given.value):
+            raise StudyError("this key was used for another answer")
+        return trial
+    if trial is None:
+        raise NothingHereError("there is no such trial; load the page again")
+    _check_open(study, rater)
+    cell = session.scalars(select(Cell).where(Cell.id == trial.cell_id)).one()
+    _check_value(plan, cell, given)
+    before = select(Assignment.id).where(
+        Assignment.rater_id == rater.id, ~Assignment.answered, Assignment.position < trial.position
+    )
+    if session.scalar(before.limit(1)) is not None:
+        raise ConflictError("another trial comes first")
+    count = session.scalars(select(func.count()).where(Answer.assignment_id == trial.id)).one()
+    if count != given.revision:
+        raise ConflictError("this trial was answered in another window")
+    comment = given.comment.replace("\0", "").strip()  # PostgreSQL keeps no NUL
+    session.add(
+        Answer(
+            assignment_id=trial.id,
+            rater_id=rater.id,
+            key=given.key,
+            revision=given.revision,
+            value=given.value,
+            response_ms=given.response_ms,
+            comment=comment,
+            language=rater.language,
+            stored_at=now,
+        )
+    )
+    trial.answered = True
+    renew(plan, rater, now)
+    session.flush()
+    if not has_open(session, rater):
+        _finish(session, study, plan, rater, now)
+    return trial
+
+
+def known_trial(plan: StudyPlan, cell: Cell) -> Known:
+    """The plan's entry of a practice or catch cell."""
+    trials = plan.practice if cell.kind == "practice" else plan.catch
+    return trials[int(cell.item.removeprefix(cell.kind)) - 1]
+
+
+def passed(plan: StudyPlan, cell: Cell, value: str) -> bool:
+    """Whether a practice or catch trial was answered as expected."""
+    return int(value) in known_trial(plan, cell).expected
+
+
+def failed_catches(session: Session, plan: StudyPlan, rater: Rater) -> tuple[int, int]:
+    """How many catch trials a rater failed, by the answers that count, and how many were answered."""
+    rows = session.execute(
+        select(Cell, CURRENT.c.value)
+        .join(Assignment, Assignment.cell_id == Cell.id)
+        .join(CURRENT, CURRENT.c.assignment_id == Assignment.id)
+        .where(Assignment.rater_id == rater.id, Cell.kind == "catch")
+    ).all()
+    return sum(not passed(plan, cell, value) for cell, value in rows), len(rows)
+
+
+def _check_open(study: Study, rater: Rater) -> None:
+    """A paused study still takes the answer that is on somebody's screen."""
+    if rater.status != "active":
+        raise ConflictError("this session is over" if rater.status != "invited" else "this session has not begun")
+    if study.status not in ("open", "paused") and not rater.preview:
+        raise ConflictError(f"the study is {study.status}; it takes no answers")
+
+
+def _check_value(plan: StudyPlan, cell: Cell, given: Given) -> None:
+    levels = [str(level) for level in range(1, plan.rating.scale + 1)]
+    offered = CHOICES if cell.kind == "pair" else levels
+    if given.value not in offered:
+        raise StudyError(f"the answer is {given.value!r}; one of {', '.join(offered)} was expected")
+
+
+def _finish(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
+    """The last trial is answered. Whoever failed too many catch trials is thanked like everybody, and not counted."""
+    rater.status, rater.finished_at, rater.lease_until = "finished", now, None
+    failed, of = failed_catches(session, plan, rater)
+    if failed > plan.analysis.max_failed_catch and not rater.preview:
+        rater.status, rater.excluded_reason = "excluded", f"failed {failed} of {of} catch trials"
+        free_places(session, rater, answered=True)
+        note(session, study, now, "rule", "excluded", f"{rater.code}: {rater.excluded_reason}")

@@ -1,0 +1,242 @@
+"""`/admin`: the owner's part of the service. Without LFI_ADMIN_TOKEN there is nothing there.
+
+Signing in gives a cookie that is signed with the token and ends after twelve hours; every act is a form that carries a
+value derived from the cookie and comes from our own origin.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import io
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import anyio
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.study.errors import NothingHereError, NotYoursError, StudyError
+from app.study.export import export_study
+from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
+from app.study.owner import delete_person, exclude, set_status
+from app.study.progress import list_studies, progress_of
+from app.study.raters import invite
+from app.study.routes import StudiesDep
+from app.ui.owner import FILES, list_page, live_part, login_page, owner_page
+from lfi.errors import LFIError
+
+router = APIRouter(prefix="/admin", include_in_schema=False)
+COOKIE = "lfi_owner"
+_HOURS = 12
+_ACTOR = "page"
+
+
+class Owner:
+    """Whether a request comes from the owner, and the values that prove it."""
+
+    def __init__(self, request: Request, studies: StudiesDep):
+        self.request = request
+        self.studies = studies
+        self.token = request.app.state.settings.admin_token.get_secret_value()
+        if not self.token:
+            raise NothingHereError("there is nothing here; set LFI_ADMIN_TOKEN for the owner's page")
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether the cookie is ours and has not run out."""
+        until, _, signature = self.request.cookies.get(COOKIE, "").partition(".")
+        now = self.studies.clock().timestamp()
+        return until.isdecimal() and int(until) > now and _same(signature, self._signed(f"owner {until}"))
+
+    @property
+    def csrf(self) -> str:
+        """What our own forms carry."""
+        return self._signed(f"csrf {self.request.cookies.get(COOKIE, '')}")
+
+    def knows(self, token: str) -> bool:
+        """Whether this is the owner's token."""
+        return _same(_hash(token), _hash(self.token))
+
+    def new_cookie(self) -> str:
+        """A session that begins now."""
+        until = str(int(self.studies.clock().timestamp()) + _HOURS * 3600)
+        return f"{until}.{self._signed(f'owner {until}')}"
+
+    def check(self) -> None:
+        """Refuse everybody else.
+
+        Raises:
+            NotYoursError: nobody is signed in.
+        """
+        if not self.signed_in:
+            raise NotYoursError("sign in at /admin first")
+
+    async def form(self) -> dict[str, str]:
+        """The fields of one of our own forms.
+
+        Raises:
+            NotYoursError: nobody is signed in, or the form is not ours.
+        """
+        self.check()
+        fields = await self.fields()
+        if not _same(fields.get("csrf", ""), self.csrf):
+            raise NotYoursError("the form is not ours, or older than your session; load the page again")
+        return fields
+
+    async def fields(self) -> dict[str, str]:
+        """The fields of any form of our own origin."""
+        check_origin(self.request)
+        body = await read_body(self.request)
+        return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+    def _signed(self, text: str) -> str:
+        return hmac.new(self.token.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+OwnerDep = Annotated[Owner, Depends()]
+
+
+@router.get("")
+def studies_page(owner: OwnerDep) -> Response:
+    """All studies, or the way in."""
+    if not owner.signed_in:
+        return _page(login_page(""))
+    try:
+        found = list_studies(owner.studies)
+    except NothingHereError:
+        found = []
+    return _page(list_page("", owner.csrf, found))
+
+
+@router.post("/login")
+async def login(owner: OwnerDep) -> Response:
+    """In with the token."""
+    fields = await owner.fields()
+    if not owner.knows(fields.get("token", "")):
+        await anyio.sleep(1)  # guessing shall cost time
+        return _page(login_page("../", "That is not the token."), 403)
+    answer = RedirectResponse("../admin", 303, PRIVATE)
+    path = owner.request.scope.get("root_path", "") + "/admin"
+    secure = owner.request.url.scheme == "https"
+    answer.set_cookie(
+        COOKIE, owner.new_cookie(), _HOURS * 3600, path=path, secure=secure, httponly=True, samesite="strict"
+    )
+    return answer
+
+
+@router.post("/logout")
+async def logout(owner: OwnerDep) -> Response:
+    """Out again."""
+    await owner.form()
+    answer = RedirectResponse("../admin", 303, PRIVATE)
+    answer.delete_cookie(COOKIE, path=owner.request.scope.get("root_path", "") + "/admin")
+    return answer
+
+
+@router.get("/{name}")
+def study_page(owner: OwnerDep, name: str) -> Response:
+    """One study."""
+    if not owner.signed_in:
+        return _page(login_page("../"), 403)
+    return _page(owner_page("../", owner.csrf, progress_of(owner.studies, name)))
+
+
+@router.get("/{name}/live")
+def live(owner: OwnerDep, name: str) -> Response:
+    """Its figures alone, for the page to renew them."""
+    owner.check()
+    return _page(live_part(progress_of(owner.studies, name)))
+
+
+@router.post("/{name}/status")
+async def status(owner: OwnerDep, name: str) -> Response:
+    """Open, pause, close."""
+    fields = await owner.form()
+    return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR)
+
+
+@router.post("/{name}/exclude")
+async def exclude_rater(owner: OwnerDep, name: str) -> Response:
+    """Let a rater not count."""
+    fields = await owner.form()
+    return await _act(owner, name, exclude, name, fields.get("code", "").strip(), fields.get("reason", ""), _ACTOR)
+
+
+@router.post("/{name}/delete")
+async def delete_rater(owner: OwnerDep, name: str) -> Response:
+    """Delete one person's data."""
+    fields = await owner.form()
+    if fields.get("sure") != "yes":
+        raise StudyError("deleting needs the tick that says so")
+    return await _act(owner, name, delete_person, name, fields.get("code", "").strip(), _ACTOR)
+
+
+@router.post("/{name}/invite")
+async def invite_raters(owner: OwnerDep, name: str) -> Response:
+    """Invitations as CSV."""
+    fields = await owner.form()
+    count = fields.get("count", "")
+    try:
+        made = await anyio.to_thread.run_sync(
+            invite, owner.studies, name, int(count) if count.isdecimal() else 0, _ACTOR
+        )
+    except LFIError as error:
+        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+    base = str(owner.request.base_url)
+    text = io.StringIO()
+    csv.writer(text).writerows([("code", "link"), *((each.code, f"{base}s/{each.token}") for each in made)])
+    headers = {"Content-Disposition": f'attachment; filename="{name}-invitations.csv"', **PRIVATE}
+    return Response(text.getvalue(), media_type="text/csv", headers=headers)
+
+
+@router.post("/{name}/preview")
+async def preview(owner: OwnerDep, name: str) -> Response:
+    """The study as a rater sees it, in this browser."""
+    await owner.form()
+    made = await anyio.to_thread.run_sync(invite, owner.studies, name, 1, _ACTOR, True)
+    return RedirectResponse(f"../../s/{made[0].token}", 303, PRIVATE)
+
+
+@router.get("/{name}/export/{file}")
+def export(owner: OwnerDep, name: str, file: str) -> Response:
+    """One of the files of `lfi study export`."""
+    owner.check()
+    if file not in FILES:
+        raise NothingHereError(f"there is no {file!r}; there are: {', '.join(FILES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        export_study(owner.studies, name, Path(folder))
+        data = (Path(folder) / file).read_bytes()
+    headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+async def _act(owner: Owner, name: str, act: Callable[..., Any], *arguments: Any) -> Response:
+    """Do it and show the study again, or show why it was not done."""
+    try:
+        await anyio.to_thread.run_sync(act, owner.studies, *arguments)
+    except LFIError as error:
+        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+    return RedirectResponse(f"../{name}", 303, PRIVATE)
+
+
+def _refused(owner: Owner, name: str, error: LFIError) -> Response:
+    found = progress_of(owner.studies, name)
+    return _page(owner_page("../../", owner.csrf, found, error=str(error)), 422)
+
+
+def _page(html: str, status: int = 200) -> Response:
+    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY, **PRIVATE})
+
+
+def _same(one: str, other: str) -> bool:
+    return secrets.compare_digest(one.encode(), other.encode())
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

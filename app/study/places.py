@@ -1,0 +1,206 @@
+"""Places in cells: given out for a while, kept while a rater goes on, freed when one drops out.
+
+A rater's whole session is planned at once (`app.study.assignment`) under the study's lock, so the plan is made from
+what is true. Afterwards an answer touches the rater's own rows alone. The lease is the rater's, renewed by every
+answer; when somebody needs places and finds leases run out, those places are free again. Nothing runs in the
+background, so nothing is lost when the process dies.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+import numpy as np
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from app.database.models import Assignment, Cell, Exposure, Rater, Study
+from app.study import assignment
+from app.study.plan import StudyPlan
+from app.study.raters import row_of
+
+
+def give_places(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> bool:
+    """Plan the rater's trials, or what is left of them; False if nothing is wanted of this rater.
+
+    The study must be locked (`lock_study`), so that two raters are never promised one place.
+    """
+    free_lapsed(session, study, now)
+    renew(plan, rater, now)
+    if has_open(session, rater):
+        return True
+    rng = np.random.default_rng((plan.seed, rater.id, 2))
+    if rater.row is None:
+        rater.row = 0 if rater.preview else row_of(session, study)
+        _add(session, rater, [(cell, None, False) for cell in _known(session, study, "practice")], now)
+    done = _done(session, rater)
+    cells = _cells(session, study, fresh=rater.preview)
+    seen = {tuple(row) for row in session.execute(_exposures(rater))}
+    ratings = assignment.plan_ratings(
+        [cell for cell in cells if len(cell.conditions) == 1],
+        plan.conditions,
+        plan.rating.trials - done.get("rating", 0),
+        rater.row,
+        rng,
+        seen,
+    )
+    seen |= {exposure for place in ratings for exposure in place.exposures}
+    pairs = assignment.plan_pairs(
+        [cell for cell in cells if len(cell.conditions) == 2],
+        plan.pair.trials - done.get("pair", 0),
+        rng,
+        seen,
+        rater.row,
+    )
+    places = [*ratings, *pairs]
+    if not places:
+        return False
+    met = set(session.scalars(select(Assignment.cell_id).where(Assignment.rater_id == rater.id)))
+    catches = [cell for cell in _known(session, study, "catch") if cell not in met]
+    _add(session, rater, _interspersed(places, catches, rater.preview, rng), now)
+    session.add_all(
+        Exposure(rater_id=rater.id, image=image, condition=condition, assignment_id=row.id)
+        for place, row in _rows(session, rater, places)
+        for image, condition in place.exposures
+    )
+    session.flush()
+    return True
+
+
+def places_left(session: Session, study: Study, now: datetime) -> bool:
+    """Whether anybody new is wanted: some cell has a slot that is free, or held by somebody whose lease ran out."""
+    wanted = select(func.sum(Cell.target)).where(Cell.study_id == study.id)
+    held = (
+        select(func.count())
+        .select_from(Assignment)
+        .join(Cell, Cell.id == Assignment.cell_id)
+        .join(Rater, Rater.id == Assignment.rater_id)
+        .where(Cell.study_id == study.id, Assignment.slot.is_not(None))
+        .where(Assignment.answered | (Rater.lease_until >= now))
+    )
+    return session.scalars(held).one() < (session.scalars(wanted).one() or 0)
+
+
+def free_lapsed(session: Session, study: Study, now: datetime) -> int:
+    """Free the unanswered places of everybody whose lease ran out; how many raters that were.
+
+    Whoever is storing an answer this very moment has their row locked and is passed over.
+    """
+    lapsed = session.scalars(
+        select(Rater).where(Rater.study_id == study.id, Rater.lease_until < now).with_for_update(skip_locked=True)
+    ).all()
+    for rater in lapsed:
+        free_places(session, rater)
+    return len(lapsed)
+
+
+def free_places(session: Session, rater: Rater, answered: bool = False) -> None:
+    """Free the rater's unanswered places; the `answered` ones too, where the answers shall not count."""
+    mine = [Assignment.rater_id == rater.id, ~Assignment.answered]
+    practice = select(Cell.id).where(Cell.kind == "practice")
+    open_ids = list(session.scalars(select(Assignment.id).where(*mine, Assignment.cell_id.not_in(practice))))
+    # What was on the screen has been seen, answered or not.
+    unseen = select(Assignment.id).where(*mine, Assignment.shown_at.is_(None))
+    session.execute(delete(Exposure).where(Exposure.rater_id == rater.id, Exposure.assignment_id.in_(unseen)))
+    session.execute(delete(Assignment).where(Assignment.id.in_(open_ids)))
+    if answered:
+        for row in session.scalars(select(Assignment).where(Assignment.rater_id == rater.id)):
+            row.slot = None
+    rater.lease_until = None
+    session.flush()
+
+
+def renew(plan: StudyPlan, rater: Rater, now: datetime) -> None:
+    """Keep the rater's places for another while."""
+    rater.lease_until = now + timedelta(minutes=plan.rules.lease_minutes)
+
+
+def has_open(session: Session, rater: Rater) -> bool:
+    """Whether an unanswered trial of the rater is left."""
+    mine = select(Assignment.id).where(Assignment.rater_id == rater.id, ~Assignment.answered).limit(1)
+    practice = select(Cell.id).where(Cell.kind == "practice")
+    return session.scalar(mine.where(Assignment.cell_id.not_in(practice))) is not None
+
+
+def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]:
+    """All cells that are counted, with their free slots; `fresh` as if nobody had been asked yet."""
+    held: dict[int, set[int]] = {}
+    if not fresh:
+        slots = (
+            select(Assignment.cell_id, Assignment.slot)
+            .join(Cell, Cell.id == Assignment.cell_id)
+            .where(Cell.study_id == study.id, Assignment.slot.is_not(None))
+        )
+        for cell_id, slot in session.execute(slots):
+            held.setdefault(cell_id, set()).add(slot or 0)
+    rows = session.execute(
+        select(Cell.id, Cell.image, Cell.first, Cell.second, Cell.target)
+        .where(Cell.study_id == study.id, Cell.target.is_not(None))
+        .order_by(Cell.id)
+    )
+    return [
+        assignment.Cell(
+            key=id,
+            image=image,
+            conditions=(first, second) if second else (first,),
+            free=tuple(slot for slot in range(target or 0) if slot not in held.get(id, ())),
+            taken=len(held.get(id, ())),
+        )
+        for id, image, first, second, target in rows
+    ]
+
+
+def _known(session: Session, study: Study, kind: str) -> list[int]:
+    return list(
+        session.scalars(select(Cell.id).where(Cell.study_id == study.id, Cell.kind == kind).order_by(Cell.item))
+    )
+
+
+def _done(session: Session, rater: Rater) -> dict[str, int]:
+    rows = session.execute(
+        select(Cell.kind, func.count())
+        .join(Assignment, Assignment.cell_id == Cell.id)
+        .where(Assignment.rater_id == rater.id)
+        .group_by(Cell.kind)
+    )
+    return {kind: count for kind, count in rows}  # noqa: C416 -- rows are no tuples to a type checker
+
+
+def _exposures(rater: Rater):
+    return select(Exposure.image, Exposure.condition).where(Exposure.rater_id == rater.id)
+
+
+def _interspersed(
+    places: list[assignment.Place], catches: list[int], preview: bool, rng: np.random.Generator
+) -> list[tuple[int, int | None, bool]]:
+    """Places as (cell, slot, flipped), and catch trials spread among them, each somewhere in its own stretch."""
+    trials = [(place.cell, None if preview else place.slot, place.flipped) for place in places]
+    edges = np.linspace(0, len(trials), len(catches) + 1)
+    for number in range(len(catches) - 1, -1, -1):  # from the back, so that earlier places stay where they are
+        low, high = int(edges[number]) + (number == 0), int(edges[number + 1])
+        trials.insert(int(rng.integers(low, max(high, low) + 1)), (catches[number], None, False))
+    return trials
+
+
+def _add(session: Session, rater: Rater, trials: list[tuple[int, int | None, bool]], now: datetime) -> None:
+    last = session.scalars(select(func.max(Assignment.position)).where(Assignment.rater_id == rater.id)).one()
+    first = 0 if last is None else last + 1
+    session.add_all(
+        Assignment(
+            rater_id=rater.id,
+            cell_id=cell,
+            position=first + number,
+            slot=slot,
+            flipped=flipped,
+            public=secrets.token_urlsafe(18),
+            answered=False,
+        )
+        for number, (cell, slot, flipped) in enumerate(trials)
+    )
+    session.flush()
+
+
+def _rows(session: Session, rater: Rater, places: list[assignment.Place]) -> list[tuple[assignment.Place, Assignment]]:
+    rows = {row.cell_id: row for row in session.scalars(select(Assignment).where(Assignment.rater_id == rater.id))}
+    return [(place, rows[place.cell]) for place in places]

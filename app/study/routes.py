@@ -1,0 +1,163 @@
+"""The raters' part of the service: entrance, page, and the few requests that the page makes.
+
+`GET /s/TOKEN` and `GET /study?PROLIFIC_PID=...` sign a browser in (a cookie that scripts cannot read) and lead to the
+page at `/study`, whose address then holds no secret. `POST /study/api/...` take and give JSON; each needs the cookie,
+our own origin and the token that `session` hands out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import ValidationError
+
+from app.study.answers import Given
+from app.study.errors import NothingHereError, NotYoursError, StudyError
+from app.study.http import COOKIE, PAGE_POLICY, PRIVATE, check_csrf, check_origin, read_json
+from app.study.raters import csrf_token, enter_by_token, enter_from_prolific
+from app.study.service import Studies
+from app.study.session import RaterSession
+from app.ui.study import stranger_page, study_page
+
+router = APIRouter(include_in_schema=False)
+_MONTH = 30 * 24 * 3600
+
+
+def get_studies(request: Request) -> Studies:
+    """This application's studies."""
+    return request.app.state.studies
+
+
+StudiesDep = Annotated[Studies, Depends(get_studies)]
+
+
+def get_session(request: Request, studies: StudiesDep) -> RaterSession:
+    """The session of the browser that asks; nobody's where it has no cookie."""
+    return RaterSession(studies, request.cookies.get(COOKIE))
+
+
+SessionDep = Annotated[RaterSession, Depends(get_session)]
+
+
+@router.get("/s/{token}")
+def enter(request: Request, studies: StudiesDep, token: str) -> Response:
+    """By invitation."""
+    try:
+        secret = enter_by_token(studies, token)
+    except NothingHereError:
+        return _page(stranger_page(studies.settings, depth=1), 404)
+    return _signed_in(request, secret, "../study")
+
+
+@router.get("/study")
+def page(
+    request: Request,
+    studies: StudiesDep,
+    pid: Annotated[str | None, Query(alias="PROLIFIC_PID")] = None,
+    prolific_study: Annotated[str, Query(alias="STUDY_ID")] = "",
+    prolific_session: Annotated[str, Query(alias="SESSION_ID")] = "",
+) -> Response:
+    """The page; with Prolific's ids in the address, the entrance from there."""
+    if pid is None:
+        return _page(study_page(studies.settings))
+    try:
+        secret = enter_from_prolific(studies, pid, prolific_study, prolific_session)
+    except (NothingHereError, NotYoursError):
+        return _page(stranger_page(studies.settings), 404)
+    return _signed_in(request, secret, "study")
+
+
+@router.post("/study/api/session")
+async def resume(request: Request, session: SessionDep) -> dict[str, Any]:
+    """Where this browser's rater is, and the token that all other requests need."""
+    check_origin(request)
+    await read_json(request)
+    state = await anyio.to_thread.run_sync(session.resume)
+    return state | {"csrf": csrf_token(session.secret or "")}
+
+
+@router.post("/study/api/consent")
+async def consent(request: Request, session: SessionDep) -> dict[str, Any]:
+    """The rater agrees: `{"language"}`."""
+    fields = await _checked(request)
+    return await _run(session.consent, _text(fields, "language"))
+
+
+@router.post("/study/api/begin")
+async def begin(request: Request, session: SessionDep) -> dict[str, Any]:
+    """The instructions were read."""
+    await _checked(request)
+    return await _run(session.begin)
+
+
+@router.post("/study/api/language")
+async def speak(request: Request, session: SessionDep) -> dict[str, Any]:
+    """Another language: `{"language"}`."""
+    fields = await _checked(request)
+    return await _run(session.speak, _text(fields, "language"))
+
+
+@router.post("/study/api/look")
+async def look(request: Request, session: SessionDep) -> dict[str, Any]:
+    """A trial that was answered before: `{"trial"}`."""
+    fields = await _checked(request)
+    return await _run(session.look, _text(fields, "trial"))
+
+
+@router.post("/study/api/answer")
+async def answer(request: Request, session: SessionDep) -> dict[str, Any]:
+    """An answer, see `Given`."""
+    fields = await _checked(request)
+    try:
+        given = Given.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error
+    return await _run(session.answer, given)
+
+
+@router.get("/study/pictures/{trial}/{side}")
+def picture(session: SessionDep, trial: str, side: str) -> Response:
+    """A picture of one of the rater's own trials. No date and no entity tag: they could sort conditions."""
+    data = session.picture(trial, side).read_bytes()
+    return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def _checked(request: Request) -> dict[str, Any]:
+    check_origin(request)
+    check_csrf(request)
+    return await read_json(request)
+
+
+async def _run(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    return await anyio.to_thread.run_sync(step, *arguments)
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise StudyError(f"{name} is missing or no text")
+    return value
+
+
+def _page(html: str, status: int = 200) -> Response:
+    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY, **PRIVATE})
+
+
+def _signed_in(request: Request, secret: str, to: str) -> Response:
+    """Relative, so that it holds under any path a proxy publishes us under."""
+    answer = RedirectResponse(to, 303, PRIVATE)
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=_MONTH,
+        path=request.scope.get("root_path", "") + "/study",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return answer

@@ -1,0 +1,162 @@
+"""What a rater's signed-in browser can do. Every method is one short transaction and answers with the page's state.
+
+Lock order: the study, where places are given out; then the rater. An answer locks the rater alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.database.models import Assignment, Cell, Rater, Stimulus, Study
+from app.study.answers import Given, store_answer
+from app.study.errors import NothingHereError, StudyError
+from app.study.places import give_places
+from app.study.plan import StudyPlan
+from app.study.raters import rater_of
+from app.study.service import Studies, lock_study
+from app.study.stimuli import BARE
+from app.study.view import SIDES, page_state, practice_feedback, stage_of
+
+State = dict[str, Any]
+
+
+class RaterSession:
+    """One browser's session.
+
+    Args:
+        secret: of its cookie. Every method raises NotYoursError where it is nobody's.
+    """
+
+    def __init__(self, studies: Studies, secret: str | None):
+        self.studies = studies
+        self.secret = secret
+
+    def resume(self) -> State:
+        """Where the rater is. Places that ran out are given anew, as far as there are any."""
+        with self.studies.database.writing() as session:
+            rater, study, plan = self._locked(session, with_study=True)
+            now = self.studies.clock()
+            if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
+                # Nothing is left to ask: what was answered is a whole, if shorter, session.
+                rater.status, rater.finished_at, rater.lease_until = "finished", now, None
+            return page_state(session, study, plan, rater, now)
+
+    def consent(self, language: str) -> State:
+        """The rater agrees to take part; again is as good as once."""
+        with self.studies.database.writing() as session:
+            rater, study, plan = self._locked(session)
+            _set_language(plan, rater, language)
+            if stage_of(study, rater) == "consent":
+                rater.status, rater.consented_at = "consented", self.studies.clock()
+            return page_state(session, study, plan, rater, self.studies.clock())
+
+    def begin(self) -> State:
+        """The rater has read the instructions: places are taken and trials planned, or all places are taken."""
+        with self.studies.database.writing() as session:
+            rater, study, plan = self._locked(session, with_study=True)
+            now = self.studies.clock()
+            if stage_of(study, rater) != "instructions":
+                return page_state(session, study, plan, rater, now)
+            if not give_places(session, study, plan, rater, now):
+                return page_state(session, study, plan, rater, now) | {"stage": "full"}
+            rater.status, rater.began_at = "active", now
+            return page_state(session, study, plan, rater, now)
+
+    def speak(self, language: str) -> State:
+        """Another language, at any time.
+
+        Raises:
+            StudyError: the study does not speak it.
+        """
+        with self.studies.database.writing() as session:
+            rater, study, plan = self._locked(session)
+            _set_language(plan, rater, language)
+            return page_state(session, study, plan, rater, self.studies.clock())
+
+    def answer(self, given: Given) -> State:
+        """Store an answer; the next trial, with what practice has to say about this one.
+
+        Raises:
+            NothingHereError, ConflictError, StudyError: see `store_answer`.
+        """
+        with self.studies.database.writing() as session:
+            rater, study, plan = self._locked(session)
+            now = self.studies.clock()
+            trial = store_answer(session, study, plan, rater, given, now)
+            feedback = practice_feedback(session, plan, rater, trial, given.value)
+            return page_state(session, study, plan, rater, now) | {"feedback": feedback}
+
+    def look(self, trial: str) -> State:
+        """A trial that was answered already, to see it again or to answer it anew.
+
+        Raises:
+            NothingHereError: the rater has no such trial, or has not come to it yet.
+        """
+        with self.studies.database.reading() as session:
+            rater = rater_of(session, self.secret)
+            study = session.scalars(select(Study).where(Study.id == rater.study_id)).one()
+            plan = self.studies.plan(session, study)
+            return page_state(session, study, plan, rater, self.studies.clock(), at=trial)
+
+    def picture(self, trial: str, side: str) -> Path:
+        """The file of a trial's picture: the map that lies left, that on the right of a pair, or what is under both.
+
+        Raises:
+            NothingHereError: not a trial of this rater's, not near yet, or it has no such side.
+        """
+        with self.studies.database.reading() as session:
+            rater = rater_of(session, self.secret)
+            row = session.execute(
+                select(Assignment, Cell, Study.name)
+                .join(Cell, Cell.id == Assignment.cell_id)
+                .join(Study, Study.id == Cell.study_id)
+                .where(Assignment.rater_id == rater.id, Assignment.public == trial)
+            ).one_or_none()
+            if row is None or side not in SIDES or not _near(session, row.Assignment):
+                raise NothingHereError("there is no such picture")
+            file = session.scalar(
+                select(Stimulus.file).where(
+                    Stimulus.study_id == row.Cell.study_id,
+                    Stimulus.image == row.Cell.image,
+                    Stimulus.item == ("" if side == "bare" else row.Cell.item),
+                    Stimulus.condition == _condition(row.Assignment, row.Cell, side),
+                )
+            )
+            if file is None:
+                raise NothingHereError("there is no such picture")
+            return self.studies.stimuli(row.name) / file
+
+    def _locked(self, session: Session, with_study: bool = False) -> tuple[Rater, Study, StudyPlan]:
+        rater = rater_of(session, self.secret, lock=not with_study)
+        if with_study:
+            study = lock_study(session, rater.study_id)
+            session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
+        else:
+            study = session.scalars(select(Study).where(Study.id == rater.study_id)).one()
+        return rater, study, self.studies.plan(session, study)
+
+
+def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
+    if language not in plan.languages:
+        raise StudyError(f"the study does not speak {language!r}; it speaks {', '.join(plan.languages)}")
+    rater.language = language
+
+
+def _near(session: Session, trial: Assignment) -> bool:
+    """Whether the trial was on the screen, is, or comes next: that one is fetched ahead."""
+    before = select(Assignment.id).where(
+        Assignment.rater_id == trial.rater_id, ~Assignment.answered, Assignment.position < trial.position
+    )
+    return len(session.scalars(before.limit(2)).all()) < 2
+
+
+def _condition(trial: Assignment, cell: Cell, side: str) -> str:
+    if side == "bare":
+        return BARE
+    if cell.kind != "pair":
+        return cell.first if side == "left" else ""
+    return cell.second if (side == "left") == trial.flipped else cell.first

@@ -1,0 +1,167 @@
+"""What raters see, rendered once: pictures and the maps that are laid over them.
+
+A map is a WebP of its own, colour with an opacity that follows the attention, so the page can lay it over the picture
+at any strength. All maps of one item share one scale, and every file of a study has the same size to the byte, a
+random name, one modification time and no metadata: nothing outside the drawing itself tells conditions apart.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from app.inspector.decode import decode_image
+from app.study.plan import Known, StudyPlan
+from evaluation.study.ratings import DRAWN
+from lfi.comparison import Trio
+from lfi.errors import ConfigError
+from lfi.maps import InteractionMaps
+from lfi.rendering import Scale, heatmap, shared_scale
+
+BARE = "bare"
+
+_STEP = 4096
+_GRID = 8
+_JUNK = 8  # bytes of a RIFF chunk's head
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One file to be: `item` is empty for a bare picture."""
+
+    image: str
+    item: str
+    condition: str
+    data: bytes
+
+
+def image_keys(plan: StudyPlan) -> dict[str, str]:
+    """An opaque, stable key for every picture of the plan, by its path."""
+    return {path: f"p{number:03}" for number, path in enumerate(plan.pictures, 1)}
+
+
+def item_key(number: int) -> str:
+    """The key of the plan's item `number`, from 0."""
+    return f"i{number + 1:03}"
+
+
+def known_key(kind: str, number: int) -> str:
+    """The key of a practice or catch trial, from 0."""
+    return f"{kind}{number + 1:02}"
+
+
+def render_all(plan: StudyPlan, folder: Path, trio: Trio) -> Iterator[Rendered]:
+    """Every picture and every map of the study, one after another.
+
+    Args:
+        folder: what the plan's paths are relative to.
+
+    Raises:
+        ImageError, UnknownWordError: a picture cannot be read, or the models do not know a word.
+    """
+    keys = image_keys(plan)
+    pictures = {path: _picture(folder / path, plan.side) for path in plan.pictures}
+    for path, key in keys.items():
+        yield Rendered(key, "", BARE, _encode(pictures[path]))
+    maps = [_maps(trio, pictures[item.image], item.word) for item in tqdm(plan.items, desc="maps", unit="item")]
+    floor = _elsewhere([item.image for item in plan.items], plan.seed) if "shuffled" in plan.conditions else {}
+    for number, item in enumerate(plan.items):
+        shown = maps[number] | ({"shuffled": maps[floor[number]]["lfi"]} if floor else {})
+        scale = shared_scale(shown[condition] for condition in plan.conditions)
+        for condition in plan.conditions:
+            weights = shown[condition].weights[0, 0, 0].numpy()
+            drawn = _overlay(weights, scale, pictures[item.image].size)
+            yield Rendered(keys[item.image], item_key(number), condition, _encode(drawn))
+    for kind, trials in (("practice", plan.practice), ("catch", plan.catch)):
+        for number, trial in enumerate(trials):
+            weights = box_map(trial)
+            scale = Scale(0.0, max(2.0, float(weights.max() * weights.size)))
+            drawn = _overlay(weights, scale, pictures[trial.image].size)
+            yield Rendered(keys[trial.image], known_key(kind, number), DRAWN, _encode(drawn))
+
+
+def write_all(rendered: Sequence[Rendered], folder: Path) -> list[str]:
+    """Write the files under random names, all of one size and of one time; the names, in the order given."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    size = -(-max(len(each.data) + _JUNK for each in rendered) // _STEP) * _STEP
+    names = []
+    for each in rendered:
+        name = secrets.token_hex(16)
+        path = folder / name
+        path.write_bytes(padded(each.data, size))
+        os.utime(path, (0, 0))
+        names.append(name)
+    return names
+
+
+def padded(webp: bytes, size: int) -> bytes:
+    """The same picture as a file of exactly `size` bytes: an unknown chunk at the end, which readers skip.
+
+    Source: WebP container specification, "Unknown chunks".
+    """
+    spare = size - len(webp) - _JUNK
+    if spare < 0 or size % 2:
+        raise ValueError(f"{len(webp)} bytes do not fit into {size}")
+    return b"RIFF" + struct.pack("<I", size - 8) + webp[8:] + b"JUNK" + struct.pack("<I", spare) + bytes(spare)
+
+
+def box_map(trial: Known) -> np.ndarray:
+    """A map `[8, 8]` that sums to 1 and fades at the edges of the trial's box, as models' maps do."""
+    left, top, right, bottom = trial.box
+    centres = (np.arange(_GRID) + 0.5) / _GRID
+
+    def bump(low: float, high: float) -> np.ndarray:
+        return np.exp(-0.5 * ((centres - (low + high) / 2) / max((high - low) / 3, 0.5 / _GRID)) ** 2)
+
+    weights = np.outer(bump(top, bottom), bump(left, right))
+    return (weights / weights.sum()).astype(np.float32)
+
+
+def _maps(trio: Trio, picture: Image.Image, word: str) -> dict[str, InteractionMaps]:
+    """Per model its map of the word, at its default layer alone."""
+    found = trio.compare(picture, [word])
+    return {model: maps.select(layers=[found.default_layer[model]]) for model, maps in found.maps.items()}
+
+
+def _elsewhere(images: Sequence[str], seed: int) -> dict[int, int]:
+    """For every item another one on another picture, each used about as often: a random rotation, mended."""
+    order = [int(number) for number in np.random.default_rng((seed, 1)).permutation(len(images))]
+    chosen = {}
+    for place, number in enumerate(order):
+        others = [*order[place + 1 :], *order[:place]]
+        chosen[number] = next(other for other in others if images[other] != images[number])
+    return chosen
+
+
+def _picture(path: Path, side: int) -> Image.Image:
+    try:
+        picture = decode_image(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read the picture {path}: {(error.strerror or str(error)).lower()}") from error
+    share = side / max(picture.size)
+    size = (max(round(picture.width * share), 1), max(round(picture.height * share), 1))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _overlay(weights: np.ndarray, scale: Scale, size: tuple[int, int]) -> Image.Image:
+    """The map's colours, RGBA; the opacity follows the root of the value, as `lfi.rendering.overlay` does."""
+    drawn = heatmap(weights, scale, size)
+    share = np.asarray(Image.fromarray(scale.share(weights)).resize(size, Image.Resampling.BILINEAR))
+    drawn.putalpha(Image.fromarray((np.sqrt(share) * 255 + 0.5).astype(np.uint8)))
+    return drawn
+
+
+def _encode(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=85, method=4, exif=b"", icc_profile=b"", xmp=b"")
+    data = buffer.getvalue()
+    return data + bytes(len(data) % 2)

@@ -1,0 +1,175 @@
+"""What a rater's page is sent: one stage at a time, worked out from the database at every request.
+
+The fields are the same whatever is shown, and none depends on the condition: a picture is addressed by the trial's
+random id and a side, and catch trials look like all others.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from markdown_it import MarkdownIt
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.database.models import CURRENT, Assignment, Cell, Rater, Study
+from app.study.answers import known_trial, passed
+from app.study.errors import NothingHereError
+from app.study.places import places_left
+from app.study.plan import StudyPlan, Texts
+from app.study.stimuli import item_key
+
+SIDES = ("left", "right", "bare")
+_SECONDS_A_TRIAL = 8.0
+"""Guessed until the rater's own pace is known."""
+_READING = 1.5
+"""A trial takes longer than the measured response: pictures come, a comment is written."""
+
+
+def stage_of(study: Study, rater: Rater) -> str:
+    """Where the rater is: `draft`, `paused`, `closed`, `excluded`, `consent`, `instructions`, `trial` or `thanks`."""
+    if rater.finished_at is not None:
+        return "thanks"
+    if rater.status == "excluded":
+        return "excluded"
+    if not rater.preview and study.status != "open":
+        return study.status
+    return {"invited": "consent", "consented": "instructions", "active": "trial"}[rater.status]
+
+
+def page_state(
+    session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime, at: str | None = None
+) -> dict[str, Any]:
+    """What the page shows now, or the trial `at` that was answered before.
+
+    Raises:
+        NothingHereError: the rater has not come to the trial `at`, or has no such trial.
+    """
+    stage = stage_of(study, rater)
+    if stage == "consent" and not rater.preview and not places_left(session, study, now):
+        stage = "full"
+    texts: Texts = plan.texts[rater.language]
+    read = {"consent": texts.consent, "instructions": texts.instructions, "thanks": texts.thanks}
+    state: dict[str, Any] = {
+        "stage": stage,
+        "preview": rater.preview,
+        "language": rater.language,
+        "languages": list(plan.languages),
+        "title": texts.title,
+        "html": markdown(read.get(stage, "")),
+        "scale": plan.rating.scale,
+        "practice": bool(plan.practice),
+        "progress": {"done": 0, "total": 0, "minutes": 0.0},
+        "trial": None,
+        "ahead": [],
+        "feedback": None,
+        "completion": None,
+    }
+    if stage == "thanks":
+        state["completion"] = {"code": plan.completion.code, "redirect": plan.completion.redirect}
+    elif stage == "trial":
+        state |= _trials(session, plan, rater, now, at)
+    return state
+
+
+def sides_of(kind: str) -> tuple[str, ...]:
+    """The pictures of a trial: both sides of a pair, or one; and the picture alone."""
+    return SIDES if kind == "pair" else ("left", "bare")
+
+
+def practice_feedback(
+    session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, value: str
+) -> dict[str, Any] | None:
+    """What practice says about an answer; nothing anywhere else."""
+    cell = session.scalars(select(Cell).where(Cell.id == trial.cell_id)).one()
+    if cell.kind != "practice":
+        return None
+    left = select(Assignment.id).join(Cell, Cell.id == Assignment.cell_id)
+    left = left.where(Assignment.rater_id == rater.id, ~Assignment.answered, Cell.kind == "practice")
+    return {
+        "right": passed(plan, cell, value),
+        "html": markdown(known_trial(plan, cell).feedback.get(rater.language, "")),
+        "last": session.scalar(left.limit(1)) is None,
+    }
+
+
+@lru_cache(64)
+def markdown(text: str) -> str:
+    """A study's own text as HTML; raw HTML in it is shown as text, and links open no scripts."""
+    return MarkdownIt("commonmark", {"html": False}).render(text)
+
+
+def _trials(session: Session, plan: StudyPlan, rater: Rater, now: datetime, at: str | None) -> dict[str, Any]:
+    """The trial to show, what comes after it, and how far the rater is."""
+    rows = session.execute(
+        select(Assignment, Cell)
+        .join(Cell, Cell.id == Assignment.cell_id)
+        .where(Assignment.rater_id == rater.id)
+        .order_by(Assignment.position)
+    ).all()
+    if not rows:
+        return {}  # the lease ran out before the first answer; resuming plans anew
+    first = next((place for place, (trial, _) in enumerate(rows) if not trial.answered), len(rows) - 1)
+    chosen = first
+    if at is None:
+        rows[first][0].shown_at = rows[first][0].shown_at or now
+    else:
+        chosen = next((place for place in range(first + 1) if rows[place][0].public == at), -1)
+        if chosen < 0:
+            raise NothingHereError("there is no such trial yet")
+    trial, cell = rows[chosen]
+    practice = cell.kind == "practice"
+    counted = [row for row, each in rows if (each.kind == "practice") == practice]
+    left = sum(not row.answered for row, _ in rows)
+    after = rows[chosen + 1] if chosen + 1 < len(rows) else None
+    return {
+        "stage": "practice" if practice else "trial",
+        "progress": {
+            "done": sum(row.answered for row in counted),
+            "total": len(counted),
+            "minutes": round(left * _pace(session, rater) / 60, 2),
+        },
+        "trial": {
+            **_trial(session, plan, rater, trial, cell),
+            "previous": rows[chosen - 1][0].public if chosen else None,
+            "next": rows[chosen + 1][0].public if chosen < first else None,
+        },
+        "ahead": [_address(after[0], side) for side in sides_of(after[1].kind)] if after else [],
+    }
+
+
+def _trial(session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, cell: Cell) -> dict[str, Any]:
+    given = session.execute(select(CURRENT).where(CURRENT.c.assignment_id == trial.id)).one_or_none()
+    sides = sides_of(cell.kind)
+    return {
+        "id": trial.public,
+        "kind": "pair" if cell.kind == "pair" else "rating",
+        "word": _word(plan, cell, rater.language),
+        "pictures": {side: _address(trial, side) if side in sides else None for side in SIDES},
+        "revision": 0 if given is None else given.revision + 1,
+        "answer": None if given is None else given.value,
+        "comment": "" if given is None else given.comment,
+    }
+
+
+def _address(trial: Assignment, side: str) -> str:
+    """Relative to the page."""
+    return f"study/pictures/{trial.public}/{side}"
+
+
+def _word(plan: StudyPlan, cell: Cell, language: str) -> str:
+    if cell.kind in ("practice", "catch"):
+        return plan.shown_word(known_trial(plan, cell), language)
+    item = next(each for number, each in enumerate(plan.items) if item_key(number) == cell.item)
+    return plan.shown_word(item, language)
+
+
+def _pace(session: Session, rater: Rater) -> float:
+    """Seconds a trial: the median of the rater's last ten, or a guess before there are three."""
+    times = select(CURRENT.c.response_ms).where(CURRENT.c.rater_id == rater.id)
+    recent = session.scalars(times.order_by(CURRENT.c.id.desc()).limit(10)).all()
+    if len(recent) < 3:
+        return _SECONDS_A_TRIAL
+    return sorted(recent)[len(recent) // 2] / 1000 * _READING

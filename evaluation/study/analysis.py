@@ -1,0 +1,225 @@
+"""The whole planned analysis of a table of ratings, as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from evaluation.study.agreement import Reliability, level_matrix, ordinal_alpha, reliability
+from evaluation.study.contrasts import Contrast, wilcoxon_contrasts
+from evaluation.study.estimate import Estimate
+from evaluation.study.flow import Flow, exclusion_flow
+from evaluation.study.mixed import MixedModel, mixed_model
+from evaluation.study.plan import AnalysisPlan, Registration
+from evaluation.study.preference import BradleyTerry, Contest, bradley_terry, contests
+from evaluation.study.ratio import Ratio, arms, consistency_ratio, consistent_shares
+from evaluation.study.simulation import is_simulated
+from evaluation.study.times import Times, response_times
+from lfi.errors import LFIError
+
+NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline", "shuffled": "Shuffled map"}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement on one condition's maps: ordinal alpha, and reliability of an item's mean."""
+
+    alpha: Estimate
+    icc: Reliability
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What a table of ratings says, by the plan.
+
+    Attributes:
+        study: names of the studies in the table.
+        simulated: the ratings come from simulated raters.
+        truth: their true ratio, NaN where unknown.
+        plan, registration, changes: the plan used, the one stored when the study opened, and where they differ.
+        flow: from stored answers to analysed ones.
+        shares: P(consistent) per condition.
+        primary: the ratio that the plan names; None where the study asks for pairs alone.
+        unexcluded: the same without any exclusion.
+        others: ratios of the plan's numerator to the other conditions, by condition.
+        levels: counts of levels, `{scale: {condition: [count of level 1, ...]}}`.
+        missing: analyses that the plan names and that could not be made, with the reason.
+    """
+
+    study: str
+    simulated: bool
+    truth: float
+    plan: AnalysisPlan
+    registration: Registration | None
+    changes: list[tuple[str, Any, Any]]
+    flow: Flow
+    shares: dict[str, Estimate]
+    primary: Ratio | None
+    unexcluded: Ratio | None
+    others: dict[str, Ratio]
+    levels: dict[int, dict[str, list[int]]]
+    contrasts: list[Contrast] = field(default_factory=list)
+    contests: list[Contest] = field(default_factory=list)
+    strengths: BradleyTerry | None = None
+    agreement: dict[str, Agreement] = field(default_factory=dict)
+    times: list[Times] = field(default_factory=list)
+    mixed: MixedModel | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def as_registered(self) -> bool:
+        """Whether a plan was stored before the data, is intact, and is the one used."""
+        return self.registration is not None and self.registration.intact and not self.changes
+
+    @property
+    def claim_holds(self) -> bool:
+        """Whether the interval's lower bound reaches the claim."""
+        return self.primary is not None and self.primary.estimate.low >= self.plan.claim
+
+    @property
+    def verdict(self) -> str:
+        """What may be said, in one or two sentences."""
+        if self.primary is None:
+            return "The study asked for pairs alone: there is no ratio of P(consistent)."
+        found, claim = self.primary.estimate, self.plan.claim
+        one, other = NAMES[self.plan.numerator], NAMES[self.plan.denominator]
+        if math.isnan(found.value):
+            return f"Neither {one} nor {other} was ever rated consistent: there is no ratio."
+        times = f"{found} times as often as {other}"
+        if self.claim_holds:
+            return f"{one} is rated consistent at least {claim:g} times as often as {other}: {times}."
+        if found.low > 1:
+            end = "is contradicted" if found.high < claim else "is not shown"
+            return f"{one} is rated consistent more often: {times}. “At least {claim:g} times” {end}."
+        if found.high < 1:
+            return f"{one} is rated consistent less often: {times}."
+        return f"No difference is shown: {one} is rated consistent {times}."
+
+    def record(self) -> dict[str, Any]:
+        """As plain values for JSON; null stands for NaN, `"Infinity"` for no bound."""
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        values["flow"] = list(self.flow.steps)
+        values["plan_sha256"] = self.plan.sha256
+        values |= {"as_registered": self.as_registered, "claim_holds": self.claim_holds, "verdict": self.verdict}
+        values["n"] = counts(self.flow.analysed)
+        return plain(values)
+
+
+def analyse(
+    table: pd.DataFrame,
+    plan: AnalysisPlan,
+    registration: Registration | None = None,
+    *,
+    truth: float = math.nan,
+    quiet: bool = True,
+) -> Analysis:
+    """Run the plan on a table of `evaluation.study.ratings`.
+
+    Args:
+        registration: what the study stored when it opened.
+        truth: the true ratio, where raters were simulated.
+        quiet: no progress bar.
+
+    Raises:
+        DataError: no answers are left, or no ratings of a condition that the primary ratio needs.
+    """
+    flow = exclusion_flow(table, plan)
+    rated = (flow.everyone["kind"] == "rating").any() or flow.analysed.empty
+    found = arms(flow.analysed) if rated else {}
+    ratings = flow.analysed[flow.analysed["kind"] == "rating"]
+    pairs = flow.analysed[flow.analysed["kind"] == "pair"]
+    missing: dict[str, str] = {}
+    steps = tqdm(total=7, desc="analysis", unit="part", disable=quiet)
+
+    def secondary(name: str, make: Callable[[], T], otherwise: T) -> T:
+        """A secondary analysis that the data do not allow is reported, and stops nothing."""
+        steps.update()
+        if name not in plan.secondary:
+            return otherwise
+        try:
+            return make()
+        except LFIError as error:
+            missing[name] = str(error)
+            return otherwise
+
+    def agreements() -> dict[str, Agreement]:
+        matrices = {name: level_matrix(ratings[ratings["condition"] == name]) for name in found}
+        return {
+            name: Agreement(ordinal_alpha(levels, plan.confidence, seed=plan.seed), reliability(levels))
+            for name, levels in matrices.items()
+        }
+
+    primary = consistency_ratio(found, plan) if rated else None
+    others = [name for name in found if name not in (plan.numerator, plan.denominator)]
+    steps.update()
+    with steps:
+        return Analysis(
+            study=", ".join(sorted(set(table["study"]))),
+            simulated=is_simulated(table),
+            truth=truth,
+            plan=plan,
+            registration=registration,
+            changes=registration.changes(plan) if registration else [],
+            flow=flow,
+            shares=consistent_shares(found, plan),
+            primary=primary,
+            unexcluded=_unexcluded(flow, plan) if rated else None,
+            others={name: consistency_ratio(found, plan, denominator=name) for name in others},
+            levels=_levels(ratings),
+            contrasts=secondary("Wilcoxon", lambda: wilcoxon_contrasts(ratings, plan) if rated else [], []),
+            contests=secondary("pairs", lambda: contests(pairs, plan), []),
+            strengths=secondary("pairs", lambda: bradley_terry(pairs, plan), None),
+            agreement=secondary("agreement", agreements, {}),
+            times=secondary("response times", lambda: response_times(flow.analysed), []),
+            mixed=secondary("mixed model", lambda: mixed_model(ratings, plan) if rated else None, None),
+            missing=missing,
+        )
+
+
+def counts(answers: pd.DataFrame) -> dict[str, int]:
+    """How many raters, items, ratings and pairs there are."""
+    return {
+        "raters": answers["rater"].nunique(),
+        "items": answers["item"].nunique(),
+        "ratings": int((answers["kind"] == "rating").sum()),
+        "pairs": int((answers["kind"] == "pair").sum()),
+    }
+
+
+def _unexcluded(flow: Flow, plan: AnalysisPlan) -> Ratio | None:
+    return None if len(flow.everyone) == len(flow.analysed) else consistency_ratio(arms(flow.everyone), plan)
+
+
+def _levels(ratings: pd.DataFrame) -> dict[int, dict[str, list[int]]]:
+    found: dict[int, dict[str, list[int]]] = {}
+    for scale in sorted(set(ratings["scale"].astype(int)), reverse=True):
+        chosen = ratings[ratings["scale"] == scale]
+        found[scale] = {
+            name: [int((rows == level).sum()) for level in range(1, scale + 1)]
+            for name in NAMES
+            if len(rows := chosen.loc[chosen["condition"] == name, "value"].astype(int))
+        }
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and numpy numbers as JSON has them; null stands for NaN, `"Infinity"` for no bound."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        if math.isnan(value):
+            return None
+        return str(math.copysign(math.inf, value)).replace("inf", "Infinity") if math.isinf(value) else float(value)
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,75 @@
+"""Wilcoxon's signed-rank test of one condition against the others, on rater means and on item means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evaluation.study.plan import AnalysisPlan
+from evaluation.study.ratings import CONDITIONS
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The plan's numerator against another condition.
+
+    Attributes:
+        other: the other condition.
+        unit: rater or item, whose means are paired.
+        pairs: units with ratings of both.
+        difference: median difference of mean levels, each scale stretched to 0-1.
+        p: of the two-sided signed-rank test (exact for few pairs without ties, else normal; zeros are dropped).
+        p_holm: p after Holm's correction over all contrasts and both units.
+        rank_biserial: (favourable - unfavourable) / all ranks, -1 to 1.
+    """
+
+    other: str
+    unit: str
+    pairs: int
+    difference: float
+    p: float
+    p_holm: float
+    rank_biserial: float
+
+
+def wilcoxon_contrasts(ratings: pd.DataFrame, plan: AnalysisPlan) -> list[Contrast]:
+    """The numerator against every other condition; both units belong to one family of tests."""
+    scale = ratings["scale"].astype(float)
+    rated = ratings.assign(level=(ratings["value"].astype(float) - 1) / (scale - 1))
+    found = []
+    for other in (name for name in CONDITIONS if name != plan.numerator and (rated["condition"] == name).any()):
+        for unit in ("rater", "item"):
+            means = rated.pivot_table(index=unit, columns="condition", values="level", aggfunc="mean")
+            if plan.numerator not in means:
+                continue
+            differences = (means[plan.numerator] - means[other]).dropna().to_numpy()
+            if len(differences):
+                found.append((other, unit, differences))
+    tests = [_signed_rank(differences) for _, _, differences in found]
+    return [
+        Contrast(other, unit, len(differences), float(np.median(differences)), p, corrected, effect)
+        for (other, unit, differences), (p, effect), corrected in zip(
+            found, tests, holm([p for p, _ in tests]), strict=True
+        )
+    ]
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down correction (1979), in the order given."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def _signed_rank(differences: np.ndarray) -> tuple[float, float]:
+    """p and rank-biserial correlation; 1 and 0 where nothing differs."""
+    apart = differences[np.abs(differences) > 1e-12]
+    if not len(apart):
+        return 1.0, 0.0
+    ranks = stats.rankdata(np.abs(apart))
+    return float(stats.wilcoxon(apart).pvalue), float((np.sign(apart) * ranks).sum() / ranks.sum())

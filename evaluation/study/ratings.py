@@ -1,0 +1,239 @@
+"""The table of rating events that a study exports and the analysis reads; the codebook is `COLUMNS`.
+
+One row is one stored answer. Answers are append-only: where a rater went back and answered anew there are two rows of
+the same trial, and the later one counts (`evaluation.study.flow`). CSV, JSON Lines and Parquet hold the same table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lfi.errors import DataError
+
+KINDS = ("rating", "pair")
+CONDITIONS = ("teacher", "lfi", "baseline", "shuffled")
+DRAWN = "drawn"
+"""Condition of practice and catch trials whose region was drawn by hand, not by a model."""
+SCALES = (5, 3)
+CHOICES = ("left", "right", "none")
+CONSISTENT_FROM = {5: 4, 3: 3}
+"""Lowest level of each scale that counts as consistent."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `type` is text, integer, boolean or time; `null` says when it may be empty."""
+
+    name: str
+    type: str
+    meaning: str
+    null: str = ""
+
+
+COLUMNS = (
+    Column("study", "text", "name of the study"),
+    Column("rater", "text", "opaque id of the rater"),
+    Column("trial", "integer", "position of the trial in the rater's session, from 0; practice trials count, too"),
+    Column("kind", "text", "rating or pair"),
+    Column("item", "text", "id of the item: one image with one word"),
+    Column("image", "text", "id of the image"),
+    Column("word", "text", "the word whose map was shown"),
+    Column("condition", "text", "whose map was rated: teacher, lfi, baseline, shuffled; drawn if by hand", "for pairs"),
+    Column("left", "text", "whose map stood on the left", "for ratings"),
+    Column("right", "text", "whose map stood on the right", "for ratings"),
+    Column("scale", "integer", "levels of the rating scale: 5 or 3", "for pairs"),
+    Column("value", "text", "rating: the level from 1 (worst) to `scale`; pair: left, right or none (no difference)"),
+    Column("consistent", "boolean", "5 levels: value >= 4; 3 levels: value = 3", "for pairs"),
+    Column("response_ms", "integer", "time from showing the trial to the answer, by the browser, in milliseconds"),
+    Column("comment", "text", "what the rater wrote, possibly nothing", "always"),
+    Column("language", "text", "language of the page, e.g. en", "always"),
+    Column("practice", "boolean", "a practice trial with feedback; never analysed"),
+    Column("catch", "boolean", "a catch trial, whose right answer is known; never analysed as a rating"),
+    Column("catch_passed", "boolean", "whether a catch trial was answered right", "for other trials"),
+    Column("excluded", "text", "why the study's owner excluded the rater or the answer", "where nobody did"),
+    Column("preview", "boolean", "answered in a preview run; never analysed"),
+    Column("created_at", "time", "when the answer was stored, ISO 8601, UTC"),
+)
+FORMATS = (".csv", ".jsonl", ".parquet")
+
+
+def read_ratings(path: Path) -> pd.DataFrame:
+    """The validated table in a file.
+
+    Args:
+        path: `.csv`, `.jsonl` or `.parquet`, as a study exports it.
+
+    Returns:
+        The columns of `COLUMNS` in that order (others are dropped), in the types of `as_ratings`.
+
+    Raises:
+        DataError: no such file, another format, or a table that `as_ratings` refuses.
+    """
+    if not path.is_file():
+        raise DataError(f"no table of ratings at {path}")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".csv":
+            raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        elif suffix == ".jsonl":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            raw = pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
+        elif suffix == ".parquet":
+            raw = pd.read_parquet(path)
+        else:
+            raise DataError(f"{path} ends in {suffix or 'nothing'}; {', '.join(FORMATS)} was expected")
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise DataError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
+    return as_ratings(raw, str(path))
+
+
+def write_ratings(table: pd.DataFrame, path: Path) -> None:
+    """The table as CSV, JSON Lines or Parquet, by the suffix of `path`; `read_ratings` reads back the same.
+
+    Raises:
+        DataError: another suffix.
+    """
+    plain = table.loc[:, [column.name for column in COLUMNS]].copy()
+    plain["created_at"] = plain["created_at"].map(lambda time: time.isoformat())
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        plain.to_parquet(path, index=False)
+    elif suffix == ".csv":
+        for column in COLUMNS:
+            if column.type == "boolean":
+                plain[column.name] = plain[column.name].map({True: "true", False: "false"}).astype(object)
+        plain.to_csv(path, index=False)
+    elif suffix == ".jsonl":
+        rows = plain.astype(object).where(plain.notna(), None).to_dict("records")
+        for row in rows:
+            row["value"] = int(row["value"]) if row["kind"] == "rating" else row["value"]
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        raise DataError(f"{path} ends in {suffix or 'nothing'}; {', '.join(FORMATS)} was expected")
+
+
+def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "ratings") -> pd.DataFrame:
+    """The validated table of rows in any spelling of the formats.
+
+    Returns:
+        `COLUMNS` in order; text as str (`""` for nothing; `value` too), integers as Int64, booleans as boolean, times
+        as UTC timestamps; nulls only where the codebook allows them.
+
+    Raises:
+        DataError: names the source, the first row (from 1) and the column at fault.
+    """
+    raw = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), dtype=object)
+    missing = [column.name for column in COLUMNS if column.name not in raw.columns]
+    if missing and (len(raw) or len(raw.columns)):
+        raise DataError(f"{source} has no column {', '.join(missing)}; see the codebook")
+    if not len(raw):
+        raise DataError(f"{source} holds no ratings")
+    table = pd.DataFrame({column.name: _parsed(raw[column.name], column, source) for column in COLUMNS})
+    _check(table, source)
+    return table
+
+
+def rating_row(**values: Any) -> dict[str, Any]:
+    """A row with every column, those not given at their usual value."""
+    usual: dict[str, Any] = {column.name: "" for column in COLUMNS}
+    usual |= dict.fromkeys(("scale", "consistent", "catch_passed"))
+    usual |= {"practice": False, "catch": False, "preview": False, "language": "en"}
+    unknown = set(values) - set(usual)
+    if unknown:
+        raise DataError(f"no column {', '.join(sorted(unknown))} in a table of ratings")
+    row = usual | values
+    if row["kind"] == "rating":
+        row["consistent"] = int(row["value"]) >= CONSISTENT_FROM[int(row["scale"])]
+    return row
+
+
+def _text(cell: Any) -> str:
+    if _empty(cell):
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _integer(cell: Any) -> int | None:
+    if _empty(cell):
+        return None
+    number = float(cell)
+    if isinstance(cell, bool) or not number.is_integer():
+        raise ValueError
+    return int(number)
+
+
+def _boolean(cell: Any) -> bool | None:
+    if _empty(cell):
+        return None
+    return {"true": True, "false": False, "1": True, "0": False}[str(cell).lower()]
+
+
+def _time(cell: Any) -> pd.Timestamp | None:
+    if _empty(cell):
+        return None
+    time = pd.Timestamp(cell)
+    if time.tzinfo is None:
+        raise ValueError
+    return time.tz_convert("UTC")
+
+
+_PARSERS: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
+    "text": (_text, "str", "text"),
+    "integer": (_integer, "Int64", "a whole number"),
+    "boolean": (_boolean, "boolean", "true or false"),
+    "time": (_time, "datetime64[us, UTC]", "a time with its zone, such as 2026-11-24T09:30:00+00:00,"),
+}
+
+
+def _empty(cell: Any) -> bool:
+    return cell is None or cell is pd.NA or cell is pd.NaT or cell == "" or (isinstance(cell, float) and cell != cell)
+
+
+def _parsed(raw: pd.Series, column: Column, source: str) -> pd.Series:
+    parse, dtype, expected = _PARSERS[column.type]
+    cells = []
+    for row, cell in enumerate(raw.tolist(), 1):
+        try:
+            cells.append(parse(cell))
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise DataError(f"{source}, row {row}: {column.name} is {cell!r}; {expected} was expected") from None
+        if not column.null and cells[-1] in (None, ""):
+            raise DataError(f"{source}, row {row}: {column.name} is empty; {expected} was expected")
+    return pd.Series(cells, dtype=dtype)
+
+
+def _check(table: pd.DataFrame, source: str) -> None:
+    """What holds between the columns of a row."""
+
+    def refuse(wrong: pd.Series, name: str, expected: str) -> None:
+        if wrong.any():
+            row = int(wrong.to_numpy(bool, na_value=True).argmax())
+            cell = table[name].iloc[row]
+            shown = "empty" if _empty(cell) else repr(cell.item() if hasattr(cell, "item") else cell)
+            raise DataError(f"{source}, row {row + 1}: {name} is {shown}; {expected} was expected")
+
+    refuse(~table["kind"].isin(KINDS), "kind", "rating or pair")
+    rating, pair = table["kind"] == "rating", table["kind"] == "pair"
+    names = ", ".join(CONDITIONS)
+    drawn = (table["practice"] | table["catch"]) & (table["condition"] == DRAWN)
+    refuse(rating & ~table["condition"].isin(CONDITIONS) & ~drawn, "condition", f"one of {names}")
+    for side in ("left", "right"):
+        refuse(pair & ~table[side].isin(CONDITIONS), side, f"one of {names}")
+    refuse(pair & (table["left"] == table["right"]), "right", "another condition than on the left")
+    refuse(pair & ~table["value"].isin(CHOICES), "value", "left, right or none")
+    refuse(rating & ~table["scale"].isin(SCALES).fillna(False), "scale", "5 or 3")
+    level = pd.to_numeric(table["value"].where(rating), errors="coerce")
+    top = table["scale"].astype("Float64").to_numpy(float, na_value=0)
+    refuse(rating & ~((level >= 1) & (level <= top) & (level % 1 == 0)), "value", "a level from 1 to the scale's")
+    right = level >= table["scale"].map(CONSISTENT_FROM).astype("Float64").to_numpy(float, na_value=0)
+    said = table["consistent"].fillna(False).astype(bool)
+    refuse(rating & (table["consistent"].isna() | (said != right)), "consistent", "what the value says")
+    refuse(table["catch"] & table["catch_passed"].isna(), "catch_passed", "true or false for a catch trial")
+    refuse(table["response_ms"] < 0, "response_ms", "0 or more")
+    refuse(table["trial"] < 0, "trial", "0 or more")

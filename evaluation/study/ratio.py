@@ -1,0 +1,155 @@
+"""The primary analysis: how much more often one condition's maps are rated consistent than another's.
+
+The interval is that of the two-way bootstrap. Percentiles of a ratio are those of its logarithm, so it is one on the
+log scale. Where an arm has too few consistent ratings to be resampled, exact bounds widen it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evaluation.study.bootstrap import divide, interval, two_way_totals, two_way_weights
+from evaluation.study.estimate import Estimate
+from evaluation.study.plan import AnalysisPlan
+from evaluation.study.ratings import CONDITIONS
+from lfi.errors import DataError
+
+SPARSE = 5
+"""An arm whose consistent ratings come from fewer raters or fewer items than this is too sparse to resample alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """The ratings of one condition as counts `[rater, item]`; hits are consistent ratings."""
+
+    hits: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """P(consistent)."""
+        return float(self.hits.sum() / self.counts.sum())
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The ratio of P(consistent) of two conditions.
+
+    Attributes:
+        estimate: 0, infinite or NaN (0 / 0) where the counts say so.
+        sparse: why exact bounds were needed, or nothing.
+        even: the same with every item weighing the same, however many ratings it got.
+    """
+
+    estimate: Estimate
+    sparse: str
+    even: Estimate
+
+
+def arms(ratings: pd.DataFrame) -> dict[str, Arm]:
+    """Counts per condition, the same raters and items in the same order; rows that are no ratings are left out.
+
+    Raises:
+        DataError: there are no ratings.
+    """
+    rows = ratings[ratings["kind"] == "rating"]
+    if rows.empty:
+        raise DataError("no ratings are left to analyse; pairs alone give no P(consistent)")
+    raters, items = pd.factorize(rows["rater"], sort=True)[0], pd.factorize(rows["item"], sort=True)[0]
+    shape = (raters.max() + 1, items.max() + 1)
+    found = {}
+    for name in CONDITIONS:
+        chosen = (rows["condition"] == name).to_numpy(bool)
+        if chosen.any():
+            hits, counts = np.zeros(shape), np.zeros(shape)
+            np.add.at(counts, (raters[chosen], items[chosen]), 1.0)
+            np.add.at(hits, (raters[chosen], items[chosen]), rows["consistent"][chosen].to_numpy(float))
+            found[name] = Arm(hits, counts)
+    return found
+
+
+def consistent_shares(found: dict[str, Arm], plan: AnalysisPlan) -> dict[str, Estimate]:
+    """P(consistent) per condition with two-way bootstrap intervals; at 0 and 1 the exact bound."""
+    return {name: _share(arm, plan) for name, arm in found.items()}
+
+
+def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str = "", denominator: str = "") -> Ratio:
+    """The ratio of two conditions, those of the plan unless told.
+
+    Raises:
+        DataError: a condition has no ratings.
+    """
+    names = (numerator or plan.numerator, denominator or plan.denominator)
+    for name in names:
+        if name not in found:
+            raise DataError(f"no ratings of {name} are left to analyse; there are some of {', '.join(found)}")
+    above, below = found[names[0]], found[names[1]]
+    pooled, even = bootstrap_ratio(above, below, plan.draws, np.random.default_rng(plan.seed))
+    estimate = Estimate(float(divide(above.share, below.share)), *interval(pooled, plan.confidence))
+    sparse = []
+    for name, arm in zip(names, (above, below), strict=True):
+        raters, items = ((arm.hits.sum(axis) > 0).sum() for axis in (1, 0))
+        if min(raters, items) < SPARSE:
+            sparse.append(f"consistent ratings of {name} come from {raters} raters and {items} items")
+    if sparse:
+        low, high = _exact_bounds(above, below, plan)
+        finite = max(estimate.low, 0.0)
+        estimate = Estimate(estimate.value, min(finite, low), max(estimate.high, high))
+    return Ratio(estimate, "; ".join(sparse), Estimate(_even_ratio(above, below), *interval(even, plan.confidence)))
+
+
+def bootstrap_ratio(above: Arm, below: Arm, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Resampled ratios, `[draw]`: of pooled shares, and of shares in which every item weighs the same."""
+    raters, items = above.hits.shape
+    pooled, even = [], []
+    for drawn_raters, drawn_items in two_way_weights(raters, items, draws, rng):
+        hits = [drawn_raters @ arm.hits for arm in (above, below)]
+        counts = [drawn_raters @ arm.counts for arm in (above, below)]
+        totals = [divide((h * drawn_items).sum(1), (n * drawn_items).sum(1)) for h, n in zip(hits, counts, strict=True)]
+        pooled.append(divide(*totals))
+        usable = drawn_items * (counts[0] > 0) * (counts[1] > 0)
+        means = [np.divide(h, n, out=np.zeros_like(h), where=n > 0) for h, n in zip(hits, counts, strict=True)]
+        even.append(divide(*((usable * mean).sum(1) for mean in means)))
+    return np.concatenate(pooled), np.concatenate(even)
+
+
+def _share(arm: Arm, plan: AnalysisPlan) -> Estimate:
+    totals = two_way_totals(np.stack([arm.hits, arm.counts]), plan.draws, np.random.default_rng(plan.seed))
+    low, high = interval(divide(totals[:, 0], totals[:, 1]), plan.confidence)
+    if arm.share == 0:
+        high = _at_most(arm, plan.confidence)
+    if arm.share == 1:
+        low = 1 - _at_most(Arm(arm.counts - arm.hits, arm.counts), plan.confidence)
+    return Estimate(arm.share, max(low, 0.0), min(high, 1.0))
+
+
+def _even_ratio(above: Arm, below: Arm) -> float:
+    both = (above.counts.sum(0) > 0) & (below.counts.sum(0) > 0)
+    return float(divide(*((arm.hits.sum(0)[both] / arm.counts.sum(0)[both]).sum() for arm in (above, below))))
+
+
+def _at_most(arm: Arm, confidence: float) -> float:
+    """Clopper-Pearson's upper bound on the share of raters, and of items, with any hit; the larger of the two.
+
+    A rating is a hit no more often than its rater has any hit, so this bounds P(hit), too, and takes nothing but whole
+    raters (or items) to be independent. With no hits from 30 raters on 40 items it is .12.
+    """
+    bounds = []
+    for axis in (0, 1):
+        rated = arm.counts.sum(axis) > 0
+        some, all_ = int((arm.hits.sum(axis)[rated] > 0).sum()), int(rated.sum())
+        bounds.append(1.0 if some == all_ else float(stats.beta.ppf((1 + confidence) / 2, some + 1, all_ - some)))
+    return max(bounds)
+
+
+def _exact_bounds(above: Arm, below: Arm, plan: AnalysisPlan) -> tuple[float, float]:
+    """Bounds of a ratio with a sparse arm: each arm's own bounds at half the error, put together (Bonferroni)."""
+    halved = replace(plan, confidence=(1 + plan.confidence) / 2)
+    top, bottom = (_share(arm, halved) for arm in (above, below))
+    most, bottom_most = (_at_most(arm, halved.confidence) for arm in (above, below))
+    low, high = divide(top.low, max(bottom.high, bottom_most)), divide(max(top.high, most), bottom.low)
+    return float(low), float(high)

@@ -1,0 +1,144 @@
+// One trial: question, pictures, answers, comment, and the way back.
+"use strict";
+
+let trial = null; // what is on the screen
+let taking = false; // whether an answer would be taken now
+
+function offered(state, language) {
+  if (state.trial.kind === "pair") {
+    const [left, none, right] = WORDS.pair[language];
+    return [
+      { value: "left", label: left, key: "←" },
+      { value: "none", label: none, key: "↓" },
+      { value: "right", label: right, key: "→" },
+    ];
+  }
+  return WORDS.scales[language][state.scale].map((label, index) => ({
+    value: String(index + 1),
+    label,
+    key: String(index + 1),
+  }));
+}
+
+async function showTrial(state) {
+  const words = WORDS.page[state.language];
+  trial = state.trial;
+  taking = false;
+  const choices = offered(state, state.language);
+  byId("study-practice").hidden = state.stage !== "practice";
+  byId("study-practice").textContent = words.practice;
+  showProgress(state.progress, words);
+  const asks = trial.kind === "pair" ? words.pair_question : words.rating_question;
+  byId("study-question").textContent = asks.replace("{word}", trial.word);
+  const buttons = choices.map((choice) =>
+    make(
+      "button",
+      {
+        type: "button",
+        class: "lfi-study-answer",
+        "data-value": choice.value,
+        "aria-pressed": String(choice.value === trial.answer),
+        disabled: true,
+        onclick: () => give(choice.value),
+      },
+      make("kbd", { "aria-hidden": "true" }, choice.key),
+      make("span", {}, choice.label),
+    ),
+  );
+  byId("study-answers").dataset.kind = trial.kind;
+  fill(byId("study-answers"), ...buttons);
+  const chosen = choices.find((choice) => choice.value === trial.answer);
+  byId("study-answered").hidden = !chosen;
+  byId("study-answered").textContent = chosen ? words.answered.replace("{answer}", chosen.label) : "";
+  byId("study-comment").value = trial.comment;
+  byId("study-feedback").hidden = true;
+  byId("study-back").disabled = !trial.previous;
+  byId("study-forward").hidden = trial.answer == null;
+  const keys = trial.kind === "pair" ? words.keys_pair : words.keys_rating;
+  byId("study-keys-hint").textContent = keys.replace("{scale}", state.scale);
+  holdBare(false);
+  window.scrollTo(0, 0);
+  byId("study-question").focus({ preventScroll: true });
+  const mine = trial;
+  try {
+    await showPictures(trial, words);
+  } catch {
+    if (trial === mine) banner(words.failed);
+    return;
+  }
+  if (trial !== mine) return;
+  for (const button of buttons) button.disabled = false;
+  taking = true;
+  fetchAhead(state.ahead);
+}
+
+function showProgress(progress, words) {
+  const bar = byId("study-bar");
+  bar.max = progress.total;
+  bar.value = progress.done;
+  const minutes = Math.round(progress.minutes);
+  const left = minutes < 1 ? words.minute : words.minutes.replace("{minutes}", minutes);
+  const done = words.progress.replace("{done}", progress.done).replace("{total}", progress.total);
+  byId("study-progress").textContent = `${done} · ${left}`;
+  bar.setAttribute("aria-label", done);
+}
+
+function give(value) {
+  if (!taking) return; // the second click of a double one, or pictures that are not there yet
+  taking = false;
+  const given = {
+    trial: trial.id,
+    key: newKey(),
+    revision: trial.revision,
+    value,
+    response_ms: responseTime(),
+    comment: byId("study-comment").value,
+  };
+  for (const button of byId("study-answers").children) {
+    button.setAttribute("aria-pressed", String(button.dataset.value === value));
+    button.disabled = true;
+  }
+  sendAnswer(given);
+}
+
+function showFeedback(feedback, words, then) {
+  const box = byId("study-feedback");
+  const prose = make("div", { class: "lfi-study-prose" });
+  prose.innerHTML = feedback.html; // the study's own text, rendered by the service without raw HTML
+  const next = make("button", { type: "button", class: "lfi-button lfi-primary", onclick: then }, words.next);
+  fill(
+    box,
+    make("p", { class: feedback.right ? "lfi-study-right" : "lfi-study-wrong" },
+      feedback.right ? words.right_answer : words.wrong_answer),
+    prose,
+    feedback.last ? make("p", {}, words.practice_done) : null,
+    next,
+  );
+  box.hidden = false;
+  next.focus();
+  box.scrollIntoView({ block: "nearest" });
+}
+
+// Single keys answer, unless the rater is writing or has switched them off (WCAG 2.1.4).
+function onKey(event) {
+  if (event.target.closest?.("textarea, select, input[type=range]")) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || !byId("study-keys").checked || !trial) return;
+  if (event.key === " ") {
+    if (event.target.closest?.("button, input")) return; // there it presses what has the focus
+    event.preventDefault();
+    if (!event.repeat) holdBare(true);
+    return;
+  }
+  if (event.repeat) return;
+  if (event.key === "Backspace") {
+    event.preventDefault();
+    byId("study-back").click();
+    return;
+  }
+  const arrows = { ArrowLeft: "left", ArrowDown: "none", ArrowRight: "right" };
+  const value = trial.kind === "pair" ? arrows[event.key] : event.key;
+  const button = [...byId("study-answers").children].find((each) => each.dataset.value === value);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+}

@@ -1,0 +1,191 @@
+// The study page: what the service says where the rater is, on the screen.
+"use strict";
+
+const WORDS = JSON.parse(byId("study-words").textContent);
+let state = null;
+let language = navigator.language?.startsWith("de") ? "de" : "en";
+let submit = null; // what the button under a text does
+
+const words = () => WORDS.page[language];
+
+function banner(text) {
+  byId("study-banner").textContent = text ?? "";
+  byId("study-banner").hidden = !text;
+}
+
+function show(next) {
+  state = next;
+  language = state.language;
+  document.documentElement.lang = language;
+  document.title = state.title;
+  label();
+  const asking = state.trial !== null;
+  byId("study").dataset.stage = state.stage;
+  byId("study-trial").hidden = !asking;
+  byId("study-text").hidden = asking;
+  if (asking) showTrial(state);
+  else {
+    trial = null;
+    showText();
+  }
+}
+
+// Everything that the page itself says, in the rater's language.
+function label() {
+  const said = words();
+  byId("study-title").textContent = state.title;
+  byId("study-preview").hidden = !state.preview;
+  byId("study-preview").textContent = said.preview;
+  byId("study-theme").textContent = said.dark;
+  byId("study-language-label").textContent = said.language;
+  const select = byId("study-language");
+  select.hidden = state.languages.length < 2;
+  fill(select, ...state.languages.map((each) => make("option", { value: each }, WORDS.languages[each])));
+  select.value = language;
+  byId("study-bare").textContent = said.bare;
+  byId("study-opacity-label").textContent = said.opacity;
+  byId("study-comment-label").textContent = said.comment;
+  byId("study-back").textContent = said.back;
+  byId("study-forward").textContent = said.forward;
+  byId("study-keys-label").textContent = said.keys;
+}
+
+function showText() {
+  const said = words();
+  const stage = state.stage;
+  const pages = {
+    consent: { title: said.consent_title, button: said.continue, act: () => post("consent", { language }) },
+    instructions: {
+      title: said.instructions_title,
+      button: state.practice ? said.start : said.start_trials,
+      act: () => post("begin"),
+    },
+    thanks: { title: said.thanks_title },
+  };
+  const page = pages[stage] ?? { title: said[`${stage}_title`] ?? said.failed };
+  byId("study-text-title").textContent = page.title;
+  // The study's own text, rendered by the service without raw HTML; or what the page says by itself.
+  if (state.html) byId("study-text-html").innerHTML = state.html;
+  else byId("study-text-html").textContent = said[stage] ?? "";
+  byId("study-agree-line").hidden = stage !== "consent";
+  byId("study-agree").required = stage === "consent";
+  byId("study-agree-text").textContent = said.agree;
+  byId("study-continue").hidden = !page.button;
+  byId("study-continue").textContent = page.button ?? "";
+  submit = page.act ?? null;
+  const { code, redirect } = state.completion ?? {};
+  byId("study-completion").hidden = !code;
+  byId("study-code-label").textContent = said.code;
+  byId("study-code").textContent = code ?? "";
+  byId("study-copy").textContent = said.copy;
+  byId("study-return").hidden = !redirect;
+  if (redirect) byId("study-return").href = redirect;
+  byId("study-return").textContent = said.return;
+  window.scrollTo(0, 0);
+  byId("study-text-title").focus({ preventScroll: true });
+}
+
+// Do something that leads to another state; say so where it does not.
+async function lead(step) {
+  try {
+    show(await step());
+    banner();
+  } catch (error) {
+    if (error instanceof Refused && (error.status === 404 || error.status === 409)) await resume(words().elsewhere);
+    else banner(error instanceof Refused ? words().failed : words().offline);
+  }
+}
+
+async function sendAnswer(given) {
+  const before = state;
+  keepPending(given);
+  let after;
+  try {
+    after = await insist("answer", given, () => banner(words().offline));
+  } catch (error) {
+    keepPending(null);
+    const overtaken = error instanceof Refused && (error.status === 404 || error.status === 409);
+    await resume(overtaken ? words().elsewhere : words().failed);
+    return;
+  }
+  keepPending(null);
+  banner();
+  if (after.feedback && before?.trial) showFeedback(after.feedback, words(), () => show(after));
+  else show(after);
+}
+
+async function resume(message) {
+  try {
+    const next = await insist("session", {}, () => banner(words().offline));
+    if (next.stage === "trial" && next.trial === null) throw new Error("no trial");
+    show(next);
+    banner(message);
+  } catch (error) {
+    if (error instanceof Refused && error.status === 403) stranger();
+    else banner(words().failed);
+  }
+}
+
+function stranger() {
+  const said = words();
+  document.documentElement.lang = language;
+  byId("study").dataset.stage = "stranger";
+  byId("study-trial").hidden = true;
+  byId("study-text").hidden = false;
+  byId("study-text-title").textContent = said.stranger_title;
+  byId("study-text-html").textContent = said.stranger;
+}
+
+byId("study-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (submit) lead(submit);
+});
+byId("study-language").addEventListener("change", (event) => {
+  const chosen = event.target.value;
+  lead(() => post("language", { language: chosen }));
+});
+byId("study-theme").addEventListener("click", () => {
+  const dark = document.documentElement.classList.toggle("dark");
+  byId("study-theme").setAttribute("aria-pressed", String(dark));
+  try {
+    localStorage.setItem("lfi-theme", dark ? "dark" : "light");
+  } catch {
+    // It lasts as long as the page.
+  }
+});
+byId("study-theme").setAttribute("aria-pressed", String(document.documentElement.classList.contains("dark")));
+byId("study-opacity").addEventListener("input", (event) => setOpacity(Number(event.target.value)));
+byId("study-back").addEventListener("click", () => {
+  if (trial?.previous && taking) lead(() => post("look", { trial: trial.previous }));
+});
+byId("study-forward").addEventListener("click", () => {
+  if (trial) lead(() => (trial.next ? post("look", { trial: trial.next }) : post("session")));
+});
+byId("study-copy").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(byId("study-code").textContent);
+    byId("study-copy").textContent = words().copied;
+  } catch {
+    getSelection().selectAllChildren(byId("study-code"));
+  }
+});
+const bare = byId("study-bare");
+bare.addEventListener("pointerdown", () => holdBare(true));
+for (const end of ["pointerup", "pointerleave", "pointercancel", "blur"]) bare.addEventListener(end, () => holdBare(false));
+bare.addEventListener("keydown", (event) => {
+  if (event.key === " " || event.key === "Enter") {
+    event.preventDefault();
+    holdBare(true);
+  }
+});
+document.addEventListener("keyup", (event) => {
+  if (event.key === " " || event.key === "Enter") holdBare(false);
+});
+document.addEventListener("keydown", onKey);
+
+(async () => {
+  banner(words().loading);
+  await resume();
+  const kept = pending();
+  if (kept && state) await sendAnswer(kept);
+})();

@@ -1,0 +1,92 @@
+"""Studies on both databases, and raters who take part over the use cases themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import torch
+from databases import database_url, postgresql  # noqa: F401 -- fixtures
+from fastapi import FastAPI
+from plans import write_plan
+
+from app.main import create_app
+from app.settings import Settings, read_settings
+from app.study.creation import create_study
+from app.study.owner import set_status
+from app.study.service import Studies
+from lfi.comparison import Trio
+
+OWNER = "an owner's secret token"
+
+
+class Clock:
+    """A clock that stands until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def turn(self, minutes: float) -> None:
+        self.now += timedelta(minutes=minutes)
+
+
+@pytest.fixture(scope="session")
+def tiny_trio(trio_folder: Path) -> Trio:
+    torch.set_num_threads(1)
+    return Trio.load(trio_folder)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def study_settings(tmp_path: Path, trio_folder: Path, database_url: str) -> Settings:  # noqa: F811
+    return read_settings(
+        models_dir=trio_folder.parent,
+        trio=trio_folder.name,
+        study_folder=tmp_path / "study",
+        database_url=database_url,
+        admin_token=OWNER,
+    )
+
+
+@pytest.fixture
+def studies(study_settings: Settings, clock: Clock) -> Iterator[Studies]:
+    studies = Studies(study_settings, clock)
+    yield studies
+    studies.close()
+
+
+@pytest.fixture
+def create(studies: Studies, tiny_trio: Trio, tmp_path: Path) -> Callable[..., str]:
+    """`create(overlap=..., ...)`: a study that is open; its name."""
+
+    def create(open: bool = True, **design: object) -> str:
+        folder = tmp_path / "plan"
+        folder.mkdir(exist_ok=True)
+        plan = create_study(studies, write_plan(folder, **design), lambda name: tiny_trio)
+        if open:
+            set_status(studies, plan.name, "open", "test")
+        return plan.name
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def service(trio_folder: Path) -> FastAPI:
+    """The application, made once: mounting the inspector takes seconds."""
+    return create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, admin_token=OWNER))
+
+
+@pytest.fixture
+def app(service: FastAPI, studies: Studies) -> FastAPI:
+    """The application, serving the studies of this test."""
+    service.state.studies = studies
+    return service

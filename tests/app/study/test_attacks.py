@@ -1,0 +1,247 @@
+"""What is tried against a study over HTTP: each is refused, and nothing is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from browsers import ORIGIN, OwnerBrowser, RaterBrowser
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from app.database.models import Answer, Assignment, Audit, Login, Rater, Stimulus, Study
+from app.study.raters import invite
+from app.study.service import Studies
+
+OWNER = "an owner's secret token"
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """One kind of database is enough here: what is stored on both is tested below the routes."""
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.fixture
+def raters(app, studies, create) -> tuple[RaterBrowser, RaterBrowser]:
+    """Two raters at their first trial of a study."""
+    name = create(overlap=2, trials=8, pair_overlap=1, catch=True)
+    one, other = (RaterBrowser(app, each.token).start() for each in invite(studies, name, 2, "test"))
+    assert one.state["trial"]
+    return one, other
+
+
+def rows(studies: Studies) -> dict[str, int]:
+    """How much is stored of everything a rater or an owner could change."""
+    with studies.database.reading() as session:
+        counted = {
+            table.__tablename__: session.scalars(select(func.count()).select_from(table)).one()
+            for table in (Answer, Assignment, Audit, Login, Rater, Stimulus, Study)
+        }
+        return counted | {"status": session.scalars(select(Study.status)).one()}
+
+
+def test_another_rater_s_trial_and_pictures_are_not_there(studies, raters):
+    one, other = raters
+    before = rows(studies)
+    refused = one.post("answer", one.given(trial=other.state["trial"]["id"]))
+    assert (refused.status_code, rows(studies)) == (404, before)
+    for address in other.state["trial"]["pictures"].values():
+        if address:
+            assert other.client.get(f"/{address}").status_code == 200
+            assert one.client.get(f"/{address}").status_code == 404
+
+
+def test_guessed_tokens_and_cookies_open_nothing(app, studies, raters):
+    before = rows(studies)
+    stranger = RaterBrowser(app, "A" * 32)
+    assert stranger.entered.status_code == 404
+    assert "set-cookie" not in stranger.entered.headers
+    assert "needs an invitation" in stranger.entered.text
+    for cookie in ("", "A" * 32, "' OR 1=1 --", "../../etc"):
+        stranger.client.cookies.set("lfi_rater", cookie)
+        assert stranger.post("session").status_code == 403
+        assert stranger.post("answer", raters[0].given()).status_code == 403
+    assert rows(studies) == before
+
+
+def test_a_replayed_answer_is_acknowledged_and_stored_once(studies, raters):
+    one, _ = raters
+    given = one.given("4")
+    assert [one.post("answer", given).status_code for _ in range(3)] == [200, 200, 200]
+    assert rows(studies)["answer"] == 1
+    assert one.post("answer", given | {"value": "1"}).status_code == 422
+    assert one.post("answer", given | {"key": "another-key-123"}).status_code == 409
+    assert rows(studies)["answer"] == 1
+
+
+FORGED = {
+    "a value off the scale": {"value": "9"},
+    "a value of another kind": {"value": "left"},
+    "a number as value": {"value": 3},
+    "a negative time": {"response_ms": -5},
+    "a time of a week": {"response_ms": 604_800_000},
+    "a time that is no number": {"response_ms": "1e3"},
+    "a revision ahead": {"revision": 3},
+    "no key": {"key": ""},
+    "an endless key": {"key": "k" * 10_000},
+    "an extra field": {"rater_id": 1},
+    "a long comment": {"comment": "x" * 2001},
+    "a list for a comment": {"comment": ["x"]},
+    "no trial": {"trial": None},
+}
+
+
+def test_a_forged_answer_is_refused(studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    for name, change in FORGED.items():
+        refused = one.post("answer", one.given() | change)
+        assert refused.status_code in (409, 422), name
+        assert refused.headers["content-type"] == "application/problem+json"
+    assert rows(studies) == before
+
+
+def test_a_comment_of_ten_megabytes_is_refused_unread(studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    assert one.post("answer", one.given(comment="x" * 10_000_000)).status_code == 413
+
+    parts = (b"x" * 4096 for _ in range(100))
+    headers = {"Origin": ORIGIN, "X-CSRF-Token": one.csrf, "Content-Type": "application/json"}
+    chunked = one.client.post("/study/api/answer", content=parts, headers=headers)  # says no length
+    assert chunked.status_code == 413
+    assert rows(studies) == before
+
+
+def test_sql_and_markup_in_a_comment_are_words(studies, raters):
+    one, _ = raters
+    comment = "'); DROP TABLE answer; -- <script>alert(1)</script> \u202e"
+    assert one.post("answer", one.given(comment=comment)).status_code == 200
+    with studies.database.reading() as session:
+        assert session.scalars(select(Answer.comment)).all() == [comment]
+
+
+ELSEWHERE = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://testserver.evil.example"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"X-CSRF-Token": ""},
+    {"X-CSRF-Token": "0" * 64},
+)
+
+
+def test_another_site_s_post_is_refused(studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    for headers in ELSEWHERE:
+        for name in ("answer", "consent", "begin", "language"):
+            assert one.post(name, one.given(), **headers).status_code == 403, headers
+    assert rows(studies) == before
+
+
+def test_a_form_cannot_pose_as_json(studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        headers = {"Origin": ORIGIN, "X-CSRF-Token": one.csrf, "Content-Type": kind}
+        assert one.client.post("/study/api/answer", content=b'{"value": "3"}', headers=headers).status_code == 422
+    assert rows(studies) == before
+
+
+def test_no_path_leads_to_the_files(app, studies, raters):
+    one, _ = raters
+    with studies.database.reading() as session:
+        name, file = session.scalars(select(Study.name)).one(), session.scalars(select(Stimulus.file)).first()
+    trial = one.state["trial"]["id"]
+    tried = [
+        f"/static/{name}/{file}",
+        f"/static/../study/{name}/{file}",
+        f"/static/css/..%2f..%2f..%2fstudy%2f{name}%2f{file}",
+        f"/study/pictures/{file}/left",
+        f"/study/pictures/{trial}/..%2f..%2f{file}",
+        f"/study/pictures/{trial}/teacher",
+        f"/study/pictures/{trial}/right",  # a rating has one map
+        f"/study/pictures/..%2f{name}/{file}",
+        f"/study/pictures/%2e%2e/{file}",
+        f"/study/{name}/{file}",
+        f"/{name}/{file}",
+        "/study/study.db",
+        "/data/study/study.db",
+    ]
+    assert {path: one.client.get(path).status_code for path in tried} == dict.fromkeys(tried, 404)
+    stranger = TestClient(app)
+    assert stranger.get(f"/study/pictures/{trial}/left").status_code == 403
+
+
+def test_the_page_s_own_handlers_take_nothing_more_than_the_page_sends(studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    for name in ("answers", "exclude", "state", "export", "../admin", "session/1"):
+        assert one.post(name).status_code in (404, 405)
+    for name in ("session", "answer", "consent"):
+        assert one.client.get(f"/study/api/{name}").status_code == 405
+    assert one.post("look", {"trial": "x"}).status_code == 404
+    assert one.post("look", {"trial": {"$ne": ""}}).status_code == 422
+    assert one.post("language", {"language": "../en"}).status_code == 422
+    assert rows(studies) == before
+
+
+ADMIN_READS = ("/admin/pilot", "/admin/pilot/live", "/admin/pilot/export/ratings.csv", "/admin/pilot/export/plan.json")
+ADMIN_ACTS = ("status", "exclude", "delete", "invite", "preview")
+
+
+def test_admin_without_the_token_shows_and_does_nothing(app, studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    for cookie in ("", "9999999999.", "9999999999." + "0" * 64, one.client.cookies["lfi_rater"]):
+        one.client.cookies.set("lfi_owner", cookie, path="/admin")
+        for path in ADMIN_READS:
+            refused = one.client.get(path)
+            assert refused.status_code == 403
+            assert "teacher" not in refused.text
+        for act in ADMIN_ACTS:
+            data = {"status": "closed", "code": "r", "reason": "x", "sure": "yes", "count": "3"}
+            refused = one.client.post(f"/admin/pilot/{act}", data=data, headers={"Origin": ORIGIN})
+            assert refused.status_code == 403
+    assert OwnerBrowser(app, "a guess at the token").entered.status_code == 403
+    assert rows(studies) == before
+
+
+def test_another_site_cannot_use_the_owner_s_session(app, studies, raters):
+    owner = OwnerBrowser(app, OWNER)
+    assert owner.entered.status_code == 200
+    before = rows(studies)
+    for origin, csrf in (("https://evil.example", None), (ORIGIN, ""), (ORIGIN, "0" * 64)):
+        assert owner.act("pilot/status", origin, csrf, status="closed").status_code == 403
+    assert rows(studies) == before
+    assert owner.act("pilot/status", status="paused").status_code == 200
+    assert rows(studies)["status"] == "paused"
+
+
+@pytest.fixture
+def without_token(app):
+    """The application as it is where nobody has set LFI_ADMIN_TOKEN."""
+    before = app.state.settings
+    app.state.settings = before.model_copy(update={"admin_token": SecretStr("")})
+    yield app
+    app.state.settings = before
+
+
+def test_without_an_admin_token_there_is_no_admin(without_token, create):
+    create()
+    client = TestClient(without_token, raise_server_exceptions=False)
+    for path in ("/admin", *ADMIN_READS):
+        assert client.get(path).status_code == 404
+    assert client.post("/admin/login", data={"token": ""}, headers={"Origin": ORIGIN}).status_code == 404
+
+
+def test_the_owner_s_session_ends_after_half_a_day(app, clock, raters):
+    owner = OwnerBrowser(app, OWNER)
+    assert owner.client.get("/admin/pilot").status_code == 200
+    clock.turn(12 * 60 + 1)
+    assert owner.client.get("/admin/pilot").status_code == 403

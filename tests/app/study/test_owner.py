@@ -1,0 +1,183 @@
+"""The owner's tools: progress, the page, exports that the analysis reads, versions of the plan, backups."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from browsers import OwnerBrowser, RaterBrowser
+from conftest import OWNER
+from plans import write_plan
+from sqlalchemy import select
+from takers import Taker
+
+from app.database.models import Audit, Rater
+from app.study.backup import backup, restore
+from app.study.creation import amend_study, create_study
+from app.study.errors import StudyError
+from app.study.export import export_study, ratings_of
+from app.study.owner import delete_person, exclude, set_status
+from app.study.progress import progress_of
+from app.study.service import Studies
+from evaluation.study.ratings import read_ratings
+from lfi.errors import DataError
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.fixture
+def walked(studies, create) -> tuple[str, dict[str, Taker]]:
+    """A study with one rater who finished, one who was excluded, one who dropped out, and a preview."""
+    name = create(overlap=2, trials=8, pair_overlap=1, pair_trials=2, practice=True, catch=True, images=12)
+    who = {role: Taker(studies, name).start() for role in ("finished", "excluded", "left")}
+    who["finished"].finish()
+    who["excluded"].finish()
+    exclude(studies, name, who["excluded"].code, "knew the hypothesis", "test")
+    for _ in range(4):
+        who["left"].answer()
+    Taker(studies, name, preview=True).start().finish()
+    return name, who
+
+
+def test_progress_counts_what_counts(studies, walked, clock):
+    name, _ = walked
+    clock.turn(11)
+    found = progress_of(studies, name)
+    assert found.states == {
+        "invited": 0, "in consent": 0, "taking part": 0, "dropped out": 1, "finished": 1, "excluded": 1,
+    }  # fmt: skip
+    catches = sum(rater.catches for rater in found.raters if not rater.preview)
+    assert found.failed_catches == (0, catches)
+    counted = ratings_of(studies, name).query("not preview and not practice and not catch and excluded == ''")
+    assert found.done == len(counted) == sum(found.histogram)
+    assert found.target == 12 * 4 * 2 + 12
+    assert not found.changed
+
+
+def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
+    name, who = walked
+    files = {file.name: file for file in export_study(studies, name, tmp_path / "out")}
+    table = ratings_of(studies, name)
+    for kind in ("csv", "jsonl", "parquet"):
+        assert read_ratings(files[f"ratings.{kind}"]).equals(table), kind
+    mine = table[table["rater"] == who["finished"].code]
+    assert mine["practice"].sum() == 1
+    assert mine["catch"].sum() == 1
+    assert set(mine[mine["kind"] == "pair"][["left", "right"]].to_numpy().ravel()) == {"lfi", "baseline"}
+    assert set(table[table["rater"] == who["excluded"].code]["excluded"]) == {"knew the hypothesis"}
+    assert "| response_ms | integer |" in files["codebook.md"].read_text()
+    plan = json.loads(files["plan.json"].read_text())
+    assert plan["opened_hash"] == plan["versions"][0]["hash"]
+
+
+def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, walked, tmp_path, create):
+    name, _ = walked
+    design = {
+        "overlap": 2,
+        "trials": 8,
+        "pair_overlap": 1,
+        "pair_trials": 2,
+        "practice": True,
+        "catch": True,
+        "images": 12,
+    }
+    path = write_plan(tmp_path / "plan", **design)
+    assert not amend_study(studies, path)
+    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 1\nclaim = 1.5"))
+    assert amend_study(studies, path)
+    assert progress_of(studies, name).changed
+    export_study(studies, name, tmp_path / "out")
+    versions = json.loads((tmp_path / "out" / "plan.json").read_text())["versions"]
+    assert [version["plan"]["analysis"]["claim"] for version in versions] == [2.7, 1.5]
+    assert versions[1]["answers_before"] > 0
+    path.write_text(path.read_text().replace("overlap = 2", "overlap = 3"))
+    with pytest.raises(StudyError, match="rating of an opened study cannot change"):
+        amend_study(studies, path)
+
+
+def test_an_opened_study_is_not_made_anew(studies, create, tiny_trio, tmp_path):
+    create()
+    with pytest.raises(StudyError, match="is open already"):
+        create_study(studies, tmp_path / "plan" / "pilot.toml", lambda name: tiny_trio)
+
+
+def test_a_draft_is_made_anew_and_leaves_no_file_behind(studies, create):
+    create(open=False, images=8)
+    create(open=False, images=4)
+    assert len(list(studies.stimuli("pilot").iterdir())) == 4 + 4 * 4
+
+
+def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_settings, tmp_path, clock):
+    name, who = walked
+    backup(studies, tmp_path / "backup.tar")
+    before = ratings_of(studies, name)
+    who["left"].answer()  # after the backup
+    elsewhere = study_settings.model_copy(
+        update={"study_folder": tmp_path / "new", "database_url": f"sqlite:///{tmp_path / 'new' / 'study.db'}"}
+    )
+    again = Studies(elsewhere, clock)
+    restore(again, tmp_path / "backup.tar")
+    assert ratings_of(again, name).equals(before)
+    returned = Taker(again, name, token=who["left"].token)
+    picture = returned.session.picture(returned.state["trial"]["id"], "left")
+    assert picture.is_relative_to(tmp_path / "new")
+    assert picture.is_file()
+    returned.answer()
+    with pytest.raises(StudyError, match="is there already"):
+        restore(again, tmp_path / "backup.tar")
+    with pytest.raises(DataError, match="never overwrites"):
+        backup(studies, tmp_path / "backup.tar")
+    again.close()
+
+
+def test_a_file_that_is_no_backup_is_refused_and_leaves_nothing(study_settings, tmp_path):
+    other = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'x' / 'study.db'}"}))
+    (tmp_path / "bad.tar").write_bytes(b"not a tar")
+    with pytest.raises(DataError, match="cannot be restored"):
+        restore(other, tmp_path / "bad.tar")
+    assert not (tmp_path / "x" / "study.db").exists()
+
+
+def test_a_deleted_person_is_in_no_table(studies, walked, tmp_path):
+    name, who = walked
+    code = who["excluded"].code
+    delete_person(studies, name, code, "test")
+    with studies.database.reading() as session:
+        trail = [line.detail for line in session.scalars(select(Audit))]
+        assert code not in session.scalars(select(Rater.code)).all()
+    assert not any(code in line or "hypothesis" in line for line in trail)
+    assert code not in set(ratings_of(studies, name)["rater"])
+
+
+def test_the_owner_runs_a_study_from_the_page(app, studies, create):
+    name = create(open=False, overlap=1, trials=32)
+    owner = OwnerBrowser(app, OWNER)
+    assert owner.act(f"{name}/status", status="open").status_code == 200
+    invited = owner.act(f"{name}/invite", count="2")
+    assert invited.headers["content-type"].startswith("text/csv")
+    links = [row["link"] for row in csv.DictReader(io.StringIO(invited.text))]
+    rater = RaterBrowser(app, links[0].rpartition("/")[2]).start().finish()
+    assert rater.state["stage"] == "thanks"
+    page = owner.client.get(f"/admin/{name}").text
+    assert "32 of 32 answers" in page
+    assert owner.client.get(f"/admin/{name}/export/ratings.csv").text.count("\n") == 33
+    with studies.database.reading() as session:
+        code = session.scalars(select(Rater.code).where(Rater.status == "finished")).one()
+    refused = owner.act(f"{name}/exclude", code=code, reason=" ")
+    assert refused.status_code == 422
+    assert "a reason is needed" in refused.text
+    assert owner.act(f"{name}/exclude", code=code, reason="<b>too fast</b>").status_code == 200
+    page = owner.client.get(f"/admin/{name}/live").text
+    assert "&lt;b&gt;too fast" in page
+    assert "0 of 32 answers" in page
+    assert owner.act(f"{name}/delete", code=code, sure="yes").status_code == 200
+    assert code not in owner.client.get(f"/admin/{name}").text
+    assert owner.act(f"{name}/preview").url.path == "/study"
+    set_status(studies, name, "closed", "test")
+    assert "is closed" in owner.act(f"{name}/invite", count="1").text

@@ -1,0 +1,68 @@
+"""What was decided before the data is kept, and every change to it is shown."""
+
+import json
+
+import pytest
+
+from evaluation.study.plan import AnalysisPlan, Registration, register
+from lfi.errors import ConfigError, DataError
+
+
+def test_the_hash_is_of_the_content_alone():
+    assert AnalysisPlan().sha256 == AnalysisPlan.from_mapping(json.loads(AnalysisPlan().json)).sha256
+    assert AnalysisPlan().sha256 != AnalysisPlan(claim=2.6).sha256
+    assert len(AnalysisPlan().sha256) == 64
+
+
+def test_a_change_is_shown_by_name():
+    registration = register(AnalysisPlan(), "2026-11-24T09:00:00Z")
+    assert registration.intact
+    assert registration.changes(AnalysisPlan()) == []
+    assert registration.changes(AnalysisPlan(claim=2.0, min_answers=5)) == [
+        ("claim", 2.7, 2.0),
+        ("min_answers", 0, 5),
+    ]
+
+
+def test_a_tampered_plan_is_not_intact():
+    registration = register(AnalysisPlan(), "")
+    assert not Registration(AnalysisPlan(claim=2.0).json, registration.sha256).intact
+
+
+def test_a_studys_whole_plan_can_be_registered():
+    before = {"name": "s", "rating": {"overlap": 5}, "analysis": json.loads(AnalysisPlan().json)}
+    after = {**before, "rating": {"overlap": 3}}
+    registration = Registration(json.dumps(before), "", "", json.dumps(after))
+    assert registration.changes(AnalysisPlan(draws=500)) == [
+        ("analysis.draws", 10000, 500),
+        ("rating.overlap", 5, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"claims": 3}, "unknown key analysis.claims"),
+        ({"claim": "high"}, "claim"),
+        ({"claim": 0}, "claim is 0"),
+        ({"numerator": "ours"}, "numerator is 'ours'; one of teacher, lfi"),
+        ({"denominator": "lfi"}, "numerator and denominator are both lfi"),
+        ({"confidence": 95.0}, "confidence is 95"),
+        ({"draws": 10}, "draws are 10; at least 100"),
+        ({"secondary": ["magic"]}, "unknown analysis magic"),
+        ({"min_answers": -1}, "min_answers is -1"),
+    ],
+)
+def test_an_impossible_plan_is_refused(values, said):
+    with pytest.raises(ConfigError, match=said):
+        AnalysisPlan.from_mapping(values)
+
+
+def test_a_plan_is_read_from_json(tmp_path):
+    (tmp_path / "plan.json").write_text(AnalysisPlan(claim=2.0).json)
+    assert AnalysisPlan.read(tmp_path / "plan.json") == AnalysisPlan(claim=2.0)
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(DataError, match="holds no JSON object"):
+        AnalysisPlan.read(tmp_path / "list.json")
+    with pytest.raises(DataError, match="cannot be read as an analysis plan"):
+        AnalysisPlan.read(tmp_path / "none.json")
