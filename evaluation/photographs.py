@@ -94,7 +94,7 @@ def hits(points: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     """Whether points `[n, 2]` lie in boxes `[n, 4]`."""
     assert points.max(initial=0) <= size
     inside: np.ndarray = (points >= boxes[:, :2]) & (points < boxes[:, 2:])
-    return inside.all(axis=1)
+    return np.asarray(inside.all(axis=1))
 
 
 def on_canvases(teacher: OpenClipTeacher, images: ImageSet, results: Results) -> None:

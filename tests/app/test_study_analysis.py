@@ -100,5 +100,6 @@ def test_the_demonstration_ends_in_a_report_whose_interval_holds_the_truth(tmp_p
     assert record["simulated"] is True
     assert record["as_registered"] is True
     assert estimate["low"] <= 3 <= (float("inf") if estimate["high"] == "Infinity" else estimate["high"])
-    assert record["n"]["ratings"] == 4 * 6 * 8
+    left = {step["reason"]: step["answers_left"] for step in record["flow"]}
+    assert left["catch trial (set aside)"] == (4 * 6 + 6 // 2) * 8  # every cell at its target
     assert all("simulated raters, not people" in path.read_text() for path in out.glob("*.svg"))

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: while it runs, so does its event loop, and no test can start another
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
@@ -80,9 +80,9 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path, seconds: fl
     pytest.fail(f"the service did not become ready:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def profile(chromium: Browser) -> Iterator[BrowserContext]:
-    """One browser profile for all tests, so that scripts are fetched and compiled once."""
+    """One browser profile for all tests of a file, so that scripts are fetched and compiled once."""
     context = chromium.new_context(accept_downloads=True)
     context.set_default_timeout(60_000)
     yield context

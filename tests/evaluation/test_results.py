@@ -63,7 +63,7 @@ def test_a_record_keeps_nan_as_null_and_a_missed_goal_as_missed(tmp_path):
     results.write(tmp_path / "x.json")
     record = json.loads((tmp_path / "x.json").read_text())
     assert record["figures"]["one"] == {"value": 1.0, "low": None, "high": None, "unit": "%"}
-    assert {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals"} == set(record)
+    assert {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals", "title"} == set(record)
     assert "**missed**" in markdown(record)
 
 
@@ -85,7 +85,7 @@ def test_the_readme_shows_the_recorded_results(tmp_path):
 def test_every_record_has_the_agreed_form():
     for path in sorted((ROOT / "results").glob("*.json")):
         record = json.loads(path.read_text())
-        assert {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals"} == set(record), path
+        assert {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals", "title"} == set(record), path
         assert all(set(figure) == {"value", "low", "high", "unit"} for figure in record["figures"].values())
         assert all(set(goal) == {"value", "goal", "holds"} for goal in record["goals"].values())
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
