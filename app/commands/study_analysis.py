@@ -162,7 +162,6 @@ def demo(
     """
     from app.settings import read_settings
     from app.study.demo import run_demo
-    from app.study.export import analysis_input
     from evaluation.study.analysis import analyse as run
     from evaluation.study.planning import population_for
     from evaluation.study.report import write_report
@@ -175,7 +174,7 @@ def demo(
     log = run_demo(read_settings(), name, population, items, overlap, seed)
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
-    table, registration, plan_used = analysis_input(name)
+    table, registration, plan_used = _stored(name)
     found = run(table, plan_used, registration, truth=population.ratio, quiet=False)
     for path in write_report(found, out):
         print(path)
@@ -231,9 +230,20 @@ def _study(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan |
     path = Path(name)
     if path.suffix.lower() in FORMATS or path.is_file():
         return read_ratings(path), None, None
-    from app.study.export import analysis_input
+    return _stored(name)
 
-    return analysis_input(name)
+
+def _stored(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan]:
+    """The same of a study of this service."""
+    from app.settings import read_settings
+    from app.study.export import analysis_input
+    from app.study.service import Studies
+
+    studies = Studies(read_settings())
+    try:
+        return analysis_input(studies, name)
+    finally:
+        studies.close()
 
 
 def _numbers(name: str, text: str) -> list[int]:

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
-from app.settings import read_settings
 from app.study.answers import passed
 from app.study.errors import StudyError
 from app.study.plan import StudyPlan, plan_of
@@ -56,14 +55,13 @@ def export_study(studies: Studies, name: str, out: Path) -> list[Path]:
     return [*files, *(out / file_name for file_name in texts)]
 
 
-def analysis_input(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan]:
+def analysis_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan]:
     """What `lfi study analyse NAME` reads: the answers, the plan as it was registered, the plan in force.
 
     Raises:
         NothingHereError: there is no such study.
         StudyError: nobody has answered yet.
     """
-    studies = Studies(read_settings())
     table = ratings_of(studies, name)
     with studies.database.reading() as session:
         study = find_study(session, name)
@@ -71,7 +69,6 @@ def analysis_input(name: str) -> tuple[pd.DataFrame, Registration | None, Analys
         now = versions[-1].content
         first = next((each for each in versions if each.hash == study.opened_hash), None)
         opened = study.opened_at.isoformat() if study.opened_at else ""
-    studies.close()
     registered = Registration(first.content, first.hash, opened, now) if first else None
     return table, registered, plan_of(orjson.loads(now)).analysis
 

@@ -27,6 +27,7 @@ from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
+from app.study.report import POLICY, closed_report
 from app.study.routes import StudiesDep
 from app.ui.owner import FILES, list_page, live_part, login_page, owner_page
 from lfi.errors import LFIError
@@ -214,6 +215,17 @@ def export(owner: OwnerDep, name: str, file: str) -> Response:
         data = (Path(folder) / file).read_bytes()
     headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}
     return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/{name}/report")
+async def report(owner: OwnerDep, name: str) -> Response:
+    """The report of a closed study."""
+    owner.check()
+    try:
+        html = await closed_report(owner.studies, name)
+    except LFIError as error:
+        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+    return HTMLResponse(html, headers={"Content-Security-Policy": POLICY, **PRIVATE})
 
 
 async def _act(owner: Owner, name: str, act: Callable[..., Any], *arguments: Any) -> Response:

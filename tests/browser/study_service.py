@@ -30,6 +30,8 @@ overlap = 1
 trials = 2
 [completion]
 code = "C0DE-42"
+[analysis]
+min_response_ms = 0
 [texts.en]
 title = "Maps and words"
 consent = "We **store** your answers."

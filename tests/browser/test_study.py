@@ -76,6 +76,15 @@ def answer(page: Page) -> None:
     )
 
 
+def sign_in(page: Page, service: StudyService) -> None:
+    """To the owner's page of the study."""
+    page.goto(f"{service.address}/admin")
+    page.fill("#token", OWNER)
+    page.click("text=Sign in")
+    page.click("text=pilot")
+    page.wait_for_selector("text=Response times")
+
+
 def violations(page: Page) -> str:
     report = Axe().run(page)
     return report.generate_report() if report.violations_count else ""
@@ -130,6 +139,20 @@ def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, servic
     assert len(table) == 1 + 7 + 1  # practice, trials, one answered anew
     assert table["response_ms"].between(1, 240_000).all()
     assert table["comment"].tolist().count("12345") == 2
+
+    sign_in(page, service)
+    assert page.locator("text=Analyse as planned").count() == 0  # nobody looks before the study is closed
+    page.click("button:has-text('Close')")
+    with page.expect_popup() as popup:
+        page.click("text=Analyse as planned")
+    report = popup.value
+    report.wait_for_selector("h1:has-text('Study pilot: report')")
+    assert "4 ratings and 2 pairs by 1 raters of" in report.inner_text("main")
+    assert "The analysis followed it without change." in report.inner_text("main")
+    assert report.locator("figure svg").count() >= 3
+    assert report.evaluate("getComputedStyle(document.querySelector('.verdict')).borderLeftStyle") == "solid"
+    page.click("button:has-text('Open again')")
+    page.wait_for_selector(".lfi-admin-status[data-status=open]")
 
 
 def test_of_two_tabs_one_stores_and_the_other_is_told(page, service):
@@ -232,10 +255,7 @@ def test_the_owner_sees_the_study_and_runs_it(page, service, size):
         page.set_viewport_size(size)
     page.goto(f"{service.address}/admin")
     assert violations(page) == ""
-    page.fill("#token", OWNER)
-    page.click("text=Sign in")
-    page.click("text=pilot")
-    page.wait_for_selector("text=Response times")
+    sign_in(page, service)
     assert violations(page) == ""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.click("button:has-text('Pause')")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from browsers import OwnerBrowser, RaterBrowser
-from conftest import OWNER
 from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
@@ -24,6 +23,8 @@ from app.study.progress import progress_of
 from app.study.service import Studies
 from evaluation.study.ratings import read_ratings
 from lfi.errors import DataError
+
+OWNER = "an owner's secret token"
 
 
 @pytest.fixture
@@ -169,6 +170,16 @@ def test_the_owner_runs_a_study_from_the_page(app, studies, create):
     assert owner.client.get(f"/admin/{name}/export/ratings.csv").text.count("\n") == 33
     with studies.database.reading() as session:
         code = session.scalars(select(Rater.code).where(Rater.status == "finished")).one()
+    early = owner.client.get(f"/admin/{name}/report")
+    assert early.status_code == 422
+    assert "its report is made once it is closed" in early.text
+    assert owner.act(f"{name}/status", status="closed").status_code == 200
+    report = owner.client.get(f"/admin/{name}/report")
+    assert report.status_code == 200
+    assert "The analysis followed it without change." in report.text
+    assert "default-src 'none'" in report.headers["content-security-policy"]
+    assert report.headers["cache-control"] == "no-store"
+    assert RaterBrowser(app, links[1].rpartition("/")[2]).client.get(f"/admin/{name}/report").status_code == 403
     refused = owner.act(f"{name}/exclude", code=code, reason=" ")
     assert refused.status_code == 422
     assert "a reason is needed" in refused.text
