@@ -66,7 +66,7 @@ def store_answer(
     if trial is None:
         raise NothingHereError("there is no such trial; load the page again")
     _check_open(study, rater)
-    cell = session.scalars(select(Cell).where(Cell.id == trial.cell_id)).one()
+    cell = session.get_one(Cell, trial.cell_id)
     _check_value(plan, cell, given)
     before = select(Assignment.id).where(
         Assignment.rater_id == rater.id, ~Assignment.answered, Assignment.position < trial.position

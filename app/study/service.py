@@ -71,12 +71,12 @@ class Studies:
 
     def plan(self, session: Session, study: Study) -> StudyPlan:
         """The newest version of the study's plan; read-only, shared between threads."""
-        row = session.execute(
-            select(Plan.id, Plan.content).where(Plan.study_id == study.id).order_by(Plan.version.desc()).limit(1)
-        ).one()
-        if row.id not in self._plans:
-            self._plans[row.id] = plan_of(orjson.loads(row.content))
-        return self._plans[row.id]
+        newest = select(Plan.id).where(Plan.study_id == study.id).order_by(Plan.version.desc()).limit(1)
+        number = session.scalars(newest).one()
+        if number not in self._plans:
+            content = session.scalars(select(Plan.content).where(Plan.id == number)).one()
+            self._plans[number] = plan_of(orjson.loads(content))
+        return self._plans[number]
 
 
 def find_study(session: Session, name: str, lock: bool = False) -> Study:

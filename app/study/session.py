@@ -8,20 +8,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
 
-from app.database.models import Assignment, Cell, Rater, Stimulus, Study
+from app.database.models import Assignment, Cell, Login, Rater, Stimulus, Study
 from app.study.answers import Given, store_answer
 from app.study.errors import NothingHereError, StudyError
 from app.study.places import give_places
 from app.study.plan import StudyPlan
-from app.study.raters import rater_of
+from app.study.raters import digest, rater_of
 from app.study.service import Studies, lock_study
 from app.study.stimuli import BARE
 from app.study.view import SIDES, page_state, practice_feedback, stage_of
 
 State = dict[str, Any]
+_EARLIER = aliased(Assignment)
+_UNANSWERED_BEFORE = (
+    select(func.count())
+    .where(_EARLIER.rater_id == Assignment.rater_id, ~_EARLIER.answered, _EARLIER.position < Assignment.position)
+    .correlate(Assignment)
+    .scalar_subquery()
+)
+"""How many unanswered trials of its rater come before an assignment."""
 
 
 class RaterSession:
@@ -109,14 +117,17 @@ class RaterSession:
             NothingHereError: not a trial of this rater's, not near yet, or it has no such side.
         """
         with self.studies.database.reading() as session:
-            rater = rater_of(session, self.secret)
             row = session.execute(
-                select(Assignment, Cell, Study.name)
+                select(Assignment, Cell, Study.name, _UNANSWERED_BEFORE.label("before"))
                 .join(Cell, Cell.id == Assignment.cell_id)
                 .join(Study, Study.id == Cell.study_id)
-                .where(Assignment.rater_id == rater.id, Assignment.public == trial)
+                .join(Login, Login.rater_id == Assignment.rater_id)
+                .where(Login.secret_hash == digest(self.secret or ""), Assignment.public == trial)
             ).one_or_none()
-            if row is None or side not in SIDES or not _near(session, row.Assignment):
+            if row is None:
+                rater_of(session, self.secret)
+            # The trial was on the screen, is, or comes next: that one is fetched ahead.
+            if row is None or side not in SIDES or row.before > 1:
                 raise NothingHereError("there is no such picture")
             file = session.scalar(
                 select(Stimulus.file).where(
@@ -144,14 +155,6 @@ def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
     if language not in plan.languages:
         raise StudyError(f"the study does not speak {language!r}; it speaks {', '.join(plan.languages)}")
     rater.language = language
-
-
-def _near(session: Session, trial: Assignment) -> bool:
-    """Whether the trial was on the screen, is, or comes next: that one is fetched ahead."""
-    before = select(Assignment.id).where(
-        Assignment.rater_id == trial.rater_id, ~Assignment.answered, Assignment.position < trial.position
-    )
-    return len(session.scalars(before.limit(2)).all()) < 2
 
 
 def _condition(trial: Assignment, cell: Cell, side: str) -> str:

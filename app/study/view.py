@@ -83,7 +83,7 @@ def practice_feedback(
     session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, value: str
 ) -> dict[str, Any] | None:
     """What practice says about an answer; nothing anywhere else."""
-    cell = session.scalars(select(Cell).where(Cell.id == trial.cell_id)).one()
+    cell = session.get_one(Cell, trial.cell_id)
     if cell.kind != "practice":
         return None
     left = select(Assignment.id).join(Cell, Cell.id == Assignment.cell_id)
