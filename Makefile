@@ -23,7 +23,7 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=15
 
-# The tables in README.md, again from results/*.json.
+# The tables in README.md and docs/, again from results/*.json.
 results: $(VENV)/.run
 	$(BIN)/lfi results
 

@@ -1,41 +1,47 @@
-"""Recorded runs as Markdown, and the README's tables kept equal to them.
+"""Recorded runs as Markdown, and the tables of README and documents kept equal to them.
 
-A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`.
+A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`; with
+`<!-- goals: NAME -->` it shows what was wanted and what was reached alone.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from evaluation.results import read
 from lfi.errors import DataError
 
-_BLOCK = re.compile(r"(<!-- results: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (?P<kind>results|goals): (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """Figures with intervals, goals, and a line of provenance.
+def markdown(record: dict[str, Any], goals_only: bool = False) -> str:
+    """Figures with intervals, goals, and a line of provenance; or without the figures.
 
     Figures called `PART: METHOD` that share methods between parts stand in a table with a column for each part.
     """
-    columns = _columns(record["figures"])
+    figures = {} if goals_only else record["figures"]
+    columns = _columns(figures)
     lines = [f"**{record['title']}**", ""] if record.get("title") else []
     if columns:
         methods = dict.fromkeys(name for part in columns.values() for name in part)
-        lines += [f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        heads = [_with_unit(name, part.values()) for name, part in columns.items()]
+        lines += [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(columns)]
         for method in methods:
+            row = [part[method] for part in columns.values() if method in part]
             cells = [_cell(part[method]) if method in part else "" for part in columns.values()]
-            lines.append(f"| {method} | {' | '.join(cells)} |")
+            label = method if heads != list(columns) else _with_unit(method, row)
+            lines.append(f"| {label} | {' | '.join(cells)} |")
         lines.append("")
-    listed = {name: figure for name, figure in record["figures"].items() if name.split(": ")[0] not in columns}
+    listed = {name: figure for name, figure in figures.items() if name.split(": ")[0] not in columns}
     lines += ["| figure | value | 95 % interval | unit |", "|---|---:|---:|---|"] if listed else []
     for name, figure in listed.items():
         interval = "" if figure["low"] is None else f"{_round(figure['low'])} to {_round(figure['high'])}"
         lines.append(f"| {name} | {_round(figure['value'])} | {interval} | {figure['unit']} |")
     if record["goals"]:
-        lines += ["", "| goal | wanted | reached | |", "|---|---:|---:|---|"]
+        lines += [""] * bool(lines and lines[-1]) + ["| goal | wanted | reached | |", "|---|---:|---:|---|"]
         for name, goal in record["goals"].items():
             verdict = "holds" if goal["holds"] else "**missed**"
             lines.append(f"| {name} | {_round(goal['goal'])} | {_round(goal['value'])} | {verdict} |")
@@ -59,30 +65,36 @@ def _columns(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: part for name, part in parts.items() if sum(count[method] > 1 for method in part) > 2}
 
 
+def _with_unit(name: str, figures: Iterable[dict[str, Any]]) -> str:
+    """The name, and the unit where these figures share one."""
+    units = {figure["unit"] for figure in figures}
+    return f"{name}, {units.pop()}" if len(units) == 1 else name
+
+
 def _cell(figure: dict[str, Any]) -> str:
     """`21.0 (19.7 to 22.3)`."""
     interval = "" if figure["low"] is None else f" ({_round(figure['low'])} to {_round(figure['high'])})"
     return _round(figure["value"]) + interval
 
 
-def rewrite(readme: Path, folder: Path) -> list[str]:
-    """Put every recorded table into the README; returns the names of the tables.
+def rewrite(page: Path, folder: Path) -> list[str]:
+    """Put every recorded table into a page; returns the names of the tables.
 
     Raises:
         DataError: a table's record is missing.
     """
-    text, names = readme.read_text(encoding="utf-8"), []
+    text, names = page.read_text(encoding="utf-8"), []
 
     def table(match: re.Match[str]) -> str:
         path = folder / f"{match['name']}.json"
         if not path.is_file():
-            raise DataError(f"{readme} shows results of {match['name']}, but there is no {path}")
+            raise DataError(f"{page} shows results of {match['name']}, but there is no {path}")
         names.append(match["name"])
-        return f"{match[1]}{markdown(read(path))}\n{match[3]}"
+        return f"{match[1]}{markdown(read(path), match['kind'] == 'goals')}\n{match['end']}"
 
     fresh = _BLOCK.sub(table, text)
     if fresh != text:
-        readme.write_text(fresh, encoding="utf-8")
+        page.write_text(fresh, encoding="utf-8")
     return names
 
 

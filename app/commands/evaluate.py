@@ -56,11 +56,14 @@ def photographs_(
 
 @commands.command("results")
 def results_(
+    pages: Annotated[
+        list[Path] | None, typer.Argument(help="Pages whose tables are rewritten; README.md and docs/*.md unless told.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Recorded runs.")] = Path("results"),
-    readme: Annotated[Path, typer.Option(help="The file whose tables are rewritten.")] = Path("README.md"),
 ) -> None:
-    """Rewrite the tables of the README from the recorded runs."""
+    """Rewrite the tables of README and documents from the recorded runs."""
     from evaluation.report import rewrite
 
-    for name in rewrite(readme, folder):
-        print(name)
+    for page in pages or [Path("README.md"), *sorted(Path("docs").glob("*.md"))]:
+        for name in rewrite(page, folder):
+            print(f"{page}: {name}")

@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Answer, Assignment, Cell, Rater, Study
 from app.study.errors import ConflictError, NothingHereError, StudyError
-from app.study.places import free_places, has_open, renew
+from app.study.places import Trials, free_places, renew
 from app.study.plan import MAX_COMMENT, Known, StudyPlan
 from app.study.service import note
 from evaluation.study.ratings import CHOICES
@@ -45,36 +45,38 @@ class Given(BaseModel):
 
 
 def store_answer(
-    session: Session, study: Study, plan: StudyPlan, rater: Rater, given: Given, now: datetime
-) -> Assignment:
+    session: Session, study: Study, plan: StudyPlan, rater: Rater, trials: Trials, given: Given, now: datetime
+) -> tuple[Assignment, Cell]:
     """Store an answer; the trial it belongs to. Stores nothing where a retry has been stored before.
 
     Args:
         rater: locked (`rater_of(lock=True)`).
+        trials: all of the rater's (`trials_of`).
 
     Raises:
         NothingHereError: the rater has no such trial (never had, or the place went to somebody else).
         ConflictError: the trial was answered elsewhere meanwhile, comes later, or the study takes no answers.
         StudyError: a value that the trial does not offer, or a key that was used for another answer.
     """
-    known = session.scalar(select(Answer).where(Answer.rater_id == rater.id, Answer.key == given.key))
-    trial = session.scalar(select(Assignment).where(Assignment.rater_id == rater.id, Assignment.public == given.trial))
-    if known is not None:
-        if trial is None or (known.assignment_id, known.value) != (trial.id, given.value):
-            raise StudyError("this key was used for another answer")
-        return trial
-    if trial is None:
+    trial, cell = next((row for row in trials if row[0].public == given.trial), (None, None))
+    number = -1 if trial is None else trial.id
+    stored = session.execute(
+        select(Answer.key, Answer.assignment_id, Answer.value).where(
+            Answer.rater_id == rater.id, or_(Answer.key == given.key, Answer.assignment_id == number)
+        )
+    ).all()
+    known = next((answer for answer in stored if answer.key == given.key), None)
+    if known is not None and (known.assignment_id, known.value) != (number, given.value):
+        raise StudyError("this key was used for another answer")
+    if trial is None or cell is None:
         raise NothingHereError("there is no such trial; load the page again")
+    if known is not None:
+        return trial, cell
     _check_open(study, rater)
-    cell = session.get_one(Cell, trial.cell_id)
     _check_value(plan, cell, given)
-    before = select(Assignment.id).where(
-        Assignment.rater_id == rater.id, ~Assignment.answered, Assignment.position < trial.position
-    )
-    if session.scalar(before.limit(1)) is not None:
+    if any(not earlier.answered and earlier.position < trial.position for earlier, _ in trials):
         raise ConflictError("another trial comes first")
-    count = session.scalars(select(func.count()).where(Answer.assignment_id == trial.id)).one()
-    if count != given.revision:
+    if len(stored) != given.revision:
         raise ConflictError("this trial was answered in another window")
     comment = given.comment.replace("\0", "").strip()  # PostgreSQL keeps no NUL
     session.add(
@@ -93,9 +95,9 @@ def store_answer(
     trial.answered = True
     renew(plan, rater, now)
     session.flush()
-    if not has_open(session, rater):
+    if all(each.answered for each, of in trials if of.kind != "practice"):
         _finish(session, study, plan, rater, now)
-    return trial
+    return trial, cell
 
 
 def known_trial(plan: StudyPlan, cell: Cell) -> Known:

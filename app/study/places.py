@@ -20,6 +20,8 @@ from app.study import assignment
 from app.study.plan import StudyPlan
 from app.study.raters import row_of
 
+Trials = list[tuple[Assignment, Cell]]
+
 
 def give_places(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> bool:
     """Plan the rater's trials, or what is left of them; False if nothing is wanted of this rater.
@@ -114,6 +116,17 @@ def free_places(session: Session, rater: Rater, answered: bool = False) -> None:
 def renew(plan: StudyPlan, rater: Rater, now: datetime) -> None:
     """Keep the rater's places for another while."""
     rater.lease_until = now + timedelta(minutes=plan.rules.lease_minutes)
+
+
+def trials_of(session: Session, rater: Rater) -> Trials:
+    """The rater's trials in their order, practice first."""
+    rows = session.execute(
+        select(Assignment, Cell)
+        .join(Cell, Cell.id == Assignment.cell_id)
+        .where(Assignment.rater_id == rater.id)
+        .order_by(Assignment.position)
+    )
+    return [(trial, cell) for trial, cell in rows]
 
 
 def has_open(session: Session, rater: Rater) -> bool:

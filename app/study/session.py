@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from app.database.models import Assignment, Cell, Login, Rater, Stimulus, Study
 from app.study.answers import Given, store_answer
 from app.study.errors import NothingHereError, StudyError
-from app.study.places import give_places
+from app.study.places import give_places, trials_of
 from app.study.plan import StudyPlan
 from app.study.raters import digest, rater_of
 from app.study.service import Studies, lock_study
@@ -94,9 +94,10 @@ class RaterSession:
         with self.studies.database.writing() as session:
             rater, study, plan = self._locked(session)
             now = self.studies.clock()
-            trial = store_answer(session, study, plan, rater, given, now)
-            feedback = practice_feedback(session, plan, rater, trial, given.value)
-            return page_state(session, study, plan, rater, now) | {"feedback": feedback}
+            trials = trials_of(session, rater)
+            _, cell = store_answer(session, study, plan, rater, trials, given, now)
+            feedback = practice_feedback(plan, rater, trials, cell, given.value)
+            return page_state(session, study, plan, rater, now, trials=trials) | {"feedback": feedback}
 
     def look(self, trial: str) -> State:
         """A trial that was answered already, to see it again or to answer it anew.

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.database.models import CURRENT, Assignment, Cell, Rater, Study
 from app.study.answers import known_trial, passed
 from app.study.errors import NothingHereError
-from app.study.places import places_left
+from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
 from app.study.stimuli import item_key
 
@@ -40,9 +40,18 @@ def stage_of(study: Study, rater: Rater) -> str:
 
 
 def page_state(
-    session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime, at: str | None = None
+    session: Session,
+    study: Study,
+    plan: StudyPlan,
+    rater: Rater,
+    now: datetime,
+    at: str | None = None,
+    trials: Trials | None = None,
 ) -> dict[str, Any]:
     """What the page shows now, or the trial `at` that was answered before.
+
+    Args:
+        trials: all of the rater's, where they are at hand.
 
     Raises:
         NothingHereError: the rater has not come to the trial `at`, or has no such trial.
@@ -70,7 +79,7 @@ def page_state(
     if stage == "thanks":
         state["completion"] = {"code": plan.completion.code, "redirect": plan.completion.redirect}
     elif stage == "trial":
-        state |= _trials(session, plan, rater, now, at)
+        state |= _trials(session, plan, rater, trials_of(session, rater) if trials is None else trials, now, at)
     return state
 
 
@@ -79,19 +88,14 @@ def sides_of(kind: str) -> tuple[str, ...]:
     return SIDES if kind == "pair" else ("left", "bare")
 
 
-def practice_feedback(
-    session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, value: str
-) -> dict[str, Any] | None:
+def practice_feedback(plan: StudyPlan, rater: Rater, trials: Trials, cell: Cell, value: str) -> dict[str, Any] | None:
     """What practice says about an answer; nothing anywhere else."""
-    cell = session.get_one(Cell, trial.cell_id)
     if cell.kind != "practice":
         return None
-    left = select(Assignment.id).join(Cell, Cell.id == Assignment.cell_id)
-    left = left.where(Assignment.rater_id == rater.id, ~Assignment.answered, Cell.kind == "practice")
     return {
         "right": passed(plan, cell, value),
         "html": markdown(known_trial(plan, cell).feedback.get(rater.language, "")),
-        "last": session.scalar(left.limit(1)) is None,
+        "last": all(trial.answered for trial, of in trials if of.kind == "practice"),
     }
 
 
@@ -101,14 +105,10 @@ def markdown(text: str) -> str:
     return MarkdownIt("commonmark", {"html": False}).render(text)
 
 
-def _trials(session: Session, plan: StudyPlan, rater: Rater, now: datetime, at: str | None) -> dict[str, Any]:
+def _trials(
+    session: Session, plan: StudyPlan, rater: Rater, rows: Trials, now: datetime, at: str | None
+) -> dict[str, Any]:
     """The trial to show, what comes after it, and how far the rater is."""
-    rows = session.execute(
-        select(Assignment, Cell)
-        .join(Cell, Cell.id == Assignment.cell_id)
-        .where(Assignment.rater_id == rater.id)
-        .order_by(Assignment.position)
-    ).all()
     if not rows:
         return {}  # the lease ran out before the first answer; resuming plans anew
     first = next((place for place, (trial, _) in enumerate(rows) if not trial.answered), len(rows) - 1)
@@ -141,7 +141,8 @@ def _trials(session: Session, plan: StudyPlan, rater: Rater, now: datetime, at: 
 
 
 def _trial(session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, cell: Cell) -> dict[str, Any]:
-    given = session.execute(select(CURRENT).where(CURRENT.c.assignment_id == trial.id)).one_or_none()
+    current = select(CURRENT).where(CURRENT.c.assignment_id == trial.id)
+    given = session.execute(current).one() if trial.answered else None
     sides = sides_of(cell.kind)
     return {
         "id": trial.public,

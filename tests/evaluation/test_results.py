@@ -74,12 +74,24 @@ def test_a_table_without_a_record_is_refused(tmp_path):
         rewrite(readme, tmp_path)
 
 
-def test_the_readme_shows_the_recorded_results(tmp_path):
-    copy = tmp_path / "README.md"
-    copy.write_text((ROOT / "README.md").read_text())
-    names = rewrite(copy, ROOT / "results")
-    assert "scenes" in names
-    assert copy.read_text() == (ROOT / "README.md").read_text(), "run `make results`"
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_pages_show_the_recorded_results(tmp_path, page):
+    copy = tmp_path / page.name
+    copy.write_text(page.read_text())
+    tables = rewrite(copy, ROOT / "results")
+    assert len(tables) == page.read_text().count("<!-- end -->")
+    assert copy.read_text() == page.read_text(), "run `make results`"
+
+
+def test_goals_alone_leave_out_the_figures():
+    record = json.loads((ROOT / "results" / "scenes.json").read_text())
+    short, whole = markdown(record, goals_only=True), markdown(record)
+    assert "mAP, LFI |" in whole
+    assert "mAP, LFI |" not in short
+    assert "| convergence | 7.00 |" in short
+    assert record["command"] in short
 
 
 def test_every_record_has_the_agreed_form():
