@@ -65,7 +65,7 @@ def mixed_model(ratings: pd.DataFrame, plan: AnalysisPlan, draws: int = 1000) ->
     slopes = [f"(0 + {plan.numerator} | {unit})" for unit in ("rater", "item") if plan.numerator in names]
     formula = "level ~ 0 + " + " + ".join([*names, "(1 | rater)", "(1 | item)", *slopes])
     posterior = bambi.Model(formula, data, family="cumulative").fit(
-        draws=draws, random_seed=plan.seed, progressbar=False
+        draws=draws, chains=4, random_seed=plan.seed, progressbar=False
     )
     tails = [50 * (1 - plan.confidence), 50 * (1 + plan.confidence)]
     ratios = {}
