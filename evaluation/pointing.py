@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.localisation import energy_in_mask, pointing_hit
+from evaluation.metrics.energy import energy_in_mask
+from evaluation.metrics.pointing_game import pointing_hit
 from lfi.data.scenes import SceneBatch, phrase_of
 from lfi.images import normalise
 from lfi.maps import InteractionMaps

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.localisation import coverage, energy_in_mask, enlarge, pointing_hit
+from evaluation.metrics.energy import energy_in_mask
+from evaluation.metrics.grids import coverage, enlarge
+from evaluation.metrics.pointing_game import pointing_hit
 from evaluation.pointing import PHRASES, localise, shuffled_pointer, word_cases
 from lfi.data.scenes import Scenes
 from lfi.images import MEAN, STD
