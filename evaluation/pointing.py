@@ -58,36 +58,67 @@ class Localisation:
         return int(self.hits.mean(1).argmax())
 
 
-def localise(
-    pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
-) -> Localisation:
+@dataclass(frozen=True, eq=False)
+class WordMaps:
+    """One model's maps for everything that can be asked of some scenes.
+
+    Attributes:
+        maps: float32 `[layer, case, rows, columns]`.
+        masks: bool `[case, height, width]`: what the phrase names.
+        images: int `[case]`: which image the case belongs to.
+        kinds, phrases: which of `PHRASES` each case is, and what was asked.
+    """
+
+    maps: Tensor
+    masks: Tensor
+    images: np.ndarray
+    kinds: np.ndarray
+    phrases: tuple[str, ...]
+
+
+def word_maps(pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16) -> WordMaps:
     """Ask for every object of every scene by every kind of phrase.
 
     Where a phrase fits several objects of an image, any of them counts, and it is asked once.
     """
-    found: dict[str, list[np.ndarray]] = {
-        name: [] for name in ("hits", "centred", "energy", "area", "centre", "images", "kinds")
-    }
+    found, cases = [], []
     for start in range(0, len(scenes), batch):
         images = normalise(torch.from_numpy(scenes.images[start : start + batch]))
-        cases = [case for row in range(start, start + len(images)) for case in word_cases(scenes, row, kinds)]
-        prompts = list(dict.fromkeys(phrase for _, _, phrase, _ in cases))
+        asked = [case for row in range(start, start + len(images)) for case in word_cases(scenes, row, kinds)]
+        prompts = list(dict.fromkeys(phrase for _, _, phrase, _ in asked))
         maps = pointer(images, prompts).weights
-        rows = [row - start for row, _, _, _ in cases]
-        columns = [prompts.index(phrase) for _, _, phrase, _ in cases]
-        chosen = maps[rows, :, columns]
-        masks = torch.from_numpy(np.stack([mask for _, _, _, mask in cases]))
-        layers = range(chosen.shape[1])
-        found["hits"].append(torch.stack([pointing_hit(chosen[:, layer], masks) for layer in layers]).numpy())
-        bilinear = [pointing_hit(chosen[:, layer], masks, smooth=False) for layer in layers]
-        found["centred"].append(torch.stack(bilinear).numpy())
-        found["energy"].append(torch.stack([energy_in_mask(chosen[:, layer], masks) for layer in layers]).numpy())
-        found["area"].append(masks.float().mean((1, 2)).numpy())
-        middle = masks.shape[-1] // 2
-        found["centre"].append(masks[:, middle, middle].float().numpy())
-        found["images"].append(np.array([row for row, _, _, _ in cases]))
-        found["kinds"].append(np.array([kind for _, kind, _, _ in cases]))
-    return Localisation(**{name: np.concatenate(parts, -1) for name, parts in found.items()})
+        rows = [row - start for row, _, _, _ in asked]
+        found.append(maps[rows, :, [prompts.index(phrase) for _, _, phrase, _ in asked]])
+        cases += asked
+    rows, kinds_, phrases, masks = zip(*cases, strict=True)
+    return WordMaps(
+        maps=torch.cat(found).transpose(0, 1),
+        masks=torch.from_numpy(np.stack(masks)),
+        images=np.array(rows),
+        kinds=np.array(kinds_),
+        phrases=phrases,
+    )
+
+
+def localise(
+    pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
+) -> Localisation:
+    """How a model's word-addressed maps lie on what the words name."""
+    found = word_maps(pointer, scenes, kinds, batch)
+    masks, middle = found.masks, found.masks.shape[-1] // 2
+
+    def of_layers(measure: Callable[[Tensor], Tensor]) -> np.ndarray:
+        return torch.stack([measure(maps) for maps in found.maps]).numpy()
+
+    return Localisation(
+        hits=of_layers(lambda maps: pointing_hit(maps, masks)),
+        centred=of_layers(lambda maps: pointing_hit(maps, masks, smooth=False)),
+        energy=of_layers(lambda maps: energy_in_mask(maps, masks)),
+        area=masks.float().mean((1, 2)).numpy(),
+        centre=masks[:, middle, middle].float().numpy(),
+        images=found.images,
+        kinds=found.kinds,
+    )
 
 
 def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple[int, str, str, np.ndarray]]:

@@ -68,7 +68,8 @@ def _columns(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _with_unit(name: str, figures: Iterable[dict[str, Any]]) -> str:
     """The name, and the unit where these figures share one."""
     units = {figure["unit"] for figure in figures}
-    return f"{name}, {units.pop()}" if len(units) == 1 else name
+    unit = units.pop() if len(units) == 1 else ""
+    return f"{name}, {unit}" if unit not in name else name
 
 
 def _cell(figure: dict[str, Any]) -> str:

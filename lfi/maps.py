@@ -13,7 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KINDS = ("cross-attention", "dense-similarity", "interaction-query", "self-attention", "rollout", "gradient")
+KINDS = (
+    "cross-attention",
+    "dense-similarity",
+    "interaction-query",
+    "self-attention",
+    "rollout",
+    "gradient",
+    "legrad",
+)
 PADDING = ""
 """Name of a query that only fills a shorter caption's row; its map is uniform and all its mass is outside."""
 

@@ -54,6 +54,33 @@ def photographs_(
     print(markdown(found.record()))
 
 
+@evaluate.command("maps")
+def maps_(
+    trio: Annotated[Path, typer.Argument(help="Folder of teacher, LFI student and baseline.")] = Path(
+        "static/models/scenes"
+    ),
+    scenes: Annotated[int, typer.Option(min=10, help="Generated scenes that are measured.")] = 300,
+    seed: Annotated[int, typer.Option(help="Of these; layers are chosen on scenes of the next seed.")] = 22,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw localisation with its intervals here.")] = None,
+) -> None:
+    """Maps of words against exact masks, with floors and ceiling; insertion, deletion, shifts, randomised weights."""
+    from evaluation.maps import evaluate_maps
+    from evaluation.maps import plot as draw
+    from evaluation.report import markdown
+    from lfi.comparison import Trio
+    from lfi.data.scenes import Scenes
+
+    command = f"lfi evaluate maps --scenes {scenes} --seed {seed}"
+    test, choice = Scenes(scenes, seed).load(), Scenes(max(10, scenes // 3), seed + 1).load()
+    found = evaluate_maps(Trio.load(trio), test, choice, command, seed)
+    if json:
+        found.write(json)
+    if plot:
+        draw(found, plot)
+    print(markdown(found.record()))
+
+
 @commands.command("results")
 def results_(
     pages: Annotated[

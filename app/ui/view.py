@@ -27,6 +27,7 @@ KINDS = {
     "self-attention": "self-attention",
     "rollout": "attention rollout",
     "gradient": "gradient relevance",
+    "legrad": "gradients of all blocks",
 }
 SOURCES = {
     "cross-attention": "the word's own token",
@@ -34,6 +35,7 @@ SOURCES = {
     "self-attention": "the class token, whatever the word",
     "rollout": "attention followed through all layers, worked out afterwards",
     "gradient": "what the word's score depends on, worked out afterwards",
+    "legrad": "what the word's score depends on in any block, worked out afterwards",
 }
 """What a map was read from, in the page's words. Interaction Queries say which query answered instead."""
 

@@ -1,13 +1,16 @@
 """Post-hoc explanations of a plain student: the best it can say of where it looked for a word.
 
-The baseline was never taught to point, so its map for a word has to be made afterwards. Three ways, the best of which
+The baseline was never taught to point, so its map for a word has to be made afterwards. Five ways, the best of which
 is chosen on validation data and named wherever it is shown:
 
 - `dense-similarity`: every patch token through the student's own projection, compared with the word;
+- `self-attention`: attention from CLS in every block, mean over heads; the same for every word;
 - `rollout`: attention from CLS followed through the layers (Abnar & Zuidema 2020, arXiv 2005.00928); the same for
   every word;
 - `gradient`: attention from CLS weighted by the positive gradient of the word's score, layer by layer (Chefer et al.
-  2021, arXiv 2103.15679; LeGrad, Bousselham et al. 2024, arXiv 2404.03214, takes the gradient alone).
+  2021, arXiv 2103.15679);
+- `legrad`: the positive gradient alone, over heads and tokens, of the score that the word would have after each block,
+  added up over blocks (LeGrad, Bousselham et al. 2024, arXiv 2404.03214).
 
 A word is scored in the teacher's text space where the student projects into it (feature KD).
 """
@@ -25,7 +28,10 @@ from lfi.maps import InteractionMaps
 from lfi.students.reading import self_attention
 from lfi.students.vit import Student
 
-EXPLANATIONS = ("dense-similarity", "rollout", "gradient")
+EXPLANATIONS = ("dense-similarity", "self-attention", "rollout", "gradient", "legrad")
+WORDLESS = ("self-attention", "rollout")
+"""Those that show the same map for every word."""
+
 _SHARPNESS = 20.0
 """Inverse temperature of the softmax that turns cosines into a map, between 0.05 apart for a factor of e."""
 
@@ -62,8 +68,11 @@ def explain(
     names, layers = list(words), [f"block {block + 1}" for block in range(len(student.backbone.blocks))]
     if explanation == "dense-similarity":
         weights, layers, prefix = _dense(student, images, embeddings), ["final"], 0
-    elif explanation == "rollout":
-        weights = _rollout(student, images)[:, :, None].expand(-1, -1, len(words), -1)
+    elif explanation in WORDLESS:
+        rows = (_rollout if explanation == "rollout" else _attention)(student, images)
+        weights = rows[:, :, None].expand(-1, -1, len(words), -1)
+    elif explanation == "legrad":
+        weights = _legrad(student, images, embeddings)
     else:
         weights = _gradient(student, images, embeddings)
         if heads:
@@ -88,6 +97,14 @@ def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     assert student.embed is not None
     patches = F.normalize(student.embed(student(images).patches), dim=-1)
     return (_SHARPNESS * embeddings @ patches.transpose(1, 2)).softmax(-1)[:, None]
+
+
+@torch.no_grad()
+def _attention(student: Student, images: Tensor) -> Tensor:
+    """CLS row of every block, mean over heads, `[batch, layer, token]`."""
+    with self_attention(student) as attention:
+        student(images)
+        return torch.stack([layer.float().mean(1)[:, 0] for layer in attention()], 1)
 
 
 @torch.no_grad()
@@ -116,3 +133,28 @@ def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
             gradients = torch.autograd.grad(scores[:, word].sum(), layers, retain_graph=True)
             relevance.append(torch.stack([(g.relu() * a)[:, :, 0] for g, a in zip(gradients, layers, strict=True)], 1))
     return torch.stack(relevance, 2).detach()
+
+
+def _legrad(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
+    """Mean of relu(gradient) over heads and reading tokens, summed up to every block, `[batch, layer, word, token]`."""
+    assert student.embed is not None
+    outputs: list[Tensor] = []
+    handles = [
+        block.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+        for block in student.backbone.blocks
+    ]
+    try:
+        with torch.enable_grad(), self_attention(student) as attention:
+            student(images.clone().requires_grad_(True))
+            layers = attention()
+    finally:
+        for handle in handles:
+            handle.remove()
+    relevance = []
+    with torch.enable_grad():
+        for tokens, layer in zip(outputs, layers, strict=True):
+            pooled = student.backbone.norm(tokens)[:, 0]
+            scores = F.normalize(student.embed(pooled), dim=-1) @ embeddings.T
+            words = [torch.autograd.grad(score.sum(), layer, retain_graph=True)[0] for score in scores.unbind(1)]
+            relevance.append(torch.stack([each.relu().mean((1, 2)) for each in words], 1))
+    return torch.stack(relevance, 1).cumsum(1).detach()

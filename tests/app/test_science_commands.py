@@ -1,5 +1,6 @@
 """`lfi train`, `lfi scenes`, `lfi students` and `lfi evaluate`, typed as a user types them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,18 @@ def test_mistakes_are_one_line_and_exit_2(arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_maps_are_measured_into_json_and_a_plot(tmp_path, capsys):
+    record, picture = tmp_path / "maps.json", tmp_path / "maps.png"
+    assert lfi("evaluate", "maps", "--scenes", "10", "--json", str(record), "--plot", str(picture)) == 0
+    found = json.loads(record.read_text())
+    assert found["n"]["scenes"] == 10
+    assert "LFI: pointing game" in found["figures"]
+    assert picture.is_file()
+    assert "| pointing game, share of maps |" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_trio_is_one_line_and_exit_2(tmp_path, capsys):
+    assert lfi("evaluate", "maps", str(tmp_path)) == 2
+    assert "holds no card.json" in capsys.readouterr().err

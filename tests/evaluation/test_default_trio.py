@@ -12,6 +12,7 @@ from evaluation.scenes import METHODS, measure_teacher, run_method
 from evaluation.trio import KINDS
 from lfi.comparison import MODELS, Trio
 from lfi.data.scenes import Scenes
+from lfi.students.explanations import EXPLANATIONS
 from lfi.training.config import DataConfig, LoopConfig, TrainConfig
 from lfi.training.run import Prepared, validate
 from lfi.training.targets import Questions
@@ -94,7 +95,7 @@ def test_a_method_is_trained_and_measured(trio, held_out, method):
     kinds = {
         "LFI": {"word-addressed query", "floor"},
         "shuffled maps": {"word-addressed query"},
-        "logit + feature KD": {"dense-similarity", "rollout", "gradient"},
+        "logit + feature KD": set(EXPLANATIONS),
     }
     assert set(run.pointing) == kinds[method]
     assert all(np.isfinite(rate) for rate in run.pointing.values())

@@ -9,7 +9,8 @@ from PIL import Image
 
 from lfi.comparison import MODELS, Trio
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
-from lfi.students.explanations import EXPLANATIONS, explain
+from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain
+from lfi.students.reading import self_attention
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_every_explanation_of_the_baseline_is_a_map(trio, picture, explanation):
     assert maps.weights.shape[0] == 2
     assert maps.kind == explanation
     differ = not torch.allclose(maps.weights[:, :, 0], maps.weights[:, :, 1])
-    assert differ == (explanation != "rollout"), "rollout alone is blind to the word"
+    assert differ == (explanation not in WORDLESS)
 
 
 def test_explaining_leaves_the_model_as_it_was(trio, picture):
@@ -119,6 +120,38 @@ def test_a_rollout_of_one_block_is_half_attention_half_identity(trio, picture):
     expected = (row + torch.eye(len(row))[0]) / 2
     assert torch.allclose(maps.outside[0, 0, 0], expected[0], atol=1e-5)
     assert torch.allclose(maps.weights[0, 0, 0].flatten(), expected[1:] / expected[1:].sum(), atol=1e-5)
+
+
+def test_self_attention_is_the_class_tokens_row(trio, picture):
+    student = trio.baseline
+    images = student.preprocess([picture])
+    embeddings = trio.teacher.embed_texts(["blue"])
+    maps = explain(student, "self-attention", images, ["blue"], embeddings, heads=False, model="m@0")
+    with torch.no_grad(), self_attention(student) as attention:
+        student(images)
+        rows = [layer.mean(1)[0, 0] for layer in attention()]
+    assert len(maps.layers) == len(rows)
+    for found, row in zip(maps.weights[0, :, 0], rows, strict=True):
+        assert torch.allclose(found.flatten(), row[1:] / row[1:].sum(), atol=1e-5)
+
+
+def test_legrad_adds_up_the_positive_gradients_of_every_block(trio, picture):
+    student = trio.baseline
+    images = student.preprocess([picture])
+    embeddings = trio.teacher.embed_texts(["blue", "moon"])
+    maps = explain(student, "legrad", images, ["blue", "moon"], embeddings, heads=False, model="m@0")
+    depth = len(student.backbone.blocks)
+    total = torch.zeros(student.grid[0] * student.grid[1])
+    for block in range(depth):
+        with torch.enable_grad(), self_attention(student) as attention:
+            tokens = student.backbone._pos_embed(student.backbone.patch_embed(images))
+            for layer in student.backbone.blocks[: block + 1]:
+                tokens = layer(tokens)
+            score = torch.cosine_similarity(student.embed(student.backbone.norm(tokens)[:, 0]), embeddings[1:])
+            gradient = torch.autograd.grad(score, attention()[block])[0]
+        total += gradient[0].clamp_min(0).mean((0, 1))[1:]
+        direct = total / total.sum()
+        assert torch.allclose(maps.weights[0, block, 1].flatten(), direct, atol=1e-5)
 
 
 def test_a_folder_that_is_no_trio_or_a_broken_one_is_refused(trio_folder, tmp_path):

@@ -1,0 +1,270 @@
+"""`lfi evaluate maps`: semantic consistency without people, and faithfulness, of every map that a trio can draw.
+
+Every figure has its floor (maps of another image, and a spot in the centre) and its ceiling (the teacher). The layers
+of the baseline's explanations, and which of these is its best, are chosen on scenes of their own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from evaluation.metrics import METRICS, UndefinedWarning, of_category
+from evaluation.pointing import (
+    Pointer,
+    WordMaps,
+    baseline_pointer,
+    lfi_pointer,
+    shuffled_pointer,
+    teacher_pointer,
+    word_maps,
+)
+from evaluation.results import Figure, Goal, Results, over_clusters
+from evaluation.sanity import randomise
+from lfi.comparison import Trio
+from lfi.data.scenes import CLASSES, SceneBatch
+from lfi.images import normalise
+from lfi.students import Student
+from lfi.students.explanations import EXPLANATIONS
+
+KINDS = ("shape", "colour", "colour and shape")
+CASES = 200
+"""Words whose maps are tried for faithfulness: one per image, of the kind that students classify."""
+CENTRE = 0.25
+"""Standard deviation of the spot in the centre, as a share of the grid."""
+_HIT = "pointing game"
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One way to draw a word's map.
+
+    Attributes:
+        pointer: draws all layers; `layer` is the one that counts.
+        student: whose score faithfulness asks for; None where there is no such score.
+    """
+
+    name: str
+    pointer: Pointer
+    layer: int
+    student: Student | None = None
+
+
+def evaluate_maps(trio: Trio, test: SceneBatch, choice: SceneBatch, command: str, seed: int) -> Results:
+    """Measure everything on `test`; `choice` decides on layers and the baseline's best explanation."""
+    columns, best = columns_of(trio, choice)
+    results = Results(command, [seed], {"scenes": len(test)}, title="Maps of words against exact masks")
+    found = {
+        column.name: word_maps(column.pointer, test, KINDS)
+        for column in tqdm(columns, desc="maps", unit="model", dynamic_ncols=True)
+    }
+    maps = {column.name: found[column.name].maps[column.layer] for column in columns}
+    cases = found["teacher"]
+    maps["centre"] = spot(maps["LFI"])
+    results.n["words"] = len(cases.images)
+    for name in maps:
+        for metric in of_category("localisation"):
+            results.figures[f"{name}: {metric.name}"] = figure(
+                metric(maps[name], cases.masks), cases.images, metric.unit
+            )
+        for metric in of_category("agreement") if name != "teacher" else ():
+            values = quiet(metric, maps[name], maps["teacher"])
+            results.figures[f"{name}: {metric.name} with the teacher"] = figure(values, cases.images, metric.unit)
+    faithfulness(columns, maps, cases, test, results)
+    robustness(columns, cases, test, results)
+    sanity(columns, best, cases, test, results)
+    against(best, maps, cases, results)
+    return results
+
+
+def columns_of(trio: Trio, choice: SceneBatch) -> tuple[list[Column], str]:
+    """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
+    teacher, lfi = teacher_pointer(trio.teacher), lfi_pointer(trio.lfi, trio.teacher)
+    columns, rates = [], {}
+    for explanation in tqdm(EXPLANATIONS, desc="choosing layers", unit="explanation", dynamic_ncols=True):
+        pointer, name = baseline_pointer(trio.baseline, trio.teacher, explanation), f"baseline, {explanation}"
+        tried = word_maps(pointer, choice, KINDS)
+        hits = torch.stack([METRICS[_HIT](layer, tried.masks).mean() for layer in tried.maps])
+        layer = METRICS[_HIT].best(hits)
+        columns.append(Column(name, pointer, layer, trio.baseline))
+        rates[name] = float(hits[layer])
+    best = max(rates, key=lambda name: rates[name])
+    chosen = next(column for column in columns if column.name == best)
+    ours = Column("LFI", lfi, trio.default_layer["lfi"], trio.lfi)
+    floors = [
+        Column("LFI, another image's", shuffled_pointer(lfi), ours.layer, trio.lfi),
+        Column("baseline, another image's", shuffled_pointer(chosen.pointer), chosen.layer, trio.baseline),
+    ]
+    return [Column("teacher", teacher, trio.default_layer["teacher"]), ours, *columns, *floors], best
+
+
+def faithfulness(
+    columns: Sequence[Column], maps: dict[str, Tensor], cases: WordMaps, scenes: SceneBatch, results: Results
+) -> None:
+    """Insertion and deletion of the student's own probability for the word."""
+    rows = one_word_each(cases, CASES)
+    images = images_of(scenes, cases.images[rows])
+    classes = torch.tensor([CLASSES.index(cases.phrases[row]) for row in rows])
+    results.n["words for faithfulness"] = len(rows)
+    for column in tqdm(columns, desc="faithfulness", unit="model", dynamic_ncols=True):
+        if column.student is None:
+            continue
+
+        def score(batch: Tensor, student: Student = column.student) -> Tensor:
+            return student(batch).logits.sigmoid().gather(1, classes[:, None])[:, 0]
+
+        for metric in of_category("faithfulness"):
+            values = metric(maps[column.name][rows], images, score)
+            results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
+
+
+def robustness(columns: Sequence[Column], cases: WordMaps, scenes: SceneBatch, results: Results) -> None:
+    """Whether maps follow a shifted image."""
+    rows = one_word_each(cases, CASES // 4)
+    images = images_of(scenes, cases.images[rows])
+    results.n["words for shifts"] = len(rows)
+    for column in tqdm(columns, desc="shifts", unit="model", dynamic_ncols=True):
+        if column.name.endswith("another image's"):
+            continue
+        explain = explainer(column, [cases.phrases[row] for row in rows])
+        for metric in of_category("robustness"):
+            values = quiet(metric, explain, images)
+            results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
+
+
+def sanity(columns: Sequence[Column], best: str, cases: WordMaps, scenes: SceneBatch, results: Results) -> None:
+    """Whether maps of the LFI student and of the baseline fall with the weights."""
+    rows = one_word_each(cases, CASES // 4)
+    images = images_of(scenes, cases.images[rows])
+    for column in columns:
+        if column.name not in ("LFI", best) or column.student is None:
+            continue
+        explain = explainer(column, [cases.phrases[row] for row in rows])
+        found = randomise(column.student, parts_of(column.student), partial(explain, images))
+        for part, values in zip(found.parts, found.correlations, strict=True):
+            name = f"{column.name}: rank correlation with its map after noise in {part}"
+            results.figures[name] = figure(values, cases.images[rows], "Spearman's rho")
+        last = float(found.correlations[-1].nanmean())
+        results.goals[f"{column.name}: its map falls with its weights (rank correlation under .5)"] = Goal(
+            last, 0.5, not found.survives
+        )
+
+
+def against(best: str, maps: dict[str, Tensor], cases: WordMaps, results: Results, draws: int = 1000) -> None:
+    """The hit rate of LFI over the baseline's best, both less what a map of another image hits."""
+    hits = {name: METRICS[_HIT](maps[name], cases.masks).numpy() for name in ("LFI", best, "LFI, another image's")}
+    count = int(cases.images.max()) + 1
+    sums = {name: np.bincount(cases.images, values, count) for name, values in hits.items()}
+
+    def ratio(weights: np.ndarray) -> np.ndarray:
+        ours, theirs, floor = (weights @ sums[name] for name in hits)
+        return (ours - floor) / (theirs - floor)
+
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), draws)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a baseline at its floor has no ratio
+        low, high = np.nanquantile(ratio(drawn), (0.025, 0.975))
+        value = float(ratio(np.ones(count)))
+    name = f"hit rate of LFI over {best}, both less the floor"
+    results.figures[name] = Figure(value, float(low), float(high), "ratio")
+    results.goals[name] = Goal(value, 2.7, value >= 2.7)
+
+
+def parts_of(student: Student) -> list[tuple[str, nn.Module]]:
+    """What is randomised, output first; the last is everything, so tokens and positions too."""
+    heads = [module for module in (student.head, student.embed, student.name) if module is not None]
+    blocks = list(student.backbone.blocks)
+    parts: list[tuple[str, nn.Module]] = [("the heads", nn.ModuleList(heads))]
+    if student.queries is not None:
+        parts.append(("the queries", student.queries))
+    parts += [(f"block {number + 1}", blocks[number]) for number in reversed(range(len(blocks)))]
+    return [*parts, ("everything", student)]
+
+
+def explainer(column: Column, phrases: Sequence[str]) -> Callable[[Tensor], Tensor]:
+    """Maps of images for a phrase each, `[n, rows, columns]`."""
+
+    def explain(images: Tensor) -> Tensor:
+        each = [
+            column.pointer(image[None], [phrase]).weights[0, column.layer, 0]
+            for image, phrase in zip(images, phrases, strict=True)
+        ]
+        return torch.stack(each)
+
+    return explain
+
+
+def one_word_each(cases: WordMaps, most: int) -> list[int]:
+    """The first case of every image that asks for a colour and a shape."""
+    first: dict[int, int] = {}
+    for row in np.flatnonzero(cases.kinds == "colour and shape"):
+        first.setdefault(int(cases.images[row]), int(row))
+    return list(first.values())[:most]
+
+
+def images_of(scenes: SceneBatch, rows: np.ndarray) -> Tensor:
+    """Normalised images, float32 `[n, 3, height, width]`."""
+    return normalise(torch.from_numpy(np.asarray(scenes.images[rows])))
+
+
+def spot(maps: Tensor) -> Tensor:
+    """As many Gaussians in the centre of the grid: what a map shows that knows how photographs are taken."""
+    rows, columns = maps.shape[-2:]
+    down, right = (torch.linspace(-0.5 + 0.5 / n, 0.5 - 0.5 / n, n) for n in (rows, columns))
+    one = torch.exp(-(down[:, None] ** 2 + right**2) / (2 * CENTRE**2))
+    return (one / one.sum()).expand_as(maps)
+
+
+def figure(values: Tensor, images: np.ndarray, unit: str) -> Figure:
+    """Mean with its bootstrap interval over images, of the values that are defined."""
+    known = ~torch.isnan(values).numpy()
+    if not known.any():
+        return Figure(float("nan"), float("nan"), float("nan"), unit)
+    clusters = np.unique(images[known], return_inverse=True)[1]
+    return over_clusters(values.numpy()[known].astype(float), clusters, unit)
+
+
+def quiet(metric: Callable[..., Tensor], *inputs: object) -> Tensor:
+    """Values of a metric; that some maps are even, as floors may be, is no news here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedWarning)
+        return metric(*inputs)
+
+
+def plot(results: Results, path: Path) -> None:
+    """Localisation of every column with its interval, one panel a metric."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    metrics = of_category("localisation")
+    names = list(dict.fromkeys(name.split(": ")[0] for name in results.figures if name.endswith(f": {_HIT}")))
+    figure_, axes = plt.subplots(
+        1, len(metrics), figsize=(2.3 * len(metrics) + 2, 0.34 * len(names) + 1.4), sharey=True, layout="constrained"
+    )
+    for axis, metric in zip(axes, metrics, strict=True):
+        for row, name in enumerate(names):
+            value = results.figures[f"{name}: {metric.name}"]
+            reach = [[value.value - value.low], [value.high - value.value]]
+            colour = {"teacher": "#009e73", "LFI": "#0072b2"}.get(name, "#d55e00")
+            floor = name == "centre" or name.endswith("another image's")
+            axis.errorbar(
+                value.value, row, xerr=reach, fmt="o", color="#777777" if floor else colour, capsize=3, markersize=4
+            )
+        axis.set_title(metric.name, fontsize=9)
+        axis.set_xlabel(metric.unit, fontsize=8)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[0].invert_yaxis()
+    figure_.suptitle(f"{results.title}: mean and 95 % interval over {results.n['scenes']:,} scenes", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure_.savefig(path, dpi=120)
+    plt.close(figure_)
