@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -77,7 +78,7 @@ def training_speed(backbone: str, batch: int, rounds: int, device: str = "cpu", 
             "LFI with the teacher online": step_of(Prepared(ours, teacher, images, images, questions, None), device),
             "timm": timm_step(backbone, images, config, device),
         }
-        seconds = take_turns(steps, rounds, device)
+        seconds = take_turns(steps, rounds, device, "training speed")
     results = Results(
         command=f"lfi benchmark training --backbone {backbone} --batch {batch} --rounds {rounds}",
         seeds=[0],
@@ -167,12 +168,12 @@ def update(loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) ->
 
 
 def take_turns(
-    steps: dict[str, Callable[[int], None]], rounds: int, device: str, warm: int = 2
+    steps: dict[str, Callable[[int], Any]], rounds: int, device: str, title: str, warm: int = 2
 ) -> dict[str, np.ndarray]:
     """Seconds of every variant's steps, one of each a round, in an order that turns."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     names = list(steps)
-    for index in tqdm(range(rounds + warm), desc="training speed", unit="round", dynamic_ncols=True):
+    for index in tqdm(range(rounds + warm), desc=title, unit="round", dynamic_ncols=True):
         for name in names[index % len(names) :] + names[: index % len(names)]:
             start = time.perf_counter()
             steps[name](index)

@@ -20,6 +20,7 @@ KINDS = (
     "self-attention",
     "rollout",
     "gradient",
+    "grad-cam",
     "legrad",
 )
 PADDING = ""

@@ -86,3 +86,22 @@ def training(
     if json:
         found.write(json)
     print(markdown(found.record()))
+
+
+@benchmark.command()
+def maps(
+    backbone: Annotated[str, typer.Option(help="A timm ViT.")] = "vit_base_patch16_224",
+    batch: Annotated[int, typer.Option(min=1, help="Images per call.")] = 4,
+    rounds: Annotated[int, typer.Option(min=3, help="Calls of each variant that count.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
+    from app.commands.training import best_device
+    from evaluation.maps_speed import maps_speed
+    from evaluation.report import markdown
+
+    found = maps_speed(backbone, batch, rounds, device or best_device())
+    if json:
+        found.write(json)
+    print(markdown(found.record()))

@@ -27,7 +27,8 @@ KINDS = {
     "self-attention": "self-attention",
     "rollout": "attention rollout",
     "gradient": "gradient relevance",
-    "legrad": "gradients of all blocks",
+    "grad-cam": "Grad-CAM",
+    "legrad": "LeGrad",
 }
 SOURCES = {
     "cross-attention": "the word's own token",
@@ -35,6 +36,7 @@ SOURCES = {
     "self-attention": "the class token, whatever the word",
     "rollout": "attention followed through all layers, worked out afterwards",
     "gradient": "what the word's score depends on, worked out afterwards",
+    "grad-cam": "what the word's score depends on in the patches, worked out afterwards",
     "legrad": "what the word's score depends on in any block, worked out afterwards",
 }
 """What a map was read from, in the page's words. Interaction Queries say which query answered instead."""

@@ -1,6 +1,6 @@
 """Post-hoc explanations of a plain student: the best it can say of where it looked for a word.
 
-The baseline was never taught to point, so its map for a word has to be made afterwards. Five ways, the best of which
+The baseline was never taught to point, so its map for a word has to be made afterwards. Six ways, the best of which
 is chosen on validation data and named wherever it is shown:
 
 - `dense-similarity`: every patch token through the student's own projection, compared with the word;
@@ -9,6 +9,8 @@ is chosen on validation data and named wherever it is shown:
   every word;
 - `gradient`: attention from CLS weighted by the positive gradient of the word's score, layer by layer (Chefer et al.
   2021, arXiv 2103.15679);
+- `grad-cam`: patch tokens before every block, weighted by the mean gradient of the word's score (Selvaraju et al. 2017,
+  arXiv 1610.02391);
 - `legrad`: the positive gradient alone, over heads and tokens, of the score that the word would have after each block,
   added up over blocks (LeGrad, Bousselham et al. 2024, arXiv 2404.03214).
 
@@ -17,18 +19,20 @@ A word is scored in the teacher's text space where the student projects into it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
-from lfi.students.reading import self_attention
+from lfi.students.reading import attention_rows, self_attention
 from lfi.students.vit import Student
 
-EXPLANATIONS = ("dense-similarity", "self-attention", "rollout", "gradient", "legrad")
+EXPLANATIONS = ("dense-similarity", "self-attention", "rollout", "gradient", "grad-cam", "legrad")
 WORDLESS = ("self-attention", "rollout")
 """Those that show the same map for every word."""
 
@@ -71,6 +75,8 @@ def explain(
     elif explanation in WORDLESS:
         rows = (_rollout if explanation == "rollout" else _attention)(student, images)
         weights = rows[:, :, None].expand(-1, -1, len(words), -1)
+    elif explanation == "grad-cam":
+        weights, prefix = _grad_cam(student, images, embeddings), 0
     elif explanation == "legrad":
         weights = _legrad(student, images, embeddings)
     else:
@@ -102,7 +108,7 @@ def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
 @torch.no_grad()
 def _attention(student: Student, images: Tensor) -> Tensor:
     """CLS row of every block, mean over heads, `[batch, layer, token]`."""
-    with self_attention(student) as attention:
+    with attention_rows(student.backbone) as attention:
         student(images)
         return torch.stack([layer.float().mean(1)[:, 0] for layer in attention()], 1)
 
@@ -135,26 +141,44 @@ def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     return torch.stack(relevance, 2).detach()
 
 
+def _grad_cam(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
+    """relu of tokens times mean gradient, of what every block's attention reads, `[batch, layer, word, patch]`."""
+    blocks: Any = student.backbone.blocks
+    with torch.enable_grad(), _outputs([block.norm1 for block in blocks]) as tokens:
+        embedding = student(images.clone().requires_grad_(True)).embedding
+        assert embedding is not None
+        scores = F.normalize(embedding, dim=-1) @ embeddings.T
+        patches = slice(student.backbone.num_prefix_tokens, None)
+        relevance = []
+        for score in scores.unbind(1):
+            gradients = torch.autograd.grad(score.sum(), tokens, retain_graph=True)
+            weights = [gradient[:, patches].mean(1) for gradient in gradients]
+            maps = [torch.einsum("bpc,bc->bp", t[:, patches], w) for t, w in zip(tokens, weights, strict=True)]
+            relevance.append(torch.stack(maps, 1).relu())
+    return torch.stack(relevance, 2).detach()
+
+
 def _legrad(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """Mean of relu(gradient) over heads and reading tokens, summed up to every block, `[batch, layer, word, token]`."""
     assert student.embed is not None
-    outputs: list[Tensor] = []
-    handles = [
-        block.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-        for block in student.backbone.blocks
-    ]
-    try:
-        with torch.enable_grad(), self_attention(student) as attention:
-            student(images.clone().requires_grad_(True))
-            layers = attention()
-    finally:
-        for handle in handles:
-            handle.remove()
     relevance = []
-    with torch.enable_grad():
-        for tokens, layer in zip(outputs, layers, strict=True):
+    with torch.enable_grad(), self_attention(student) as attention, _outputs(student.backbone.blocks) as outputs:
+        student(images.clone().requires_grad_(True))
+        for tokens, layer in zip(outputs, attention(), strict=True):
             pooled = student.backbone.norm(tokens)[:, 0]
             scores = F.normalize(student.embed(pooled), dim=-1) @ embeddings.T
             words = [torch.autograd.grad(score.sum(), layer, retain_graph=True)[0] for score in scores.unbind(1)]
             relevance.append(torch.stack([each.relu().mean((1, 2)) for each in words], 1))
     return torch.stack(relevance, 1).cumsum(1).detach()
+
+
+@contextmanager
+def _outputs(modules: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
+    """What these modules put out while the block runs, in the order in which they run."""
+    found: list[Tensor] = []
+    handles = [module.register_forward_hook(lambda module, inputs, output: found.append(output)) for module in modules]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

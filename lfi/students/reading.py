@@ -1,4 +1,4 @@
-"""Reading a student's self-attention while it runs."""
+"""Reading a vision transformer's self-attention while it runs: all of it, or the rows that are wanted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from lfi.students.vit import Student
@@ -36,3 +37,39 @@ def self_attention(student: Student, blocks: Sequence[int] | None = None) -> Ite
             handle.remove()
         for layer, state in zip(layers, fused, strict=True):
             layer.fused_attn = state
+
+
+@contextmanager
+def attention_rows(
+    backbone: VisionTransformer, rows: Sequence[int] = (0,), blocks: Sequence[int] | None = None
+) -> Iterator[Callable[[], list[Tensor]]]:
+    """Inside the block, what some tokens attend to, `[batch, head, row, token]` for each block, on the graph.
+
+    The model keeps its fused kernel: only the wanted rows are worked out beside it, from the queries and keys that it
+    computes anyway, so all other maps never exist.
+
+    Args:
+        rows: tokens that look, such as 0 for the class token.
+        blocks: which, counted from 0; all when None.
+    """
+    found: list[Tensor] = []
+    every: list[Any] = [block.attn for block in backbone.blocks]
+    layers = every if blocks is None else [every[index] for index in blocks]
+    looking, handles = list(rows), []
+    for layer in layers:
+        queries: list[Tensor] = []
+
+        def take(module: Any, inputs: Any, output: Tensor, queries: list[Tensor] = queries) -> None:
+            queries[:] = [output[:, :, looking]]
+
+        def score(
+            module: Any, inputs: Any, output: Tensor, queries: list[Tensor] = queries, scale: float = layer.scale
+        ) -> None:
+            found.append((scale * queries.pop() @ output.transpose(-2, -1)).softmax(-1))
+
+        handles += [layer.q_norm.register_forward_hook(take), layer.k_norm.register_forward_hook(score)]
+    try:
+        yield lambda: found
+    finally:
+        for handle in handles:
+            handle.remove()

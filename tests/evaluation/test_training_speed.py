@@ -39,7 +39,7 @@ def test_every_variant_takes_as_many_steps_and_ratios_follow(monkeypatch):
 def test_variants_take_turns_in_an_order_that_turns():
     order: list[str] = []
     steps = {name: (lambda index, name=name: order.append(f"{name}{index}")) for name in "ab"}
-    seconds = take_turns(steps, rounds=2, device="cpu", warm=1)
+    seconds = take_turns(steps, rounds=2, device="cpu", title="turns", warm=1)
     assert order == ["a0", "b0", "b1", "a1", "a2", "b2"]
     assert all(len(taken) == 2 for taken in seconds.values())
 

@@ -1,0 +1,110 @@
+"""The benchmark of maps: real peers, the same work, and a reading of memory that finds what is there."""
+
+import numpy as np
+import pytest
+import torch
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+from evaluation.maps_speed import (
+    ALL,
+    ATTENTION_PEERS,
+    GRADIENT_PEERS,
+    OURS,
+    Score,
+    attention_variants,
+    gradient_variants,
+    judge,
+    maps_speed,
+    peak_bytes,
+)
+from evaluation.results import Results, over_seeds
+from lfi.students import Student, StudentConfig
+from lfi.students.explanations import explain
+
+SMALL = {"img_size": 48, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
+
+
+@pytest.fixture(scope="module")
+def student():
+    torch.manual_seed(0)
+    made = Student(StudentConfig(classes=2, queries=0, text_dim=64, embed=True, overrides=SMALL)).eval()
+    for weight in made.backbone.parameters():
+        if weight.ndim > 1:
+            weight.data.mul_(4)  # attention far from even
+    return made.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+
+
+def test_peers_read_the_same_attention(student, images):
+    variants = attention_variants(student, images)
+    rows, every = variants[OURS](0), variants[ALL](0)
+    for name in ATTENTION_PEERS:
+        theirs = list(variants[name](0).values())
+        for own, whole, other in zip(rows, every, theirs, strict=True):
+            assert torch.allclose(whole, other, atol=1e-5)
+            assert torch.allclose(own, other[:, :, :1], atol=1e-5)
+
+
+def test_grad_cam_is_that_of_the_package(student, images):
+    word = torch.nn.functional.normalize(torch.randn(1, 64, generator=torch.Generator().manual_seed(1)), dim=-1)
+    maps = explain(student, "grad-cam", images, ["word"], word, heads=False, model="m@0").weights[:, :, 0]
+    for block in range(3):
+        layer = student.backbone.blocks[block].norm1
+        with GradCAM(Score(student, word), [layer], lambda t: t[:, 1:].transpose(1, 2).unflatten(2, (6, 6))) as cam:
+            cam(images.clone().requires_grad_(True), [ClassifierOutputTarget(0)] * 2)
+            tokens, gradients = cam.activations_and_grads.activations[0], cam.activations_and_grads.gradients[0]
+            theirs = cam.get_cam_image(images, layer, [], tokens.numpy(), gradients.numpy(), False)
+        theirs = torch.from_numpy(np.maximum(theirs, 0))
+        theirs = theirs / theirs.sum((1, 2), keepdim=True)
+        known = ~theirs.isnan().any((1, 2))
+        assert known.any()
+        assert torch.allclose(maps[known, block], theirs[known].float(), atol=1e-4)
+
+
+def test_every_peer_is_there_and_runs(student, images):
+    variants = gradient_variants(student, images)
+    assert set(variants) == {*GRADIENT_PEERS, *GRADIENT_PEERS.values()}
+    for run in variants.values():
+        assert run(0) is not None
+    assert not any(block.norm1._forward_hooks for block in student.backbone.blocks), "nobody leaves hooks behind"
+
+
+def test_peak_memory_counts_what_lives_at_once():
+    def one_after_the_other(index):
+        for _ in range(5):
+            torch.zeros(1 << 18).sum()
+
+    def together(index):
+        return [torch.zeros(1 << 18) for _ in range(5)]
+
+    assert 1 << 20 <= peak_bytes(one_after_the_other, "cpu") < 1.1 * (1 << 20)
+    assert 5 << 20 <= peak_bytes(together, "cpu") < 1.1 * (5 << 20)
+
+
+def test_goals_follow_the_figures():
+    results = Results("x", [0], {})
+    times = {OURS: 1.05, ALL: 1.5, ATTENTION_PEERS[0]: 1.2, ATTENTION_PEERS[1]: 1.0}
+    for name, time in times.items():
+        results.figures[f"time: {name}"] = over_seeds([time], "x")
+        results.add(f"memory: {name}", {OURS: 0.5, ALL: 20.0}.get(name, 20.0), "MiB")
+    judge(results)
+    held = {name: goal.holds for name, goal in results.goals.items()}
+    assert held == {
+        "time of the class token's rows over the bare pass": True,
+        "memory of all maps over that of the class token's rows": True,
+        f"time of {ATTENTION_PEERS[0]} over {OURS}": True,
+        f"time of {ATTENTION_PEERS[1]} over {OURS}": False,
+    }
+
+
+@pytest.mark.slow
+def test_the_whole_benchmark_runs_small():
+    found = maps_speed("vit_tiny_patch16_224", batch=1, rounds=3)
+    assert found.goals["memory of all maps over that of the class token's rows"].value > 50
+    assert {f"time: {name}" for name in (OURS, ALL, *ATTENTION_PEERS, *GRADIENT_PEERS)} <= set(found.figures)
+    assert "time: open_clip with need_weights" in found.figures
