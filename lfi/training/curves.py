@@ -12,7 +12,12 @@ THROUGHPUT = ("images/s", "data wait", "MFU", "learning rate", "gradient norm")
 
 
 def plot_records(records: Sequence[dict[str, float]], path: Path, title: str = "") -> None:
-    """Write the plot; its suffix is its format.
+    """Write the plot; its suffix is its format. See `draw_records`."""
+    draw_records(records, title).savefig(path, dpi=120)
+
+
+def draw_records(records: Sequence[dict[str, float]], title: str = "") -> Figure:
+    """Losses in one panel, every evaluated figure in one of its own.
 
     Args:
         records: of a run; those with `images/s` are of training, the others of an evaluation.
@@ -40,7 +45,7 @@ def plot_records(records: Sequence[dict[str, float]], path: Path, title: str = "
         panel.set_xlabel("step")
         panel.grid(alpha=0.3)
     figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 def _series(records: Sequence[dict[str, float]], without: Sequence[str]) -> dict[str, list[tuple[float, float]]]:

@@ -93,3 +93,29 @@ def test_maps_are_measured_into_json_and_a_plot(tmp_path, capsys):
 def test_a_folder_without_a_trio_is_one_line_and_exit_2(tmp_path, capsys):
     assert lfi("evaluate", "maps", str(tmp_path)) == 2
     assert "holds no card.json" in capsys.readouterr().err
+
+
+def test_a_report_is_one_file(tmp_path, trio_folder):
+    out = tmp_path / "new" / "report.html"
+    image = Path("static/samples/paper.jpg").resolve()
+    arguments = ["results/scenes.json", "--trio", str(trio_folder), "--example", f"{image}=star", "--out", str(out)]
+    assert lfi("report", *arguments) == 0
+    page = out.read_text()
+    assert "lfi evaluate scenes --seeds 3" in page
+    assert "data:image/png;base64," in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["results/none.json"], "cannot read results/none.json"),
+        (["README.md"], "README.md is not JSON"),
+        (["results/scenes.json", "--example", "a.jpg=cat"], "--example needs --trio"),
+        (["results/scenes.json", "--trio", "static/models/scenes", "--example", "cat"], "IMAGE=WORD was expected"),
+    ],
+)
+def test_a_wrong_report_is_one_line_and_exit_2(arguments, message, tmp_path, capsys):
+    assert lfi("report", *arguments, "--out", str(tmp_path / "x.html")) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
