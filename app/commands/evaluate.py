@@ -81,6 +81,62 @@ def maps_(
     print(markdown(found.record()))
 
 
+@evaluate.command("classification")
+def classification_(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folder of a student or of an open_clip model, timm:NAME[:FILE], open_clip:NAME:TAG.",
+            metavar="MODEL...",
+            show_default=False,
+        ),
+    ],
+    source: Annotated[str, typer.Option(help="Layout of the data: tiny-imagenet, folders.")],
+    root: Annotated[Path, typer.Option(help="Its folder.")],
+    fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of every class's training images.")] = 1.0,
+    validation_root: Annotated[Path | None, typer.Option(help="Test images; a fifth of the root without.")] = None,
+    size: Annotated[int, typer.Option(min=16, help="Side of the images in pixels.")] = 64,
+    teacher: Annotated[Path | None, typer.Option(help="Folder whose text tower names the classes.")] = None,
+    prompt: Annotated[str, typer.Option(help="In which class names are read.")] = "{}",
+    seed: Annotated[int, typer.Option(help="Of what is drawn: fraction and split.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw what is taken for what here.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Frozen features of any model: linear probe, k-NN, and zero-shot in a teacher's space; top-1/5, calibration."""
+    from app.commands.training import best_device
+    from evaluation.classification import evaluate_classification, plot_confusion
+    from evaluation.features import load_features
+    from evaluation.report import markdown
+    from evaluation.results import Results
+    from lfi.errors import ConfigError
+    from lfi.teachers import load_teacher
+    from lfi.training.config import DataConfig
+    from lfi.training.sources import image_sets
+
+    if "{}" not in prompt:
+        raise ConfigError(f"--prompt is {prompt!r}; it needs {{}} where the class's name goes")
+    data = DataConfig(
+        source=source,
+        root=str(root),
+        fraction=fraction,
+        size=size,
+        seed=seed,
+        validation_root=str(validation_root or ""),
+    )
+    loaded = [load_features(model, device or best_device()) for model in models]
+    train, test = image_sets(data)
+    command = f"lfi evaluate classification --source {source} --fraction {fraction:g} --size {size} --seed {seed}"
+    results = Results(command, [seed], {}, title=f"Frozen features on {root.name}")
+    texts = load_teacher(teacher) if teacher else None
+    found = evaluate_classification(loaded, train, test, results, texts, prompt)
+    if json:
+        results.write(json)
+    if plot:
+        plot_confusion(found, test, plot)
+    print(markdown(results.record()))
+
+
 @commands.command("results")
 def results_(
     pages: Annotated[

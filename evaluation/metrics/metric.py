@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Category = Literal["localisation", "gaze", "agreement", "faithfulness", "robustness"]
+Category = Literal["localisation", "gaze", "agreement", "faithfulness", "robustness", "classification"]
 
 
 class UndefinedWarning(UserWarning):
@@ -29,9 +29,10 @@ class Metric:
             `agreement`: maps and other maps on the same grid.
             `faithfulness`: maps, the images `[n, 3, height, width]` and a function that scores images, `[n]`.
             `robustness`: a function that explains images, and the images.
+            `classification`: probabilities `[n, class]` and labels `[n]`.
         unit: of the values.
         better: `higher` or `lower`.
-        values: computes float32 `[n]`, NaN where undefined.
+        values: computes float32 `[n]`, NaN where undefined; `[1]` where cases have no value of their own.
         bounds: of the values.
     """
 

@@ -119,3 +119,38 @@ def test_a_wrong_report_is_one_line_and_exit_2(arguments, message, tmp_path, cap
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_models_are_compared_on_a_folder_of_classes(tmp_path, trio_folder, capsys):
+    for name, colour in {"red": (200, 20, 20), "blue": (20, 20, 200)}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(20):
+            shade = tuple(min(255, part + 2 * number) for part in colour)
+            Image.new("RGB", (32, 32), shade).save(tmp_path / "data" / name / f"{number}.png")
+    record, picture = tmp_path / "found.json", tmp_path / "confusion.png"
+    models = [str(trio_folder / "baseline"), str(trio_folder / "lfi"), "timm:test_vit:random"]
+    data = ["--source", "folders", "--root", str(tmp_path / "data"), "--size", "32", "--teacher"]
+    outputs = ["--json", str(record), "--plot", str(picture)]
+    assert lfi("evaluate", "classification", *models, *data, str(trio_folder / "teacher"), *outputs) == 0
+    figures = json.loads(record.read_text())["figures"]
+    for model in models:
+        assert figures[f"{model}: linear probe, top-1"]["value"] == 1
+    assert f"{models[1]}: zero-shot, top-1" in figures
+    assert f"{models[2]}: zero-shot, top-1" not in figures
+    assert picture.is_file()
+    assert "| linear probe, ECE, probability |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--source", "folders", "--root", "tests"], "'nowhere' is no model"),
+        (["static/models/scenes/lfi", "--source", "folders", "--root", "none"], "none"),
+        (["x", "--source", "folders", "--root", "tests", "--prompt", "a photo"], "it needs {} where"),
+    ],
+)
+def test_mistakes_of_a_comparison_are_one_line_and_exit_2(arguments, message, capsys):
+    assert lfi("evaluate", "classification", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -1,0 +1,89 @@
+"""`lfi evaluate classification`: frozen models side by side on one set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluation.features import Features
+from evaluation.metrics import of_category
+from evaluation.probes import linear_probe, nearest_neighbours
+from evaluation.results import Figure, Results, over_clusters
+from lfi.data.imageset import ImageSet
+from lfi.errors import DataError
+from lfi.teachers.openclip import OpenClipTeacher
+
+SCALE = 100.0
+"""Of cosines before the softmax, where CLIP's own scale ends up; calibration depends on it, accuracy does not."""
+
+
+def evaluate_classification(
+    models: Sequence[Features],
+    train: ImageSet,
+    test: ImageSet,
+    results: Results,
+    teacher: OpenClipTeacher | None = None,
+    prompt: str = "{}",
+) -> dict[str, Tensor]:
+    """Linear probe and nearest neighbours of every model; zero-shot of those that share the teacher's text space.
+
+    Returns:
+        The linear probes' probabilities by model, `[n, class]`.
+
+    Raises:
+        DataError: images without single labels.
+    """
+    for images in (train, test):
+        if images.multilabel or not len(images) or (images.labels < 0).any():
+            raise DataError("classification needs images with one label each")
+    count, labels = len(test.classes), torch.from_numpy(test.labels)
+    results.n |= {"training images": len(train), "test images": len(test), "classes": count}
+    probes = {}
+    for model in models:
+        seen, shown = model.all(train.images), model.all(test.images)
+        probes[model.name] = linear_probe(seen, train.labels, shown, count)
+        add(results, model.name, "linear probe", probes[model.name], labels)
+        add(results, model.name, "k-NN", nearest_neighbours(seen, train.labels, shown, count), labels)
+        if teacher is not None and model.likeness is not None:
+            texts = teacher.embed_texts([prompt.format(name) for name in test.classes])
+            add(results, model.name, "zero-shot", (SCALE * model.all(test.images, texts)).softmax(1), labels)
+    return probes
+
+
+def add(results: Results, model: str, way: str, probabilities: Tensor, labels: Tensor) -> None:
+    """Every metric of classification; intervals over images where there is a value for each."""
+    for metric in of_category("classification"):
+        values = metric.values(probabilities, labels)
+        known = values[~torch.isnan(values)].numpy().astype(float)
+        name = f"{model}: {way}, {metric.name}"
+        if len(known) == len(labels) > 1:
+            results.figures[name] = over_clusters(known, np.arange(len(known)), metric.unit)
+        else:
+            value = float(known.mean()) if len(known) else float("nan")
+            results.figures[name] = Figure(value, float("nan"), float("nan"), metric.unit)
+
+
+def plot_confusion(probabilities: dict[str, Tensor], test: ImageSet, path: Path) -> None:
+    """What linear probes take for what, one panel a model; rows are the right classes and sum to 1."""
+    from matplotlib.figure import Figure as Drawing
+    from sklearn.metrics import confusion_matrix
+
+    count = len(test.classes)
+    drawing = Drawing(figsize=(5.2 * len(probabilities) + 0.6, 5), layout="constrained")
+    panels = drawing.subplots(1, len(probabilities), squeeze=False)[0]
+    for axes, (name, found) in zip(panels, probabilities.items(), strict=True):
+        matrix = confusion_matrix(test.labels, found.argmax(1).numpy(), labels=range(count), normalize="true")
+        image = axes.imshow(matrix, vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("taken for")
+        if count <= 20:
+            axes.set_xticks(range(count), test.classes, rotation=90, fontsize=8)
+            axes.set_yticks(range(count), test.classes, fontsize=8)
+    panels[0].set_ylabel("is")
+    drawing.colorbar(image, ax=panels, label="share of the class's images", shrink=0.8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, dpi=120)

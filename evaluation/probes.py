@@ -1,0 +1,66 @@
+"""What frozen features know of classes: linear probe and k nearest neighbours."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from lfi.errors import DataError
+
+STRENGTHS = (0.01, 0.1, 1.0)
+"""Inverse strengths of the linear probe's penalty, of which held-out training images choose."""
+NEIGHBOURS, TEMPERATURE = 20, 0.07
+
+
+def linear_probe(train: Tensor, labels: np.ndarray, test: Tensor, classes: int, seed: int = 0) -> Tensor:
+    """Probabilities `[n, class]` of a logistic regression on standardised features.
+
+    The penalty is chosen on a fifth of the training images, and the probe trained again on all of them.
+
+    Args:
+        train, test: `[n, dim]`.
+        labels: int64 `[n]` of the training images, at least two of every class that occurs.
+
+    Raises:
+        DataError: a class with one training image, or fewer than two classes.
+    """
+    counts = np.bincount(labels)
+    if (counts == 1).any() or (counts > 0).sum() < 2:
+        raise DataError("a linear probe needs two classes or more and at least two training images of each")
+    features = train.numpy()
+    held_out = max(0.2, (counts > 0).sum() / len(labels))
+    fit, check = next(StratifiedShuffleSplit(1, test_size=held_out, random_state=seed).split(features, labels))
+    scores = {c: _fitted(c, features[fit], labels[fit]).score(features[check], labels[check]) for c in STRENGTHS}
+    best = max(STRENGTHS, key=lambda strength: scores[strength])
+    return _spread(_fitted(best, features, labels), test, classes)
+
+
+def nearest_neighbours(train: Tensor, labels: np.ndarray, test: Tensor, classes: int) -> Tensor:
+    """Probabilities `[n, class]` by the nearest training images by cosine, weighted as Wu et al. 2018 do
+    (arXiv 1805.01978)."""
+    model = KNeighborsClassifier(
+        min(NEIGHBOURS, len(labels)), metric="cosine", weights=lambda distance: np.exp((1 - distance) / TEMPERATURE)
+    )
+    return _spread(model.fit(train.numpy(), labels), test, classes)
+
+
+def _fitted(strength: float, features: np.ndarray, labels: np.ndarray) -> Pipeline:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # what 300 steps reach is what is reported
+        return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300)).fit(features, labels)
+
+
+def _spread(model: Pipeline | KNeighborsClassifier, test: Tensor, classes: int) -> Tensor:
+    """The model's probabilities over all classes, also those that it never saw."""
+    found = torch.zeros(len(test), classes)
+    found[:, torch.from_numpy(model.classes_)] = torch.from_numpy(model.predict_proba(test.numpy())).float()
+    return found

@@ -1,0 +1,120 @@
+"""Frozen features of any model, probed on data whose answer is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from evaluation.classification import evaluate_classification, plot_confusion
+from evaluation.features import Features, load_features
+from evaluation.metrics.calibration import calibration_error
+from evaluation.probes import linear_probe, nearest_neighbours
+from evaluation.results import Results
+from lfi.data.imageset import ImageSet
+from lfi.errors import CheckpointError, ConfigError, DataError, UnknownModelError
+from lfi.images import normalise
+from lfi.students import Student
+from lfi.teachers import load_teacher
+
+
+def image_set(n, seed, classes=6):
+    """Every class has a colour of its own."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    colours = np.random.default_rng(0).integers(40, 215, (classes, 3))
+    images = np.clip(colours[labels][:, None, None] + rng.normal(0, 8, (n, 32, 32, 3)), 0, 255).astype(np.uint8)
+    names = tuple(f"class {number}" for number in range(classes))
+    empty = ("",) * n
+    return ImageSet(images, tuple(map(str, range(n))), names, labels.astype(np.int64), empty, ((),) * n)
+
+
+COLOUR = Features("mean colour", lambda images: images.float().mean((1, 2)))
+NOISE = Features(
+    "noise", lambda images: torch.randn(len(images), 3, generator=torch.Generator().manual_seed(len(images)))
+)
+
+
+def test_features_that_know_are_told_from_those_that_do_not(tmp_path):
+    results = Results("x", [0], {})
+    test = image_set(60, 2)
+    probes = evaluate_classification([COLOUR, NOISE], image_set(120, 1), test, results)
+    for way in ("linear probe", "k-NN"):
+        assert results.figures[f"mean colour: {way}, top-1"].value == 1
+        assert results.figures[f"noise: {way}, top-1"].value < 0.5
+    direct = calibration_error(probes["noise"], torch.from_numpy(test.labels)).item()
+    assert results.figures["noise: linear probe, ECE"].value == pytest.approx(direct)
+    assert results.n == {"training images": 120, "test images": 60, "classes": 6}
+    assert torch.allclose(probes["noise"].sum(1), torch.ones(60), atol=1e-5)
+    plot_confusion(probes, test, tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 5000
+
+
+def test_a_class_that_was_never_seen_has_no_probability():
+    train, labels = torch.tensor([[0.0, 1], [0.1, 1], [5, -1], [5.1, -1]] * 5), np.array([0, 0, 2, 2] * 5)
+    for found in (linear_probe(train, labels, train, 4), nearest_neighbours(train, labels, train, 4)):
+        assert found.shape == (20, 4)
+        assert found[:, [1, 3]].sum() == 0
+        assert found.argmax(1).tolist() == labels.tolist()
+
+
+def test_a_probe_of_one_class_or_one_image_is_refused():
+    features = torch.randn(6, 2)
+    for labels in ([0] * 6, [0, 0, 0, 1, 1, 2]):
+        with pytest.raises(DataError, match="two classes or more"):
+            linear_probe(features, np.array(labels), features, 3)
+
+
+def test_images_with_several_labels_are_refused():
+    several = replace(image_set(6, 0), labels=np.ones((6, 6), np.float32))
+    with pytest.raises(DataError, match="one label each"):
+        evaluate_classification([COLOUR], several, several, Results("x", [0], {}))
+
+
+def test_a_student_and_an_open_clip_folder_answer_as_they_are(trio_folder):
+    images = image_set(4, 0).images
+    student = Student.load(trio_folder / "baseline" / "student.safetensors")
+    features = load_features(str(trio_folder / "baseline"))
+    pixels = torch.nn.functional.interpolate(
+        normalise(torch.from_numpy(images)), student.image_size, mode="bilinear", antialias=True
+    )
+    with torch.inference_mode():
+        assert torch.allclose(features.all(images), student(pixels).features, atol=1e-5)
+    teacher = load_teacher(trio_folder / "teacher")
+    texts = teacher.embed_texts(["red circle", "blue star"])
+    assert features.all(images, texts).shape == (4, 2)
+    assert load_features(str(trio_folder / "lfi")).all(images, texts).shape == (4, 2)
+    found = load_features(str(trio_folder / "teacher")).all(images, texts)
+    shown = teacher.from_pixels(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+    assert torch.allclose(found, teacher.embed_images(shown) @ texts.T, atol=1e-5)
+
+
+def test_a_timm_model_sees_what_timm_shows_it(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t", num_classes=0).eval()
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    features = load_features(f"timm:resnet10t:{tmp_path / 'weights.pth'}")
+    images = np.random.default_rng(0).integers(0, 255, (2, 176, 176, 3), dtype=np.uint8)
+    config = timm.data.resolve_model_data_config(model)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    mean, spread = (torch.tensor(config[name])[:, None, None] for name in ("mean", "std"))
+    with torch.inference_mode():
+        own = model((pixels - mean) / spread)
+    assert torch.allclose(features.all(images), own, atol=1e-4)
+    with pytest.raises(ConfigError, match="no zero-shot"):
+        features.all(images, torch.randn(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        ("nowhere", UnknownModelError, "'nowhere' is no model"),
+        ("timm:resnet18x", UnknownModelError, "nearest: resnet18"),
+        ("timm:resnet10t:none.pth", CheckpointError, "cannot get the weights"),
+        ("open_clip:ViT-B-99", UnknownModelError, "nearest"),
+    ],
+)
+def test_what_is_no_model_is_refused_by_name(model, error, message):
+    with pytest.raises(error, match=message):
+        load_features(model)
