@@ -39,9 +39,16 @@ def linear_probe(train: Tensor, labels: np.ndarray, test: Tensor, classes: int, 
     features = train.numpy()
     held_out = max(0.2, (counts > 0).sum() / len(labels))
     fit, check = next(StratifiedShuffleSplit(1, test_size=held_out, random_state=seed).split(features, labels))
-    scores = {c: _fitted(c, features[fit], labels[fit]).score(features[check], labels[check]) for c in STRENGTHS}
-    best = max(STRENGTHS, key=lambda strength: scores[strength])
-    return _spread(_fitted(best, features, labels), test, classes)
+    tried = {c: _fitted(c, features[fit], labels[fit]) for c in STRENGTHS}
+    return _spread(_fitted(_best(tried, features[check], labels[check]), features, labels), test, classes)
+
+
+def selected_probe(
+    train: tuple[Tensor, np.ndarray], selection: tuple[Tensor, np.ndarray], test: Tensor, classes: int
+) -> Tensor:
+    """As `linear_probe`, the penalty chosen on images of one's own (features and labels), which stay out of training."""
+    tried = {c: _fitted(c, train[0].numpy(), train[1]) for c in STRENGTHS}
+    return _spread(tried[_best(tried, selection[0].numpy(), selection[1])], test, classes)
 
 
 def nearest_neighbours(train: Tensor, labels: np.ndarray, test: Tensor, classes: int) -> Tensor:
@@ -51,6 +58,10 @@ def nearest_neighbours(train: Tensor, labels: np.ndarray, test: Tensor, classes:
         min(NEIGHBOURS, len(labels)), metric="cosine", weights=lambda distance: np.exp((1 - distance) / TEMPERATURE)
     )
     return _spread(model.fit(train.numpy(), labels), test, classes)
+
+
+def _best(tried: dict[float, Pipeline], features: np.ndarray, labels: np.ndarray) -> float:
+    return max(tried, key=lambda strength: tried[strength].score(features, labels))
 
 
 def _fitted(strength: float, features: np.ndarray, labels: np.ndarray) -> Pipeline:

@@ -137,6 +137,55 @@ def classification_(
     print(markdown(results.record()))
 
 
+@evaluate.command("domains")
+def domains_(
+    models: Annotated[
+        list[str], typer.Argument(help="As for `classification`.", metavar="MODEL...", show_default=False)
+    ],
+    root: Annotated[Path, typer.Option(help="Folder of DOMAIN/CLASS/* (PACS, VLCS).")],
+    way: Annotated[str, typer.Option(help="probe: labels of the other domains; zero-shot: no labels.")] = "probe",
+    size: Annotated[int, typer.Option(min=16, help="Side of the images in pixels.")] = 64,
+    seeds: Annotated[int, typer.Option(min=1, help="How many splits, from seed 0.")] = 3,
+    teacher: Annotated[Path | None, typer.Option(help="For zero-shot: whose text tower names the classes.")] = None,
+    prompt: Annotated[str, typer.Option(help="In which class names are read.")] = "{}",
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Frozen models on domains that were left out: a probe selected on source domains, or zero-shot."""
+    from app.commands.training import best_device
+    from evaluation.domains import probe_domains, zero_shot_domains
+    from evaluation.features import load_features
+    from evaluation.report import markdown
+    from evaluation.results import Results
+    from lfi.data.domains import domain_folders
+    from lfi.errors import ConfigError
+    from lfi.teachers import load_teacher
+
+    if way not in ("probe", "zero-shot"):
+        raise ConfigError(f"--way is {way!r}; probe or zero-shot was expected")
+    if way == "zero-shot" and (teacher is None or "{}" not in prompt):
+        raise ConfigError("zero-shot needs --teacher, and {} in --prompt where the class's name goes")
+    loaded = [load_features(model, device or best_device()) for model in models]
+    images = domain_folders(root, size=size)
+    title = (
+        "no labels, class names alone" if way == "zero-shot" else "linear probe of frozen features, one domain left out"
+    )
+    results = Results(
+        command=f"lfi evaluate domains --way {way} --size {size}" + (f" --seeds {seeds}" if way == "probe" else ""),
+        seeds=list(range(seeds)) if way == "probe" else [0],
+        n={"images": len(images), "classes": len(images.classes)},
+        title=f"{root.name}: {title}",
+    )
+    if way == "probe":
+        probe_domains(loaded, images, range(seeds), results)
+    else:
+        assert teacher is not None
+        zero_shot_domains(loaded, images, load_teacher(teacher), prompt, results)
+    if json:
+        results.write(json)
+    print(markdown(results.record()))
+
+
 @commands.command("results")
 def results_(
     pages: Annotated[

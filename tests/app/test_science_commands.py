@@ -154,3 +154,24 @@ def test_mistakes_of_a_comparison_are_one_line_and_exit_2(arguments, message, ca
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_domains_are_left_out_one_by_one(tmp_path, trio_folder, capsys):
+    for domain, light in {"art": 0, "photo": 40, "sketch": 80}.items():
+        for name, colour in {"red": (160, 20, 20), "blue": (20, 20, 160)}.items():
+            folder = tmp_path / "data" / domain / name
+            folder.mkdir(parents=True)
+            for number in range(10):
+                shade = tuple(part + light + number for part in colour)
+                Image.new("RGB", (32, 32), shade).save(folder / f"{number}.png")
+    model, teacher = str(trio_folder / "baseline"), str(trio_folder / "teacher")
+    data = ["--root", str(tmp_path / "data"), "--size", "32"]
+    assert lfi("evaluate", "domains", model, *data, "--seeds", "2", "--json", str(tmp_path / "probe.json")) == 0
+    figures = json.loads((tmp_path / "probe.json").read_text())["figures"]
+    assert set(figures) == {f"{model}: {part}" for part in ("art", "photo", "sketch", "mean over domains")}
+    assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot", "--teacher", teacher) == 0
+    out = capsys.readouterr().out
+    assert "data: linear probe of frozen features, one domain left out" in out
+    assert "data: no labels, class names alone" in out
+    assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot") == 2
+    assert "zero-shot needs --teacher" in capsys.readouterr().err

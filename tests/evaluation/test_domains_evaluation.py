@@ -1,0 +1,95 @@
+"""Leave-one-domain-out on frozen features whose answer is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.domains import probe_domains, zero_shot_domains
+from evaluation.features import Features
+from evaluation.probes import selected_probe
+from evaluation.results import Results
+from lfi.data.imageset import ImageSet
+from lfi.errors import ConfigError
+
+CLASSES, DOMAINS = ("dog", "cat", "horse"), ("art", "photo", "sketch")
+
+
+def pictures(each: int = 40) -> ImageSet:
+    """The first channel is the class; the second the class too, but another one in every domain; the third is noise."""
+    labels = np.tile(np.arange(3), each * 3 // 3)
+    domains = np.repeat(np.arange(3), each)[: len(labels)]
+    images = np.zeros((len(labels), 8, 8, 3), np.uint8)
+    images[..., 0] = 80 * labels[:, None, None]
+    images[..., 1] = 80 * ((labels + domains) % 3)[:, None, None]
+    images[..., 2] = np.random.default_rng(0).integers(0, 255, len(labels))[:, None, None]
+    names = tuple(f"{number}" for number in range(len(labels)))
+    made = ImageSet(images, names, CLASSES, labels.astype(np.int64), ("",) * len(labels), ((),) * len(labels))
+    return replace(made, domains=tuple(DOMAINS[number] for number in domains))
+
+
+def one_hot(channel: int) -> Features:
+    def of(images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot((images[:, 0, 0, channel] // 80).long(), 4).float()
+
+    return Features(f"channel {channel}", of, lambda images, texts: of(images) @ texts.T)
+
+
+def test_what_holds_across_domains_is_told_from_what_does_not():
+    results = Results("x", [0, 1], {})
+    probe_domains([one_hot(0), one_hot(1)], pictures(), range(2), results)
+    for domain in DOMAINS:
+        assert results.figures[f"channel 0: {domain}"].value == 100
+        assert results.figures[f"channel 1: {domain}"].value < 60
+    assert results.figures["channel 0: mean over domains"].value == 100
+    values = [results.figures[f"channel 1: {domain}"].value for domain in DOMAINS]
+    assert results.figures["channel 1: mean over domains"].value == pytest.approx(np.mean(values))
+
+
+def test_the_penalty_is_chosen_on_the_images_given_for_it(monkeypatch):
+    from evaluation import probes
+
+    seen = []
+
+    class Chosen:
+        classes_ = np.array([0, 1])
+
+        def __init__(self, strength):
+            self.strength = strength
+
+        def score(self, features, labels):
+            seen.append((self.strength, len(labels)))
+            return -abs(self.strength - 0.1)
+
+        def predict_proba(self, features):
+            return np.full((len(features), 2), self.strength)
+
+    monkeypatch.setattr(probes, "_fitted", lambda strength, features, labels: Chosen(strength))
+    train, selection = (torch.zeros(9, 2), np.zeros(9, np.int64)), (torch.zeros(5, 2), np.zeros(5, np.int64))
+    assert selected_probe(train, selection, torch.zeros(2, 2), 2).unique().tolist() == pytest.approx([0.1])
+    assert seen == [(strength, 5) for strength in probes.STRENGTHS]
+
+
+class Names:
+    def embed_texts(self, texts):
+        assert texts == ["a dog", "a cat", "a horse"]
+        return torch.eye(4)[:3]
+
+
+def test_zero_shot_needs_no_labels_and_weighs_domains_alike():
+    results, images = Results("x", [0], {}), pictures()
+    uneven = images.take([*range(10), *range(40, 120)])
+    zero_shot_domains([one_hot(0), one_hot(1)], uneven, Names(), "a {}", results)
+    assert results.figures["channel 0: mean over domains"].value == 100
+    wrong = [results.figures[f"channel 1: {domain}"].value for domain in DOMAINS]
+    assert wrong == [100, 0, 0], "the second channel is right where no domain shifts it"
+    mean = results.figures["channel 1: mean over domains"]
+    assert mean.value == pytest.approx(100 / 3)
+    assert mean.low <= mean.value <= mean.high
+
+
+def test_a_model_without_a_text_space_is_refused():
+    plain = Features("plain", one_hot(0).of)
+    with pytest.raises(ConfigError, match="plain does not project"):
+        zero_shot_domains([plain], pictures(), Names(), "a {}", Results("x", [0], {}))
