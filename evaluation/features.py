@@ -54,7 +54,7 @@ class Features:
                 raise ConfigError(f"{self.name} does not project into a text space, so it has no zero-shot accuracy")
             run = lambda batch: likeness(batch, texts)  # noqa: E731
         starts = tqdm(range(0, len(images), _BATCH), desc=self.name, unit="batch", dynamic_ncols=True, leave=False)
-        parts = [run(torch.from_numpy(np.ascontiguousarray(images[start : start + _BATCH]))) for start in starts]
+        parts = [run(torch.from_numpy(np.array(images[start : start + _BATCH]))) for start in starts]
         return torch.cat([part.float().cpu() for part in parts])
 
 

@@ -161,20 +161,21 @@ def domains_(
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
 
-    if way not in ("probe", "zero-shot"):
+    titles = {
+        "zero-shot": "no labels, class names alone",
+        "probe": "linear probe of frozen features, one domain left out",
+    }
+    if way not in titles:
         raise ConfigError(f"--way is {way!r}; probe or zero-shot was expected")
     if way == "zero-shot" and (teacher is None or "{}" not in prompt):
         raise ConfigError("zero-shot needs --teacher, and {} in --prompt where the class's name goes")
     loaded = [load_features(model, device or best_device()) for model in models]
     images = domain_folders(root, size=size)
-    title = (
-        "no labels, class names alone" if way == "zero-shot" else "linear probe of frozen features, one domain left out"
-    )
     results = Results(
         command=f"lfi evaluate domains --way {way} --size {size}" + (f" --seeds {seeds}" if way == "probe" else ""),
         seeds=list(range(seeds)) if way == "probe" else [0],
         n={"images": len(images), "classes": len(images.classes)},
-        title=f"{root.name}: {title}",
+        title=f"{root.name}: {titles[way]}",
     )
     if way == "probe":
         probe_domains(loaded, images, range(seeds), results)
