@@ -46,7 +46,7 @@ def linear_probe(train: Tensor, labels: np.ndarray, test: Tensor, classes: int, 
 def selected_probe(
     train: tuple[Tensor, np.ndarray], selection: tuple[Tensor, np.ndarray], test: Tensor, classes: int
 ) -> Tensor:
-    """As `linear_probe`; the penalty is chosen on images given for it (features, labels), which stay out of training."""
+    """As `linear_probe`; the penalty is chosen on images given for it (features, labels), not learnt from."""
     tried = {c: _fitted(c, train[0].numpy(), train[1]) for c in STRENGTHS}
     return _spread(tried[_best(tried, selection[0].numpy(), selection[1])], test, classes)
 
