@@ -33,6 +33,23 @@ def show(
 
 
 @scenes.command()
+def write(
+    folder: Annotated[Path, typer.Argument(help="Where the set goes.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, help="Scenes.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the set.")] = 0,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Side of a scene in pixels.")] = 64,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="photo, painting, cartoon or sketch; all by default.")
+    ] = None,
+) -> None:
+    """Write scenes in COCO's format: images, instances with exact masks, captions."""
+    from lfi.data.coco_writer import write_coco
+    from lfi.data.scenes import DOMAINS, Scenes
+
+    print(write_coco(Scenes(count, seed, size, tuple(domain or DOMAINS)), folder))
+
+
+@scenes.command()
 def benchmark(count: Annotated[int, typer.Option(min=10, help="Scenes to draw.")] = 1000) -> None:
     """How long drawing takes, at 64 px on one core."""
     import time

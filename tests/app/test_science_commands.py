@@ -175,3 +175,11 @@ def test_domains_are_left_out_one_by_one(tmp_path, trio_folder, capsys):
     assert "data: no labels, class names alone" in out
     assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot") == 2
     assert "zero-shot needs --teacher" in capsys.readouterr().err
+
+
+def test_scenes_are_written_as_coco(tmp_path, capsys):
+    assert lfi("scenes", "write", str(tmp_path / "set"), "--count", "2", "--size", "32", "--domain", "sketch") == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "set" / "instances.json")
+    assert len(list((tmp_path / "set" / "images").iterdir())) == 2
+    assert lfi("scenes", "write", str(tmp_path / "set")) == 2
+    assert "holds a set already" in capsys.readouterr().err
