@@ -1,0 +1,99 @@
+"""COCO's numbers: equal to the official ones, perfect for the perfect, zero for nothing."""
+
+import contextlib
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import nn
+
+from evaluation.detection import NUMBERS, coco_numbers, detect
+from lfi.data.coco_writer import write_coco
+from lfi.data.scenes import Scenes
+from lfi.errors import DataError
+
+SCENES = Scenes(12, 7, 96)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("detection") / "set"
+    write_coco(SCENES, made)
+    return made
+
+
+class Guesser(nn.Module):
+    """Knows every object; moves, forgets and confuses some, with scores that do not tell."""
+
+    def __init__(self, error=0.0, classes=80):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.scenes = {scene.image.tobytes(): scene for scene in SCENES}
+        self.error, self.classes, self.rng = error, classes, np.random.default_rng(0)
+
+    def forward(self, images):
+        answers = []
+        for image in images:
+            pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+            scene = self.scenes[np.ascontiguousarray(pixels).tobytes()]
+            count = len(scene.objects)
+            wrong = self.rng.random(count) < self.error
+            named = np.array([thing.label + 1 for thing in scene.objects])
+            labels = np.where(wrong, self.rng.integers(1, self.classes, count), named)
+            shift = int(6 * self.error)
+            masks = np.roll(scene.masks, shift, axis=2)
+            boxes = scene.boxes + self.error * self.rng.normal(0, 4, scene.boxes.shape)
+            answers.append(
+                {
+                    "boxes": torch.from_numpy(boxes).float(),
+                    "labels": torch.from_numpy(labels),
+                    "scores": torch.from_numpy(self.rng.random(count)).float(),
+                    "masks": torch.from_numpy(masks).float()[:, None],
+                }
+            )
+        return answers
+
+
+def official(folder, detections, kind):
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(folder / "instances.json"))
+        evaluation = COCOeval(truth, truth.loadRes(detections), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("error", [0.0, 0.3, 0.7])
+def test_the_twelve_numbers_are_the_official_ones(folder, kind, error):
+    detections = detect(Guesser(error).eval(), folder / "images", folder / "instances.json", batch=5)
+    found = coco_numbers(folder / "instances.json", detections, kind)
+    assert tuple(found) == NUMBERS
+    for own, other in zip(found.values(), official(folder, [dict(each) for each in detections], kind), strict=True):
+        assert (math.isnan(own) and other == -1) or own == pytest.approx(other, abs=1e-9)
+    if error == 0:
+        assert found["AP"] == pytest.approx(1)
+
+
+def test_nothing_found_is_zero_and_sizes_that_are_not_there_are_undefined(folder):
+    found = coco_numbers(folder / "instances.json", [], "bbox")
+    assert found["AP"] == found["AR, 100 detections"] == 0
+    perfect = detect(Guesser().eval(), folder / "images", folder / "instances.json")
+    whole = coco_numbers(folder / "instances.json", perfect, "bbox")
+    assert [math.isnan(value) for value in found.values()] == [math.isnan(value) for value in whole.values()]
+    assert math.isnan(found["AP, large"]), "no object of a scene of 96 px is that large"
+
+
+def test_what_cannot_be_measured_is_refused(folder, tmp_path):
+    detection = {"image_id": 99, "category_id": 1, "score": 0.5, "bbox": [0, 0, 1, 1]}
+    with pytest.raises(DataError, match="has no image 99"):
+        coco_numbers(folder / "instances.json", [detection], "bbox")
+    with pytest.raises(DataError, match=r"none\.json cannot be read"):
+        coco_numbers(tmp_path / "none.json", [], "bbox")
+    with pytest.raises(DataError, match="cannot read"):
+        detect(Guesser().eval(), tmp_path, folder / "instances.json")
