@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def plot(runs: Sequence[Run], path: Path, title: str) -> None:
         axis.set_yticks(range(len(methods)), methods)
         axis.invert_yaxis()
         axis.set_xlabel("mAP, %" if part.startswith("scenes") else "top-1, %")
-        axis.set_title(part, fontsize=9)
+        axis.set_title(fill(part, 24), fontsize=9)
         axis.grid(axis="x", alpha=0.3)
     figure.suptitle(f"{title}: mean and 95 % interval over seeds", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
