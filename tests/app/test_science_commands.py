@@ -171,7 +171,7 @@ def test_domains_are_left_out_one_by_one(tmp_path, trio_folder, capsys):
     assert set(figures) == {f"{model}: {part}" for part in ("art", "photo", "sketch", "mean over domains")}
     assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot", "--teacher", teacher) == 0
     out = capsys.readouterr().out
-    assert "data: probe of frozen features, one domain left out" in out
+    assert "data: linear probe of frozen features, one domain left out" in out
     assert "data: no labels, class names alone" in out
     assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot") == 2
     assert "zero-shot needs --teacher" in capsys.readouterr().err

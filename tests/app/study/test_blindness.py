@@ -19,7 +19,8 @@ from app.database.models import Assignment, Cell, Stimulus
 from app.study.raters import invite
 
 NAMES = re.compile(
-    r"teacher|\blfi\b(?!-)|baseline|shuffled|drawn|catch|condition|\bbare_|i\d\d\d|p\d\d\d", re.IGNORECASE
+    r"teacher|\blfi\b(?!-)|baseline|shuffled|drawn|catch|condition|\bbare_|(?<![\w-])[ip]\d\d\d(?![\w-])",
+    re.IGNORECASE,
 )
 
 

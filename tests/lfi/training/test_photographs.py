@@ -190,7 +190,12 @@ def test_a_batch_depends_on_the_step_alone_and_trains_the_task(sentences: PhotoS
         words=sentences.names.vocabulary,
         vocabulary=1.0,
     )
-    losses = TeacherTask(config)(one)
+    found = []
+    for seed in range(5):
+        torch.manual_seed(seed)
+        losses = TeacherTask(config)(one)
+        found.append(losses["vocabulary"].item())
     total = sum(losses[name] * getattr(config, name) for name in losses if hasattr(config, name))
     assert losses["loss"].item() == pytest.approx(total.item(), rel=1e-6)
-    assert losses["vocabulary"].item() == pytest.approx(np.log(len(sentences.names.classes)), rel=0.3)
+    chance = np.log(len(sentences.names.classes))
+    assert 0.9 * chance < np.mean(found) < 1.6 * chance, "untrained, it knows no more than chance"
