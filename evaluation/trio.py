@@ -15,7 +15,7 @@ from evaluation.pointing import (
 )
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS
+from lfi.students.explanations import EXPLANATIONS, explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_trio
 from lfi.training.run import validate
@@ -54,6 +54,11 @@ def train_default(
         "teacher": layer,
         "lfi": localise(pointers["lfi"], choice, KINDS).best_layer(),
         "baseline": tried[explanation].best_layer(),
+        **{f"baseline:{name}": found.best_layer() for name, found in tried.items()},
+        **{
+            f"lfi:{name}": localise(baseline_pointer(students["lfi"], teacher, name), choice, KINDS).best_layer()
+            for name in explanations_of(students["lfi"])
+        },
     }
     figures = {
         part: _figures(localise(pointer, test, KINDS), default_layer[part], students.get(part), test)

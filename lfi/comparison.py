@@ -1,5 +1,7 @@
 """A trio answers one image: the teacher, a student of its interactions and the best student of its results alone.
 
+Besides the three, each can be asked for another explanation by name, such as `baseline:rollout`.
+
 A trio is a folder: `card.json`, `teacher/` (as open_clip reads it), `lfi/student.safetensors` and
 `baseline/student.safetensors`.
 """
@@ -22,11 +24,21 @@ from torch import Tensor
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
 from lfi.maps import InteractionMaps
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS, explain
+from lfi.students.explanations import EXPLANATIONS, explain, explanations_of
 from lfi.teachers import CoCaTeacher, EncodedImages, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 
 MODELS = ("teacher", "lfi", "baseline")
+DENSE = "teacher:dense-similarity"
+EXPLAINED = (DENSE, *(f"{student}:{explanation}" for student in MODELS[1:] for explanation in EXPLANATIONS))
+"""Other explanations by name. A trio gives those that its models can (`Trio.layers` holds them)."""
+ANSWERS = (*MODELS, *EXPLAINED)
+"""Everything that `Trio.compare` can be asked for, in the order in which it is shown."""
+
+
+def model_of(answer: str) -> str:
+    """Which of `MODELS` gives one of `ANSWERS`."""
+    return answer.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,12 @@ class Comparison:
 
     Attributes:
         words: as asked, trimmed.
-        maps: per model, a batch of one; the query axis holds the words (or words and heads).
-        default_layer: per model, the layer that localised best on validation data, as an index into its maps.
+        maps: for each of `ANSWERS` asked, a batch of one; the query axis holds the words (or words and heads).
+        default_layer: for each, the layer that localised best on validation data, as an index into its maps.
         queries: LFI's Interaction Queries themselves `[1, layer, query, height, width]`, if LFI was asked.
         addressed: per word the query that LFI shows for it.
         named: per query the phrase nearest to its name, and how near.
-        seconds: time each model took.
+        seconds: time each took.
     """
 
     words: tuple[str, ...]
@@ -69,14 +81,14 @@ class EncodedTrio:
         teacher: the teacher's cached image.
         scores: the LFI queries' attention scores per layer and head, `[1, layer, head, query, patch]`.
         names: its queries' names in the teacher's text space, unit norm, `[query, text_dim]`.
-        pixels: the image as the baseline reads it.
+        pixels: the image as each student reads it.
         seconds: time each model took for the image.
     """
 
     teacher: EncodedImages
     scores: Tensor
     names: Tensor
-    pixels: Tensor
+    pixels: dict[str, Tensor]
     seconds: dict[str, float]
 
 
@@ -87,17 +99,23 @@ class Trio:
         teacher: reads words; its text space names the students' queries.
         lfi: a student with queries and names.
         baseline: a student that projects into the teacher's space.
-        card: `name`, `explanation` (one of `EXPLANATIONS`), `default_layer` per model, `phrases` that name queries,
-            `vocabulary` that people can type (empty where any word will do), and `models`, a card per model.
+        card: `name`, `explanation` (the baseline's own, one of `EXPLANATIONS`), `default_layer` per model (and for any
+            of `EXPLAINED`, whose last layer is shown otherwise), `phrases` that name queries, `vocabulary` that people
+            can type (empty where any word will do), and `models`, a card per model.
+
+    Attributes:
+        layers: names of the layers of everything that this trio can be asked for.
+        default_layer: the layer of each that is shown first.
     """
 
     def __init__(self, teacher: CoCaTeacher, lfi: Student, baseline: Student, card: dict[str, Any]):
         self.teacher, self.lfi, self.baseline, self.card = teacher, lfi.eval(), baseline.eval(), card
         self.name: str = card["name"]
         self.explanation: str = card["explanation"]
-        if self.explanation not in EXPLANATIONS:
+        if self.explanation not in explanations_of(baseline):
             raise CheckpointError(
-                f"{self.name}: explanation is {self.explanation!r}; one of {', '.join(EXPLANATIONS)} was expected"
+                f"{self.name}: explanation is {self.explanation!r}; "
+                f"one of {', '.join(explanations_of(baseline))} was expected"
             )
         if lfi.queries is None or lfi.name is None:
             raise CheckpointError(f"{self.name}: the LFI student has no named Interaction Queries")
@@ -111,17 +129,23 @@ class Trio:
         self.cards: dict[str, dict[str, Any]] = {
             model: {**card["models"][model], "fingerprint": self.fingerprints[model]} for model in MODELS
         }
-        blocks = [f"block {block + 1}" for block in range(len(baseline.backbone.blocks))]
         self.layers: dict[str, tuple[str, ...]] = {
             "teacher": teacher.layers,
             "lfi": lfi.layers,
-            "baseline": ("final",) if self.explanation == "dense-similarity" else tuple(blocks),
+            "baseline": _layers_of(baseline, self.explanation),
+            DENSE: (teacher.dense_variant,),
         }
-        self.default_layer: dict[str, int] = {model: int(card["default_layer"][model]) for model in MODELS}
-        for model, layer in self.default_layer.items():
-            if not 0 <= layer < len(self.layers[model]):
+        for model, student in (("lfi", lfi), ("baseline", baseline)):
+            for explanation in explanations_of(student):
+                self.layers[f"{model}:{explanation}"] = _layers_of(student, explanation)
+        last = {name: len(layers) - 1 for name, layers in self.layers.items() if name not in MODELS}
+        self.default_layer = {name: int(layer) for name, layer in {**last, **card["default_layer"]}.items()}
+        for name, layer in self.default_layer.items():
+            if name not in self.layers:
+                raise CheckpointError(f"{self.name}: default layer of {name!r}, which it cannot be asked for")
+            if not 0 <= layer < len(self.layers[name]):
                 raise CheckpointError(
-                    f"{self.name}: default layer {layer} of {model}; 0 to {len(self.layers[model]) - 1} exist"
+                    f"{self.name}: default layer {layer} of {name}; 0 to {len(self.layers[name]) - 1} exist"
                 )
         self._phrase_embeddings = teacher.embed_texts(self.phrases)
 
@@ -153,17 +177,18 @@ class Trio:
         start = time.perf_counter()
         teacher = self.teacher.encode(self.teacher.preprocess([image]).to(device))
         middle = time.perf_counter()
-        (_, queries), scores, _ = self.lfi.run(self.lfi.preprocess([image]).to(device))
+        pixels = {"lfi": self.lfi.preprocess([image]).to(device)}
+        (_, queries), scores, _ = self.lfi.run(pixels["lfi"])
         assert self.lfi.name is not None
         names = F.normalize(self.lfi.name(queries).float(), dim=-1)[0]
         end = time.perf_counter()
-        pixels = self.baseline.preprocess([image]).to(device)
+        pixels["baseline"] = self.baseline.preprocess([image]).to(device)
         return EncodedTrio(
             teacher,
             torch.stack(scores, 1),
             names,
             pixels,
-            {"teacher": middle - start, "lfi": end - middle, "baseline": 0.0},
+            {"teacher": middle - start, "lfi": end - middle},
         )
 
     def compare(
@@ -178,23 +203,23 @@ class Trio:
 
         Args:
             words: words or short phrases.
-            models: which of `MODELS` to ask.
+            models: which of `ANSWERS` to ask for.
             layers: indices of the layers to keep, for every model asked; all when None.
             heads: one map per head and word instead of the mean over heads.
 
         Raises:
             WordsError: no word, or an empty one.
             UnknownWordError: a word outside a small vocabulary.
-            UnknownModelError: a model that no trio has.
+            UnknownModelError: a model or an explanation that this trio does not have.
             ConfigError: a layer that a model asked for does not have.
         """
         words = tuple(" ".join(word.split()) for word in words)
         if not words or not all(words):
             raise WordsError("no word was given" if not words else "a word is empty")
-        unknown = [model for model in models if model not in MODELS]
+        unknown = [model for model in models if model not in self.layers]
         if unknown or not models:
             raise UnknownModelError(
-                f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; known: {', '.join(MODELS)}"
+                f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; known: {', '.join(self.layers)}"
             )
         for model in models:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
@@ -210,21 +235,14 @@ class Trio:
             start = time.perf_counter()
             if model == "teacher":
                 found = self.teacher.interactions_of(encoded.teacher, words, heads=heads)
+            elif model == DENSE:
+                found = self.teacher.dense(encoded.teacher, words)
             elif model == "lfi":
                 found = self._lfi(encoded, [address.query for address in addressed], words, heads)
             else:
-                label = f"{self.name} baseline@{self.fingerprints['baseline']}"
-                found = explain(
-                    self.baseline,
-                    self.explanation,
-                    encoded.pixels,
-                    words,
-                    embeddings,
-                    heads=heads,
-                    model=label,
-                )
+                found = self._explained(model, encoded, words, embeddings, heads)
             maps[model] = found if layers is None else found.select(layers=layers)
-            seconds[model] = encoded.seconds[model] + time.perf_counter() - start
+            seconds[model] = encoded.seconds.get(model, 0.0) + time.perf_counter() - start
         return Comparison(
             words=words,
             maps=maps,
@@ -277,7 +295,29 @@ class Trio:
             model=f"{self.name} lfi@{self.fingerprints['lfi']}",
         )
 
+    def _explained(
+        self, answer: str, encoded: EncodedTrio, words: Sequence[str], embeddings: Tensor, heads: bool
+    ) -> InteractionMaps:
+        """What a student's explanation shows: the one that is named, or the baseline's own."""
+        model, _, explanation = answer.partition(":")
+        return explain(
+            self.lfi if model == "lfi" else self.baseline,
+            explanation or self.explanation,
+            encoded.pixels[model],
+            words,
+            embeddings,
+            heads=heads,
+            model=f"{self.name} {model}@{self.fingerprints[model]}",
+        )
+
     def _queries(self, encoded: EncodedTrio, layers: Sequence[int] | None) -> InteractionMaps:
         count = encoded.scores.shape[3]
         maps = self._lfi(encoded, range(count), [f"query {query + 1}" for query in range(count)], heads=False)
         return maps if layers is None else maps.select(layers=layers)
+
+
+def _layers_of(student: Student, explanation: str) -> tuple[str, ...]:
+    """Names of the layers that an explanation of this student has."""
+    if explanation == "dense-similarity":
+        return ("final",)
+    return tuple(f"block {block + 1}" for block in range(len(student.backbone.blocks)))

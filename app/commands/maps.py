@@ -18,7 +18,9 @@ def maps(
     word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("maps"),
     trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
-    models: Annotated[str, typer.Option(help="Which of teacher,lfi,baseline; all by default.")] = "",
+    models: Annotated[
+        str, typer.Option(help="Some of teacher,lfi,baseline (all by default) or such as baseline:rollout.")
+    ] = "",
     layer: Annotated[int | None, typer.Option(help="Layer to draw, from 0; each model's own default.")] = None,
     figure_format: Annotated[str, typer.Option(help="svg, pdf or png.")] = "svg",
 ) -> None:

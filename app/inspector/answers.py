@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.inspector.downloads import comparison_scale
-from lfi.comparison import Comparison, Trio
+from lfi.comparison import MODELS, Comparison, Trio, model_of
 from lfi.maps import InteractionMaps
 
 
@@ -93,7 +93,7 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
             model: {
                 **_block(maps),
                 "default_layer": comparison.default_layer[model],
-                "card": trio.cards[model],
+                "card": trio.cards[model_of(model)],
             }
             for model, maps in comparison.maps.items()
         },
@@ -134,9 +134,12 @@ class TrioBody(BaseModel):
     """Three models that answer together."""
 
     name: str
-    explanation: str = Field(description="How the baseline's maps are made: its best post-hoc explanation.")
+    explanation: str = Field(description="How the maps of `baseline` are made: its best post-hoc explanation.")
     vocabulary: list[str] = Field(description="Words that can be typed; empty where any word can.")
     models: dict[str, ModelBody]
+    explanations: dict[str, list[str]] = Field(
+        description="Other explanations that `models` can name, and their layers."
+    )
 
 
 class ModelsBody(BaseModel):
@@ -153,4 +156,5 @@ def trio_body(name: str, trio: Trio) -> dict[str, Any]:
         "explanation": trio.explanation,
         "vocabulary": list(trio.vocabulary),
         "models": {model: {"card": card, "layers": list(trio.layers[model])} for model, card in trio.cards.items()},
+        "explanations": {name: list(layers) for name, layers in trio.layers.items() if name not in MODELS},
     }

@@ -46,15 +46,17 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
 
     For every model `NAME_weights` float32 `[layer, query, height, width]`, `NAME_outside` float32
     `[layer, query]`, `NAME_queries` and `NAME_layers` (strings); the same with the name `interaction_queries`
-    for LFI's own queries; `words`; `about`: a JSON text with models, kinds and whatever the caller adds.
+    for LFI's own queries; `words`; `about`: a JSON text with models, kinds and whatever the caller adds. In a NAME such
+    as `baseline:rollout` the colon is a dash, since it becomes part of a file's name.
     """
     arrays: dict[str, np.ndarray] = {"words": np.array(comparison.words)}
     described: dict[str, Any] = {**(about or {}), "maps": {}}
     for name, maps in _all_maps(comparison):
-        arrays[f"{name}_weights"] = maps.weights[0].cpu().numpy()
-        arrays[f"{name}_outside"] = maps.outside[0].cpu().numpy()
-        arrays[f"{name}_queries"] = np.array(maps.queries[0])
-        arrays[f"{name}_layers"] = np.array(maps.layers)
+        stem = _stem(name)
+        arrays[f"{stem}_weights"] = maps.weights[0].cpu().numpy()
+        arrays[f"{stem}_outside"] = maps.outside[0].cpu().numpy()
+        arrays[f"{stem}_queries"] = np.array(maps.queries[0])
+        arrays[f"{stem}_layers"] = np.array(maps.layers)
         described["maps"][name] = {"model": maps.model, "kind": maps.kind}
     arrays["about"] = np.array(json.dumps(described, ensure_ascii=False))
     buffer = io.BytesIO()
@@ -86,7 +88,7 @@ def overlay_files(
         layer = comparison.default_layer[model]
         for number, query in enumerate(maps.queries[0]):
             drawn = overlay(shown, maps.weights[0, layer, number], scale, palette)
-            yield f"{model}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
+            yield f"{_stem(model)}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
 
 
 def zip_bytes(
@@ -127,6 +129,11 @@ def _all_maps(comparison: Comparison) -> Iterator[tuple[str, InteractionMaps]]:
     yield from comparison.maps.items()
     if comparison.queries is not None:
         yield "interaction_queries", comparison.queries
+
+
+def _stem(model: str) -> str:
+    """A model's name as a part of file names."""
+    return model.replace(":", "-")
 
 
 def _slug(text: str) -> str:

@@ -48,6 +48,7 @@ _MODELS_EXAMPLE = {
             "explanation": "dense-similarity",
             "vocabulary": ["star", "circle"],
             "models": {"teacher": {"card": _CARD, "layers": ["layer 1"]}},
+            "explanations": {"baseline:rollout": ["block 1", "block 2"]},
         }
     ],
 }

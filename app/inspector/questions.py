@@ -16,7 +16,7 @@ from app.inspector.inspector import Inspector
 from app.inspector.limits import ImageLimits, WordLimits
 from app.inspector.negotiation import NPZ, ZIP
 from app.inspector.words import parse_words
-from lfi.comparison import MODELS
+from lfi.comparison import ANSWERS, MODELS
 from lfi.errors import ConfigError, ImageTooLargeError, UnknownModelError
 
 
@@ -26,7 +26,7 @@ class Question:
 
     Attributes:
         words: words or phrases, in their order.
-        models: some of `MODELS`, in the order of `MODELS`.
+        models: some of `ANSWERS`, in the order of `ANSWERS`.
         layers: numbers of layers, from 0; None for all.
         trio: name of the trio; None for the default one.
         heads: every attention head on its own.
@@ -99,10 +99,10 @@ def _split(fields: Sequence[str]) -> list[str]:
 
 
 def _models(names: Sequence[str]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in MODELS]
+    unknown = [name for name in names if name not in ANSWERS]
     if unknown:
-        raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(MODELS)}")
-    return tuple(model for model in MODELS if model in names) or MODELS
+        raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(ANSWERS)}")
+    return tuple(model for model in ANSWERS if model in names) or MODELS
 
 
 def _layers(numbers: Sequence[str]) -> tuple[int, ...] | None:

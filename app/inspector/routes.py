@@ -39,7 +39,12 @@ Words = Annotated[
     ),
 ]
 Models = Annotated[
-    list[str], Form(description=f"Any of {', '.join(MODELS)}; all by default.", examples=[["teacher", "lfi"]])
+    list[str],
+    Form(
+        description=f"Any of {', '.join(MODELS)}, which all answer by default, or of the other `explanations` that "
+        "`GET /v1/models` lists for the trio.",
+        examples=[["teacher", "lfi", "baseline:rollout"]],
+    ),
 ]
 Layers = Annotated[list[str], Form(description="Numbers of layers, from 0; all by default.", examples=[["0"]])]
 Heads = Annotated[bool, Form(description="Every attention head on its own instead of their mean.")]

@@ -17,7 +17,20 @@ from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import Trio
 
-_FIXED = ("name", "items", "practice", "catch", "conditions", "rating", "pair", "seed", "side", "trio", "pictures")
+_FIXED = (
+    "name",
+    "items",
+    "practice",
+    "catch",
+    "conditions",
+    "maps",
+    "rating",
+    "pair",
+    "seed",
+    "side",
+    "trio",
+    "pictures",
+)
 
 
 def create_study(studies: Studies, path: Path, load: Callable[[str], Trio], actor: str = "cli") -> StudyPlan:

@@ -160,6 +160,8 @@ class StudyPlan:
         languages: offered to raters, the first by default.
         seed: of everything that is drawn by lot.
         trio: the models, by name in `LFI_MODELS_DIR`.
+        maps: which other explanation a condition shows, `{baseline = "baseline:rollout"}`; a condition that is not
+            named shows the model's own maps, which for the baseline is the explanation that its trio's card chose.
         side: longest side of a rendered picture in pixels.
         texts: per language a `Texts`.
         analysis: what the report will test, written down before there are data; a rater who fails more than its
@@ -174,6 +176,7 @@ class StudyPlan:
     seed: int = 0
     trio: str = "scenes"
     conditions: tuple[str, ...] = CONDITIONS
+    maps: dict[str, str] = field(default_factory=dict)
     side: int = 640
     rating: RatingPlan = field(default_factory=RatingPlan)
     pair: PairPlan = field(default_factory=PairPlan)
@@ -214,6 +217,11 @@ class StudyPlan:
         for name in (*named, *compared):
             if name not in self.conditions:
                 raise ConfigError(f"{name!r} is compared but is none of the conditions {', '.join(self.conditions)}")
+        for name, shown in self.maps.items():
+            if name not in self.conditions or name == "shuffled":
+                raise ConfigError(f"maps names {name!r}; a model among the conditions was expected")
+            if not shown.startswith(f"{name}:"):
+                raise ConfigError(f"maps.{name} is {shown!r}; an explanation such as '{name}:rollout' was expected")
         if "shuffled" in self.conditions and len({item.image for item in self.items}) < 2:
             raise ConfigError("shuffled maps come from another picture; at least two pictures were expected")
 
@@ -273,8 +281,12 @@ def plan_of(raw: dict[str, Any]) -> StudyPlan:
 
 
 def canonical(plan: StudyPlan) -> str:
-    """The plan as JSON with sorted keys; what is stored and hashed."""
-    return json.dumps(asdict(plan), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """The plan as JSON with sorted keys; what is stored and hashed.
+
+    `maps` is left out where it is empty, so plans from before there was such a key keep their hash.
+    """
+    content = {name: value for name, value in asdict(plan).items() if name != "maps" or value}
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _sha256(path: Path) -> str:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from app.inspector.decode import decode_image
 from app.study.plan import Known, StudyPlan
 from evaluation.study.ratings import DRAWN
-from lfi.comparison import Trio
+from lfi.comparison import MODELS, Trio
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering import Scale, heatmap, shared_scale
@@ -72,7 +72,8 @@ def render_all(plan: StudyPlan, folder: Path, trio: Trio) -> Iterator[Rendered]:
     pictures = {path: _picture(folder / path, plan.side) for path in plan.pictures}
     for path, key in keys.items():
         yield Rendered(key, "", BARE, _encode(pictures[path]))
-    maps = [_maps(trio, pictures[item.image], item.word) for item in tqdm(plan.items, desc="maps", unit="item")]
+    asked = {condition: plan.maps.get(condition, condition) for condition in MODELS}
+    maps = [_maps(trio, pictures[item.image], item.word, asked) for item in tqdm(plan.items, desc="maps", unit="item")]
     floor = _elsewhere([item.image for item in plan.items], plan.seed) if "shuffled" in plan.conditions else {}
     for number, item in enumerate(plan.items):
         shown = maps[number] | ({"shuffled": maps[floor[number]]["lfi"]} if floor else {})
@@ -126,10 +127,13 @@ def box_map(trial: Known) -> np.ndarray:
     return (weights / weights.sum()).astype(np.float32)
 
 
-def _maps(trio: Trio, picture: Image.Image, word: str) -> dict[str, InteractionMaps]:
-    """Per model its map of the word, at its default layer alone."""
-    found = trio.compare(picture, [word])
-    return {model: maps.select(layers=[found.default_layer[model]]) for model, maps in found.maps.items()}
+def _maps(trio: Trio, picture: Image.Image, word: str, asked: dict[str, str]) -> dict[str, InteractionMaps]:
+    """Per condition its map of the word, at its default layer alone."""
+    found = trio.compare(picture, [word], models=list(asked.values()))
+    return {
+        condition: found.maps[answer].select(layers=[found.default_layer[answer]])
+        for condition, answer in asked.items()
+    }
 
 
 def _elsewhere(images: Sequence[str], seed: int) -> dict[int, int]:

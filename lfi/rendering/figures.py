@@ -65,8 +65,8 @@ def figure(
         image=image,
         panels=panels,
         rows=words,
-        columns=["Image", *(titles.get(model, model) for model in chosen)],
-        caption=[_legend(titles.get(model, model), maps) for model, maps in chosen.items()],
+        columns=["Image", *(_title(model, titles) for model in chosen)],
+        caption=[_legend(_title(model, titles), maps) for model, maps in chosen.items()],
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
     )
@@ -110,11 +110,11 @@ def film_strip(
     sheet = Sheet(
         image=image,
         panels=panels,
-        rows=[titles.get(model, model) for model in kept],
+        rows=[_title(model, titles) for model in kept],
         columns=["Image", *(f"layer {number + 1}" for number in range(most))],
         caption=[
             f"“{query}”, layer by layer",
-            *(_legend(titles.get(model, model), each) for model, each in kept.items()),
+            *(_legend(_title(model, titles), each) for model, each in kept.items()),
         ],
         title=f"Where the models look for {query}, layer by layer",
         cell=1.3,
@@ -151,6 +151,13 @@ def _panel(maps: InteractionMaps, layer: int, row: int, column: int, query: int,
 def _legend(title: str, maps: InteractionMaps) -> str:
     layers = f"layer {maps.layers[0]}" if len(maps.layers) == 1 else f"{len(maps.layers)} layers"
     return f"{title}: {maps.model}, {maps.kind}, {layers}, {maps.grid[0]} × {maps.grid[1]} patches"
+
+
+def _title(model: str, titles: Mapping[str, str]) -> str:
+    """What stands above a model's column; `baseline:rollout` is the baseline's title and the explanation."""
+    name, _, explanation = model.partition(":")
+    title = titles.get(name, name)
+    return f"{title}, {explanation}" if explanation else title
 
 
 def _end_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Post-hoc explanations of a plain student: the best it can say of where it looked for a word.
+"""Post-hoc explanations of a student: what can be said afterwards of where it looked for a word.
 
 The baseline was never taught to point, so its map for a word has to be made afterwards. Six ways, the best of which
 is chosen on validation data and named wherever it is shown:
@@ -14,7 +14,8 @@ is chosen on validation data and named wherever it is shown:
 - `legrad`: the positive gradient alone, over heads and tokens, of the score that the word would have after each block,
   added up over blocks (LeGrad, Bousselham et al. 2024, arXiv 2404.03214).
 
-A word is scored in the teacher's text space where the student projects into it (feature KD).
+A word is scored in the teacher's text space: by the image's projection into it (feature KD), else by the nearest name
+of an Interaction Query. `explanations_of` says which of the six a student can give.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
 from lfi.students.reading import attention_rows, self_attention
-from lfi.students.vit import Student
+from lfi.students.vit import Student, StudentOutput
 
 EXPLANATIONS = ("dense-similarity", "self-attention", "rollout", "gradient", "grad-cam", "legrad")
 WORDLESS = ("self-attention", "rollout")
@@ -38,6 +39,21 @@ WORDLESS = ("self-attention", "rollout")
 
 _SHARPNESS = 20.0
 """Inverse temperature of the softmax that turns cosines into a map, between 0.05 apart for a factor of e."""
+
+
+def explanations_of(student: Student) -> tuple[str, ...]:
+    """Which of `EXPLANATIONS` this student can give.
+
+    Attention can always be read. The gradient of a word's score needs such a score; relevance that flows through CLS
+    needs one that reads CLS; and single patches or blocks can be compared with a word only where the projection reads
+    one token, which that of a student with queries does not.
+    """
+    found = set(WORDLESS)
+    if student.embed is not None:
+        found |= {"gradient", "grad-cam"} if student.queries is not None else set(EXPLANATIONS)
+    elif student.name is not None:
+        found |= {"grad-cam"}
+    return tuple(explanation for explanation in EXPLANATIONS if explanation in found)
 
 
 def explain(
@@ -50,7 +66,7 @@ def explain(
     heads: bool,
     model: str,
 ) -> InteractionMaps:
-    """Maps of a student without queries.
+    """Maps of a student for words, worked out from the finished model.
 
     Args:
         explanation: one of `EXPLANATIONS`.
@@ -60,13 +76,14 @@ def explain(
         heads: one query per head and word (`star · head 1`) where the explanation has heads, else their mean.
 
     Raises:
-        UnsupportedModelError: for an unknown explanation, or a student that does not project into the text space.
+        UnsupportedModelError: for an unknown explanation, or one that this student cannot give.
     """
     if explanation not in EXPLANATIONS:
         raise UnsupportedModelError(f"no explanation {explanation!r}; one of {', '.join(EXPLANATIONS)} was expected")
-    if student.embed is None:
+    possible = explanations_of(student)
+    if explanation not in possible:
         raise UnsupportedModelError(
-            "this student does not project into the teacher's text space, so words cannot be scored"
+            f"this student cannot be explained by {explanation}; it can by {', '.join(possible)}"
         )
     prefix, grid = student.backbone.num_prefix_tokens, student.grid
     names, layers = list(words), [f"block {block + 1}" for block in range(len(student.backbone.blocks))]
@@ -95,6 +112,14 @@ def explain(
         model=model,
         prefix=prefix,
     )
+
+
+def _scores(out: StudentOutput, embeddings: Tensor) -> Tensor:
+    """Cosine of every word with the image, or with the name of the query that is nearest to it, `[batch, word]`."""
+    if out.embedding is not None:
+        return F.normalize(out.embedding, dim=-1) @ embeddings.T
+    assert out.names is not None
+    return (F.normalize(out.names, dim=-1) @ embeddings.T).amax(1)
 
 
 @torch.no_grad()
@@ -131,9 +156,7 @@ def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """`relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`."""
     with torch.enable_grad(), self_attention(student) as attention:
         out = student(images.clone().requires_grad_(True))
-        layers = attention()
-        assert out.embedding is not None
-        scores = F.normalize(out.embedding, dim=-1) @ embeddings.T
+        layers, scores = attention(), _scores(out, embeddings)
         relevance = []
         for word in range(scores.shape[1]):
             gradients = torch.autograd.grad(scores[:, word].sum(), layers, retain_graph=True)
@@ -145,9 +168,7 @@ def _grad_cam(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """relu of tokens times mean gradient, of what every block's attention reads, `[batch, layer, word, patch]`."""
     blocks: Any = student.backbone.blocks
     with torch.enable_grad(), _outputs([block.norm1 for block in blocks]) as tokens:
-        embedding = student(images.clone().requires_grad_(True)).embedding
-        assert embedding is not None
-        scores = F.normalize(embedding, dim=-1) @ embeddings.T
+        scores = _scores(student(images.clone().requires_grad_(True)), embeddings)
         patches = slice(student.backbone.num_prefix_tokens, None)
         relevance = []
         for score in scores.unbind(1):

@@ -73,6 +73,20 @@ def test_one_model_one_layer_and_another_figure(photo, trio_folder, tmp_path, ca
         assert figure.format == "PNG"
 
 
+def test_maps_draws_explanations_by_name(photo, trio_folder, tmp_path, capsys):
+    code = run(
+        *("maps", photo, "--word", "star", "--out", tmp_path / "out", "--trio", trio_folder),
+        *("--models", "lfi,baseline:rollout,baseline:grad-cam"),
+    )
+    assert (code, capsys.readouterr().err) == (0, "")
+    assert {path.name for path in (tmp_path / "out").glob("*.webp")} == {
+        "lfi-01-star.webp",
+        "baseline-rollout-01-star.webp",
+        "baseline-grad-cam-01-star.webp",
+    }
+    assert "Baseline, rollout" in (tmp_path / "out" / "figure.svg").read_text()
+
+
 BAD_IMAGES = {
     "truncated JPEG": (truncated_jpeg, "the image is damaged or incomplete"),
     "text renamed .png": (lambda: b"words\n" * 100, "the file is not an image we can read"),

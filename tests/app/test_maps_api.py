@@ -17,7 +17,7 @@ from uploads import as_bytes, scene
 from app.inspector.answers import MapsBody, ModelsBody
 from app.inspector.decode import decode_image
 from app.inspector.downloads import comparison_scale
-from lfi.comparison import MODELS
+from lfi.comparison import EXPLAINED, MODELS
 
 WORDS = ("red circle", "star", "blue")
 
@@ -180,6 +180,34 @@ def test_only_the_models_and_layers_that_are_asked_for_are_answered(ask):
         assert block["default_layer"] < len(block["layers"])
 
 
+def test_explanations_are_asked_for_by_the_names_that_are_listed(ask, client, inspector):
+    listed = client.get("/v1/models").json()["trios"][0]["explanations"]
+    names = ["baseline", *listed]
+
+    body = ask(models=names).json()
+
+    assert set(body["models"]) == set(names)
+    for name in listed:
+        model, kind = name.split(":")
+        block = body["models"][name]
+        assert (block["kind"], block["layers"]) == (kind, listed[name])
+        assert block["card"] == inspector.trio().cards[model]
+    assert body["models"]["baseline:gradient"]["weights"] == body["models"]["baseline"]["weights"]
+    MapsBody.model_validate(body)
+    with np.load(io.BytesIO(ask(models="baseline:grad-cam", accept="application/x-npz").content)) as arrays:
+        assert {"baseline-grad-cam_weights", "baseline-grad-cam_layers"} <= set(arrays)
+    with zipfile.ZipFile(io.BytesIO(ask(models="lfi:rollout", accept="application/zip").content)) as archive:
+        assert "lfi-rollout-01-red-circle.webp" in archive.namelist()
+
+
+@pytest.mark.parametrize("name", ["lfi:magic", "teacher:rollout", "lfi:legrad"])
+def test_an_explanation_that_nobody_has_is_answered_with_those_that_there_are(ask, name):
+    answer = ask(models=name)
+    assert answer.status_code == 422
+    assert repr(name) in answer.json()["detail"]
+    assert "baseline:rollout" in answer.json()["detail"]
+
+
 def test_the_mean_over_heads_is_the_map_without_heads(ask):
     mean, heads = ask(words="star").json(), ask(words="star", heads=True).json()
     teacher = heads["models"]["teacher"]
@@ -228,6 +256,7 @@ def test_the_models_are_listed_with_their_cards_layers_and_words(client, inspect
                     "explanation": trio.explanation,
                     "vocabulary": list(trio.vocabulary),
                     "models": {name: {"card": trio.cards[name], "layers": list(trio.layers[name])} for name in MODELS},
+                    "explanations": {name: list(trio.layers[name]) for name in EXPLAINED if name in trio.layers},
                 }
             ],
         },

@@ -7,9 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from lfi.comparison import MODELS, Trio
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
-from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain
+from lfi.comparison import ANSWERS, MODELS, Trio, model_of
+from lfi.errors import (
+    CheckpointError,
+    ConfigError,
+    UnknownModelError,
+    UnknownWordError,
+    UnsupportedModelError,
+    WordsError,
+)
+from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain, explanations_of
 from lfi.students.reading import self_attention
 
 
@@ -90,6 +97,53 @@ def test_every_explanation_of_the_baseline_is_a_map(trio, picture, explanation):
     assert maps.kind == explanation
     differ = not torch.allclose(maps.weights[:, :, 0], maps.weights[:, :, 1])
     assert differ == (explanation not in WORDLESS)
+
+
+def test_every_model_is_explained_by_name_as_by_hand(trio, picture):
+    named = [name for name in ANSWERS if name in trio.layers and name not in MODELS]
+    assert named == [
+        "teacher:dense-similarity",
+        *(f"lfi:{explanation}" for explanation in ("self-attention", "rollout", "grad-cam")),
+        *(f"baseline:{explanation}" for explanation in EXPLANATIONS),
+    ]
+    found = trio.compare(picture, ["blue", "moon"], models=named)
+    assert (list(found.maps), found.queries, found.addressed) == (named, None, ())
+    embeddings = trio.teacher.embed_texts(["blue", "moon"])
+    dense = trio.teacher.dense(trio.teacher.preprocess([picture]), ["blue", "moon"])
+    assert torch.allclose(found.maps[named.pop(0)].weights, dense.weights, atol=1e-6)
+    for name in named:
+        model, explanation = name.split(":")
+        student = {"lfi": trio.lfi, "baseline": trio.baseline}[model]
+        pixels = student.preprocess([picture])
+        direct = explain(student, explanation, pixels, ["blue", "moon"], embeddings, heads=False, model="m@0")
+        assert torch.allclose(found.maps[name].weights, direct.weights, atol=1e-6)
+        assert (found.maps[name].kind, found.maps[name].layers) == (explanation, trio.layers[name])
+        assert found.maps[name].model.endswith(trio.fingerprints[model_of(name)])
+        assert found.default_layer[name] == len(trio.layers[name]) - 1
+
+
+def test_the_baseline_shows_the_explanation_that_its_card_chose(trio, picture):
+    found = trio.compare(picture, ["blue"], models=["baseline", f"baseline:{trio.explanation}"])
+    own, named = found.maps.values()
+    assert torch.equal(own.weights, named.weights)
+
+
+def test_a_card_may_choose_the_layer_of_any_explanation(trio, trio_folder, picture):
+    card = json.loads((trio_folder / "card.json").read_text())
+    chosen = {**card["default_layer"], "baseline:rollout": 1}
+    other = Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "default_layer": chosen})
+    assert other.compare(picture, ["blue"], models=["baseline:rollout"]).default_layer == {"baseline:rollout": 1}
+    with pytest.raises(CheckpointError, match="default layer of 'lfi:legrad', which it cannot be asked for"):
+        Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "default_layer": {**chosen, "lfi:legrad": 1}})
+
+
+def test_a_student_is_not_explained_by_what_it_cannot_give(trio, picture):
+    assert explanations_of(trio.baseline) == EXPLANATIONS
+    with pytest.raises(UnknownModelError, match=r"unknown model 'lfi:legrad'; known: teacher, .*lfi:grad-cam"):
+        trio.compare(picture, ["blue"], models=["lfi:legrad"])
+    images, embeddings = trio.lfi.preprocess([picture]), trio.teacher.embed_texts(["blue"])
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by gradient; it can by self-attention"):
+        explain(trio.lfi, "gradient", images, ["blue"], embeddings, heads=False, model="m@0")
 
 
 def test_explaining_leaves_the_model_as_it_was(trio, picture):

@@ -1,0 +1,50 @@
+"""A study may show another explanation of a student than the trio's card chose."""
+
+from pathlib import Path
+
+import pytest
+from plans import write_plan
+
+from app.study.plan import StudyPlan, read_plan
+from app.study.stimuli import Rendered, render_all
+from lfi.comparison import Trio
+from lfi.errors import ConfigError, UnknownModelError
+
+
+def planned(folder: Path, maps: str) -> StudyPlan:
+    return read_plan(write_plan(folder, extra=f"maps = {maps}"))
+
+
+def drawn(plan: StudyPlan, folder: Path, trio: Trio) -> dict[tuple[str, str], Rendered]:
+    return {(each.item, each.condition): each for each in render_all(plan, folder, trio)}
+
+
+def test_only_the_condition_that_the_plan_names_looks_different(tmp_path, tiny_trio):
+    usual = read_plan(write_plan(tmp_path))
+    other = planned(tmp_path, '{ baseline = "baseline:grad-cam" }')
+    one, two = drawn(usual, tmp_path, tiny_trio), drawn(other, tmp_path, tiny_trio)
+    assert set(one) == set(two)
+    assert usual.hash != other.hash
+    assert any(one[key].data != two[key].data for key in one if key[1] == "baseline")
+
+
+def test_a_plan_without_maps_keeps_the_hash_it_had(tmp_path):
+    assert planned(tmp_path, "{}").hash == read_plan(write_plan(tmp_path)).hash
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ('{ shuffled = "shuffled:rollout" }', "maps names 'shuffled'; a model among the conditions was expected"),
+        ('{ baseline = "lfi:rollout" }', "maps.baseline is 'lfi:rollout'; an explanation such as 'baseline:rollout'"),
+    ],
+)
+def test_a_map_that_is_no_explanation_of_its_condition_is_refused(tmp_path, maps, message):
+    with pytest.raises(ConfigError, match=message):
+        planned(tmp_path, maps)
+
+
+def test_an_explanation_that_the_trio_does_not_have_stops_the_rendering(tmp_path, tiny_trio):
+    plan = planned(tmp_path, '{ baseline = "baseline:magic" }')
+    with pytest.raises(UnknownModelError, match="baseline:magic"):
+        drawn(plan, tmp_path, tiny_trio)
