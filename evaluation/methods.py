@@ -11,12 +11,20 @@ LFI = ObjectiveConfig(interaction=0.1, relation=0.03, naming=0.5)
 
 @dataclass(frozen=True)
 class Method:
-    """What a student is trained for, with how many Interaction Queries, tapping which blocks (all without any)."""
+    """What a student is trained for, and with how many Interaction Queries.
+
+    Attributes:
+        taps: which blocks the queries read: `all`, `every second` (the last among them) or the `last`.
+    """
 
     objective: ObjectiveConfig
     queries: int = 0
-    taps: tuple[int, ...] = ()
+    taps: str = "all"
     feedback: bool = False
+
+    def tapped(self, depth: int) -> tuple[int, ...]:
+        """The blocks in a backbone of so many, counted from 0; empty for all, as `StudentConfig` has it."""
+        return {"all": (), "every second": tuple(range(1 - depth % 2, depth, 2)), "last": (depth - 1,)}[self.taps]
 
 
 METHODS: dict[str, Method] = {
@@ -42,8 +50,8 @@ ABLATIONS: dict[str, Method] = {
     "LFI": METHODS["LFI"],
     "4 queries": Method(LFI, 4),
     "16 queries": Method(LFI, 16),
-    "last block tapped": Method(LFI, 8, (-1,)),
-    "every second block tapped": Method(LFI, 8, (1, 3)),
+    "last block tapped": Method(LFI, 8, "last"),
+    "every second block tapped": Method(LFI, 8, "every second"),
     "no relation": Method(replace(LFI, relation=0.0), 8),
     "no naming": Method(replace(LFI, naming=0.0), 8),
     "no maps": Method(replace(LFI, interaction=0.0, relation=0.0), 8),

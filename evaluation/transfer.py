@@ -207,9 +207,8 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
 
 
 def student_of(method: Method, scale: Scale) -> StudentSource:
-    """The backbone of the scale with the method's queries; taps count from the end where they are negative."""
-    depth = scale.student[2]
-    taps = tuple(sorted({min(tap % depth, depth - 1) for tap in method.taps}))
+    """The backbone of the scale with the method's queries."""
+    taps = method.tapped(scale.student[2])
     return StudentSource(queries=method.queries, taps=taps, feedback=method.feedback, overrides=scale.overrides)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 
-from evaluation.methods import CONTROLS, METHODS, RESULT_ORIENTED
+from evaluation.methods import ABLATIONS, CONTROLS, METHODS, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
 from evaluation.scenes import steps_to
 from evaluation.transfer import Run
@@ -22,7 +23,7 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
     """Fill `results` from the runs.
 
     Scores are the mean over seeds with a t-interval. A gain is paired: LFI less the best result-oriented method (by
-    mean) with the same seed. PACS is averaged over held-out domains within a seed first.
+    mean) with the same seed; an ablation less LFI. PACS is averaged over held-out domains within a seed first.
     """
     scores = table(runs)
     for part, methods in scores.items():
@@ -32,6 +33,11 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
     for part, methods in scores.items():
         if part.startswith("PACS without") or "LFI" not in methods:
             continue
+        for method in methods:
+            if method not in METHODS:
+                results.figures[f"{part}: {method} less LFI"] = paired(
+                    methods[method], methods["LFI"], lambda a, b: a - b, "points"
+                )
         rivals = {name: values for name, values in methods.items() if name in RESULT_ORIENTED}
         best = max(rivals, key=lambda name: np.mean(list(rivals[name].values())), default=None)
         ours = max(
@@ -62,7 +68,7 @@ def table(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:
             part = "PACS zero-shot" if name == "zero-shot" else run.part
             found.setdefault(part, {}).setdefault(run.method, {})[run.seed] = score
     domains = [part for part in found if part.startswith("PACS without")]
-    for method in METHODS:
+    for method in METHODS | ABLATIONS:
         present = [found[part].get(method, {}) for part in domains]
         seeds = set.intersection(*map(set, present)) if len(present) == 4 else set()
         for seed in sorted(seeds):
@@ -78,18 +84,31 @@ def paired(ours: dict[int, float], theirs: dict[int, float], of: Callable[[float
 
 
 def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: Results) -> None:
-    """How many times fewer steps (and seconds) LFI needs to the final score of the best baseline."""
-    own = {run.seed: run for run in runs if run.part == part and run.method == ours}
+    """Steps and seconds to the final score of the best baseline: of every method, and how many times fewer of LFI.
+
+    A method that stays below that score with some seed has none.
+    """
     other = {run.seed: run for run in runs if run.part == part and run.method == best}
-    steps, seconds = [], []
+    for method in dict.fromkeys(run.method for run in runs if run.part == part):
+        pairs = [(run, other[run.seed]) for run in runs if (run.part, run.method) == (part, method)]
+        reached = [steps_to(run.curve, rival.curve[-1][1]) for run, rival in pairs]
+        within = all(map(math.isfinite, reached))
+        for unit, values in (
+            ("steps", reached),
+            ("seconds", [steps * run.step for steps, (run, _) in zip(reached, pairs, strict=True)]),
+        ):
+            name = f"{part}, {unit} to the final score of {best}: {method}"
+            results.figures[name] = over_seeds(values if within else [math.nan], unit)
+    own = {run.seed: run for run in runs if run.part == part and run.method == ours}
+    ratios_of: dict[str, list[float]] = {"steps": [], "seconds": []}
     for seed in sorted(set(own) & set(other)):
         last, score = other[seed].curve[-1]
-        reached = steps_to(own[seed].curve, score)
-        steps.append(last / reached)
-        seconds.append(last * other[seed].step / (reached * own[seed].step))
-    if not steps:
-        return
-    for unit, ratios in (("steps", steps), ("seconds", seconds)):
+        steps = steps_to(own[seed].curve, score)
+        ratios_of["steps"].append(last / steps)
+        ratios_of["seconds"].append(last * other[seed].step / (steps * own[seed].step))
+    for unit, ratios in ratios_of.items():
+        if not ratios:
+            continue
         name = f"{part}: {unit} of {best} over those of {ours} to the same score"
         results.figures[name] = over_seeds(ratios, f"ratio of {unit}")
         if unit == "steps" and part.startswith("TinyImageNet"):
@@ -97,17 +116,18 @@ def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: R
 
 
 def costs(runs: Sequence[Run], results: Results) -> None:
-    """Parameters and step time of every method, as ratios to plain supervision in the same part."""
-    plain = {(run.part, run.seed): run for run in runs if run.method == "no distillation"}
-    for method in dict.fromkeys(run.method for run in runs):
-        pairs = [
-            (run, plain[run.part, run.seed]) for run in runs if run.method == method and (run.part, run.seed) in plain
-        ]
-        if pairs and method != "no distillation":
-            more = [own.parameters / other.parameters for own, other in pairs]
-            slower = [own.step / other.step for own, other in pairs]
-            results.figures[f"parameters: {method}"] = Figure(float(np.mean(more)), np.nan, np.nan, "ratio to plain")
-            results.figures[f"step time: {method}"] = Figure(float(np.median(slower)), np.nan, np.nan, "ratio to plain")
+    """Parameters and step time of every method, as ratios to plain supervision (or else to LFI) in the same part."""
+    methods = dict.fromkeys(run.method for run in runs)
+    against = next((name for name in ("no distillation", "LFI") if name in methods), "")
+    reference = {(run.part, run.seed): run for run in runs if run.method == against}
+    unit = f"ratio to {'plain' if against == 'no distillation' else against}"
+    for method in methods:
+        own = [run for run in runs if run.method == method and (run.part, run.seed) in reference]
+        if own and method != against:
+            more = [run.parameters / reference[run.part, run.seed].parameters for run in own]
+            slower = [run.step / reference[run.part, run.seed].step for run in own]
+            results.add(f"parameters: {method}", float(np.mean(more)), unit)
+            results.add(f"step time: {method}", float(np.median(slower)), unit)
 
 
 def plot(runs: Sequence[Run], path: Path, title: str) -> None:
@@ -121,7 +141,10 @@ def plot(runs: Sequence[Run], path: Path, title: str) -> None:
     parts = [part for part in scores if not part.startswith("PACS without")]
     figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 4.6), squeeze=False, layout="constrained")
     for axis, part in zip(axes[0], parts, strict=True):
-        methods = [method for method in METHODS if method in scores[part]]
+        methods = [method for method in METHODS | ABLATIONS if method in scores[part]]
+        if "LFI" in methods:
+            ours = float(np.mean(list(scores[part]["LFI"].values())))
+            axis.axvline(ours, color="#0072b2", linewidth=0.8, linestyle=":")
         for row, method in enumerate(methods):
             found = over_seeds(list(scores[part][method].values()), "")
             reach = 0.0 if np.isnan(found.low) else found.value - found.low

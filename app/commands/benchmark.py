@@ -52,11 +52,15 @@ def transfer(
     setup = Setup(scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device())
     methods = method or list(ABLATIONS if ablation else METHODS)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
+    only = [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
+    title = f"{'LFI with one thing changed; ' if ablation else ''}{SCALES[scale]}"
     results = Results(
-        command=f"lfi benchmark transfer --scale {scale} --seeds {seeds}{' --ablation' if ablation else ''}",
+        command=" ".join(
+            [f"lfi benchmark transfer --scale {scale} --seeds {seeds}", *["--ablation"] * ablation, *only]
+        ),
         seeds=list(range(seeds)),
         n={"runs": len(done)},
-        title=str(SCALES[scale]),
+        title=title,
     )
     for name, score in teacher_scores(setup).items():
         results.add(f"{name}: the teacher itself, zero-shot", score, "% top-1")
@@ -64,7 +68,7 @@ def transfer(
     if json:
         results.write(json)
     if plot:
-        draw(done, plot, str(SCALES[scale]))
+        draw(done, plot, title)
     print(markdown(results.record()))
 
 

@@ -106,11 +106,20 @@ def test_the_whole_of_a_held_out_domain_is_tested_and_none_of_it_trained_on(setu
     assert set(held["test"].domains) == {"sketch"}
 
 
-def test_taps_count_from_the_end():
-    scale = Setup("small", "", "", "", "", "").at
-    assert student_of(ABLATIONS["last block tapped"], scale).taps == (3,)
-    assert student_of(ABLATIONS["every second block tapped"], scale).taps == (1, 3)
-    assert student_of(METHODS["LFI"], scale).taps == ()
+def test_ablations_tap_every_second_block_or_the_last_of_any_backbone():
+    setup = Setup("small", "", "", "", "", "")
+    assert student_of(ABLATIONS["last block tapped"], setup.at).taps == (3,)
+    assert student_of(ABLATIONS["every second block tapped"], setup.at).taps == (1, 3)
+    assert student_of(ABLATIONS["every second block tapped"], replace(setup, scale="full").at).taps == (
+        1,
+        3,
+        5,
+        7,
+        9,
+        11,
+    )
+    assert METHODS["LFI"].tapped(3) == ()
+    assert ABLATIONS["every second block tapped"].tapped(3) == (0, 2)
 
 
 def test_a_class_is_as_near_as_the_nearest_querys_name():
@@ -143,6 +152,12 @@ def test_gains_are_paired_by_seed_and_measured_against_the_best_result_oriented_
     assert steps == pytest.approx(expected)
     seconds = results.figures[f"{part}: seconds of logit KD over those of LFI to the same score"].value
     assert seconds == pytest.approx(expected / 2)
+    to = f"{part}, steps to the final score of logit KD"
+    assert results.figures[f"{to}: logit KD"].value == 20
+    assert results.figures[f"{to}: LFI"].value == pytest.approx(np.mean([10 + 30 / 7, 10 + 70 / 13]))
+    assert math.isnan(results.figures[f"{to}: feature KD"].value)  # it never gets there
+    wall = f"{part}, seconds to the final score of logit KD: LFI"
+    assert results.figures[wall].value == pytest.approx(np.mean([10 + 30 / 7, 10 + 70 / 13]) * 0.2)
     assert results.figures["step time: LFI"].value == pytest.approx(2)
     assert results.figures["parameters: LFI"].value == pytest.approx(1.1)
     assert math.isnan(results.figures["parameters: LFI"].low)
@@ -165,3 +180,23 @@ def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):
     assert "| LFI |" in text
     plot(runs, tmp_path / "transfer.png", "tiny")
     assert (tmp_path / "transfer.png").stat().st_size > 5000
+
+
+def test_ablations_are_compared_with_lfi_where_no_baseline_was_trained(tmp_path):
+    domains = ("art_painting", "cartoon", "photo", "sketch")
+    runs = [
+        run(f"PACS without {domain}", method, seed, score + seed, parameters=count, step=seconds)
+        for domain in domains
+        for seed in (0, 1)
+        for method, score, count, seconds in (("LFI", 23, 100, 0.1), ("no relation", 20, 90, 0.08))
+    ]
+    results = Results("c", [0, 1], {"runs": len(runs)}, title="an ablation")
+    summarise(runs, results)
+    assert results.figures[f"{AVERAGE}: no relation"].value == pytest.approx(20.5)
+    assert results.figures[f"{AVERAGE}: no relation less LFI"].value == pytest.approx(-3)
+    assert results.figures["parameters: no relation"].value == pytest.approx(0.9)
+    assert results.figures["step time: no relation"].value == pytest.approx(0.8)
+    assert results.figures["step time: no relation"].unit == "ratio to LFI"
+    assert not results.goals
+    plot(runs, tmp_path / "ablation.png", "an ablation")
+    assert (tmp_path / "ablation.png").stat().st_size > 5000
