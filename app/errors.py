@@ -73,6 +73,7 @@ class Problem(BaseModel):
     status: int = Field(description="The HTTP status, repeated.")
     detail: str = Field(description="What was wrong this time, with the value, and what would be right.")
     instance: str = Field(description="The path that was asked.")
+    request_id: str = Field(description="The answer's `X-Request-ID`, by which the service's log can be searched.")
     unknown: dict[str, list[str]] | None = Field(
         None, description="For unknown words: each of them with the nearest words that are known, best first."
     )
@@ -98,6 +99,7 @@ def problem(
         "status": status,
         "detail": detail,
         "instance": request.scope["path"],
+        "request_id": request.scope["lfi.request_id"],
         **more,
     }
     return Response(orjson.dumps(body), status_code=status, headers=headers, media_type=PROBLEM)

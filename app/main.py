@@ -27,6 +27,10 @@ from app.settings import Settings, read_settings
 from app.study import owner_routes
 from app.study import routes as study_routes
 from app.study.service import Studies
+from app.telemetry import metrics as metrics_routes
+from app.telemetry.metrics import Metrics
+from app.telemetry.requests import Requests
+from app.telemetry.traces import telemetry_config, tracer_provider
 from app.ui import build_inspector
 
 PAGE = "/ui"
@@ -41,8 +45,10 @@ class Service(FastAPI):
     """FastAPI with a layer outside of its body limit, which answers for itself in plain text."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        stack = PlainErrorsAsProblems(super().build_middleware_stack())
-        return PublishedPath(SecurityHeaders(stack, page=PAGE), root=self.state.settings.root_path)
+        root = self.state.settings.root_path
+        stack: ASGIApp = PlainErrorsAsProblems(super().build_middleware_stack())
+        stack = SecurityHeaders(stack, page=PAGE)
+        return PublishedPath(Requests(stack, self.state.metrics, root), root)
 
 
 def create_app(settings: Settings | None = None, on_failure: Callable[[], None] | None = None) -> FastAPI:
@@ -55,7 +61,9 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         ConfigError: a setting in the environment is out of range.
     """
     settings = settings or read_settings()
-    inspector = Inspector(settings)
+    metrics = Metrics()
+    inspector = Inspector(settings, metrics)
+    provider = tracer_provider(settings.otlp_endpoint) if settings.otlp_endpoint else None
     app = Service(
         title="Learning from Interactions",
         summary="Where a vision-language teacher, the LFI student and a result-oriented baseline look.",
@@ -64,8 +72,11 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         max_body_size=settings.max_body,
         docs_url=None,  # both load their scripts from another host
         redoc_url=None,
+        telemetry=telemetry_config(provider),
     )
     app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.tracer_provider = provider
     app.state.inspector = inspector
     app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
@@ -74,6 +85,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     install_problems(app)
     describe_problems(app)
     app.include_router(routes.router)
+    app.include_router(metrics_routes.router)
     app.include_router(study_routes.router)
     app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
@@ -91,6 +103,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks.start_soon(_warm, app)
         yield
         app.state.studies.close()
+        if app.state.tracer_provider is not None:
+            await anyio.to_thread.run_sync(app.state.tracer_provider.shutdown)
         tasks.cancel_scope.cancel()
 
 

@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     root_path: str = ""
     """Path under which a proxy publishes the service, such as `/lfi`; empty at the root of a host."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    """`json` writes one object per line, for machines."""
+    otlp_endpoint: str = ""
+    """Where spans of requests go, by OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs the extra `otel`."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Other origins whose pages may call the API, comma separated; none by default."""
 

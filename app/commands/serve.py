@@ -28,23 +28,20 @@ def serve(
     # Before anything slow: a port that is taken is known at once.
     listener = bind(settings.host, settings.port)
 
-    import logging
-
     import uvicorn
 
     from app.main import create_app
+    from app.telemetry.logs import configure_logs
 
-    logging.basicConfig(format="%(levelname)s:     %(message)s")
-    logging.getLogger("lfi").setLevel(settings.log_level.upper())
+    configure_logs(settings.log_level, settings.log_format)
 
     def stop() -> None:
         server.should_exit = True
 
     app = create_app(settings, on_failure=stop)
     # One process: the page's queue and the warm models live in memory.
-    config = uvicorn.Config(
-        app, log_level=settings.log_level, access_log=settings.log_level == "debug", server_header=False
-    )
+    # Requests are logged by app.telemetry, which leaves out paths and addresses.
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     server = uvicorn.Server(config)
     print(f"LFI is served at {address(listener)}{settings.root_path} (Ctrl+C stops it)", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has shut down in good order and passes the interrupt on

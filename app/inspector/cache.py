@@ -31,6 +31,7 @@ class LatestUsed(Generic[T]):
 
     def __init__(self, size: int):
         self.size = size
+        self.hits = self.misses = 0
         self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -40,6 +41,8 @@ class LatestUsed(Generic[T]):
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value of `key`, computed by the first caller while later ones wait. An error is not kept."""
         with self._lock:
+            known = key in self._entries
+            self.hits, self.misses = self.hits + known, self.misses + (not known)
             entry = self._entries.setdefault(key, _Entry())
             self._entries.move_to_end(key)
             while len(self._entries) > self.size:

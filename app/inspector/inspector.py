@@ -15,6 +15,7 @@ from PIL import Image
 from app.errors import NotReadyError
 from app.inspector.cache import LatestUsed, content_hash
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from lfi.comparison import MODELS, Comparison, EncodedTrio, Trio
 from lfi.errors import CheckpointError, LFIError, UnknownModelError
 
@@ -29,8 +30,10 @@ class Inspector:
         failures: why a trio could not be loaded, by name, in one line without paths.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, metrics: Metrics | None = None):
         self.settings = settings
+        self.metrics = metrics or Metrics()
+        self.metrics.watch(self)
         self.trios: dict[str, Trio] = {}
         self.failures: dict[str, str] = {}
         self._encoded: LatestUsed[EncodedTrio] = LatestUsed(settings.cached_images)
@@ -130,7 +133,26 @@ class Inspector:
         key = (chosen.name, content_hash(image))
         with self._turns:
             encoded = self._encoded.get(key, lambda: chosen.encode(image))
-            return chosen.compare(encoded, words, models=models, layers=layers, heads=heads)
+            found = chosen.compare(encoded, words, models=models, layers=layers, heads=heads)
+        for model, seconds in found.seconds.items():
+            self.metrics.inference.labels(model).observe(seconds)
+        return found
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """For the metrics."""
+        jobs = self.jobs.statistics()
+        return {
+            "lfi_queue_length": ("Requests that wait to be decoded and run.", jobs.tasks_waiting),
+            "lfi_jobs_running": ("Requests that are decoded, run or rendered.", jobs.borrowed_tokens),
+            "lfi_models_ready": ("1 when all models are warm.", self.ready),
+        }
+
+    def counts(self) -> dict[str, tuple[str, float]]:
+        """For the metrics."""
+        return {
+            "lfi_cache_hits": ("Questions about an image that was encoded already.", self._encoded.hits),
+            "lfi_cache_misses": ("Questions about an image that was not.", self._encoded.misses),
+        }
 
 
 def load_trio(folder: Path, device: str) -> Trio:

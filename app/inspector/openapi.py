@@ -116,7 +116,8 @@ def describe_problems(app: FastAPI) -> None:
 
 def _problem(status: int) -> dict[str, Any]:
     kind, title, detail = _PROBLEMS[status]
-    example = {"type": kind, "title": title, "status": status, "detail": detail, "instance": "/v1/maps"}
+    example: dict[str, Any] = {"type": kind, "title": title, "status": status, "detail": detail}
+    example |= {"instance": "/v1/maps", "request_id": "5d0c1e9f4b1c4e0f9f0d6a2b7c8e9a10"}
     if status == 422:
         example["unknown"] = {"cirle": ["circle", "triangle", "purple"]}
     return example

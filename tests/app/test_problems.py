@@ -6,6 +6,7 @@ import time
 
 import pytest
 from fastapi.testclient import TestClient
+from problems import problem_of
 from uploads import as_bytes, nine_hundred_megapixels, scene, truncated_jpeg, two_frames
 
 from app.main import create_app
@@ -125,7 +126,7 @@ def test_a_bad_request_is_one_clear_problem_and_the_service_answers_on(ask, name
     answer = ask(**request)
 
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert answer.json() == {
+    assert problem_of(answer) == {
         "type": NAMES + kind,
         "title": title,
         "status": status,
@@ -139,7 +140,7 @@ def test_an_unknown_word_comes_with_the_nearest_known_ones(ask, inspector):
     answer = ask(words="a red cirkle")
     nearest = answer.json()["unknown"]["cirkle"]
 
-    assert answer.json() == {
+    assert problem_of(answer) == {
         "type": NAMES + "unknown-word",
         "title": "Unknown word",
         "status": 422,
@@ -158,7 +159,7 @@ def test_a_layer_that_no_model_has_is_refused_with_those_there_are(ask):
 
 def test_a_missing_file_and_missing_words_are_both_named(client):
     answer = client.post("/v1/maps", data={"image": "photo.png"})
-    assert (answer.status_code, answer.json()) == (
+    assert (answer.status_code, problem_of(answer)) == (
         422,
         {
             "type": NAMES + "request",
@@ -192,7 +193,7 @@ def test_a_missing_file_and_missing_words_are_both_named(client):
 def test_what_is_not_there_is_a_problem_too(client, method, path, status, title, detail):
     answer = client.request(method, path)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert answer.json() == {
+    assert problem_of(answer) == {
         "type": "about:blank",
         "title": title,
         "status": status,
@@ -235,7 +236,7 @@ def test_a_fault_of_ours_is_a_problem_that_tells_nothing_of_the_inside(settings)
     answer = TestClient(app, raise_server_exceptions=False).get("/fault")
 
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
-    assert answer.json() == {
+    assert problem_of(answer) == {
         "type": "about:blank",
         "title": "Internal Server Error",
         "status": 500,
@@ -274,7 +275,7 @@ def test_until_the_models_are_warm_requests_are_asked_to_wait(settings, ask):
         "/v1/maps": cold.post("/v1/maps", **form),
     }.items():
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert answer.json() == {**expected, "instance": path}
+        assert problem_of(answer) == {**expected, "instance": path}
     assert (cold.get("/healthz").status_code, cold.get("/healthz").json()) == (200, {"status": "ok"})
 
 
