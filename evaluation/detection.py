@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as run_lengths
-from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lfi.data.instances import picture, read_truth
 from lfi.errors import DataError
 
 NUMBERS = (
@@ -37,6 +37,8 @@ NUMBERS = (
 """In COCO's order."""
 
 Kind = Literal["bbox", "segm"]
+MAIN: dict[str, Kind] = {"box mAP": "bbox", "mask AP": "segm"}
+"""What the AP of each kind is called."""
 
 
 def coco_numbers(annotations: Path, detections: Sequence[dict[str, Any]], kind: Kind) -> dict[str, float]:
@@ -50,11 +52,15 @@ def coco_numbers(annotations: Path, detections: Sequence[dict[str, Any]], kind: 
     Raises:
         DataError: ground truth that cannot be read, or a detection of an image that it does not have.
     """
-    truth = read_truth(annotations)
-    known = set(truth.getImgIds())
-    strangers = {detection["image_id"] for detection in detections} - known
+    return numbers_of(read_truth(annotations), detections, kind)
+
+
+def numbers_of(truth: COCO, detections: Sequence[dict[str, Any]], kind: Kind) -> dict[str, float]:
+    """`coco_numbers` with a ground truth that was read already."""
+    strangers = {detection["image_id"] for detection in detections} - set(truth.getImgIds())
     if strangers:
-        raise DataError(f"{annotations} has no image {min(strangers)}, which was detected on")
+        name = truth.annotation_file if isinstance(truth.annotation_file, str) else "the ground truth"
+        raise DataError(f"{name} has no image {min(strangers)}, which was detected on")
     if not detections:  # COCO's reader takes no empty list
         present = {annotation["area"] for annotation in truth.anns.values() if not annotation.get("iscrowd")}
         sizes = (present, present, present, *(_of_size(present, size) for size in range(3)))
@@ -71,16 +77,11 @@ def _of_size(areas: set[float], size: int) -> set[float]:
     return {area for area in areas if low <= area <= high}
 
 
-def read_truth(annotations: Path) -> COCO:
-    """Ground truth in COCO's format.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return COCO(str(annotations))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise DataError(f"{annotations} cannot be read as COCO's instances: {error}") from error
+def average_precision(detector: nn.Module, images: Path, annotations: Path) -> dict[str, float]:
+    """COCO's main number for boxes and for masks, in percent: `box mAP` and `mask AP`."""
+    found = detect(detector, images, annotations)
+    truth = read_truth(annotations)
+    return {name: 100 * numbers_of(truth, found, kind)["AP"] for name, kind in MAIN.items()}
 
 
 @torch.inference_mode()
@@ -97,21 +98,13 @@ def detect(detector: nn.Module, images: Path, annotations: Path, batch: int = 8)
     categories = sorted(truth.getCatIds())
     entries = sorted(truth.imgs.values(), key=lambda entry: entry["id"])
     device, found = next(detector.parameters()).device, []
-    for start in tqdm(range(0, len(entries), batch), desc="detecting", unit="batch", dynamic_ncols=True):
+    for start in tqdm(range(0, len(entries), batch), desc="detecting", unit="batch", dynamic_ncols=True, leave=False):
         shown = entries[start : start + batch]
-        pixels = [torch.from_numpy(np.array(_picture(images / entry["file_name"]))) for entry in shown]
+        pixels = [torch.from_numpy(np.array(picture(images / entry["file_name"]))) for entry in shown]
         answers = detector([each.permute(2, 0, 1).to(device).float() / 255 for each in pixels])
         for entry, answer in zip(shown, answers, strict=True):
             found += _results(entry["id"], answer, categories)
     return found
-
-
-def _picture(path: Path) -> Image.Image:
-    """As annotated: not turned by what its EXIF says."""
-    try:
-        return Image.open(path).convert("RGB")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
 
 
 def _results(image: int, answer: dict[str, Tensor], categories: Sequence[int]) -> list[dict[str, Any]]:

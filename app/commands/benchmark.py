@@ -73,6 +73,51 @@ def transfer(
 
 
 @benchmark.command()
+def detection(
+    scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
+    teacher: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
+    runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; goes on from there.")] = Path(
+        "runs/detection"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
+    way: Annotated[list[str] | None, typer.Option(help="fine-tuned or frozen; both without it.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
+    from app.commands.training import best_device
+    from evaluation.detection_runs import COMPARED, WAYS, Setup
+    from evaluation.detection_runs import detection as run_all
+    from evaluation.detection_table import plot as draw
+    from evaluation.detection_table import summarise
+    from evaluation.report import markdown
+    from evaluation.results import Results
+
+    setup = Setup(scale, str(teacher), str(runs), device or best_device())
+    done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
+    results = Results(
+        command=f"lfi benchmark detection --scale {scale} --seeds {seeds}",
+        seeds=list(range(seeds)),
+        n={
+            "detectors": len(done),
+            "labelled scenes for students": setup.at.labelled,
+            "scenes for detectors": setup.at.train,
+            "test scenes": setup.at.test,
+        },
+        title="Mask R-CNN on generated scenes, by how its backbone was trained",
+    )
+    summarise(done, results)
+    if json:
+        results.write(json)
+    if plot:
+        draw(done, plot, "Mask R-CNN on generated scenes")
+    print(markdown(results.record()))
+
+
+@benchmark.command()
 def training(
     backbone: Annotated[str, typer.Option(help="A timm ViT for 224 px images.")] = "vit_tiny_patch16_224",
     batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 16,

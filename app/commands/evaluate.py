@@ -187,6 +187,41 @@ def domains_(
     print(markdown(results.record()))
 
 
+@evaluate.command("detection")
+def detection_(
+    models: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of a run of `lfi train`, or its file.", metavar="MODEL...", show_default=False),
+    ],
+    root: Annotated[Path, typer.Option(help="Folder of the images.")],
+    annotations: Annotated[Path, typer.Option(help="Instances in COCO's format.")],
+    draws: Annotated[int, typer.Option(min=0, help="Of images, for intervals; 0 for none.")] = 100,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw AP with its intervals here.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Detectors that `lfi train` made: COCO's twelve numbers for boxes and for masks."""
+    from app.commands.training import best_device
+    from evaluation.detectors import evaluate_detectors
+    from evaluation.detectors import plot as draw
+    from evaluation.report import markdown
+    from evaluation.results import Results
+    from lfi.detection import load_detector
+
+    loaded = {}
+    for model in models:
+        detector, card = load_detector(model)
+        loaded[str(model)] = detector.to(device or best_device()), card
+    command = f"lfi evaluate detection {' '.join(loaded)} --annotations {annotations.name} --draws {draws}"
+    results = Results(command, [0], {}, title=f"Detection and instance segmentation, {annotations.parent.name}")
+    evaluate_detectors(loaded, root, annotations, results, draws)
+    if json:
+        results.write(json)
+    if plot:
+        draw(results, plot)
+    print(markdown(results.record()))
+
+
 @commands.command("results")
 def results_(
     pages: Annotated[

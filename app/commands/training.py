@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from lfi.training.config import DataConfig
+    from lfi.training.detection import Measure
 
 commands = typer.Typer()
 
@@ -22,7 +26,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     device: Device = "",
 ) -> None:
-    """Distil a teacher into a student, or train a teacher from captions, as CONFIG says.
+    """Distil a teacher into a student, train a teacher from captions or a detector on a student, as CONFIG says.
 
     On several processes: torchrun --nproc-per-node 2 -m lfi train CONFIG (docs/scaling.md).
     """
@@ -39,6 +43,13 @@ def train(
             images, validation, settings.vlm, settings.loop, out, resume=resume, device=where, title=config.stem
         )
         made = out / "teacher"
+    elif settings.task == "detection":
+        from lfi.detection.files import FILE
+        from lfi.training.detection import train_detector
+
+        measure = validation_of(settings.data)
+        _, _, records = train_detector(settings, out, resume=resume, device=where, measure=measure, title=config.stem)
+        made = out / FILE
     else:
         from lfi.training.run import prepare, train_student
 
@@ -117,6 +128,16 @@ def train_photographs_(
 
     train_photo_teacher(tiny_imagenet, pacs, begin, runs, out, steps=steps, device=device or best_device())
     print(out)
+
+
+def validation_of(data: DataConfig) -> Measure | None:
+    """Box and mask AP on the validation images that `data` names, if it names any."""
+    from evaluation.detection import average_precision
+
+    if not data.validation_root and not data.validation_annotations:
+        return None
+    images, annotations = data.validation_root or data.root, data.validation_annotations or data.annotations
+    return lambda detector: average_precision(detector, Path(images), Path(annotations))
 
 
 def best_device() -> str:

@@ -60,7 +60,7 @@ def coco(
         raise DataError(f"{annotations} is not COCO's instances format: an entry lacks {error}") from None
     said = _captions(Path(captions)) if captions else {}
     files = [images / name for name in names]
-    _refuse_missing(names, images, annotations)
+    refuse_missing(names, images, annotations)
     decoded = cached(files, size, fit=fit, limit=limit, title=annotations.stem)
 
     classes = tuple(name for _, name in categories)
@@ -125,7 +125,8 @@ def _captions(file: Path) -> dict[int, str]:
         raise DataError(f"{file} is not COCO's captions format: an entry lacks {error}") from None
 
 
-def _refuse_missing(names: list[str], folder: Path, table: Path) -> None:
+def refuse_missing(names: list[str], folder: Path, table: Path) -> None:
+    """Raises DataError, with the first of them, if files that `table` names are not in the folder."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         more = ", ..." if len(missing) > 3 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from timm.models.vision_transformer import VisionTransformer
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
@@ -14,23 +15,24 @@ from torchvision.ops import MultiScaleRoIAlign
 from lfi.detection.pyramid import LEVELS, SimplePyramid
 from lfi.errors import ConfigError
 from lfi.images import MEAN, STD
-from lfi.students import Student
 
 _ANCHOR = 8
 """Side of an anchor in strides of its level."""
 
 
 def build_detector(
-    student: Student,
+    backbone: VisionTransformer,
     classes: int,
     side: int,
     *,
     width: int = 256,
     window: int = 0,
     frozen: bool = False,
+    regions: int = 512,
+    proposals: int = 1000,
     most: int = 100,
 ) -> MaskRCNN:
-    """A detector that reads the student's backbone; its Interaction Queries and heads stay behind.
+    """A detector on a plain vision transformer, such as `Student.backbone`.
 
     Images are scaled until their longer side is `side`, then padded to a square.
 
@@ -40,12 +42,14 @@ def build_detector(
         width: channels of pyramid and heads.
         window: see `SimplePyramid`.
         frozen: train pyramid and heads alone.
+        regions: how many of an image's proposals the heads learn from in a step.
+        proposals: that an image has at most.
         most: detections of an image.
 
     Raises:
         ConfigError: for a side that four patches do not divide.
     """
-    pyramid = SimplePyramid(student.backbone, width, window)
+    pyramid = SimplePyramid(backbone, width, window)
     if side % pyramid.strides[-1]:
         raise ConfigError(f"images of {side} px do not fit; a multiple of {pyramid.strides[-1]} px was expected")
     if frozen:
@@ -63,7 +67,12 @@ def build_detector(
         image_std=[STD] * 3,
         rpn_anchor_generator=anchors,
         rpn_head=RPNHead(width, anchors.num_anchors_per_location()[0], conv_depth=2),
+        rpn_pre_nms_top_n_train=2 * proposals,
+        rpn_pre_nms_top_n_test=proposals,
+        rpn_post_nms_top_n_train=proposals,
+        rpn_post_nms_top_n_test=proposals,
         box_roi_pool=_pool(pyramid, 7),
+        box_batch_size_per_image=regions,
         box_head=FastRCNNConvFCHead((width, 7, 7), [width] * 4, [4 * width]),
         box_predictor=FastRCNNPredictor(4 * width, classes + 1),
         mask_roi_pool=_pool(pyramid, 14),

@@ -13,12 +13,14 @@ from typing import Any
 
 from lfi.data.scenes import DOMAINS
 from lfi.errors import ConfigError
+from lfi.training.detection_config import DetectionConfig
 from lfi.training.vlm_config import VLMConfig
 
 T = typing.TypeVar("T")
 
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
+TASKS = ("student", "teacher", "detection")
 MAPS = ("statements", "captions")
 
 
@@ -33,7 +35,8 @@ class DataConfig:
         root: folder of the data; for `coco` the folder of the images, for `captions` the table.
         annotations: for `coco`: the file of instances; captions: for `coco`: the file of captions.
         validation_root: data of the same layout to validate on; without it `validation_share` of `root` is held out
-            (TinyImageNet has a split of its own).
+            (TinyImageNet has a split of its own, and a detector is then not validated).
+        validation_annotations: for `coco`: the file of instances of `validation_root`; `annotations` without it.
         size: side of the images in pixels.
         fraction: share of the training images of every class that is used.
         held_out: for `domains`: the domain that is not trained on (leave-one-domain-out).
@@ -49,6 +52,7 @@ class DataConfig:
     annotations: str = ""
     captions: str = ""
     validation_root: str = ""
+    validation_annotations: str = ""
     validation_share: float = 0.2
     size: int = 64
     fraction: float = 1.0
@@ -237,8 +241,10 @@ class TrainConfig:
     """One run of `lfi train`.
 
     Attributes:
-        task: `student` (a teacher is distilled) or `teacher` (a CoCa or CLIP is trained from captions).
-        vlm: of the latter.
+        task: `student` (a teacher is distilled), `teacher` (a CoCa or CLIP is trained from captions) or `detection`
+            (a Mask R-CNN is trained on a student's backbone).
+        vlm: of a teacher.
+        detection: of a detector.
     """
 
     task: str = "student"
@@ -248,10 +254,11 @@ class TrainConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     vlm: VLMConfig = field(default_factory=VLMConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
 
     def __post_init__(self) -> None:
-        if self.task not in ("student", "teacher"):
-            raise ConfigError(f"task is {self.task!r}; 'student' or 'teacher' was expected")
+        if self.task not in TASKS:
+            raise ConfigError(f"task is {self.task!r}; one of {', '.join(TASKS)} was expected")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -35,6 +35,7 @@ from lfi.training.progress import Meter, peak_flops, step_flops
 
 __all__ = ["Data", "learning_rate", "parameter_groups", "train"]
 
+Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
 _HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "parallel")
 
 
@@ -70,6 +71,7 @@ def train(
     device: str | torch.device = "cpu",
     evaluate: Callable[[int], dict[str, float]] | None = None,
     title: str = "training",
+    groups: Groups = parameter_groups,
 ) -> list[dict[str, float]]:
     """Train `task` in place for `config.epochs` epochs, alone or as one of the processes of a launcher.
 
@@ -80,6 +82,8 @@ def train(
         resume: go on from the folder's checkpoint if there is one.
         evaluate: called `config.evaluations` times, evenly spread, with the steps done; its figures are logged. Only
             process 0 calls it, with the averaged weights where `config.ema` is on.
+        groups: the optimiser's groups of a module with a weight decay; a group's learning rate is the schedule's times
+            its `scale`, where it has one.
 
     Returns:
         The records of the log, one dictionary each, `step` first; in process 0 those of a resumed run's beginning and
@@ -91,7 +95,7 @@ def train(
     """
     processes = connect(device)
     with randomness.deterministic(config.deterministic):
-        run = Run(task, data, config, folder if processes.main else None, processes)
+        run = Run(task, data, config, folder if processes.main else None, processes, groups)
         path = folder / "checkpoint.safetensors" if folder else None
         found = path is not None and resume and checkpoints.exists(path)
         processes.agree(found, "whether there is a checkpoint")
@@ -108,7 +112,13 @@ class Run:
     """The state of one call of `train`: what a step changes."""
 
     def __init__(
-        self, task: nn.Module, data: Data, config: LoopConfig, folder: Path | None, processes: Processes
+        self,
+        task: nn.Module,
+        data: Data,
+        config: LoopConfig,
+        folder: Path | None,
+        processes: Processes,
+        groups: Groups = parameter_groups,
     ) -> None:
         self.task, self.data, self.config, self.folder, self.processes = task, data, config, folder, processes
         self.device = processes.device
@@ -120,7 +130,7 @@ class Run:
         self.meter = Meter(self._seconds_at_peak())
         self.parallel = Parallel(task, processes, config.parallel, config.compile)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.parallel.module, config.weight_decay),
+            groups(self.parallel.module, config.weight_decay),
             lr=config.learning_rate,
             betas=(0.9, 0.98),
             fused=True,
@@ -193,7 +203,7 @@ class Run:
         """One update of the weights; the figures of this process's share of the batch."""
         config, rows = self.config, rows_of(batch)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, self.steps)
+            group["lr"] = learning_rate(config, step, self.steps) * group.get("scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         parts = micro_batches(batch, config.accumulate, shared)
         figures: dict[str, Tensor] = {}

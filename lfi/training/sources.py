@@ -43,7 +43,9 @@ def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
         )
         train, validation = split.train, split.validation
     elif config.validation_root:
-        train, validation = _read(config, root), _read(config, Path(config.validation_root))
+        train = _read(config, root)
+        other = replace(config, annotations=config.validation_annotations or config.annotations)
+        validation = _read(other, Path(config.validation_root))
         if train.classes != validation.classes and train.classes and not train.multilabel:
             raise DataError(f"{config.validation_root} has other classes than {root}")
     else:

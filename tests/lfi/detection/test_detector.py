@@ -29,7 +29,7 @@ def targets(count=2):
 
 def test_a_step_reaches_every_part_and_not_a_frozen_backbone():
     for frozen in (False, True):
-        detector = build_detector(student(), 80, 64, width=16, frozen=frozen).train()
+        detector = build_detector(student().backbone, 80, 64, width=16, frozen=frozen).train()
         losses = detector(*targets())
         assert set(losses) == {
             "loss_classifier",
@@ -47,7 +47,7 @@ def test_a_step_reaches_every_part_and_not_a_frozen_backbone():
 
 
 def test_answers_are_in_the_pixels_of_the_image():
-    detector = build_detector(student(), 80, 64, width=16, most=5).eval()
+    detector = build_detector(student().backbone, 80, 64, width=16, most=5).eval()
     detector.roi_heads.score_thresh = 0.0
     image = torch.rand(3, 100, 150)
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_answers_are_in_the_pixels_of_the_image():
 
 
 def test_images_are_squares_of_one_side():
-    detector = build_detector(student(), 3, 64, width=16)
+    detector = build_detector(student().backbone, 3, 64, width=16)
     shown, _ = detector.transform([torch.rand(3, 40, 80), torch.rand(3, 100, 50)])
     assert shown.tensors.shape == (2, 3, 64, 64)
     assert shown.image_sizes == [(32, 64), (64, 32)]
@@ -69,7 +69,7 @@ def test_images_are_squares_of_one_side():
 @pytest.mark.slow
 def test_the_losses_fall_on_two_images():
     torch.manual_seed(0)
-    detector = build_detector(student(), 80, 64, width=16).train()
+    detector = build_detector(student().backbone, 80, 64, width=16).train()
     optimizer = torch.optim.AdamW(detector.parameters(), lr=2e-3)
     history = []
     for _ in range(25):
@@ -84,4 +84,4 @@ def test_the_losses_fall_on_two_images():
 
 def test_a_side_that_patches_do_not_fit_is_refused():
     with pytest.raises(ConfigError, match="a multiple of 32 px was expected"):
-        build_detector(student(), 3, 80)
+        build_detector(student().backbone, 3, 80)

@@ -1,0 +1,228 @@
+"""`lfi benchmark detection`: does a backbone that learnt from interactions detect and segment better?
+
+Every method trains the same backbone on the same labelled scenes (as `lfi evaluate scenes` does); then the same Mask
+R-CNN is trained on each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The
+recipe is one for all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the
+last weights. Each finished run is a record; an interrupted benchmark goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from evaluation.detection import average_precision
+from evaluation.scenes import METHODS
+from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
+from lfi.data.scenes import Scenes
+from lfi.errors import ConfigError
+from lfi.students import Student
+from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
+from lfi.training.detection import train_detector
+from lfi.training.detection_config import DetectionConfig
+from lfi.training.run import Prepared, prepare, train_student, validate
+
+COMPARED = ("no distillation", "feature KD", "logit + feature KD", "shuffled maps", "LFI")
+WAYS = ("fine-tuned", "frozen")
+TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 40, 41, 42
+"""Of the scenes that detectors see; those that students see have the seeds of `DataConfig`."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the benchmark is.
+
+    Attributes:
+        labelled, epochs: scenes that students learn from, and how often.
+        train, test, passes: scenes that detectors learn from and are measured on, and how often they see the former.
+        detection: the detector's sizes.
+    """
+
+    labelled: int
+    epochs: int
+    train: int
+    test: int
+    passes: int
+    detection: DetectionConfig
+
+
+_SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=32, proposals=100, most=20)
+SCALES = {
+    "tiny": Scale(64, 1, 16, 8, 1, replace(_SMALL, width=8, regions=8, proposals=20)),
+    "small": Scale(2000, 20, 1000, 300, 12, _SMALL),
+    "full": Scale(2000, 20, 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where things are, and how large they are to be."""
+
+    scale: str
+    teacher: str
+    runs: str
+    device: str = "cpu"
+
+    @property
+    def at(self) -> Scale:
+        return SCALES[self.scale]
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.runs) / self.scale
+
+    def scenes(self, part: str) -> tuple[Path, Path]:
+        """Folder of images and file of instances of `train` or `test`, written where they are not there yet."""
+        count, seed = {"train": (self.at.train, TRAIN_SEED), "test": (self.at.test, TEST_SEED)}[part]
+        folder = self.folder / part
+        if not (folder / INSTANCES).exists():
+            write_coco(Scenes(count, seed), folder)
+        return folder / IMAGES, folder / INSTANCES
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained detector.
+
+    Attributes:
+        scores: `box mAP` and `mask AP` on test scenes, in percent.
+        classification: of the student that its backbone is from, in % mAP on validation scenes.
+    """
+
+    method: str
+    seed: int
+    way: str
+    scale: str
+    scores: dict[str, float]
+    classification: float
+
+
+def detection(
+    setup: Setup, seeds: Sequence[int], methods: Sequence[str], ways: Sequence[str], workers: int
+) -> list[Run]:
+    """Train what is missing, `workers` backbones at a time, and return every run asked for.
+
+    Raises:
+        ConfigError: for an unknown scale, method or way.
+    """
+    for name, given, known in (
+        ("scale", [setup.scale], SCALES),
+        ("method", methods, METHODS),
+        ("way", ways, dict.fromkeys(WAYS)),
+    ):
+        for each in given:
+            if each not in known:
+                raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
+    wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
+    missing: dict[tuple[str, int], list[str]] = {}
+    for method, seed, way in wanted:
+        if not record_of(setup, method, seed, way).exists():
+            missing.setdefault((method, seed), []).append(way)
+    if missing:
+        setup.scenes("train"), setup.scenes("test")
+        prepared(setup)  # the teacher is asked once, here
+        prepared.cache_clear()
+        with ProcessPoolExecutor(workers, get_context("spawn"), _own_threads, (workers,)) as pool:
+            futures = [pool.submit(run_backbone, setup, *run, todo) for run, todo in missing.items()]
+            bar = tqdm(as_completed(futures), total=len(futures), desc="detection", unit="backbone", dynamic_ncols=True)
+            for future in bar:
+                for run in future.result():
+                    said = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
+                    tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {said}")
+    return [Run(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
+
+
+def _own_threads(workers: int) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def record_of(setup: Setup, method: str, seed: int, way: str) -> Path:
+    """Where a run's record is kept."""
+    return setup.folder / "records" / f"{file_name(method)}-{seed}-{way}.json"
+
+
+def file_name(method: str) -> str:
+    return method.replace(" ", "_").replace("+", "and").replace(",", "")
+
+
+def run_backbone(setup: Setup, method: str, seed: int, ways: Sequence[str]) -> list[Run]:
+    """Train a student unless it is there, detectors on it, measure them and keep the records."""
+    folder = setup.folder / "students" / f"{file_name(method)}-{seed}"
+    classification = backbone(setup, method, seed, folder)
+    done = []
+    for way in ways:
+        images, annotations = setup.scenes("train")
+        config = TrainConfig(
+            task="detection",
+            data=DataConfig(source="coco", root=str(images), annotations=str(annotations)),
+            detection=replace(setup.at.detection, backbone=str(folder), frozen=way == "frozen"),
+            loop=loop_of(setup, seed, setup.at.passes, batch_size=8),
+        )
+        detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
+        scores = average_precision(detector.to(setup.device), *setup.scenes("test"))
+        run = Run(method, seed, way, setup.scale, scores, classification)
+        keep(record_of(setup, method, seed, way), asdict(run))
+        done.append(run)
+    return done
+
+
+def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
+    """The student of a method in `folder`, trained if it is not there; its validation mAP in percent."""
+    record = folder / "student.json"
+    if not record.exists():
+        ready = prepared(setup)
+        source, objective = METHODS[method]
+        config = replace(
+            ready.config,
+            student=source,
+            objective=objective,
+            loop=replace(ready.config.loop, seed=seed),
+        )
+        student, _ = train_student(
+            replace(ready, config=config), device=setup.device, title=f"{method}, seed {seed}, student"
+        )
+        student.save(folder / "student.safetensors")
+        keep(record, {"mAP": validate(student, ready.validation)["mAP"]})
+    Student.load(folder / "student.safetensors")
+    return float(json.loads(record.read_text())["mAP"])
+
+
+@lru_cache(maxsize=1)
+def prepared(setup: Setup) -> Prepared:
+    """Labelled scenes and what the teacher says of them."""
+    config = TrainConfig(
+        data=DataConfig(count=setup.at.labelled, validation=setup.at.labelled // 2),
+        teacher=TeacherSource(model=setup.teacher, cache=str(setup.folder / "cache")),
+        loop=loop_of(setup, 0, setup.at.epochs, batch_size=32),
+    )
+    return prepare(config, setup.device, ("maps", "logits", "latents"))
+
+
+def loop_of(setup: Setup, seed: int, epochs: int, batch_size: int) -> LoopConfig:
+    """Float32 on a CPU, where bfloat16 is slow on most."""
+    return LoopConfig(
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        autocast=setup.device != "cpu",
+        evaluations=0,
+        tensorboard=False,
+    )
+
+
+def keep(path: Path, record: dict[str, Any]) -> None:
+    """Written whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(record) + "\n")
+    os.replace(fresh, path)
