@@ -1,0 +1,74 @@
+"""The benchmark of detection: real students and detectors on tiny data, resumed; its table says what the runs say."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from evaluation.detection_runs import Run, Setup, detection, record_of
+from evaluation.detection_table import plot, summarise
+from evaluation.report import markdown
+from evaluation.results import Results
+from lfi.errors import ConfigError
+
+TEACHER = "static/models/scenes/teacher"
+
+
+def run(method, seed, box, way="fine-tuned", mask=0.0):
+    return Run(method, seed, way, "tiny", {"box mAP": box, "mask AP": mask}, 10.0)
+
+
+@pytest.mark.slow
+def test_a_backbone_is_trained_once_measured_both_ways_and_found_again(tmp_path):
+    setup = Setup("tiny", TEACHER, str(tmp_path))
+    (frozen,) = detection(setup, [0], ["no distillation"], ["frozen"], 1)
+    assert set(frozen.scores) == {"box mAP", "mask AP"}
+    assert all(0 <= score <= 100 for score in frozen.scores.values())
+    student = tmp_path / "tiny/students/no_distillation-0/student.safetensors"
+    before = student.stat().st_mtime_ns
+    record = record_of(setup, "no distillation", 0, "frozen")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "scores": {"box mAP": 12.0, "mask AP": 3.0}}))
+    runs = detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1)
+    assert [each.way for each in runs] == ["fine-tuned", "frozen"]
+    assert runs[1].scores == {"box mAP": 12.0, "mask AP": 3.0}, "a finished run is read, not done again"
+    assert student.stat().st_mtime_ns == before
+
+
+def test_gains_are_paired_and_against_the_best_result_oriented(tmp_path):
+    runs = [
+        *(run("LFI", seed, 10.0 + seed, mask=8.0) for seed in range(3)),
+        *(run("feature KD", seed, 7.0 + seed, mask=7.0) for seed in range(3)),
+        *(run("logit + feature KD", seed, 6.0 + seed, mask=7.5) for seed in range(3)),
+        *(run("shuffled maps", seed, 12.0 + seed) for seed in range(3)),
+        *(replace(run("LFI", seed, 1.0), way="frozen") for seed in range(3)),
+        *(replace(run("feature KD", seed, 4.0), way="frozen") for seed in range(3)),
+    ]
+    results = Results("lfi benchmark detection", [0, 1, 2], {"detectors": len(runs)})
+    summarise(runs, results)
+    gain = results.figures["LFI minus best result-oriented (feature KD), box mAP, fine-tuned"]
+    assert (gain.value, gain.low, gain.high) == pytest.approx((3, 3, 3))
+    assert results.figures["LFI minus shuffled maps, box mAP, fine-tuned"].value == pytest.approx(-2)
+    assert results.figures["LFI minus best result-oriented (feature KD), box mAP, frozen"].value == pytest.approx(-3)
+    goals = {name: (goal.value, goal.goal, goal.holds) for name, goal in results.goals.items()}
+    assert goals == {
+        "LFI minus best result-oriented, box mAP": (pytest.approx(3), 1.6, True),
+        "LFI minus best result-oriented, mask AP": (pytest.approx(0.5), 2.4, False),
+    }
+    text = markdown(results.record())
+    assert "box mAP, fine-tuned" in text
+    assert "**missed**" in text
+    plot(runs, tmp_path / "ap.png", "tiny")
+    assert (tmp_path / "ap.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("scale", "method", "way", "message"),
+    [
+        ("huge", "LFI", "frozen", "unknown scale 'huge'"),
+        ("tiny", "magic", "frozen", "unknown method 'magic'"),
+        ("tiny", "LFI", "thawed", "unknown way 'thawed'; one of fine-tuned, frozen was expected"),
+    ],
+)
+def test_what_there_is_not_is_named(tmp_path, scale, method, way, message):
+    with pytest.raises(ConfigError, match=message):
+        detection(Setup(scale, TEACHER, str(tmp_path)), [0], [method], [way], 1)
