@@ -73,7 +73,8 @@ def bootstrap(
 
 def redrawn(truth: COCO, drawn: Sequence[int]) -> COCO:
     """Ground truth of these images, numbered from 1; one that was drawn twice is there twice."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, image in enumerate(drawn, start=1):
         images.append({**truth.imgs[image], "id": number})
         for each in truth.imgToAnns[image]:
