@@ -19,12 +19,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
 from lfi.maps import InteractionMaps
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS, explain, explanations_of
+from lfi.students.explanations import EXPLANATIONS, explain, explanations_of, gradient_maps
+from lfi.students.relevance import Trace, relevance, trace, traceable
 from lfi.teachers import CoCaTeacher, EncodedImages, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 
@@ -73,15 +74,34 @@ class Comparison:
     seconds: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is wanted of one image; `Trio.question` checks it.
+
+    Attributes:
+        words: words or short phrases.
+        models: which of `ANSWERS` to ask for.
+        layers: indices of the layers to keep, for every model asked; all when None.
+        heads: one map per head and word instead of the mean over heads.
+    """
+
+    words: tuple[str, ...]
+    models: tuple[str, ...] = MODELS
+    layers: tuple[int, ...] | None = None
+    heads: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class EncodedTrio:
-    """One image, run once through teacher and LFI student; words cost little on top.
+    """One image, run once through the three models; words cost little on top.
 
     Attributes:
         teacher: the teacher's cached image.
         scores: the LFI queries' attention scores per layer and head, `[1, layer, head, query, patch]`.
         names: its queries' names in the teacher's text space, unit norm, `[query, text_dim]`.
         pixels: the image as each student reads it.
+        trace: the baseline's forward pass over the images it was encoded with, and which of them it is; None where its
+            explanation runs the baseline for the words.
         seconds: time each model took for the image.
     """
 
@@ -89,7 +109,16 @@ class EncodedTrio:
     scores: Tensor
     names: Tensor
     pixels: dict[str, Tensor]
+    trace: tuple[Trace, int] | None
     seconds: dict[str, float]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds, about."""
+        held = [self.teacher.latent, self.teacher.dense, self.teacher.tokens, self.teacher.pool]
+        held += [self.scores, self.names, *self.pixels.values()]
+        traced = 0 if self.trace is None else self.trace[0].bytes // len(self.trace[0])
+        return traced + sum(tensor.nbytes for tensor in held if tensor is not None)
 
 
 class Trio:
@@ -148,6 +177,7 @@ class Trio:
                     f"{self.name}: default layer {layer} of {name}; 0 to {len(self.layers[name]) - 1} exist"
                 )
         self._phrase_embeddings = teacher.embed_texts(self.phrases)
+        self._traces = self.explanation == "gradient" and traceable(self.baseline)
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Trio:
@@ -170,45 +200,52 @@ class Trio:
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 
-    @torch.no_grad()
     def encode(self, image: Image.Image) -> EncodedTrio:
-        """Run the image once through teacher and LFI student."""
-        device = self._phrase_embeddings.device
-        start = time.perf_counter()
-        teacher = self.teacher.encode(self.teacher.preprocess([image]).to(device))
-        middle = time.perf_counter()
-        pixels = {"lfi": self.lfi.preprocess([image]).to(device)}
-        (_, queries), scores, _ = self.lfi.run(pixels["lfi"])
-        assert self.lfi.name is not None
-        names = F.normalize(self.lfi.name(queries).float(), dim=-1)[0]
-        end = time.perf_counter()
-        pixels["baseline"] = self.baseline.preprocess([image]).to(device)
-        return EncodedTrio(
-            teacher,
-            torch.stack(scores, 1),
-            names,
-            pixels,
-            {"teacher": middle - start, "lfi": end - middle},
-        )
+        """Run the image once through the three models."""
+        return self.encode_all([image])[0]
 
-    def compare(
+    @torch.no_grad()
+    def encode_all(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
+        """Run some images together, in one forward pass of each model: on most machines quicker than one by one."""
+        device, clock = self._phrase_embeddings.device, _Clock(len(images))
+        side = (self.teacher.image_size,) * 2
+        if self.lfi.image_size == self.baseline.image_size == side:  # all three squash it to the same few pixels
+            images = [image.convert("RGB").resize(side, Image.Resampling.BICUBIC) for image in images]
+        teacher = self.teacher.encode(self.teacher.preprocess(images).to(device))
+        clock.stop("teacher")
+        read = self.lfi.preprocess(images).to(device)
+        (_, queries), layers, _ = self.lfi.run(read)
+        assert self.lfi.name is not None
+        assert queries is not None
+        names = F.normalize(self.lfi.name(queries).float(), dim=-1)
+        scores = torch.stack(layers, 1)
+        clock.stop("lfi")
+        pixels = self.baseline.preprocess(images).to(device)
+        traced = trace(self.baseline, pixels) if self._traces else None
+        clock.stop("baseline")
+        return [
+            EncodedTrio(
+                teacher.image(index),
+                scores[index : index + 1],
+                names[index],
+                {"lfi": read[index : index + 1], "baseline": pixels[index : index + 1]},
+                None if traced is None else (traced, index),
+                clock.seconds,
+            )
+            for index in range(len(images))
+        ]
+
+    def question(
         self,
-        image: Image.Image | EncodedTrio,
         words: Sequence[str],
         models: Sequence[str] = MODELS,
         layers: Sequence[int] | None = None,
         heads: bool = False,
-    ) -> Comparison:
-        """Where each model looks for each word.
-
-        Args:
-            words: words or short phrases.
-            models: which of `ANSWERS` to ask for.
-            layers: indices of the layers to keep, for every model asked; all when None.
-            heads: one map per head and word instead of the mean over heads.
+    ) -> Question:
+        """A question that these models can answer. The arguments are those of `Question`.
 
         Raises:
-            WordsError: no word, or an empty one.
+            WordsError: no word, an empty one, or one that is too long.
             UnknownWordError: a word outside a small vocabulary.
             UnknownModelError: a model or an explanation that this trio does not have.
             ConfigError: a layer that a model asked for does not have.
@@ -226,37 +263,118 @@ class Trio:
             if wrong:
                 raise ConfigError(f"{model} has no layer {wrong[0]}; it has 0 to {len(self.layers[model]) - 1}")
         self._check_words(words)
+        return Question(words, tuple(dict.fromkeys(models)), None if layers is None else tuple(layers), heads)
+
+    def compare(
+        self,
+        image: Image.Image | EncodedTrio,
+        words: Sequence[str],
+        models: Sequence[str] = MODELS,
+        layers: Sequence[int] | None = None,
+        heads: bool = False,
+    ) -> Comparison:
+        """Where each model looks for each word. Arguments and errors are those of `question`."""
+        question = self.question(words, models, layers, heads)
         encoded = image if isinstance(image, EncodedTrio) else self.encode(image)
-        embeddings = self.teacher.embed_texts(words)
+        return self.compare_all([encoded], [question])[0]
+
+    @torch.no_grad()
+    def compare_all(self, images: Sequence[EncodedTrio], questions: Sequence[Question]) -> list[Comparison]:
+        """Answer one question about each of some images, together: one forward pass of each model for all words."""
+        embeddings = self.teacher.embed_texts([word for question in questions for word in question.words])
+        own = embeddings.split([len(question.words) for question in questions])
+        addressed = [
+            self._address(image, question.words, words) if "lfi" in question.models else ()
+            for image, question, words in zip(images, questions, own, strict=True)
+        ]
+        clock = _Clock(len(questions))
+        found = [dict.fromkeys(question.models) for question in questions]  # maps to be, in the order asked
+        self._ask_teacher(images, questions, found)
+        clock.stop("teacher")
+        self._ask_baseline(images, questions, own, found)
+        clock.stop("baseline")
+        return [self._comparison(*each, clock) for each in zip(images, questions, own, addressed, found, strict=True)]
+
+    def _ask_teacher(
+        self,
+        images: Sequence[EncodedTrio],
+        questions: Sequence[Question],
+        found: Sequence[dict[str, InteractionMaps | None]],
+    ) -> None:
+        """Fill in the teacher's maps where they are wanted; questions with and without heads go through it apart."""
+        for heads in (False, True):
+            asked = [i for i, each in enumerate(questions) if "teacher" in each.models and each.heads == heads]
+            if not asked:
+                continue
+            together = EncodedImages.cat([images[index].teacher for index in asked])
+            maps = self.teacher.interactions_for(together, [questions[index].words for index in asked], heads=heads)
+            for row, index in enumerate(asked):
+                count = len(questions[index].words) * (self.teacher.heads if heads else 1)
+                alone = maps.image(row)
+                # the rest is padding
+                found[index]["teacher"] = alone if len(maps.queries[0]) == count else alone.select(queries=range(count))
+
+    def _ask_baseline(
+        self,
+        images: Sequence[EncodedTrio],
+        questions: Sequence[Question],
+        embeddings: Sequence[Tensor],
+        found: Sequence[dict[str, InteractionMaps | None]],
+    ) -> None:
+        """Fill in the baseline's maps where they are wanted and its forward pass was kept."""
+        asked = [index for index, question in enumerate(questions) if "baseline" in question.models]
+        traces = [each for index in asked if (each := images[index].trace) is not None]
+        if not traces:
+            return
+        words = nn.utils.rnn.pad_sequence([embeddings[index] for index in asked], batch_first=True)
+        scores = relevance(self.baseline, Trace.of(traces), words)
+        for row, index in enumerate(asked):
+            question = questions[index]
+            own = scores[row : row + 1, :, : len(question.words)]
+            found[index]["baseline"] = gradient_maps(
+                own, self.baseline, question.words, heads=question.heads, model=self._label("baseline")
+            )
+
+    def _comparison(
+        self,
+        image: EncodedTrio,
+        question: Question,
+        embeddings: Tensor,
+        addressed: tuple[Address, ...],
+        found: dict[str, InteractionMaps | None],
+        clock: _Clock,
+    ) -> Comparison:
+        """One answer: the maps that were found together, and those that are found alone."""
         maps: dict[str, InteractionMaps] = {}
         seconds: dict[str, float] = {}
-        addressed = self._address(encoded, words, embeddings) if "lfi" in models else ()
-        for model in dict.fromkeys(models):
+        words, layers = question.words, question.layers
+        for model, given in found.items():
             start = time.perf_counter()
-            if model == "teacher":
-                found = self.teacher.interactions_of(encoded.teacher, words, heads=heads)
+            if given is not None:
+                each = given
             elif model == DENSE:
-                found = self.teacher.dense(encoded.teacher, words)
+                each = self.teacher.dense(image.teacher, words)
             elif model == "lfi":
-                found = self._lfi(encoded, [address.query for address in addressed], words, heads)
+                each = self._lfi(image, [address.query for address in addressed], words, question.heads)
             else:
-                found = self._explained(model, encoded, words, embeddings, heads)
-            maps[model] = found if layers is None else found.select(layers=layers)
-            seconds[model] = encoded.seconds.get(model, 0.0) + time.perf_counter() - start
+                each = self._explained(model, image, words, embeddings, question.heads)
+            maps[model] = each if layers is None else each.select(layers=layers)
+            together = 0.0 if given is None else clock.seconds[model]
+            seconds[model] = image.seconds.get(model, 0.0) + together + time.perf_counter() - start
         return Comparison(
             words=words,
             maps=maps,
             default_layer={model: self._shown(model, layers) for model in maps},
-            queries=self._queries(encoded, layers) if "lfi" in models else None,
+            queries=self._queries(image, layers) if "lfi" in maps else None,
             addressed=addressed,
-            named=self._named(encoded) if "lfi" in models else (),
+            named=self._named(image) if "lfi" in maps else (),
             seconds=seconds,
         )
 
     def _check_words(self, words: Sequence[str]) -> None:
         """As the teacher does, but the words it suggests are those that show something."""
         try:
-            self.teacher.check_words(words)
+            self.teacher.check_prompts(words)
         except UnknownWordError as error:
             raise UnknownWordError(
                 {word: difflib.get_close_matches(word, self.vocabulary, 3, cutoff=0) for word in error.words}
@@ -292,7 +410,7 @@ class Trio:
             queries=[list(names)],
             layers=self.lfi.layers,
             kind="interaction-query",
-            model=f"{self.name} lfi@{self.fingerprints['lfi']}",
+            model=self._label("lfi"),
         )
 
     def _explained(
@@ -307,13 +425,31 @@ class Trio:
             words,
             embeddings,
             heads=heads,
-            model=f"{self.name} {model}@{self.fingerprints[model]}",
+            model=self._label(model),
         )
+
+    def _label(self, model: str) -> str:
+        """`name@fingerprint`, as `InteractionMaps.model` has it."""
+        return f"{self.name} {model}@{self.fingerprints[model]}"
 
     def _queries(self, encoded: EncodedTrio, layers: Sequence[int] | None) -> InteractionMaps:
         count = encoded.scores.shape[3]
         maps = self._lfi(encoded, range(count), [f"query {query + 1}" for query in range(count)], heads=False)
         return maps if layers is None else maps.select(layers=layers)
+
+
+class _Clock:
+    """Seconds since the last stop, by what was done, shared among the images of a batch."""
+
+    def __init__(self, images: int):
+        self.seconds: dict[str, float] = {}
+        self._images = images
+        self._since = time.perf_counter()
+
+    def stop(self, model: str) -> None:
+        now = time.perf_counter()
+        self.seconds[model] = (now - self._since) / self._images
+        self._since = now
 
 
 def _layers_of(student: Student, explanation: str) -> tuple[str, ...]:

@@ -97,12 +97,7 @@ def explain(
     elif explanation == "legrad":
         weights = _legrad(student, images, embeddings)
     else:
-        weights = _gradient(student, images, embeddings)
-        if heads:
-            names = [f"{word} · head {head + 1}" for word in words for head in range(weights.shape[3])]
-            weights = weights.flatten(2, 3)
-        else:
-            weights = weights.mean(3)
+        return gradient_maps(_gradient(student, images, embeddings), student, words, heads=heads, model=model)
     return InteractionMaps.from_scores(
         weights,
         grid=grid,
@@ -120,6 +115,28 @@ def _scores(out: StudentOutput, embeddings: Tensor) -> Tensor:
         return F.normalize(out.embedding, dim=-1) @ embeddings.T
     assert out.names is not None
     return (F.normalize(out.names, dim=-1) @ embeddings.T).amax(1)
+
+
+def gradient_maps(
+    relevance: Tensor, student: Student, words: Sequence[str], *, heads: bool, model: str
+) -> InteractionMaps:
+    """The `gradient` explanation as maps.
+
+    Args:
+        relevance: `relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`.
+        words: names of the queries, the same for all images.
+        heads: one query per head and word instead of their mean.
+    """
+    names = [f"{word} · head {head + 1}" for word in words for head in range(relevance.shape[3])] if heads else [*words]
+    return InteractionMaps.from_scores(
+        relevance.flatten(2, 3) if heads else relevance.mean(3),
+        grid=student.grid,
+        queries=[names] * len(relevance),
+        layers=[f"block {block + 1}" for block in range(relevance.shape[1])],
+        kind="gradient",
+        model=model,
+        prefix=student.backbone.num_prefix_tokens,
+    )
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ open_clip's implementation.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
 from lfi.teachers.content import Tokenizer
 from lfi.teachers.openclip import OpenClipTeacher, full_precision, is_word, pad, unit
-from lfi.teachers.taps import inputs_of, tap, values
+from lfi.teachers.taps import attention_weights, inputs_of, tap, values
 from lfi.teachers.teacher import EncodedImages
+
+_PROMPTS_REMEMBERED = 1024
 
 
 def cross_attentions(model: Any) -> list[nn.MultiheadAttention]:
@@ -31,7 +34,7 @@ def pooler_attention(model: Any) -> nn.MultiheadAttention | None:
 
 
 class CoCaTeacher(OpenClipTeacher):
-    """Reads the decoder's cross-attention by passive taps; the model's own outputs stay bit-identical.
+    """Reads the decoder's cross-attention beside it; the model's own outputs stay bit-identical.
 
     *Without an attentional pooler* (`coca_base`) the decoder attends to the patch tokens, and a map is
     exactly its attention; nothing falls outside.
@@ -55,8 +58,8 @@ class CoCaTeacher(OpenClipTeacher):
         super().__init__(model, tokenizer, name=name, layers=layers, heads=heads, **options)
         if not (model.visual.output_tokens and model.text.output_tokens):
             raise UnsupportedModelError(f"{name}: both towers of a CoCa must have output_tokens = true")
-        self._cross = cross_attentions(model)
         self._pooler = pooler_attention(model)
+        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
         self.dense_variant = "patch tokens" if self._pooler is None else "pooler's value path"
 
     @torch.no_grad()
@@ -92,8 +95,12 @@ class CoCaTeacher(OpenClipTeacher):
         positions = [[word.position for word in row] for row in words]
         rows = torch.tensor([row + [0] * (len(names[0]) - len(row)) for row in positions], dtype=torch.int64)
         length = 1 + max((position for row in positions for position in row), default=0)
-        ids = self.tokenizer(list(captions), self.context_length)
-        return self._maps(encoded, ids[:, None], length, rows, names, heads)
+        ids = self.tokenizer(list(captions), self.context_length).to(self.device)
+        if self.model.text.attn_mask is not None:  # causal: what follows the last wanted word changes nothing
+            ids = ids[:, :length]
+        with torch.no_grad():
+            text = self.model.text(ids)[1][:, :length]
+        return self._maps(encoded, text[:, None], rows, names, heads)
 
     def interactions_of(
         self, images: Tensor | EncodedImages, prompts: Sequence[str], *, heads: bool = False
@@ -109,19 +116,21 @@ class CoCaTeacher(OpenClipTeacher):
         """
         positions = torch.tensor([word.position for word in self._last_words(prompts)])
         encoded = self._encoded(images)
-        length = 1 + int(positions.max())
-        ids = self.tokenizer(list(prompts), self.context_length)
-        rows = positions + torch.arange(len(prompts)) * length
-        return self._maps(encoded, ids[None], length, rows[None], [list(prompts)] * len(encoded), heads)
+        text = self._read(prompts, positions)
+        rows = positions + torch.arange(len(prompts)) * text.shape[1]
+        return self._maps(encoded, text[None], rows[None], [list(prompts)] * len(encoded), heads)
 
-    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+    def interactions_for(
+        self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> InteractionMaps:
         """Where each image's own words, each read on its own, look in it.
 
         Args:
             words: one list of words or phrases per image.
 
         Returns:
-            `[batch, layer, word, height, width]`; rows with fewer words end in `PADDING`.
+            `[batch, layer, word, height, width]`; rows with fewer words end in `PADDING`. With `heads`, one query per
+            head: `star · head 1`, ...
 
         Raises:
             UnknownWordError: for words outside a small vocabulary.
@@ -133,21 +142,55 @@ class CoCaTeacher(OpenClipTeacher):
         place = {text: index for index, text in enumerate(texts)}
         which = torch.tensor([[place.get(name, 0) for name in row] for row in names])
         last = torch.tensor([word.position for word in self._last_words(texts)])
-        length = 1 + int(last.max())
-        ids = self.tokenizer(texts, self.context_length)[which]
-        rows = last[which] + torch.arange(which.shape[1]) * length
-        return self._maps(encoded, ids, length, rows, names, heads=False)
+        text = self._read(texts, last)
+        rows = last[which] + torch.arange(which.shape[1]) * text.shape[1]
+        return self._maps(encoded, text[which.to(text.device)], rows, names, heads)
+
+    def _embed(self, texts: Sequence[str], ids: Tensor) -> Tensor:
+        return self._encode_texts(texts, ids)[0]
+
+    def _encode_texts(self, texts: Sequence[str], ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """One run of the text tower: unit-norm embeddings, and of each text the tokens that the decoder reads.
+
+        The tokens `[position, width]` end with the text and are remembered.
+        """
+        embeddings, tokens = self.model._encode_text(ids, normalize=True)
+        ends = 1 + ((ids != 0) * torch.arange(ids.shape[1], device=ids.device)).max(1).values
+        # copies, so that no text keeps a whole batch in memory
+        read = {text: row[:end].clone() for text, row, end in zip(texts, tokens.float(), ends.tolist(), strict=True)}
+        with self._texts_lock:
+            self._prompts.update(read)
+            while len(self._prompts) > _PROMPTS_REMEMBERED:
+                self._prompts.popitem(last=False)
+        return embeddings.float(), read
+
+    @torch.no_grad()
+    def _read(self, prompts: Sequence[str], last: Tensor) -> Tensor:
+        """The text tower's tokens of each prompt up to its last word, `[prompt, position, width]`.
+
+        The decoder is causal, so what stands behind a prompt's last word is of no account.
+
+        Args:
+            last: position of each prompt's last word.
+        """
+        with self._texts_lock:
+            known = {prompt: self._prompts[prompt] for prompt in prompts if prompt in self._prompts}
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if missing:
+            ids = self.tokenizer(missing, self.context_length).to(self.device)
+            known |= self._encode_texts(missing, ids)[1]
+        tokens = nn.utils.rnn.pad_sequence([known[prompt] for prompt in prompts], batch_first=True)
+        return tokens[:, : 1 + int(last.max())]
 
     def _maps(
         self,
         encoded: EncodedImages,
-        ids: Tensor,
-        length: int,
+        text: Tensor,
         rows: Tensor,
         names: Sequence[Sequence[str]],
         heads: bool,
     ) -> InteractionMaps:
-        weights = self._cross_attention(encoded, ids, length, rows, average=not heads)
+        weights = self._cross_attention(encoded, text, rows, average=not heads)
         if encoded.pool is not None:
             with full_precision(self.device):
                 weights = torch.einsum("bl...rm,bmp->bl...rp", weights, encoded.pool)
@@ -166,38 +209,34 @@ class CoCaTeacher(OpenClipTeacher):
         )
 
     @torch.no_grad()
-    def _cross_attention(
-        self, encoded: EncodedImages, ids: Tensor, length: int, rows: Tensor, *, average: bool
-    ) -> Tensor:
-        """Run the decoder's blocks and read the rows wanted from every cross-attention.
+    def _cross_attention(self, encoded: EncodedImages, text: Tensor, rows: Tensor, *, average: bool) -> Tensor:
+        """Run the decoder's blocks and work out the rows wanted of every cross-attention.
 
         Self-attention sees each prompt alone, cross-attention sees all prompts of an image side by side: its
         rows do not depend on one another, and so the image's keys and values are projected once, not once a
-        prompt. The projection to the vocabulary is left out; nobody asks for it.
+        prompt. What follows the last attention is left out, the projection to the vocabulary with it.
 
         Args:
-            ids: `[batch or 1, prompt, context]`.
-            length: positions of each prompt to run; the decoder is causal, so they come out as in the
-                whole text.
-            rows: `[batch or 1, row]`, indices into prompt * length.
+            text: the text tower's tokens `[batch or 1, prompt, position, width]`; the decoder is causal, so the
+                first positions come out as in the whole text.
+            rows: `[batch or 1, row]`, indices into prompt * position.
 
         Returns:
             `[batch, layer, row, token]`, or `[batch, layer, head, row, token]` unless `average`.
         """
         assert encoded.tokens is not None
-        prompts, batch = ids.shape[1], len(encoded)
-        decoder = self.model.text_decoder
+        _, prompts, length, width = text.shape
+        batch, decoder, found = len(encoded), self.model.text_decoder, []
         mask = decoder.attn_mask[:length, :length]
-        ids = ids.flatten(0, 1).to(self.device)
-        if self.model.text.attn_mask is not None:  # causal: what follows the last wanted word changes nothing
-            ids = ids[:, :length]
-        text = self.model.text(ids)[1][:, :length]
-        with tap(self._cross, rows=rows.expand(batch, -1), average=average) as readings:
-            for block, cross in zip(decoder.resblocks, decoder.cross_attn, strict=True):
-                text = block(text.reshape(-1, length, text.shape[-1]), attn_mask=mask)
-                text = text.reshape(-1, prompts * length, text.shape[-1]).expand(batch, -1, -1)
+        rows = rows.expand(batch, -1)
+        for layer, (block, cross) in enumerate(zip(decoder.resblocks, decoder.cross_attn, strict=True)):
+            text = block(text.reshape(-1, length, width), attn_mask=mask)
+            text = text.reshape(-1, prompts * length, width).expand(batch, -1, -1)
+            weights = attention_weights(cross.attn, cross.ln_1(text), cross.ln_1_kv(encoded.tokens), rows=rows)
+            found.append(weights.mean(1) if average else weights)
+            if layer + 1 < len(decoder.cross_attn):
                 text = cross(text, k_x=encoded.tokens, v_x=encoded.tokens)
-        return readings.stack()
+        return torch.stack(found, 1)
 
 
 def _of_head(name: str, head: int) -> str:

@@ -132,7 +132,7 @@ class OpenClipTeacher:
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
             chunk = missing[start : start + _TEXTS_AT_ONCE]
             ids = self.tokenizer(chunk, self.context_length).to(self.device)
-            known.update(zip(chunk, self.model.encode_text(ids, normalize=True).float(), strict=True))
+            known.update(zip(chunk, self._embed(chunk, ids), strict=True))
         with self._texts_lock:
             for text in texts:
                 self._texts[text] = known[text]
@@ -142,6 +142,10 @@ class OpenClipTeacher:
         if not texts:
             return torch.zeros(0, self.embed_dim, device=self.device)
         return torch.stack([known[text] for text in texts])
+
+    def _embed(self, texts: Sequence[str], ids: Tensor) -> Tensor:
+        """Run the text tower: unit-norm embeddings `[text, dim]` of texts with these ids."""
+        return self.model.encode_text(ids, normalize=True).float()
 
     @torch.no_grad()
     def classify(self, images: Tensor | EncodedImages, labels: Sequence[str]) -> Tensor:
@@ -164,6 +168,10 @@ class OpenClipTeacher:
         """Raise `UnknownWordError` for words outside a small vocabulary; a byte-pair tokeniser reads any."""
         if isinstance(self.tokenizer, WordTokenizer):
             self.tokenizer.check(texts)
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Raise what `interactions_of` would for these prompts, before anything is computed."""
+        self._last_words(prompts)
 
     def _encoded(self, images: Tensor | EncodedImages) -> EncodedImages:
         if isinstance(images, Tensor):

@@ -165,7 +165,7 @@ def attention_weights(
     if not attention.batch_first:
         query, key = query.transpose(0, 1), key.transpose(0, 1)
     batch, positions, keys = *query.shape[:2], key.shape[1]
-    wanted = list(range(attention.num_heads)) if heads is None else list(heads)
+    wanted = None if heads is None else list(heads)
     if rows is not None:
         rows = rows.to(query.device).expand(batch, -1)
         query = query.gather(1, rows[..., None].expand(-1, -1, query.shape[-1]))
@@ -176,7 +176,8 @@ def attention_weights(
         if attn_mask is not None:
             mask = attn_mask
             if mask.ndim == 3:
-                mask = mask.view(batch, attention.num_heads, positions, keys)[:, wanted]
+                mask = mask.view(batch, attention.num_heads, positions, keys)
+                mask = mask if wanted is None else mask[:, wanted]
             else:
                 mask = mask.expand(batch, 1, positions, keys)
             if rows is not None:
@@ -197,14 +198,15 @@ def _hide(scores: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(mask, -torch.inf) if mask.dtype == torch.bool else scores + mask.float()
 
 
-def _project(attention: nn.MultiheadAttention, inputs: Tensor, part: int, heads: list[int]) -> Tensor:
+def _project(attention: nn.MultiheadAttention, inputs: Tensor, part: int, heads: list[int] | None) -> Tensor:
     """`[batch, position, width]` -> `[batch, head, position, head_dim]` in float32, only these heads."""
     weight, bias = _projection(attention, part)
-    shape = (attention.num_heads, attention.head_dim)
-    weight = weight.float().unflatten(0, shape)[heads].flatten(0, 1)
-    if bias is not None:
-        bias = bias.float().unflatten(0, shape)[heads].flatten()
-    return F.linear(inputs.float(), weight, bias).unflatten(-1, (len(heads), -1)).transpose(1, 2)
+    weight, bias = weight.float(), None if bias is None else bias.float()
+    if heads is not None:
+        shape = (attention.num_heads, attention.head_dim)
+        weight = weight.unflatten(0, shape)[heads].flatten(0, 1)
+        bias = None if bias is None else bias.unflatten(0, shape)[heads].flatten()
+    return F.linear(inputs.float(), weight, bias).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
 
 
 def _projection(attention: nn.MultiheadAttention, part: int) -> tuple[Tensor, Tensor | None]:

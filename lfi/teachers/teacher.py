@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import PIL.Image
+import torch
 from torch import Tensor
 
 from lfi.maps import InteractionMaps
@@ -40,6 +41,24 @@ class EncodedImages:
         tokens = None if self.tokens is None else self.tokens[pick]
         pool = None if self.pool is None else self.pool[pick]
         return replace(self, latent=self.latent[pick], dense=self.dense[pick], tokens=tokens, pool=pool)
+
+    @classmethod
+    def cat(cls, parts: Sequence[EncodedImages]) -> EncodedImages:
+        """Images that one teacher encoded at several times as one batch."""
+
+        def join(tensors: Sequence[Tensor | None]) -> Tensor | None:
+            given = [tensor for tensor in tensors if tensor is not None]
+            return torch.cat(given) if given else None
+
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            torch.cat([part.latent for part in parts]),
+            torch.cat([part.dense for part in parts]),
+            join([part.tokens for part in parts]),
+            join([part.pool for part in parts]),
+            parts[0].fingerprint,
+        )
 
 
 class Teacher(Protocol):
