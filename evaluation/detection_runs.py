@@ -56,10 +56,10 @@ class Scale:
     detection: DetectionConfig
 
 
-_SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=32, proposals=100, most=20)
+_SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=16, proposals=100, most=20)
 SCALES = {
-    "tiny": Scale(64, 1, 16, 8, 1, replace(_SMALL, width=8, regions=8, proposals=20)),
-    "small": Scale(2000, 20, 1000, 300, 12, _SMALL),
+    "tiny": Scale(64, 1, 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
+    "small": Scale(2000, 10, 1000, 300, 3, _SMALL),
     "full": Scale(2000, 20, 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
 }
 
@@ -166,7 +166,7 @@ def run_backbone(setup: Setup, method: str, seed: int, ways: Sequence[str]) -> l
             task="detection",
             data=DataConfig(source="coco", root=str(images), annotations=str(annotations)),
             detection=replace(setup.at.detection, backbone=str(folder), frozen=way == "frozen"),
-            loop=loop_of(setup, seed, setup.at.passes, batch_size=8),
+            loop=replace(loop_of(setup, seed, setup.at.passes, batch_size=8), learning_rate=2e-3),
         )
         detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
         scores = average_precision(detector.to(setup.device), *setup.scenes("test"))
