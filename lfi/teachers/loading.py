@@ -20,6 +20,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
+from lfi.plugins import is_reference, load_reference
 from lfi.teachers.checkpoints import fetch, fit, read_weights
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
@@ -38,7 +39,7 @@ def load_teacher(
     Args:
         name: an open_clip architecture, or a folder with `open_clip_config.json`
             (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
-            "default_layers"}}`) and `open_clip_model.safetensors`.
+            "default_layers"}}`) and `open_clip_model.safetensors`; or `FILE.py:NAME`, a function that makes a teacher.
         pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
             file that `weights_only` reads. A folder brings its own weights.
 
@@ -51,6 +52,8 @@ def load_teacher(
     if os.path.isdir(name):
         return _to(_from_folder(Path(name), pretrained), device)
     name = str(name)
+    if is_reference(name):
+        return _to(_made_by(name), device)
     model_cfg = open_clip.get_model_config(name) if name in open_clip.list_models() else None
     if model_cfg is None:
         near = difflib.get_close_matches(name, open_clip.list_models(), 5, cutoff=0.3)
@@ -77,6 +80,14 @@ def load_teacher(
     model = build(model_cfg, name)
     fit(model, read_weights(path), name=name, source=str(path))
     return _to(_teacher(model, _tokenizer(model_cfg, name), name, preprocess, None), device)
+
+
+def _made_by(reference: str) -> CoCaTeacher | ClipTeacher:
+    """The teacher that a researcher's own function makes."""
+    made = load_reference(reference)()
+    if not isinstance(made, CoCaTeacher | ClipTeacher):
+        raise ConfigError(f"{reference} gave a {type(made).__name__}; a CoCaTeacher or a ClipTeacher was expected")
+    return made
 
 
 def build(model_cfg: Mapping[str, Any], name: str) -> nn.Module:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lfi.data.scenes import DOMAINS
 from lfi.errors import ConfigError
+from lfi.plugins import load_reference
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.vlm_config import VLMConfig
 
@@ -148,6 +149,8 @@ class ObjectiveConfig:
         smoothing: of the labels of plain supervision.
         persistent: one assignment per image; else one per layer (an ablation).
         shuffle: hand every image another image's maps (a control).
+        extra: weights of objectives of one's own, by `FILE.py:NAME` or `package.module:NAME`; see
+            `lfi.training.student.StudentTask.losses`.
     """
 
     task: float = 1.0
@@ -164,6 +167,11 @@ class ObjectiveConfig:
     smoothing: float = 0.0
     persistent: bool = True
     shuffle: bool = False
+    extra: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for reference in self.extra:
+            load_reference(reference)
 
     @property
     def wants_maps(self) -> bool:
@@ -179,7 +187,10 @@ class ObjectiveConfig:
             "activations": self.activation_attention > 0,
             "attentions": self.attention_transfer > 0,
         }
-        return tuple(name for name, needed in wanted.items() if needed)
+        own = {name for reference in self.extra for name in getattr(load_reference(reference), "fields", ())}
+        if unknown := sorted(own - set(wanted)):
+            raise ConfigError(f"an objective of objective.extra asks for {unknown[0]!r}; of {', '.join(wanted)} it can")
+        return tuple(name for name, needed in wanted.items() if needed or name in own)
 
 
 @dataclass(frozen=True)

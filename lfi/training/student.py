@@ -28,6 +28,7 @@ from lfi.objectives import (
     relational_kd,
     supervision,
 )
+from lfi.plugins import load_reference
 from lfi.students import Student, StudentConfig, StudentOutput, self_attention
 from lfi.training.config import ObjectiveConfig, StudentSource
 
@@ -86,6 +87,7 @@ class StudentTask(nn.Module):
         phi = [round(tap * (lessons.layers - 1) / max(1, taps - 1)) for tap in range(taps)]
         self.register_buffer("phi", torch.tensor(phi), persistent=False)
         self.paired = [max(0, round(share * blocks) - 1) for share in lessons.tower]
+        self.extra = {reference: load_reference(reference) for reference in objective.extra}
         self.nothing = nn.Parameter(torch.randn(text_dim) * text_dim**-0.5) if objective.naming > 0 else None
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,11 +98,19 @@ class StudentTask(nn.Module):
             attended = attention()
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.losses(out, attended, batch)
-        total = sum(getattr(weights, name) * value for name, value in losses.items())
+        total = sum(self.weight(name) * value for name, value in losses.items())
         return {"loss": total, **losses}
 
+    def weight(self, name: str) -> float:
+        """Of a loss in the sum."""
+        return self.objective.extra[name] if name in self.extra else getattr(self.objective, name)
+
     def losses(self, out: StudentOutput, attended: list[Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Every loss with a weight, by its name in `ObjectiveConfig`."""
+        """Every loss with a weight, by its name in `ObjectiveConfig`.
+
+        One of `objective.extra` is called with the student's output and the batch (images, labels, and the teacher's
+        answers that its attribute `fields` names) and gives a scalar.
+        """
         weights, logits = self.objective, out.logits.float()
         losses = {}
         if weights.task:
@@ -124,7 +134,7 @@ class StudentTask(nn.Module):
         if weights.wants_maps or weights.naming:
             assert out.attention is not None
             losses |= self.interaction(out.attention, out.names, batch)
-        return losses
+        return losses | {name: loss(out, batch) for name, loss in self.extra.items()}
 
     def rows_of(self, attended: list[Tensor]) -> Tensor:
         """Log of self-attention over patches, mean over heads: of CLS (or the mean patch) and of every patch."""
