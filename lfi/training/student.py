@@ -98,7 +98,7 @@ class StudentTask(nn.Module):
             attended = attention()
         with torch.autocast(batch["images"].device.type, enabled=False):
             losses = self.losses(out, attended, batch)
-        total = sum(self.weight(name) * value for name, value in losses.items())
+        total = torch.stack([self.weight(name) * value for name, value in losses.items()]).sum()
         return {"loss": total, **losses}
 
     def weight(self, name: str) -> float:
