@@ -26,7 +26,6 @@ from evaluation.scenes import METHODS
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
 from lfi.errors import ConfigError
-from lfi.students import Student
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
 from lfi.training.detection_config import DetectionConfig
@@ -44,12 +43,14 @@ class Scale:
 
     Attributes:
         labelled, epochs: scenes that students learn from, and how often.
+        by: what the detectors' categories are; see `lfi.data.coco_writer.CATEGORIES`.
         train, test, passes: scenes that detectors learn from and are measured on, and how often they see the former.
         detection: the detector's sizes.
     """
 
     labelled: int
     epochs: int
+    by: str
     train: int
     test: int
     passes: int
@@ -58,9 +59,9 @@ class Scale:
 
 _SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=16, proposals=100, most=20)
 SCALES = {
-    "tiny": Scale(64, 1, 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
-    "small": Scale(2000, 10, 1000, 300, 3, _SMALL),
-    "full": Scale(2000, 20, 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
+    "tiny": Scale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
+    "small": Scale(2000, 10, "colour", 1000, 300, 3, _SMALL),
+    "full": Scale(2000, 20, "name", 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
 }
 
 
@@ -86,7 +87,7 @@ class Setup:
         count, seed = {"train": (self.at.train, TRAIN_SEED), "test": (self.at.test, TEST_SEED)}[part]
         folder = self.folder / part
         if not (folder / INSTANCES).exists():
-            write_coco(Scenes(count, seed), folder)
+            write_coco(Scenes(count, seed), folder, self.at.by)
         return folder / IMAGES, folder / INSTANCES
 
 
@@ -193,7 +194,6 @@ def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
         )
         student.save(folder / "student.safetensors")
         keep(record, {"mAP": validate(student, ready.validation)["mAP"]})
-    Student.load(folder / "student.safetensors")
     return float(json.loads(record.read_text())["mAP"])
 
 

@@ -107,7 +107,7 @@ def detection(
             "scenes for detectors": setup.at.train,
             "test scenes": setup.at.test,
         },
-        title="Mask R-CNN on generated scenes, by how its backbone was trained",
+        title=f"Mask R-CNN on generated scenes (categories by {setup.at.by}), by how its backbone was trained",
     )
     summarise(done, results)
     if json:

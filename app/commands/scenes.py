@@ -41,12 +41,15 @@ def write(
     domain: Annotated[
         list[str] | None, typer.Option(help="photo, painting, cartoon or sketch; all by default.")
     ] = None,
+    by: Annotated[
+        str, typer.Option(help="What the categories are: name (colour and shape), colour or shape.")
+    ] = "name",
 ) -> None:
     """Write scenes in COCO's format: images, instances with exact masks, captions."""
     from lfi.data.coco_writer import write_coco
     from lfi.data.scenes import DOMAINS, Scenes
 
-    print(write_coco(Scenes(count, seed, size, tuple(domain or DOMAINS)), folder))
+    print(write_coco(Scenes(count, seed, size, tuple(domain or DOMAINS)), folder, by))
 
 
 @scenes.command()

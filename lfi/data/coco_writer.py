@@ -14,24 +14,34 @@ from faster_coco_eval.core import mask as run_lengths
 from PIL import Image
 from tqdm import tqdm
 
+from lfi.data.objects import COLOURS
 from lfi.data.scenes import CLASSES, Scene, Scenes
-from lfi.errors import DataError
+from lfi.data.shapes import SHAPES
+from lfi.errors import ConfigError, DataError
 
+CATEGORIES = {"name": CLASSES, "colour": tuple(COLOURS), "shape": tuple(SHAPES)}
+"""What objects are told apart by, an attribute of `SceneObject`: its 80 classes, 8 colours or 10 shapes."""
 INSTANCES, CAPTIONS, IMAGES = "instances.json", "captions.json", "images"
 
 
-def write_coco(scenes: Scenes, folder: Path) -> Path:
+def write_coco(scenes: Scenes, folder: Path, by: str = "name") -> Path:
     """Write `images/*.png`, `instances.json` and `captions.json`; the JSON comes last, so a folder with it is whole.
 
-    Categories are the 80 classes of scenes, from 1; masks are what is visible, as compressed run lengths; boxes enclose
+    Categories are numbered from 1; masks are what is visible, as compressed run lengths; boxes enclose
     them.
+
+    Args:
+        by: what the categories are; see `CATEGORIES`.
 
     Returns:
         The path of the instances.
 
     Raises:
+        ConfigError: for an unknown `by`.
         DataError: the folder holds such a set already, or cannot be written.
     """
+    if by not in CATEGORIES:
+        raise ConfigError(f"objects are not told apart by {by!r}; one of {', '.join(CATEGORIES)} was expected")
     target = folder / INSTANCES
     if target.exists():
         raise DataError(f"{folder} holds a set already; name another folder")
@@ -45,8 +55,8 @@ def write_coco(scenes: Scenes, folder: Path) -> Path:
             Image.fromarray(scene.image).save(folder / IMAGES / name)
             images.append({"id": number, "file_name": name, "width": scenes.size, "height": scenes.size})
             captions.append({"id": number, "image_id": number, "caption": scene.caption})
-            annotations += _instances(scene, number, len(annotations) + 1)
-        categories = [{"id": number, "name": name} for number, name in enumerate(CLASSES, start=1)]
+            annotations += _instances(scene, number, len(annotations) + 1, by)
+        categories = [{"id": number, "name": name} for number, name in enumerate(CATEGORIES[by], start=1)]
         info = {"description": f"Generated scenes, seed {scenes.seed}, {', '.join(scenes.domains)}"}
         _write(folder / CAPTIONS, {"info": info, "images": images, "annotations": captions})
         content = {"info": info, "images": images, "annotations": annotations, "categories": categories}
@@ -56,7 +66,7 @@ def write_coco(scenes: Scenes, folder: Path) -> Path:
     return target
 
 
-def _instances(scene: Scene, image: int, first: int) -> list[dict[str, Any]]:
+def _instances(scene: Scene, image: int, first: int, by: str) -> list[dict[str, Any]]:
     """Annotations of one scene's objects, numbered from `first`."""
     found = []
     for number, (thing, mask, box) in enumerate(zip(scene.objects, scene.masks, scene.boxes.tolist(), strict=True)):
@@ -66,7 +76,7 @@ def _instances(scene: Scene, image: int, first: int) -> list[dict[str, Any]]:
             {
                 "id": first + number,
                 "image_id": image,
-                "category_id": thing.label + 1,
+                "category_id": CATEGORIES[by].index(getattr(thing, by)) + 1,
                 "segmentation": {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")},
                 "bbox": [left, top, right - left, bottom - top],
                 "area": int(mask.sum()),

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from lfi.data.coco import coco
 from lfi.data.coco_writer import write_coco
 from lfi.data.scenes import CLASSES, Scenes
-from lfi.errors import DataError
+from lfi.errors import ConfigError, DataError
 
 SCENES = Scenes(6, 3, 48)
 
@@ -47,6 +47,16 @@ def test_our_reader_gets_the_same_labels_and_captions(folder):
     read = coco(folder / "images", folder / "instances.json", size=48, captions=folder / "captions.json")
     assert np.array_equal(read.labels, np.stack([scene.labels for scene in SCENES]))
     assert read.captions == tuple(scene.caption for scene in SCENES)
+
+
+@pytest.mark.parametrize("by", ["colour", "shape"])
+def test_categories_can_be_colours_or_shapes(tmp_path, by):
+    content = json.loads(write_coco(SCENES, tmp_path, by).read_text())
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    found = [names[annotation["category_id"]] for annotation in content["annotations"]]
+    assert found == [getattr(thing, by) for scene in SCENES for thing in scene.objects]
+    with pytest.raises(ConfigError, match="not told apart by 'size'"):
+        write_coco(SCENES, tmp_path / "other", "size")
 
 
 def test_numbers_are_unique(folder):
