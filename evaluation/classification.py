@@ -1,4 +1,4 @@
-"""`lfi evaluate classification`: frozen models side by side on one set of images."""
+"""`lfi evaluate classification`: models side by side on one set of images, frozen and fine-tuned."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.features import Features
+from evaluation.features import Features, by_name
+from evaluation.finetuning import Schedule, finetuned, probabilities
 from evaluation.metrics import of_category
-from evaluation.probes import linear_probe, nearest_neighbours
-from evaluation.results import Figure, Results, over_clusters
+from evaluation.probes import fitted_probe, head_of, nearest_neighbours, probed
+from evaluation.results import Results, over_clusters, over_seeds
 from lfi.data.imageset import ImageSet
 from lfi.errors import DataError
 from lfi.teachers.openclip import OpenClipTeacher
@@ -28,11 +29,17 @@ def evaluate_classification(
     results: Results,
     teacher: OpenClipTeacher | None = None,
     prompt: str = "{}",
+    schedule: Schedule | None = None,
+    seed: int = 0,
 ) -> dict[str, Tensor]:
     """Linear probe and nearest neighbours of every model; zero-shot of those that share the teacher's text space.
 
+    Args:
+        models: those of one name are one method trained with several seeds.
+        schedule: also train every model further on all training images; its last weights are tested.
+
     Returns:
-        The linear probes' probabilities by model, `[n, class]`.
+        The linear probes' probabilities by name, `[n, class]`, of the first model of each.
 
     Raises:
         DataError: images without single labels.
@@ -42,29 +49,43 @@ def evaluate_classification(
             raise DataError("classification needs images with one label each")
     count, labels = len(test.classes), torch.from_numpy(test.labels)
     results.n |= {"training images": len(train), "test images": len(test), "classes": count}
-    probes = {}
-    for model in models:
-        seen, shown = model.all(train.images), model.all(test.images)
-        probes[model.name] = linear_probe(seen, train.labels, shown, count)
-        add(results, model.name, "linear probe", probes[model.name], labels)
-        add(results, model.name, "k-NN", nearest_neighbours(seen, train.labels, shown, count), labels)
-        if teacher is not None and model.likeness is not None:
-            texts = teacher.embed_texts([prompt.format(name) for name in test.classes])
-            add(results, model.name, "zero-shot", (SCALE * model.all(test.images, texts)).softmax(1), labels)
+    probes: dict[str, Tensor] = {}
+    for name, seeds in by_name(models).items():
+        found: dict[str, list[Tensor]] = {}
+        for number, model in enumerate(seeds):
+            seen, shown = model.all(train.images), model.all(test.images)
+            probe = fitted_probe(seen, train.labels)
+            found.setdefault("linear probe", []).append(probed(probe, shown, count))
+            found.setdefault("k-NN", []).append(nearest_neighbours(seen, train.labels, shown, count))
+            if teacher is not None and model.likeness is not None:
+                texts = teacher.embed_texts([prompt.format(each) for each in test.classes])
+                found.setdefault("zero-shot", []).append((SCALE * model.all(test.images, texts)).softmax(1))
+            if schedule is not None:
+                tuned = finetuned(model, head_of(probe, count), train, schedule, seed + number)
+                found.setdefault("fine-tuned", []).append(probabilities(tuned, test.images))
+        for way, answers in found.items():
+            add(results, name, way, answers, labels)
+        probes[name] = found["linear probe"][0]
     return probes
 
 
-def add(results: Results, model: str, way: str, probabilities: Tensor, labels: Tensor) -> None:
-    """Every metric of classification; intervals over images where there is a value for each."""
+def add(results: Results, model: str, way: str, answers: Sequence[Tensor], labels: Tensor) -> None:
+    """Every metric of classification.
+
+    Args:
+        answers: probabilities `[n, class]`, one for every seed. Of several, intervals are over seeds; of one, over
+            images, where there is a value for each.
+    """
     for metric in of_category("classification"):
-        values = metric.values(probabilities, labels)
-        known = values[~torch.isnan(values)].numpy().astype(float)
-        name = f"{model}: {way}, {metric.name}"
-        if len(known) == len(labels) > 1:
+        name, means = f"{model}: {way}, {metric.name}", []
+        for probabilities_ in answers:
+            values = metric.values(probabilities_, labels)
+            known = values[~torch.isnan(values)].numpy().astype(float)
+            means.append(float(known.mean()) if len(known) else float("nan"))
+        if len(answers) == 1 and len(known) == len(labels) > 1:
             results.figures[name] = over_clusters(known, np.arange(len(known)), metric.unit)
         else:
-            value = float(known.mean()) if len(known) else float("nan")
-            results.figures[name] = Figure(value, float("nan"), float("nan"), metric.unit)
+            results.figures[name] = over_seeds(means, metric.unit)
 
 
 def plot_confusion(probabilities: dict[str, Tensor], test: ImageSet, path: Path) -> None:

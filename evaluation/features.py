@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import numpy as np
 import timm
 import torch
 from timm.data import resolve_model_data_config
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from evaluation.convergence import read_curve
+from evaluation.methods import ABLATIONS, METHODS
 from evaluation.transfer import similarity
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError
-from lfi.images import normalise
+from lfi.images import MEAN, STD
 from lfi.students import Student
 from lfi.teachers import load_teacher
+from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.views import resized
 
 RANDOM = "random"
@@ -27,19 +30,29 @@ _BATCH = 128
 
 
 @dataclass(frozen=True, eq=False)
+class Backbone:
+    """A module and how it computes features: `of(module, pixels)` of float pixels 0 to 1, `[n, 3, height, width]`."""
+
+    module: nn.Module
+    of: Callable[[nn.Module, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
 class Features:
-    """A frozen model.
+    """A model, frozen unless it is fine-tuned.
 
     Attributes:
-        name: as given.
+        name: as given, or the name that stands before it (`NAME=MODEL`).
         of: uint8 `[n, size, size, 3]` to float32 `[n, dim]`.
         likeness: the same images and class names in a teacher's text space `[class, text_dim]`, unit norm, to cosines
             `[n, class]`; None where the model has no such space.
+        backbone: what computes the features, for fine-tuning, or None.
     """
 
     name: str
     of: Callable[[Tensor], Tensor]
     likeness: Callable[[Tensor, Tensor], Tensor] | None = None
+    backbone: Backbone | None = None
 
     @torch.inference_mode()
     def all(self, images: np.ndarray, texts: Tensor | None = None) -> Tensor:
@@ -56,6 +69,45 @@ class Features:
         starts = tqdm(range(0, len(images), _BATCH), desc=self.name, unit="batch", dynamic_ncols=True, leave=False)
         parts = [run(torch.from_numpy(np.array(images[start : start + _BATCH]))) for start in starts]
         return torch.cat([part.float().cpu() for part in parts])
+
+
+def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
+    """Models as a user lists them: each as for `load_features`, `NAME=MODEL`, or a record of `lfi benchmark transfer`.
+
+    Models of one name are one method trained with several seeds; a record's name is its method. Records come first, in
+    the order of the benchmark's table.
+
+    Raises:
+        UnknownModelError, CheckpointError: as `load_features`.
+        DataError: a record that is none.
+    """
+    recorded, found = [], []
+    for given in models:
+        name, equals, model = given.partition("=")
+        if given.endswith(".json"):
+            curve = read_curve(Path(given))
+            student = load_features(str(Path(given).with_suffix(".safetensors")), device)
+            recorded.append((curve.method, curve.seed, replace(student, name=curve.method)))
+        elif equals and not Path(given).exists():
+            found.append(replace(load_features(model, device), name=name))
+        else:
+            found.append(load_features(given, device))
+    order = [*METHODS, *ABLATIONS]
+    recorded.sort(key=lambda each: (order.index(each[0]) if each[0] in order else len(order), *each[:2]))
+    return [*(each[2] for each in recorded), *found]
+
+
+def by_name(models: Sequence[Features]) -> dict[str, list[Features]]:
+    """Models by their names, in order."""
+    found: dict[str, list[Features]] = {}
+    for model in models:
+        found.setdefault(model.name, []).append(model)
+    return found
+
+
+def seeds_of(models: Sequence[Features], first: int) -> list[int]:
+    """Numbers from `first` on, as many as the name with the most models has."""
+    return list(range(first, first + max(map(len, by_name(models).values()))))
 
 
 def load_features(model: str, device: str = "cpu") -> Features:
@@ -75,10 +127,10 @@ def load_features(model: str, device: str = "cpu") -> Features:
         return _timm(model, *rest.partition(":")[::2], device)
     if kind == "open_clip" and rest:
         name, _, tag = rest.partition(":")
-        return _teacher(model, load_teacher(name, tag or None, device))
+        return _teacher(model, load_teacher(name, tag or None, device), device)
     path = Path(model)
     if (path / "open_clip_config.json").is_file():
-        return _teacher(model, load_teacher(path, device=device))
+        return _teacher(model, load_teacher(path, device=device), device)
     file = path / "student.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise UnknownModelError(
@@ -88,22 +140,25 @@ def load_features(model: str, device: str = "cpu") -> Features:
 
 
 def _student(name: str, student: Student, device: str) -> Features:
-    def run(images: Tensor) -> Any:
-        return student(resized(normalise(images.to(device)), student.image_size))
+    def features(module: Any, pixels: Tensor) -> Tensor:
+        return module(resized((pixels - MEAN) / STD, student.image_size)).features
 
     def likeness(images: Tensor, texts: Tensor) -> Tensor:
-        out = run(images)
+        out = student(resized((_pixels(images, device) - MEAN) / STD, student.image_size))
         return similarity(out.names, out.embedding, texts)
 
     projects = student.embed is not None or student.name is not None
-    return Features(name, lambda images: run(images).features, likeness if projects else None)
+    return _features(name, Backbone(student, features), device, likeness if projects else None)
 
 
-def _teacher(name: str, teacher: Any) -> Features:
-    def embed(images: Tensor) -> Tensor:
-        return teacher.embed_images(teacher.from_pixels(images.permute(0, 3, 1, 2).float() / 255))
+def _teacher(name: str, teacher: OpenClipTeacher, device: str) -> Features:
+    def features(module: Any, pixels: Tensor) -> Tensor:
+        return module.encode_image(teacher.from_pixels(pixels), normalize=True)
 
-    return Features(name, embed, lambda images, texts: embed(images) @ texts.T)
+    def likeness(images: Tensor, texts: Tensor) -> Tensor:
+        return features(teacher.model, _pixels(images, device)) @ texts.T
+
+    return _features(name, Backbone(teacher.model, features), device, likeness)
 
 
 def _timm(model: str, name: str, weights: str, device: str) -> Features:
@@ -116,12 +171,19 @@ def _timm(model: str, name: str, weights: str, device: str) -> Features:
     except Exception as error:  # of the network, of files and of shapes, raised by three libraries
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"cannot get the weights of {model}: {reason}; timm:{name}:FILE reads a file") from error
-    made = made.to(device).eval()
     data = resolve_model_data_config(made)
     mean, std = (torch.tensor(data[key], device=device)[:, None, None] for key in ("mean", "std"))
 
-    def run(images: Tensor) -> Tensor:
-        pixels = images.to(device).permute(0, 3, 1, 2).float() / 255
-        return made((resized(pixels, data["input_size"][1:]) - mean) / std)
+    def features(module: nn.Module, pixels: Tensor) -> Tensor:
+        return module((resized(pixels, data["input_size"][1:]) - mean) / std)
 
-    return Features(model, run)
+    return _features(model, Backbone(made.to(device).eval(), features), device)
+
+
+def _features(name: str, backbone: Backbone, device: str, likeness: Any = None) -> Features:
+    return Features(name, lambda images: backbone.of(backbone.module, _pixels(images, device)), likeness, backbone)
+
+
+def _pixels(images: Tensor, device: str) -> Tensor:
+    """Uint8 `[n, height, width, 3]` to float 0 to 1, `[n, 3, height, width]`."""
+    return images.to(device).permute(0, 3, 1, 2).float() / 255

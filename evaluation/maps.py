@@ -1,7 +1,7 @@
 """`lfi evaluate maps`: semantic consistency without people, and faithfulness, of every map that a trio can draw.
 
 Every figure has its floor (maps of another image, and a spot in the centre) and its ceiling (the teacher). The layers
-of the baseline's explanations, and which of these is its best, are chosen on scenes of their own.
+of the baseline's explanations, and which of these is its best, are chosen on images of their own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from evaluation.metrics import METRICS, UndefinedWarning, of_category
 from evaluation.pointing import (
+    Cases,
     Pointer,
     WordMaps,
     baseline_pointer,
@@ -29,11 +30,14 @@ from evaluation.pointing import (
 )
 from evaluation.results import Figure, Goal, Results, over_clusters
 from evaluation.sanity import randomise
+from evaluation.transfer import similarity
 from lfi.comparison import Trio
-from lfi.data.scenes import CLASSES, SceneBatch
+from lfi.data.scenes import CLASSES
 from lfi.images import normalise
 from lfi.students import Student
 from lfi.students.explanations import EXPLANATIONS
+from lfi.teachers.openclip import OpenClipTeacher
+from lfi.training.views import resized
 
 KINDS = ("shape", "colour", "colour and shape")
 CASES = 200
@@ -41,6 +45,9 @@ CASES = 200
 CENTRE = 0.25
 """Standard deviation of the spot in the centre, as a share of the grid."""
 _HIT = "pointing game"
+
+Scorer = Callable[[Student, Sequence[str]], Callable[[Tensor], Tensor]]
+"""From a student and a phrase for each of `n` images to a function of these images, `[n]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +65,24 @@ class Column:
     student: Student | None = None
 
 
-def evaluate_maps(trio: Trio, test: SceneBatch, choice: SceneBatch, command: str, seed: int) -> Results:
-    """Measure everything on `test`; `choice` decides on layers and the baseline's best explanation."""
+def evaluate_maps(
+    trio: Trio,
+    test: Cases,
+    choice: Cases,
+    command: str,
+    seed: int,
+    scorer: Scorer,
+    title: str = "Maps of words against exact masks",
+) -> Results:
+    """Measure everything on `test`; `choice` decides on layers and the baseline's best explanation.
+
+    Args:
+        scorer: what insertion and deletion watch of a student.
+    """
     columns, best = columns_of(trio, choice)
-    results = Results(command, [seed], {"scenes": len(test)}, title="Maps of words against exact masks")
+    results = Results(command, [seed], {"images": len(test.images)}, title=title)
     found = {
-        column.name: word_maps(column.pointer, test, KINDS)
+        column.name: word_maps(column.pointer, test)
         for column in tqdm(columns, desc="maps", unit="model", dynamic_ncols=True)
     }
     maps = {column.name: found[column.name].maps[column.layer] for column in columns}
@@ -78,20 +97,20 @@ def evaluate_maps(trio: Trio, test: SceneBatch, choice: SceneBatch, command: str
         for metric in of_category("agreement") if name != "teacher" else ():
             values = quiet(metric, maps[name], maps["teacher"])
             results.figures[f"{name}: {metric.name} with the teacher"] = figure(values, cases.images, metric.unit)
-    faithfulness(columns, maps, cases, test, results)
+    faithfulness(columns, maps, cases, test, results, scorer)
     robustness(columns, cases, test, results)
     sanity(columns, best, cases, test, results)
     against(best, maps, cases, results)
     return results
 
 
-def columns_of(trio: Trio, choice: SceneBatch) -> tuple[list[Column], str]:
+def columns_of(trio: Trio, choice: Cases) -> tuple[list[Column], str]:
     """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
     teacher, lfi = teacher_pointer(trio.teacher), lfi_pointer(trio.lfi, trio.teacher)
     columns, rates = [], {}
     for explanation in tqdm(EXPLANATIONS, desc="choosing layers", unit="explanation", dynamic_ncols=True):
         pointer, name = baseline_pointer(trio.baseline, trio.teacher, explanation), f"baseline, {explanation}"
-        tried = word_maps(pointer, choice, KINDS)
+        tried = word_maps(pointer, choice)
         hits = torch.stack([METRICS[_HIT](layer, tried.masks).mean() for layer in tried.maps])
         layer = METRICS[_HIT].best(hits)
         columns.append(Column(name, pointer, layer, trio.baseline))
@@ -107,29 +126,52 @@ def columns_of(trio: Trio, choice: SceneBatch) -> tuple[list[Column], str]:
 
 
 def faithfulness(
-    columns: Sequence[Column], maps: dict[str, Tensor], cases: WordMaps, scenes: SceneBatch, results: Results
+    columns: Sequence[Column],
+    maps: dict[str, Tensor],
+    cases: WordMaps,
+    test: Cases,
+    results: Results,
+    scorer: Scorer,
 ) -> None:
-    """Insertion and deletion of the student's own probability for the word."""
+    """Insertion and deletion of the student's own score of the word."""
     rows = one_word_each(cases, CASES)
-    images = images_of(scenes, cases.images[rows])
-    classes = torch.tensor([CLASSES.index(cases.phrases[row]) for row in rows])
+    images = images_of(test, cases.images[rows])
+    phrases = [cases.phrases[row] for row in rows]
     results.n["words for faithfulness"] = len(rows)
     for column in tqdm(columns, desc="faithfulness", unit="model", dynamic_ncols=True):
         if column.student is None:
             continue
-
-        def score(batch: Tensor, student: Student = column.student) -> Tensor:
-            return student(batch).logits.sigmoid().gather(1, classes[:, None])[:, 0]
-
+        score = scorer(column.student, phrases)
         for metric in of_category("faithfulness"):
             values = metric(maps[column.name][rows], images, score)
             results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
 
 
-def robustness(columns: Sequence[Column], cases: WordMaps, scenes: SceneBatch, results: Results) -> None:
+def scene_probability(student: Student, phrases: Sequence[str]) -> Callable[[Tensor], Tensor]:
+    """A student's own probability of the class that each phrase names, for students of scenes."""
+    classes = torch.tensor([CLASSES.index(phrase) for phrase in phrases])
+    return lambda images: student(images).logits.sigmoid().gather(1, classes[:, None])[:, 0]
+
+
+def text_likeness(teacher: OpenClipTeacher) -> Scorer:
+    """Cosine of a student's image, or of its nearest query's name, with each phrase in the teacher's text space."""
+
+    def scorer(student: Student, phrases: Sequence[str]) -> Callable[[Tensor], Tensor]:
+        texts = teacher.embed_texts(phrases)
+
+        def score(images: Tensor) -> Tensor:
+            out = student(resized(images, student.image_size))
+            return similarity(out.names, out.embedding, texts).diagonal()
+
+        return score
+
+    return scorer
+
+
+def robustness(columns: Sequence[Column], cases: WordMaps, test: Cases, results: Results) -> None:
     """Whether maps follow a shifted image."""
     rows = one_word_each(cases, CASES // 4)
-    images = images_of(scenes, cases.images[rows])
+    images = images_of(test, cases.images[rows])
     results.n["words for shifts"] = len(rows)
     for column in tqdm(columns, desc="shifts", unit="model", dynamic_ncols=True):
         if column.name.endswith("another image's"):
@@ -140,10 +182,10 @@ def robustness(columns: Sequence[Column], cases: WordMaps, scenes: SceneBatch, r
             results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
 
 
-def sanity(columns: Sequence[Column], best: str, cases: WordMaps, scenes: SceneBatch, results: Results) -> None:
+def sanity(columns: Sequence[Column], best: str, cases: WordMaps, test: Cases, results: Results) -> None:
     """Whether maps of the LFI student and of the baseline fall with the weights."""
     rows = one_word_each(cases, CASES // 4)
-    images = images_of(scenes, cases.images[rows])
+    images = images_of(test, cases.images[rows])
     for column in columns:
         if column.name not in ("LFI", best) or column.student is None:
             continue
@@ -202,16 +244,16 @@ def explainer(column: Column, phrases: Sequence[str]) -> Callable[[Tensor], Tens
 
 
 def one_word_each(cases: WordMaps, most: int) -> list[int]:
-    """The first case of every image that asks for a colour and a shape."""
+    """The first case of every image that asks for a class: of scenes, for a colour and a shape."""
     first: dict[int, int] = {}
-    for row in np.flatnonzero(cases.kinds == "colour and shape"):
+    for row in np.flatnonzero(np.isin(cases.kinds, ("colour and shape", "class"))):
         first.setdefault(int(cases.images[row]), int(row))
     return list(first.values())[:most]
 
 
-def images_of(scenes: SceneBatch, rows: np.ndarray) -> Tensor:
+def images_of(cases: Cases, rows: np.ndarray) -> Tensor:
     """Normalised images, float32 `[n, 3, height, width]`."""
-    return normalise(torch.from_numpy(np.asarray(scenes.images[rows])))
+    return normalise(torch.from_numpy(np.asarray(cases.images[rows])))
 
 
 def spot(maps: Tensor) -> Tensor:
@@ -264,7 +306,7 @@ def plot(results: Results, path: Path) -> None:
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
     axes[0].invert_yaxis()
-    figure_.suptitle(f"{results.title}: mean and 95 % interval over {results.n['scenes']:,} scenes", fontsize=9)
+    figure_.suptitle(f"{results.title}: mean and 95 % interval over {results.n['images']:,} images", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure_.savefig(path, dpi=120)
     plt.close(figure_)

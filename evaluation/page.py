@@ -8,17 +8,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
+from evaluation.drawing import STYLE, by_unit, draw_intervals
 from evaluation.report import markdown
 from evaluation.results import read
 from lfi.comparison import Trio
@@ -27,9 +26,6 @@ from lfi.rendering import figure
 from lfi.training.curves import draw_records
 
 _FIELDS = {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals"}
-_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "lfi", "font.family": "sans-serif", "font.size": 9}
-_MOST = 40
-"""Figures of one unit in one plot; more are in the table alone."""
 _CSS = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #767676 }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
@@ -80,7 +76,10 @@ def _of_record(path: Path) -> tuple[str, str, str]:
     if not isinstance(record, dict) or not set(record) >= _FIELDS:
         raise DataError(f"{path} is no record of `lfi evaluate` or `lfi benchmark`")
     table = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown({**record, "title": ""}))
-    plots = "".join(_intervals(unit, figures) for unit, figures in _by_unit(record["figures"]).items())
+    plots = "".join(
+        _drawn(draw_intervals(unit, figures), f"Figures in {unit} with their 95 % intervals")
+        for unit, figures in by_unit(record["figures"]).items()
+    )
     figures = f"<details open><summary>Figures</summary>{table}</details>"
     made = f'<p class="made">Commit {escape(record["commit"])}.</p>'
     return _name(path), record.get("title") or path.stem, plots + figures + made
@@ -119,34 +118,9 @@ def _maps(trio: Trio, examples: Sequence[tuple[Image.Image, str]]) -> str:
     return "".join(parts)
 
 
-def _by_unit(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Figures that have an interval, by unit: those of one unit share an axis."""
-    units: dict[str, dict[str, Any]] = {}
-    for name, each in figures.items():
-        if each["low"] is not None and each["value"] is not None:
-            units.setdefault(each["unit"], {})[name] = each
-    return {unit: named for unit, named in units.items() if 1 < len(named) <= _MOST}
-
-
-def _intervals(unit: str, figures: dict[str, Any]) -> str:
-    with mpl.rc_context(_STYLE):
-        drawing = Drawing(figsize=(8, 0.5 + 0.26 * len(figures)), layout="constrained")
-        axes = drawing.add_subplot()
-        for row, each in enumerate(figures.values()):
-            high = each["high"] if each["high"] is not None else math.nan
-            reach = [[each["value"] - each["low"]], [high - each["value"]]]
-            axes.errorbar(each["value"], row, xerr=reach, fmt="o", color="#0072b2", capsize=2, markersize=4)
-        axes.set_yticks(range(len(figures)), [name.replace("$", r"\$") for name in figures])
-        axes.invert_yaxis()
-        axes.set_xlabel(f"{unit}; 95 % interval".replace("$", r"\$"))
-        axes.grid(axis="x", alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        return _drawn(drawing, f"Figures in {unit} with their 95 % intervals")
-
-
 def _drawn(drawing: Drawing, text: str) -> str:
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1)

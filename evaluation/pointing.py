@@ -1,4 +1,4 @@
-"""Do words point? Word-addressed maps of any model against the exact masks of generated scenes."""
+"""Do words point? Word-addressed maps of any model against the masks of what the words name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor
 from evaluation.metrics.energy import energy_in_mask
 from evaluation.metrics.pointing_game import pointing_hit
 from lfi.data.scenes import SceneBatch, phrase_of
-from lfi.images import normalise
+from lfi.images import MEAN, STD, normalise
 from lfi.maps import InteractionMaps
 from lfi.students import Student
 from lfi.students.explanations import explain
 from lfi.teachers import CoCaTeacher
+from lfi.training.views import resized
 
 PHRASES = {
     "shape": (False, False, False, True),
@@ -28,7 +29,7 @@ PHRASES = {
 """What a person may type for an object, as the parts of its description that are said."""
 
 Pointer = Callable[[Tensor, Sequence[str]], InteractionMaps]
-"""Maps of images `[batch, 3, height, width]` for prompts, every prompt for every image."""
+"""Maps of images `[batch, 3, height, width]`, normalised by `lfi.images`, for prompts, every prompt for every image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,26 @@ class Localisation:
 
 
 @dataclass(frozen=True, eq=False)
+class Cases:
+    """What is asked of some images: phrases, each with the mask of what it names.
+
+    Attributes:
+        images: uint8 `[n, size, size, 3]`.
+        rows: int `[case]`: which image the case belongs to, in rising order.
+        kinds, phrases: what kind of phrase each case is (one of `PHRASES`, or `class`), and what is asked.
+        masks: bool `[case, size, size]`.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    kinds: np.ndarray
+    phrases: tuple[str, ...]
+    masks: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class WordMaps:
-    """One model's maps for everything that can be asked of some scenes.
+    """One model's maps for everything that can be asked of some images.
 
     Attributes:
         maps: float32 `[layer, case, rows, columns]`.
@@ -76,35 +95,41 @@ class WordMaps:
     phrases: tuple[str, ...]
 
 
-def word_maps(pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16) -> WordMaps:
-    """Ask for every object of every scene by every kind of phrase.
+def word_maps(pointer: Pointer, cases: Cases, batch: int = 16) -> WordMaps:
+    """A model's map for every case."""
+    found = []
+    for start in range(0, len(cases.images), batch):
+        images = normalise(torch.from_numpy(np.ascontiguousarray(cases.images[start : start + batch])))
+        here = np.flatnonzero((cases.rows >= start) & (cases.rows < start + len(images)))
+        asked = [cases.phrases[case] for case in here]
+        prompts = list(dict.fromkeys(asked))
+        if prompts:
+            maps = pointer(images, prompts).weights
+            found.append(maps[cases.rows[here] - start, :, [prompts.index(phrase) for phrase in asked]])
+    return WordMaps(
+        maps=torch.cat(found).transpose(0, 1),
+        masks=torch.from_numpy(cases.masks),
+        images=cases.rows,
+        kinds=cases.kinds,
+        phrases=cases.phrases,
+    )
+
+
+def scene_cases(scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES)) -> Cases:
+    """Every object of every scene by every kind of phrase.
 
     Where a phrase fits several objects of an image, any of them counts, and it is asked once.
     """
-    found, cases = [], []
-    for start in range(0, len(scenes), batch):
-        images = normalise(torch.from_numpy(scenes.images[start : start + batch]))
-        asked = [case for row in range(start, start + len(images)) for case in word_cases(scenes, row, kinds)]
-        prompts = list(dict.fromkeys(phrase for _, _, phrase, _ in asked))
-        maps = pointer(images, prompts).weights
-        rows = [row - start for row, _, _, _ in asked]
-        found.append(maps[rows, :, [prompts.index(phrase) for _, _, phrase, _ in asked]])
-        cases += asked
+    cases = [case for row in range(len(scenes)) for case in word_cases(scenes, row, kinds)]
     rows, kinds_, phrases, masks = zip(*cases, strict=True)
-    return WordMaps(
-        maps=torch.cat(found).transpose(0, 1),
-        masks=torch.from_numpy(np.stack(masks)),
-        images=np.array(rows),
-        kinds=np.array(kinds_),
-        phrases=phrases,
-    )
+    return Cases(scenes.images, np.array(rows), np.array(kinds_), phrases, np.stack(masks))
 
 
 def localise(
     pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
 ) -> Localisation:
     """How a model's word-addressed maps lie on what the words name."""
-    found = word_maps(pointer, scenes, kinds, batch)
+    found = word_maps(pointer, scene_cases(scenes, kinds), batch)
     masks, middle = found.masks, found.masks.shape[-1] // 2
 
     def of_layers(measure: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -140,7 +165,7 @@ def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple
 
 def teacher_pointer(teacher: CoCaTeacher) -> Pointer:
     """The teacher's cross-attention at the phrase's last word."""
-    return lambda images, prompts: teacher.interactions_of(images, prompts)
+    return lambda images, prompts: teacher.interactions_of(teacher.from_pixels(images * STD + MEAN), prompts)
 
 
 def lfi_pointer(student: Student, teacher: CoCaTeacher) -> Pointer:
@@ -148,7 +173,7 @@ def lfi_pointer(student: Student, teacher: CoCaTeacher) -> Pointer:
 
     @torch.inference_mode()
     def point(images: Tensor, prompts: Sequence[str]) -> InteractionMaps:
-        out = student(images)
+        out = student(resized(images, student.image_size))
         assert out.names is not None
         assert out.attention is not None
         nearness = teacher.embed_texts(prompts) @ F.normalize(out.names.float(), dim=-1).transpose(1, 2)
@@ -171,7 +196,7 @@ def baseline_pointer(student: Student, teacher: CoCaTeacher, explanation: str) -
     return lambda images, prompts: explain(
         student,
         explanation,
-        images,
+        resized(images, student.image_size),
         prompts,
         teacher.embed_texts(prompts).clone(),
         heads=False,

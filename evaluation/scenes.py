@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from evaluation.convergence import steps_to
 from evaluation.pointing import (
     Pointer,
     baseline_pointer,
@@ -205,17 +206,6 @@ def summarise(records: Sequence[Run], results: Results) -> None:
     )
     results.goals["convergence"] = Goal(float(np.mean(ratios)), 7.0, float(np.mean(ratios)) >= 7)
     pointing(records, results)
-
-
-def steps_to(curve: Sequence[tuple[int, float]], score: float) -> float:
-    """Steps after which a curve first reaches a score, interpolated between evaluations; infinity if it never does."""
-    before = (0, 0.0)
-    for step, value in curve:
-        if value >= score:
-            share = (score - before[1]) / max(value - before[1], 1e-9)
-            return before[0] + share * (step - before[0])
-        before = (step, value)
-    return float("inf")
 
 
 def pointing(records: Sequence[Run], results: Results) -> None:

@@ -170,7 +170,7 @@ def read_run(path: Path) -> Run:
 
 
 def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
-    """Train one student, measure it and keep the record."""
+    """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
     chosen = (METHODS | ABLATIONS)[method]
     config = replace(
@@ -199,7 +199,7 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
         parameters=sum(parameter.numel() for parameter in student.parameters()),
     )
     path = record_of(setup, part, method, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    student.save(path.with_suffix(".safetensors"))
     fresh = path.with_suffix(f".{os.getpid()}")
     fresh.write_text(json.dumps(asdict(run)))
     os.replace(fresh, path)

@@ -9,9 +9,9 @@ from textwrap import fill
 
 import numpy as np
 
+from evaluation.convergence import steps_to
 from evaluation.methods import ABLATIONS, CONTROLS, METHODS, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
-from evaluation.scenes import steps_to
 from evaluation.transfer import Run
 
 GOALS = {"TinyImageNet": 3.3, "PACS": 2.4}

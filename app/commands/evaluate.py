@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evaluation.results import Results
 
 commands = typer.Typer()
 evaluate = typer.Typer(help="Measure models; every table can go to JSON.", no_args_is_help=True)
@@ -21,19 +24,16 @@ def scenes_(
     ] = Path("runs/scenes"),
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
-    from evaluation.report import markdown
     from evaluation.scenes import METHODS, evaluate_scenes
     from lfi.errors import ConfigError
 
     unknown = [name for name in method or () if name not in METHODS]
     if unknown:
         raise ConfigError(f"unknown method {unknown[0]!r}; one of {', '.join(METHODS)} was expected")
-    found = evaluate_scenes(teacher, range(seeds), runs, method or list(METHODS))
-    if json:
-        found.write(json)
-    print(markdown(found.record()))
+    deliver(evaluate_scenes(teacher, range(seeds), runs, method or list(METHODS)), json, plot)
 
 
 @evaluate.command("photographs")
@@ -42,43 +42,61 @@ def photographs_(
     pacs: Annotated[Path | None, typer.Option(help="Folder with PACS's domains.")] = None,
     teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("static/models/photographs/teacher"),
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Zero-shot accuracy of a teacher and the pointing game of its words, on photographs. Two minutes on 2 cores."""
     from evaluation.photographs import evaluate_photographs
-    from evaluation.report import markdown
     from lfi.teachers import load_teacher
 
-    found = evaluate_photographs(load_teacher(teacher), tiny_imagenet, pacs)
-    if json:
-        found.write(json)
-    print(markdown(found.record()))
+    deliver(evaluate_photographs(load_teacher(teacher), tiny_imagenet, pacs), json, plot)
 
 
 @evaluate.command("maps")
 def maps_(
-    trio: Annotated[Path, typer.Argument(help="Folder of teacher, LFI student and baseline.")] = Path(
+    trio: Annotated[Path, typer.Argument(help="Folder of the trio.", show_default="static/models/scenes")] = Path(
         "static/models/scenes"
     ),
-    scenes: Annotated[int, typer.Option(min=10, help="Generated scenes that are measured.")] = 300,
+    source: Annotated[str, typer.Option(help="scenes (generated), coco (masks) or tiny-imagenet (boxes).")] = "scenes",
+    root: Annotated[Path | None, typer.Option(help="Of coco: the images; of tiny-imagenet: its folder.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="Of coco: the instances JSON.")] = None,
+    scenes: Annotated[int, typer.Option(min=3, help="Images that are measured; a third as many are chosen on.")] = 300,
+    size: Annotated[int, typer.Option(min=16, help="Side in pixels of images that are not generated.")] = 224,
     seed: Annotated[int, typer.Option(help="Of these; layers are chosen on scenes of the next seed.")] = 22,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw localisation with its intervals here.")] = None,
 ) -> None:
-    """Maps of words against exact masks, with floors and ceiling; insertion, deletion, shifts, randomised weights."""
-    from evaluation.maps import evaluate_maps
+    """Maps of words against masks or boxes, floors and ceiling; insertion, deletion, shifts, randomised weights."""
+    from evaluation.cases import coco_cases, known_to, split, tiny_imagenet_cases
+    from evaluation.maps import KINDS, evaluate_maps, scene_probability, text_likeness
     from evaluation.maps import plot as draw
-    from evaluation.report import markdown
+    from evaluation.pointing import scene_cases
     from lfi.comparison import Trio
     from lfi.data.scenes import Scenes
+    from lfi.errors import ConfigError
 
-    command = f"lfi evaluate maps --scenes {scenes} --seed {seed}"
-    test, choice = Scenes(scenes, seed).load(), Scenes(max(10, scenes // 3), seed + 1).load()
-    found = evaluate_maps(Trio.load(trio), test, choice, command, seed)
-    if json:
-        found.write(json)
+    if source not in ("scenes", "coco", "tiny-imagenet"):
+        raise ConfigError(f"--source is {source!r}; scenes, coco or tiny-imagenet was expected")
+    if source != "scenes" and (root is None or (source == "coco" and annotations is None)):
+        raise ConfigError(f"--source {source} needs --root{' and --annotations' * (source == 'coco')}")
+    models, command = Trio.load(trio), f"lfi evaluate maps --scenes {scenes} --seed {seed}"
+    if source == "scenes":
+        test = scene_cases(Scenes(scenes, seed).load(), KINDS)
+        choice = scene_cases(Scenes(max(10, scenes // 3), seed + 1).load(), KINDS)
+        found = evaluate_maps(models, test, choice, command, seed, scene_probability)
+    else:
+        assert root is not None
+        knows = known_to(models.teacher)
+        if source == "coco":
+            assert annotations is not None
+            cases, title = coco_cases(root, annotations, knows, size), "Maps of class names against masks"
+        else:
+            cases, title = tiny_imagenet_cases(root, knows, size), "Maps of class names against boxes"
+        test, choice = split(cases, scenes, seed)
+        command += f" --source {source} --size {size}"
+        found = evaluate_maps(models, test, choice, command, seed, text_likeness(models.teacher), title)
+    deliver(found, json, None)
     if plot:
         draw(found, plot)
-    print(markdown(found.record()))
 
 
 @evaluate.command("classification")
@@ -86,7 +104,8 @@ def classification_(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Folder of a student or of an open_clip model, timm:NAME[:FILE], open_clip:NAME:TAG.",
+            help="Folder of a student or of an open_clip model, timm:NAME[:FILE], open_clip:NAME:TAG; NAME=MODEL, the "
+            "same NAME for several seeds of one method; or records of `lfi benchmark transfer`.",
             metavar="MODEL...",
             show_default=False,
         ),
@@ -98,16 +117,18 @@ def classification_(
     size: Annotated[int, typer.Option(min=16, help="Side of the images in pixels.")] = 64,
     teacher: Annotated[Path | None, typer.Option(help="Folder whose text tower names the classes.")] = None,
     prompt: Annotated[str, typer.Option(help="In which class names are read.")] = "{}",
-    seed: Annotated[int, typer.Option(help="Of what is drawn: fraction and split.")] = 0,
+    epochs: Annotated[int, typer.Option(min=0, help="Also train every model further, for so many epochs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn: fraction, split, training.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw what is taken for what here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
+    confusion: Annotated[Path | None, typer.Option(help="Draw what is taken for what here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Frozen features of any model: linear probe, k-NN, and zero-shot in a teacher's space; top-1/5, calibration."""
+    """Any model: linear probe, k-NN, fine-tuned, and zero-shot in a teacher's space; top-1/5, calibration."""
     from app.commands.training import best_device
     from evaluation.classification import evaluate_classification, plot_confusion
-    from evaluation.features import load_features
-    from evaluation.report import markdown
+    from evaluation.features import load_models, seeds_of
+    from evaluation.finetuning import Schedule
     from evaluation.results import Results
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
@@ -124,17 +145,21 @@ def classification_(
         seed=seed,
         validation_root=str(validation_root or ""),
     )
-    loaded = [load_features(model, device or best_device()) for model in models]
+    loaded = load_models(models, device or best_device())
     train, test = image_sets(data)
     command = f"lfi evaluate classification --source {source} --fraction {fraction:g} --size {size} --seed {seed}"
-    results = Results(command, [seed], {}, title=f"Frozen features on {root.name}")
+    results = Results(
+        command=command + (f" --epochs {epochs}" if epochs else ""),
+        seeds=seeds_of(loaded, seed),
+        n={},
+        title=f"Any model's features on {root.name}",
+    )
     texts = load_teacher(teacher) if teacher else None
-    found = evaluate_classification(loaded, train, test, results, texts, prompt)
-    if json:
-        results.write(json)
-    if plot:
-        plot_confusion(found, test, plot)
-    print(markdown(results.record()))
+    schedule = Schedule(epochs) if epochs else None
+    found = evaluate_classification(loaded, train, test, results, texts, prompt, schedule, seed)
+    if confusion:
+        plot_confusion(found, test, confusion)
+    deliver(results, json, plot)
 
 
 @evaluate.command("domains")
@@ -143,20 +168,28 @@ def domains_(
         list[str], typer.Argument(help="As for `classification`.", metavar="MODEL...", show_default=False)
     ],
     root: Annotated[Path, typer.Option(help="Folder of DOMAIN/CLASS/* (PACS, VLCS).")],
-    way: Annotated[str, typer.Option(help="probe: labels of the other domains; zero-shot: no labels.")] = "probe",
+    way: Annotated[
+        str, typer.Option(help="probe, fine-tuned (labels of the other domains), zero-shot (none).")
+    ] = "probe",
     size: Annotated[int, typer.Option(min=16, help="Side of the images in pixels.")] = 64,
+    untaught: Annotated[
+        bool, typer.Option("--untaught", help="Every second image: those that our teacher for photographs never saw.")
+    ] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="For fine-tuned: how long.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, help="How many splits, from seed 0.")] = 3,
     teacher: Annotated[Path | None, typer.Option(help="For zero-shot: whose text tower names the classes.")] = None,
     prompt: Annotated[str, typer.Option(help="In which class names are read.")] = "{}",
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Frozen models on domains that were left out: a probe selected on source domains, or zero-shot."""
+    """Models on domains that were left out: probed or trained on the others, selected on these; or zero-shot."""
     from app.commands.training import best_device
-    from evaluation.domains import probe_domains, zero_shot_domains
-    from evaluation.features import load_features
-    from evaluation.report import markdown
+    from evaluation.domains import left_out, zero_shot_domains
+    from evaluation.features import load_models, seeds_of
+    from evaluation.finetuning import Schedule
     from evaluation.results import Results
+    from evaluation.transfer import half_of
     from lfi.data.domains import domain_folders
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
@@ -164,27 +197,131 @@ def domains_(
     titles = {
         "zero-shot": "no labels, class names alone",
         "probe": "linear probe of frozen features, one domain left out",
+        "fine-tuned": f"the whole model trained further for {epochs} epochs, one domain left out",
     }
     if way not in titles:
-        raise ConfigError(f"--way is {way!r}; probe or zero-shot was expected")
+        raise ConfigError(f"--way is {way!r}; one of {', '.join(titles)} was expected")
     if way == "zero-shot" and (teacher is None or "{}" not in prompt):
         raise ConfigError("zero-shot needs --teacher, and {} in --prompt where the class's name goes")
-    loaded = [load_features(model, device or best_device()) for model in models]
+    loaded = load_models(models, device or best_device())
     images = domain_folders(root, size=size)
+    images = half_of(images) if untaught else images
+    options = {"zero-shot": "", "probe": f" --seeds {seeds}", "fine-tuned": f" --epochs {epochs} --seeds {seeds}"}
     results = Results(
-        command=f"lfi evaluate domains --way {way} --size {size}" + (f" --seeds {seeds}" if way == "probe" else ""),
-        seeds=list(range(seeds)) if way == "probe" else [0],
-        n={"images": len(images), "classes": len(images.classes)},
+        command=f"lfi evaluate domains --way {way} --size {size}{' --untaught' * untaught}{options[way]}",
+        seeds=seeds_of(loaded, 0) if way == "zero-shot" else list(range(seeds)),
+        n={"images": len(images), "classes": len(images.classes), "models": len(loaded)},
         title=f"{root.name}: {titles[way]}",
     )
-    if way == "probe":
-        probe_domains(loaded, images, range(seeds), results)
-    else:
+    if way == "zero-shot":
         assert teacher is not None
         zero_shot_domains(loaded, images, load_teacher(teacher), prompt, results)
-    if json:
-        results.write(json)
-    print(markdown(results.record()))
+    else:
+        left_out(loaded, images, range(seeds), results, Schedule(epochs) if way == "fine-tuned" else None)
+    deliver(results, json, plot)
+
+
+@evaluate.command("gaze")
+def gaze_(
+    model: Annotated[
+        str, typer.Argument(help="Folder of a trio or of an open_clip model, or open_clip:NAME:TAG.", metavar="MODEL")
+    ],
+    fixations: Annotated[Path, typer.Option(help="OSIE's fixations.mat, or another file laid out like it.")],
+    images: Annotated[Path, typer.Option(help="Folder of the images.")],
+    word: Annotated[
+        list[str] | None, typer.Option(help="What every image is asked for; repeatable.", show_default=False)
+    ] = None,
+    words: Annotated[Path | None, typer.Option(help="JSON with the words of every image: {FILE: [WORD, ...]}.")] = None,
+    models: Annotated[str, typer.Option(help="Of a trio: as for `lfi maps`.")] = "",
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
+) -> None:
+    """Maps against where people looked: NSS, AUC and KL, with two floors and the agreement of people as the ceiling."""
+    from evaluation.gaze import evaluate_gaze, find_images, teacher_looks, trio_looks
+    from evaluation.results import Results
+    from lfi.comparison import MODELS, Trio
+    from lfi.data.gaze import read_gaze
+    from lfi.errors import ConfigError
+    from lfi.teachers import load_teacher
+
+    if bool(word) == bool(words):
+        raise ConfigError("what are the images asked for? Either --word WORD or --words FILE was expected")
+    if (Path(model) / "card.json").is_file():
+        asked = tuple(name.strip() for name in models.split(",") if name.strip())
+        look = trio_looks(Trio.load(model), asked or MODELS)
+    else:
+        name, _, tag = model.removeprefix("open_clip:").partition(":")
+        look = teacher_looks(load_teacher(name, tag or None), model)
+    seen = find_images(read_gaze(fixations), images, read_words(words) if words else word or [])
+    results = Results("lfi evaluate gaze", [0], {}, title=f"Maps against where people looked, {fixations.parent.name}")
+    evaluate_gaze(seen, look, results)
+    deliver(results, json, plot)
+
+
+def read_words(path: Path) -> dict[str, list[str]]:
+    """`{FILE: [WORD, ...]}`.
+
+    Raises:
+        DataError: the file cannot be read, or holds something else.
+    """
+    from json import loads
+
+    from lfi.errors import DataError
+
+    try:
+        found = loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+    lists = isinstance(found, dict) and all(
+        isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found.values()
+    )
+    if not lists:
+        raise DataError(f"{path} is no table of words; {{FILE: [WORD, ...]}} was expected")
+    return found
+
+
+@evaluate.command("convergence")
+def convergence_(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders of `lfi train` or records of `lfi benchmark transfer`; or METHOD=RUN, the same METHOD for "
+            "several seeds.",
+            metavar="RUN...",
+            show_default=False,
+        ),
+    ],
+    ours: Annotated[str, typer.Option(help="The method whose speed is asked for.")] = "LFI",
+    against: Annotated[
+        list[str] | None, typer.Option(help="Baselines to choose the best of; repeatable. All others without.")
+    ] = None,
+    score: Annotated[str, typer.Option(help="Which figure of the evaluations, such as top-1.")] = "",
+    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves here.")] = None,
+) -> None:
+    """Scores over steps and seconds, and how many times sooner ours has the best baseline's final score."""
+    from evaluation.convergence import converge, read_curve
+    from evaluation.convergence import plot as draw
+    from evaluation.results import Results
+
+    curves = []
+    for run in runs:
+        name, equals, path = run.partition("=")
+        named = equals and not Path(run).exists()
+        curves.append(read_curve(Path(path), name, score) if named else read_curve(Path(run), score=score))
+    chosen = "".join(f" --against {name!r}" for name in against or [])
+    results = Results(
+        command=f"lfi evaluate convergence --ours {ours!r}{chosen} RUN...",
+        seeds=sorted({curve.seed for curve in curves}),
+        n={"runs": len(curves)},
+        title=f"Convergence of {ours}",
+    )
+    best = converge(curves, ours, against or [], results)
+    deliver(results, json, None)
+    if plot:
+        draw(curves, ours, best, plot, f"{ours} against {best}: mean and 95 % interval over seeds")
 
 
 @evaluate.command("detection")
@@ -235,3 +372,15 @@ def results_(
     for page in pages or [Path("README.md"), *sorted(Path("docs").glob("*.md"))]:
         for name in rewrite(page, folder):
             print(f"{page}: {name}")
+
+
+def deliver(results: Results, json: Path | None, plot: Path | None) -> None:
+    """Print the table; write record and plot where they are wanted."""
+    from evaluation.drawing import plot_results
+    from evaluation.report import markdown
+
+    if json:
+        results.write(json)
+    if plot:
+        plot_results(results, plot)
+    print(markdown(results.record()))

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from app.cli import main
 
@@ -84,7 +86,7 @@ def test_maps_are_measured_into_json_and_a_plot(tmp_path, capsys):
     record, picture = tmp_path / "maps.json", tmp_path / "maps.png"
     assert lfi("evaluate", "maps", "--scenes", "10", "--json", str(record), "--plot", str(picture)) == 0
     found = json.loads(record.read_text())
-    assert found["n"]["scenes"] == 10
+    assert found["n"]["images"] == 10
     assert "LFI: pointing game" in found["figures"]
     assert picture.is_file()
     assert "| pointing game, share of maps |" in capsys.readouterr().out
@@ -130,7 +132,7 @@ def test_models_are_compared_on_a_folder_of_classes(tmp_path, trio_folder, capsy
     record, picture = tmp_path / "found.json", tmp_path / "confusion.png"
     models = [str(trio_folder / "baseline"), str(trio_folder / "lfi"), "timm:test_vit:random"]
     data = ["--source", "folders", "--root", str(tmp_path / "data"), "--size", "32", "--teacher"]
-    outputs = ["--json", str(record), "--plot", str(picture)]
+    outputs = ["--json", str(record), "--confusion", str(picture), "--plot", str(tmp_path / "figures.svg")]
     assert lfi("evaluate", "classification", *models, *data, str(trio_folder / "teacher"), *outputs) == 0
     figures = json.loads(record.read_text())["figures"]
     for model in models:
@@ -138,7 +140,14 @@ def test_models_are_compared_on_a_folder_of_classes(tmp_path, trio_folder, capsy
     assert f"{models[1]}: zero-shot, top-1" in figures
     assert f"{models[2]}: zero-shot, top-1" not in figures
     assert picture.is_file()
+    assert "linear probe, top-1" in (tmp_path / "figures.svg").read_text()
     assert "| linear probe, ECE, probability |" in capsys.readouterr().out
+    again = [f"ours={models[0]}", f"ours={models[0]}", models[1]]
+    assert lfi("evaluate", "classification", *again, *data[:-1], "--epochs", "1", "--json", str(record)) == 0
+    found = json.loads(record.read_text())
+    assert {"ours: fine-tuned, top-1", f"{models[1]}: fine-tuned, top-1"} <= set(found["figures"])
+    assert found["command"].endswith("--seed 0 --epochs 1")
+    assert found["seeds"] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +182,15 @@ def test_domains_are_left_out_one_by_one(tmp_path, trio_folder, capsys):
     out = capsys.readouterr().out
     assert "data: linear probe of frozen features, one domain left out" in out
     assert "data: no labels, class names alone" in out
+    tuned = [f"ours={model}", "--way", "fine-tuned", "--epochs", "1", "--seeds", "1", "--untaught"]
+    outputs = ["--json", str(tmp_path / "tuned.json"), "--plot", str(tmp_path / "tuned.png")]
+    assert lfi("evaluate", "domains", *tuned, *data, *outputs) == 0
+    found = json.loads((tmp_path / "tuned.json").read_text())
+    assert set(found["figures"]) == {f"ours: {part}" for part in ("art", "photo", "sketch", "mean over domains")}
+    assert found["n"]["images"] == 30, "every second image"
+    assert "the whole model trained further for 1 epochs, one domain left out" in found["title"]
+    assert (tmp_path / "tuned.png").is_file()
+    capsys.readouterr()
     assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot") == 2
     assert "zero-shot needs --teacher" in capsys.readouterr().err
 
@@ -183,3 +201,66 @@ def test_scenes_are_written_as_coco(tmp_path, capsys):
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
     assert lfi("scenes", "write", str(tmp_path / "set")) == 2
     assert "holds a set already" in capsys.readouterr().err
+
+
+def test_convergence_is_told_from_runs(tmp_path, capsys):
+    for seed in (0, 1):
+        for method, scores, step in (("LFI", (10, 20, 30), 0.2), ("logit KD", (5, 10, 15), 0.1)):
+            record = {"method": method, "seed": seed, "step": step, "scores": {"top-1": scores[-1]}}
+            curve = [[10 * (number + 1), score + seed] for number, score in enumerate(scores)]
+            (tmp_path / f"{method}-{seed}.json").write_text(json.dumps({**record, "curve": curve}))
+    runs = [str(path) for path in sorted(tmp_path.glob("*.json"))]
+    outputs = ["--json", str(tmp_path / "out" / "found.json"), "--plot", str(tmp_path / "out" / "curves.png")]
+    assert lfi("evaluate", "convergence", *runs, *outputs) == 0
+    out = capsys.readouterr().out
+    assert "steps of logit KD over those of LFI to the same score" in out
+    assert "seconds of logit KD over those of LFI to the same score" in out
+    assert (tmp_path / "out" / "curves.png").is_file()
+    assert lfi("evaluate", "convergence", *runs, "--ours", "magic") == 2
+    assert "no run of 'magic'; there are runs of LFI, logit KD" in capsys.readouterr().err
+
+
+def test_maps_are_measured_on_real_layouts(tmp_path, capsys):
+    drawn, record = tmp_path / "set", tmp_path / "found.json"
+    assert lfi("scenes", "write", str(drawn), "--count", "12", "--size", "64") == 0
+    coco = ["--source", "coco", "--root", str(drawn / "images"), "--annotations", str(drawn / "instances.json")]
+    small = ["--scenes", "6", "--size", "64", "--json", str(record)]
+    assert lfi("evaluate", "maps", *coco, *small) == 0
+    found = json.loads(record.read_text())
+    assert found["n"]["images"] == 6
+    teacher, centre = (found["figures"][f"{name}: pointing game"]["value"] for name in ("teacher", "centre"))
+    assert teacher > centre
+    assert lfi("evaluate", "maps", "--source", "coco") == 2
+    assert "--source coco needs --root and --annotations" in capsys.readouterr().err
+
+
+def test_gaze_is_compared_with_maps(tmp_path, trio_folder, capsys):
+    cell = np.empty((1, 3), object)
+    for number in range(3):
+        Image.new("RGB", (80, 60), (40 * number, 90, 20)).save(tmp_path / f"{number}.png")
+        people = np.empty((1, 2), object)
+        for each in range(2):
+            x, y = np.full(5, 20.0 * number + each), np.full(5, 30.0)
+            people[0, each] = {"fix_x": x, "fix_y": y, "fix_duration": np.full(5, 200.0)}
+        cell[0, number] = {"img": f"{number}.png", "subjects": people}
+    savemat(tmp_path / "fixations.mat", {"fixations": cell})
+    (tmp_path / "words.json").write_text(json.dumps({f"{number}.png": ["star", "red circle"] for number in range(3)}))
+    data = ["--fixations", str(tmp_path / "fixations.mat"), "--images", str(tmp_path)]
+    outputs = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "found.png")]
+    words = ["--words", str(tmp_path / "words.json"), "--models", "lfi,baseline:rollout"]
+    assert lfi("evaluate", "gaze", str(trio_folder), *data, *words, *outputs) == 0
+    figures = json.loads((tmp_path / "found.json").read_text())["figures"]
+    assert {"lfi: NSS", "baseline:rollout: NSS", "half of the observers: NSS"} <= set(figures)
+    assert (tmp_path / "found.png").is_file()
+    assert lfi("evaluate", "gaze", str(trio_folder / "teacher"), *data, "--word", "star") == 0
+    assert "where people look in other images" in capsys.readouterr().out
+    assert lfi("evaluate", "gaze", str(trio_folder), *data) == 2
+    assert "Either --word WORD or --words FILE was expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["scenes", "photographs", "maps", "classification", "domains", "gaze", "convergence"])
+def test_every_evaluation_writes_json_and_a_plot(name, capsys):
+    assert lfi("evaluate", name, "--help") == 0
+    out = capsys.readouterr().out
+    assert "--json" in out
+    assert "--plot" in out

@@ -6,29 +6,17 @@ import numpy as np
 import pytest
 import timm
 import torch
+from coloured import image_set
 
 from evaluation.classification import evaluate_classification, plot_confusion
 from evaluation.features import Features, load_features
 from evaluation.metrics.calibration import calibration_error
-from evaluation.probes import linear_probe, nearest_neighbours
-from evaluation.results import Results
-from lfi.data.imageset import ImageSet
+from evaluation.probes import fitted_probe, nearest_neighbours, probed
+from evaluation.results import Results, over_seeds
 from lfi.errors import CheckpointError, ConfigError, DataError, UnknownModelError
 from lfi.images import normalise
 from lfi.students import Student
 from lfi.teachers import load_teacher
-
-
-def image_set(n, seed, classes=6):
-    """Every class has a colour of its own."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % classes
-    colours = np.random.default_rng(0).integers(40, 215, (classes, 3))
-    images = np.clip(colours[labels][:, None, None] + rng.normal(0, 8, (n, 32, 32, 3)), 0, 255).astype(np.uint8)
-    names = tuple(f"class {number}" for number in range(classes))
-    empty = ("",) * n
-    return ImageSet(images, tuple(map(str, range(n))), names, labels.astype(np.int64), empty, ((),) * n)
-
 
 COLOUR = Features("mean colour", lambda images: images.float().mean((1, 2)))
 NOISE = Features(
@@ -51,9 +39,23 @@ def test_features_that_know_are_told_from_those_that_do_not(tmp_path):
     assert (tmp_path / "confusion.png").stat().st_size > 5000
 
 
+def test_of_several_seeds_of_one_method_the_mean_and_its_interval_are_told():
+    results = Results("x", [0], {})
+    test = image_set(60, 2)
+    evaluate_classification(
+        [replace(COLOUR, name="ours"), replace(NOISE, name="ours")], image_set(120, 1), test, results
+    )
+    alone = Results("x", [0], {})
+    evaluate_classification([COLOUR, NOISE], image_set(120, 1), test, alone)
+    for name, found in results.figures.items():
+        values = [alone.figures[name.replace("ours", model)].value for model in ("mean colour", "noise")]
+        assert found == over_seeds(values, found.unit), name
+    assert len(results.figures) == len(alone.figures) / 2
+
+
 def test_a_class_that_was_never_seen_has_no_probability():
     train, labels = torch.tensor([[0.0, 1], [0.1, 1], [5, -1], [5.1, -1]] * 5), np.array([0, 0, 2, 2] * 5)
-    for found in (linear_probe(train, labels, train, 4), nearest_neighbours(train, labels, train, 4)):
+    for found in (probed(fitted_probe(train, labels), train, 4), nearest_neighbours(train, labels, train, 4)):
         assert found.shape == (20, 4)
         assert found[:, [1, 3]].sum() == 0
         assert found.argmax(1).tolist() == labels.tolist()
@@ -63,7 +65,7 @@ def test_a_probe_of_one_class_or_one_image_is_refused():
     features = torch.randn(6, 2)
     for labels in ([0] * 6, [0, 0, 0, 1, 1, 2]):
         with pytest.raises(DataError, match="two classes or more"):
-            linear_probe(features, np.array(labels), features, 3)
+            fitted_probe(features, np.array(labels))
 
 
 def test_images_with_several_labels_are_refused():

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.domains import probe_domains, zero_shot_domains
-from evaluation.features import Features
-from evaluation.probes import selected_probe
+from evaluation import domains
+from evaluation.domains import left_out, zero_shot_domains
+from evaluation.features import Backbone, Features
+from evaluation.finetuning import Schedule
+from evaluation.probes import chosen_probe, probed
 from evaluation.results import Results
 from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError
@@ -36,15 +38,61 @@ def one_hot(channel: int) -> Features:
     return Features(f"channel {channel}", of, lambda images, texts: of(images) @ texts.T)
 
 
+class Mean(torch.nn.Module):
+    """The mean colour, times a weight that can be trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, pixels):
+        return self.weight * pixels.mean((2, 3))
+
+
+def mean_colour() -> Features:
+    module = Mean()
+    backbone = Backbone(module, lambda model, pixels: model(pixels))
+    return Features("mean colour", lambda images: module(images.permute(0, 3, 1, 2).float() / 255), None, backbone)
+
+
 def test_what_holds_across_domains_is_told_from_what_does_not():
     results = Results("x", [0, 1], {})
-    probe_domains([one_hot(0), one_hot(1)], pictures(), range(2), results)
+    left_out([one_hot(0), one_hot(1)], pictures(), range(2), results)
     for domain in DOMAINS:
         assert results.figures[f"channel 0: {domain}"].value == 100
         assert results.figures[f"channel 1: {domain}"].value < 60
     assert results.figures["channel 0: mean over domains"].value == 100
     values = [results.figures[f"channel 1: {domain}"].value for domain in DOMAINS]
     assert results.figures["channel 1: mean over domains"].value == pytest.approx(np.mean(values))
+
+
+def test_models_of_one_name_are_seeds_of_one_method():
+    results = Results("x", [0], {})
+    several = [replace(one_hot(channel), name="method") for channel in (0, 1)]
+    left_out(several, pictures(), range(2), results)
+    alone = Results("x", [0, 1], {})
+    left_out([one_hot(1)], pictures(), range(2), alone)
+    for domain in (*DOMAINS, "mean over domains"):
+        found = results.figures[f"method: {domain}"]
+        assert found.value == pytest.approx((100 + alone.figures[f"channel 1: {domain}"].value) / 2)
+        assert found.low < found.value < found.high
+    assert len(results.figures) == 4
+
+
+def test_a_model_trained_on_other_domains_is_selected_there_and_tested_on_the_one_left_out(monkeypatch):
+    asked = []
+    whole = domains.finetuned
+
+    def watched(model, head, train, schedule, seed, score):
+        asked.append((sorted(set(train.domains)), seed))
+        return whole(model, head, train, schedule, seed, score)
+
+    monkeypatch.setattr(domains, "finetuned", watched)
+    results = Results("x", [0], {})
+    left_out([mean_colour()], pictures(), [3], results, Schedule(epochs=2, batch=16, learning_rate=0.01))
+    assert asked == [([other for other in DOMAINS if other != domain], 3) for domain in DOMAINS]
+    assert results.figures["mean colour: mean over domains"].value > 60
+    assert np.isnan(results.figures["mean colour: mean over domains"].low), "one split has no interval"
 
 
 def test_the_penalty_is_chosen_on_the_images_given_for_it(monkeypatch):
@@ -67,7 +115,7 @@ def test_the_penalty_is_chosen_on_the_images_given_for_it(monkeypatch):
 
     monkeypatch.setattr(probes, "_fitted", lambda strength, features, labels: Chosen(strength))
     train, selection = (torch.zeros(9, 2), np.zeros(9, np.int64)), (torch.zeros(5, 2), np.zeros(5, np.int64))
-    assert selected_probe(train, selection, torch.zeros(2, 2), 2).unique().tolist() == pytest.approx([0.1])
+    assert probed(chosen_probe(train, selection), torch.zeros(2, 2), 2).unique().tolist() == pytest.approx([0.1])
     assert seen == [(strength, 5) for strength in probes.STRENGTHS]
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.maps import against, evaluate_maps, figure, parts_of, plot, spot
+from evaluation.maps import KINDS, against, evaluate_maps, figure, parts_of, plot, scene_probability, spot
 from evaluation.metrics import of_category
-from evaluation.pointing import WordMaps
+from evaluation.pointing import WordMaps, scene_cases
 from evaluation.results import Results
 from lfi.comparison import Trio
 from lfi.data.scenes import Scenes
@@ -16,7 +16,8 @@ from lfi.data.scenes import Scenes
 def found():
     trio = Trio.load("static/models/scenes")
     before = {name: value.clone() for name, value in trio.lfi.state_dict().items()}
-    results = evaluate_maps(trio, Scenes(12, 5).load(), Scenes(10, 6).load(), "lfi evaluate maps", 5)
+    test, choice = (scene_cases(Scenes(count, seed).load(), KINDS) for count, seed in ((12, 5), (10, 6)))
+    results = evaluate_maps(trio, test, choice, "lfi evaluate maps", 5, scene_probability)
     assert all(torch.equal(value, before[name]) for name, value in trio.lfi.state_dict().items())
     return results
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.convergence import steps_to
 from evaluation.report import markdown, rewrite
 from evaluation.results import Goal, Results, over_clusters, over_seeds
-from evaluation.scenes import Run, steps_to, summarise
+from evaluation.scenes import Run, summarise
 from lfi.errors import DataError
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,203 @@
+"""`lfi evaluate convergence`: how soon a method gets to the final score of the best baseline, in steps and seconds.
+
+Curves come from runs of `lfi train` (`metrics.jsonl`) and from records of `lfi benchmark transfer`. Runs are paired by
+their seeds: a ratio is the baseline's whole schedule over what ours needs until it first has the baseline's final score
+with the same seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.methods import CONTROLS, RESULT_ORIENTED
+from evaluation.results import Figure, Goal, Results, over_seeds
+from lfi.errors import ConfigError, DataError
+from lfi.training.logbook import read_records
+
+GOAL = 7.0
+"""Times fewer, as the paper's abstract claims it."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores of one run, which rise.
+
+    Attributes:
+        steps: int `[evaluation]`, done by then.
+        seconds: `[evaluation]`, of training alone, without evaluations.
+        scores: `[evaluation]`, in `unit`.
+    """
+
+    method: str
+    seed: int
+    steps: np.ndarray
+    seconds: np.ndarray
+    scores: np.ndarray
+    unit: str
+
+
+def steps_to(curve: Sequence[tuple[float, float]], score: float) -> float:
+    """Steps (or seconds) after which a curve first reaches a score, interpolated between evaluations from 0 on;
+    infinity if it never does."""
+    before = (0.0, 0.0)
+    for step, value in curve:
+        if value >= score:
+            share = (score - before[1]) / max(value - before[1], 1e-9)
+            return before[0] + share * (step - before[0])
+        before = (step, value)
+    return float("inf")
+
+
+def ratios(ours: Curve, theirs: Curve) -> tuple[float, float]:
+    """Of steps and of seconds: theirs in all over ours to their final score; 0 where ours never has it."""
+    score = theirs.scores[-1]
+    return (
+        float(theirs.steps[-1] / steps_to(list(zip(ours.steps, ours.scores, strict=True)), score)),
+        float(theirs.seconds[-1] / steps_to(list(zip(ours.seconds, ours.scores, strict=True)), score)),
+    )
+
+
+def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results: Results) -> str:
+    """Final scores of every method, and both ratios to the best rival; which that is.
+
+    Args:
+        ours: the method whose speed is asked for.
+        rivals: methods it may be compared with; without any, the result-oriented ones that are there, else all others
+            that are no controls.
+
+    Raises:
+        ConfigError: a method that no run is of, no rival, or no seed that both have.
+    """
+    methods: dict[str, dict[int, Curve]] = {}
+    for curve in curves:
+        methods.setdefault(curve.method, {})[curve.seed] = curve
+    for name in (ours, *rivals):
+        if name not in methods:
+            raise ConfigError(f"no run of {name!r}; there are runs of {', '.join(methods)}")
+    found = [name for name in RESULT_ORIENTED if name in methods and name != ours]
+    others = [name for name in methods if name not in (ours, *CONTROLS)]
+    chosen = list(rivals) or found or others
+    if not chosen:
+        raise ConfigError(f"all runs are of {ours!r}; a baseline to compare it with was expected")
+    for name, by_seed in methods.items():
+        last = [float(curve.scores[-1]) for curve in by_seed.values()]
+        results.figures[f"final score: {name}"] = over_seeds(last, curves[0].unit)
+    best = max(chosen, key=lambda name: results.figures[f"final score: {name}"].value)
+    shared = sorted(set(methods[ours]) & set(methods[best]))
+    if not shared:
+        raise ConfigError(f"{ours!r} and {best!r} have no seed in common, so their runs cannot be paired")
+    pairs = np.array([ratios(methods[ours][seed], methods[best][seed]) for seed in shared])
+    for unit, values in zip(("steps", "seconds"), pairs.T, strict=True):
+        name = f"{unit} of {best} over those of {ours} to the same score"
+        results.figures[name] = over_seeds(values.tolist(), f"ratio of {unit}")
+        results.goals[name] = Goal(float(values.mean()), GOAL, bool(values.mean() >= GOAL))
+    return best
+
+
+def read_curve(path: Path, method: str = "", score: str = "") -> Curve:
+    """The curve in a folder of `lfi train`, or in a record of `lfi benchmark transfer`.
+
+    Args:
+        method: what the run is called; the folder's name, or the record's method without it.
+        score: which figure of a folder's evaluations; the first one without it.
+
+    Raises:
+        DataError: neither of them, or without such evaluations.
+    """
+    return _of_folder(path, method, score) if path.is_dir() else _of_record(path, method)
+
+
+def _of_folder(folder: Path, method: str, score: str) -> Curve:
+    records = read_records(folder / "metrics.jsonl")
+    if not records:
+        raise DataError(f"{folder} holds no metrics.jsonl with records, so it is no run of `lfi train`")
+    evaluated = [record for record in records if "images/s" not in record]
+    known = [name for name in (evaluated[0] if evaluated else ()) if name != "step"]
+    score = score or next(iter(known), "")
+    if score not in known:
+        raise DataError(f"{folder} has no evaluations of {score or 'anything'!r}; of {', '.join(known) or 'nothing'}")
+    config = _json(folder / "config.json")
+    done, seconds, times = 0.0, 0.0, {0.0: 0.0}
+    for record in records:
+        if "images/s" in record:
+            seconds += (record["step"] - done) * config["loop"]["batch_size"] / record["images/s"]
+            done = record["step"]
+            times[done] = seconds
+    steps = np.array([record["step"] for record in evaluated if score in record], float)
+    return Curve(
+        method=method or folder.name,
+        seed=int(config["loop"]["seed"]),
+        steps=steps,
+        seconds=np.interp(steps, list(times), list(times.values())),
+        scores=np.array([record[score] for record in evaluated if score in record]),
+        unit=f"% {score}",
+    )
+
+
+def _of_record(path: Path, method: str) -> Curve:
+    record = _json(path)
+    try:
+        steps, scores = np.array(record["curve"], float).T
+        unit = f"% {next(iter(record['scores']))}"
+        return Curve(method or record["method"], record["seed"], steps, steps * record["step"], scores, unit)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no record of `lfi benchmark transfer`: {error!r}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+
+
+def plot(curves: Sequence[Curve], ours: str, best: str, path: Path, title: str) -> None:
+    """Score over steps and over seconds: mean over seeds and its 95 % interval; the baseline's final score dashed."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Drawing
+
+    from evaluation.drawing import STYLE
+
+    by_method: dict[str, list[Curve]] = {}
+    for curve in curves:
+        by_method.setdefault(curve.method, []).append(curve)
+    with mpl.rc_context(STYLE):
+        drawing = Drawing(figsize=(9, 3.8), layout="constrained")
+        panels = drawing.subplots(1, 2, sharey=True)
+        for name, several in by_method.items():
+            middle = [_at(several, number) for number in range(min(len(curve.scores) for curve in several))]
+            colour = {ours: "#0072b2", best: "#d55e00"}.get(name, "#999999")
+            for axes, place in zip(panels, (0, 1), strict=True):
+                across = [point[place] for point in middle]
+                front = 3 if name in (ours, best) else 2
+                axes.plot(across, [point[2].value for point in middle], color=colour, label=name, zorder=front)
+                low, high = ([getattr(point[2], end) for point in middle] for end in ("low", "high"))
+                axes.fill_between(across, low, high, color=colour, alpha=0.2, linewidth=0, zorder=front - 1)
+        last = float(np.mean([curve.scores[-1] for curve in by_method[best]]))
+        for axes, label in zip(panels, ("steps", "seconds of training"), strict=True):
+            axes.axhline(last, color="#d55e00", linestyle="--", linewidth=0.8)
+            axes.set_xlabel(label)
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+        panels[0].set_ylabel(f"{curves[0].unit}; mean and 95 % interval over seeds")
+        panels[1].legend(fontsize=8, frameon=False)
+        drawing.suptitle(title, fontsize=10)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawing.savefig(path, dpi=120)
+
+
+def _at(curves: Sequence[Curve], number: int) -> tuple[float, float, Figure]:
+    """Steps, seconds and score of some runs at one of their evaluations, means over seeds."""
+    return (
+        float(np.mean([curve.steps[number] for curve in curves])),
+        float(np.mean([curve.seconds[number] for curve in curves])),
+        over_seeds([float(curve.scores[number]) for curve in curves], curves[0].unit),
+    )
