@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 
-from evaluation.convergence import steps_to
+from evaluation.convergence import GOAL, Curve, add_times
 from evaluation.methods import ABLATIONS, CONTROLS, METHODS, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
 from evaluation.transfer import Run
@@ -84,35 +83,15 @@ def paired(ours: dict[int, float], theirs: dict[int, float], of: Callable[[float
 
 
 def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: Results) -> None:
-    """Steps and seconds to the final score of the best baseline: of every method, and how many times fewer of LFI.
-
-    A method that stays below that score with some seed has none.
-    """
-    other = {run.seed: run for run in runs if run.part == part and run.method == best}
-    for method in dict.fromkeys(run.method for run in runs if run.part == part):
-        pairs = [(run, other[run.seed]) for run in runs if (run.part, run.method) == (part, method)]
-        reached = [steps_to(run.curve, rival.curve[-1][1]) for run, rival in pairs]
-        within = all(map(math.isfinite, reached))
-        for unit, values in (
-            ("steps", reached),
-            ("seconds", [steps * run.step for steps, (run, _) in zip(reached, pairs, strict=True)]),
-        ):
-            name = f"{part}, {unit} to the final score of {best}: {method}"
-            results.figures[name] = over_seeds(values if within else [math.nan], unit)
-    own = {run.seed: run for run in runs if run.part == part and run.method == ours}
-    ratios_of: dict[str, list[float]] = {"steps": [], "seconds": []}
-    for seed in sorted(set(own) & set(other)):
-        last, score = other[seed].curve[-1]
-        steps = steps_to(own[seed].curve, score)
-        ratios_of["steps"].append(last / steps)
-        ratios_of["seconds"].append(last * other[seed].step / (steps * own[seed].step))
-    for unit, ratios in ratios_of.items():
-        if not ratios:
-            continue
-        name = f"{part}: {unit} of {best} over those of {ours} to the same score"
-        results.figures[name] = over_seeds(ratios, f"ratio of {unit}")
-        if unit == "steps" and part.startswith("TinyImageNet"):
-            results.goals[name] = Goal(float(np.mean(ratios)), 7.0, float(np.mean(ratios)) >= 7)
+    """Steps and seconds to the final score of the best baseline; see `evaluation.convergence.add_times`."""
+    curves = []
+    for run in (run for run in runs if run.part == part):
+        steps, scores = np.array(run.curve, float).T
+        curves.append(Curve(run.method, run.seed, steps, steps * run.step, scores, "% top-1"))
+    ratio = add_times(curves, ours, best, results, part)
+    if part.startswith("TinyImageNet"):
+        name = f"{part}: steps of {best} over those of {ours} to the same score"
+        results.goals[name] = Goal(ratio, GOAL, ratio >= GOAL)
 
 
 def costs(runs: Sequence[Run], results: Results) -> None:
