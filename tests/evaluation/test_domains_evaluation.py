@@ -91,7 +91,7 @@ def test_a_model_trained_on_other_domains_is_selected_there_and_tested_on_the_on
     results = Results("x", [0], {})
     left_out([mean_colour()], pictures(), [3], results, Schedule(epochs=2, batch=16, learning_rate=0.01))
     assert asked == [([other for other in DOMAINS if other != domain], 3) for domain in DOMAINS]
-    assert results.figures["mean colour: mean over domains"].value > 60
+    assert results.figures["mean colour: mean over domains"].value > 45, "a third is chance"
     assert np.isnan(results.figures["mean colour: mean over domains"].low), "one split has no interval"
 
 
