@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
@@ -18,6 +18,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr
 
+from app.access import signin
+from app.access.gate import Gate
+from app.access.keys import Keyring, keys_are_asked_for
+from app.access.rates import Rates
 from app.edge import PublishedPath, SecurityHeaders
 from app.errors import PlainErrorsAsProblems, install_problems
 from app.inspector import routes
@@ -58,9 +62,10 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         on_failure: called where the default trio cannot be loaded; without it the service stays unready.
 
     Raises:
-        ConfigError: a setting in the environment is out of range.
+        ConfigError: a setting in the environment is out of range, or other machines could ask without a key.
     """
     settings = settings or read_settings()
+    asked_for = keys_are_asked_for(settings.auth, settings.keys, settings.host)
     metrics = Metrics()
     inspector = Inspector(settings, metrics)
     provider = tracer_provider(settings.otlp_endpoint) if settings.otlp_endpoint else None
@@ -77,15 +82,32 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.tracer_provider = provider
+    app.state.keyring = Keyring(settings.keys) if asked_for else None
     app.state.inspector = inspector
     app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
-    # Present even when it allows nobody: without it the mounted page would answer every origin.
-    app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=("GET", "POST"))
+    app.add_middleware(
+        Gate,
+        keyring=app.state.keyring,
+        rates=Rates(settings.rates),
+        metrics=metrics,
+        published=settings.root_path,
+        page=PAGE,
+    )
+    # Present even when it allows nobody: without it the mounted page would answer every origin. Outside of the gate, so
+    # that a listed origin can read why it was refused.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "X-API-Key", "X-Request-ID"),
+        expose_headers=("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
+    )
     install_problems(app)
     describe_problems(app)
     app.include_router(routes.router)
     app.include_router(metrics_routes.router)
+    app.include_router(signin.router)
     app.include_router(study_routes.router)
     app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
@@ -93,6 +115,9 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     for name in _STATIC_FOLDERS:
         folder = StaticFiles(directory=settings.static_dir / name, check_dir=False)
         app.mount(f"/static/{name}", folder, name=f"static-{name}")
+    # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
+    for end in ("upload", "upload/"):
+        app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
     _mount_page(app, inspector, settings)
     return app
 
@@ -122,6 +147,10 @@ async def _to_page() -> RedirectResponse:
 async def _icon(request: Request) -> FileResponse:
     """Browsers ask for it at the root, wherever the page is."""
     return FileResponse(request.app.state.settings.static_dir / "favicon.svg", media_type="image/svg+xml")
+
+
+async def _not_stored() -> None:
+    raise HTTPException(404)
 
 
 def _mount_page(app: FastAPI, inspector: Inspector, settings: Settings) -> None:

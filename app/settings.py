@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from limits import RateLimitItem
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.access.keys import Key, is_loopback, parse_keys
+from app.access.rates import DEFAULT, parse_rates
 from app.inspector.limits import ImageLimits, WordLimits
 from lfi.errors import ConfigError
 
@@ -31,6 +33,15 @@ class Settings(BaseSettings):
     """`json` writes one object per line, for machines."""
     otlp_endpoint: str = ""
     """Where spans of requests go, by OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs the extra `otel`."""
+    auth: Literal["auto", "off"] = "auto"
+    """`auto` asks for a key where there is one, and refuses to listen for other machines without; `off` never asks."""
+    api_keys: str = ""
+    """`NAME:SCOPE+SCOPE:SHA256`, comma separated; `lfi keys new` writes them."""
+    rate_limit: str | None = None
+    """Requests that one key, or one client without, may send: `10/second; 240/minute`; empty for any number.
+    Unset, it is 240/minute where other machines can reach the service, and none on this machine alone."""
+    trusted_proxies: str = "127.0.0.1"
+    """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are believed."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Other origins whose pages may call the API, comma separated; none by default."""
 
@@ -86,16 +97,39 @@ class Settings(BaseSettings):
             raise ValueError("must have at least 16 characters; `openssl rand -hex 16` makes some")
         return value
 
+    @field_validator("api_keys")
+    @classmethod
+    def _parsed_keys(cls, value: str) -> str:
+        parse_keys(value)
+        return value
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _parsed_rate(cls, value: str | None) -> str | None:
+        parse_rates(value or "")
+        return value
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Of `api_keys`."""
+        return parse_keys(self.api_keys)
+
+    @property
+    def rates(self) -> tuple[RateLimitItem, ...]:
+        """Of `rate_limit`."""
+        default = "" if is_loopback(self.host) else DEFAULT
+        return parse_rates(default if self.rate_limit is None else self.rate_limit)
+
     @property
     def study_database(self) -> str:
         """The URL of the studies' database."""
         return self.database_url or f"sqlite:///{self.study_folder / 'study.db'}"
 
-    @cached_property
+    @property
     def image_limits(self) -> ImageLimits:
         return ImageLimits(self.max_bytes, self.max_pixels, self.max_aspect)
 
-    @cached_property
+    @property
     def word_limits(self) -> WordLimits:
         return WordLimits(self.max_words, self.max_phrase)
 
@@ -118,8 +152,12 @@ def read_settings(**given: object) -> Settings:
         raise ConfigError(wrong) from error
 
 
+_SECRETS = ("admin_token", "api_keys")
+"""Never repeated in an error: somebody may have typed a key itself."""
+
+
 def _wrong(item: Mapping[str, Any]) -> str:
     name = "_".join(str(part) for part in item["loc"])
-    if name == "admin_token":
-        return f"admin token (LFI_ADMIN_TOKEN): {item['msg'].lower()}"
+    if name in _SECRETS:
+        return f"{name.replace('_', ' ')} (LFI_{name.upper()}): {item['msg'].removeprefix('Value error, ')}"
     return f"{name.replace('_', ' ')} (LFI_{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"

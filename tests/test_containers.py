@@ -30,6 +30,7 @@ def test_the_dockerfile_passes_its_linter():
 def test_compose_serves_this_machine_only_and_grants_the_app_nothing():
     app = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["app"]
     assert app["ports"] == ["127.0.0.1:${LFI_PORT:-7860}:7860"]
+    assert app["environment"]["LFI_AUTH"] == "${LFI_AUTH:-off}"  # because of the line above, and only with it
     assert {key: app[key] for key in ("cap_drop", "read_only", "security_opt", "volumes")} == {
         "cap_drop": ["ALL"],
         "read_only": True,

@@ -22,11 +22,13 @@ def serve(
     models_dir: Annotated[str | None, typer.Option(help="Folder that holds the trios. [LFI_MODELS_DIR]")] = None,
 ) -> None:
     """Serve the page and the API until interrupted."""
+    from app.access.keys import keys_are_asked_for
     from app.settings import read_settings
 
     settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)
-    # Before anything slow: a port that is taken is known at once.
+    # Before anything slow: a port that is taken, or a key that is missing, is known at once.
     listener = bind(settings.host, settings.port)
+    keys_are_asked_for(settings.auth, settings.keys, settings.host)
 
     import uvicorn
 
@@ -41,7 +43,9 @@ def serve(
     app = create_app(settings, on_failure=stop)
     # One process: the page's queue and the warm models live in memory.
     # Requests are logged by app.telemetry, which leaves out paths and addresses.
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, forwarded_allow_ips=settings.trusted_proxies
+    )
     server = uvicorn.Server(config)
     print(f"LFI is served at {address(listener)}{settings.root_path} (Ctrl+C stops it)", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has shut down in good order and passes the interrupt on

@@ -26,6 +26,7 @@ def configure_logs(level: str, format: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(format, colours=sys.stderr.isatty()))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
     for name in ("lfi", "uvicorn"):
         logging.getLogger(name).setLevel(level.upper())
 

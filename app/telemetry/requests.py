@@ -65,7 +65,8 @@ class Requests:
         self.metrics.requests.labels(method, route, str(status)).inc()
         self.metrics.seconds.labels(method, route).observe(seconds)
         quiet = status < 400 and (route in _QUIET or route.endswith("*"))
-        level = logging.ERROR if status >= 500 else logging.DEBUG if quiet else logging.INFO
+        failed = status >= 500 and status != 503  # that one says: not yet
+        level = logging.ERROR if failed else logging.DEBUG if quiet else logging.INFO
         more = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
         log.log(level, "request", extra=more)
 

@@ -51,9 +51,14 @@ def test_a_refused_preflight_is_a_problem(client):
 
 
 def test_the_page_takes_no_larger_upload_than_the_api(client):
-    answer = client.post("/ui/gradio_api/upload", files={"files": bytes(30_000_000)})
+    answer = client.post("/ui/gradio_api/component_server", files={"files": bytes(30_000_000)})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
     assert answer.json()["detail"] == "the request has more than 21 MB, which is the limit"
+
+
+def test_nothing_that_is_sent_to_the_page_is_stored(client):
+    for path in ("upload", "upload/", "upload?upload_id=x"):
+        assert client.post(f"/ui/gradio_api/{path}", files={"files": as_bytes(scene())}).status_code == 404
 
 
 @pytest.mark.parametrize("prefix", ["", "/lfi"], ids=["proxy strips the prefix", "proxy keeps it"])

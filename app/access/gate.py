@@ -1,0 +1,143 @@
+"""The gate before every route: what needs which scope, whose request it is, and whether it is too many.
+
+A route that nobody listed here needs the scope `maps`, so a new one is closed until somebody opens it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.access.keys import Key, Keyring
+from app.access.rates import Rates, Turn, client_name
+from app.errors import answer_lfi_error, problem
+from app.study.errors import NotYoursError
+from app.study.http import check_origin
+from app.telemetry.metrics import Metrics
+
+COOKIE = "lfi_key"
+_OPEN = ("/", "/healthz", "/readyz", "/favicon.ico", "/openapi.json", "/signin", "/signout", "/study", "/admin")
+_OPEN_BELOW = ("/static/", "/s/", "/study/", "/admin/")
+"""Looks, and pages with secrets of their own: raters' invitations, the owner's token."""
+_GUESSABLE = ("/signin", "/admin/login")
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+def scope_of(path: str) -> str | None:
+    """The scope that a path below the service's root needs; None where it is open to all."""
+    if path in _OPEN or path.startswith(_OPEN_BELOW):
+        return None
+    return "metrics" if path == "/metrics" else "maps"
+
+
+class Gate:
+    """Lets through what may pass.
+
+    Args:
+        keyring: None where keys are not asked for.
+        page: the path of the page, whose own files are not counted as requests.
+    """
+
+    def __init__(
+        self, app: ASGIApp, keyring: Keyring | None, rates: Rates, metrics: Metrics, published: str, page: str
+    ):
+        self.app = app
+        self.keyring = keyring
+        self.rates = rates
+        self.metrics = metrics
+        self.published = published
+        self.page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # no route speaks it
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        path = scope["path"].removeprefix(self.published)
+        needed = scope_of(path)
+        key = self._key(request) if self.keyring else None
+        if key:
+            structlog.contextvars.bind_contextvars(key=key.name)
+        refusal = self._refusal(request, path, needed, key)
+        turn = None
+        if refusal is None and self._counts(request, path, needed):
+            turn = self.rates.turn(f"key {key.name}" if key else client_name(request.client and request.client.host))
+            refusal = self._too_many(request, turn)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+
+        async def with_limits(message: Message) -> None:
+            if turn and message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(turn.headers())
+            await send(message)
+
+        await self.app(scope, receive, with_limits)
+
+    def _key(self, request: Request) -> Key | None:
+        assert self.keyring is not None
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        secret = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "")
+        if secret:
+            return self.keyring.find(secret)
+        return self.keyring.of_session(request.cookies.get(COOKIE, ""))
+
+    def _refusal(self, request: Request, path: str, needed: str | None, key: Key | None) -> Response | None:
+        if self.keyring is None or needed is None:
+            return None
+        if key is None:
+            self.metrics.refused.labels("no key").inc()
+            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+                asked = path + (f"?{request.url.query}" if request.url.query else "")
+                return RedirectResponse(f"{self.published}/signin?next={quote(asked, safe='')}", 303)
+            return problem(
+                request,
+                401,
+                "send an API key: `Authorization: Bearer lfi_...`; in a browser, sign in at /signin",
+                kind="no-key",
+                title="An API key is needed",
+                headers={"WWW-Authenticate": 'Bearer realm="lfi"'},
+            )
+        if needed not in key.scopes:
+            self.metrics.refused.labels("scope").inc()
+            detail = f"the key {key.name!r} opens {', '.join(sorted(key.scopes))}; this needs {needed}"
+            return problem(request, 403, detail, kind="scope", title="The key does not open this")
+        if request.method not in _READING and not _sent_by_hand(request):
+            try:
+                check_origin(request)
+            except NotYoursError as error:
+                self.metrics.refused.labels("origin").inc()
+                return answer_lfi_error(request, error)
+        return None
+
+    def _counts(self, request: Request, path: str, needed: str | None) -> bool:
+        if path in _GUESSABLE:
+            return request.method == "POST"
+        on_page = path == self.page or path.startswith(self.page + "/")
+        return needed == "maps" and not (on_page and request.method in _READING)
+
+    def _too_many(self, request: Request, turn: Turn | None) -> Response | None:
+        if turn is None or turn.allowed:
+            return None
+        self.metrics.refused.labels("rate").inc()
+        return problem(
+            request,
+            429,
+            turn.detail(),
+            kind="too-many-requests",
+            title="Too many requests",
+            headers={"Retry-After": str(turn.wait), **turn.headers()},
+        )
+
+
+def _sent_by_hand(request: Request) -> bool:
+    """Whether the key came in a header, which no other site's page can add."""
+    return "authorization" in request.headers or "x-api-key" in request.headers

@@ -1,0 +1,82 @@
+"""How often one key or one client may ask: a window that moves, in memory."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from dataclasses import dataclass
+
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+DEFAULT = "240/minute"
+
+
+def parse_rates(text: str) -> tuple[RateLimitItem, ...]:
+    """Limits such as `10/second; 240/minute`; none where the text is empty.
+
+    Raises:
+        ValueError: it reads otherwise.
+    """
+    try:
+        return tuple(parse_many(text)) if text.strip() else ()
+    except ValueError as error:
+        raise ValueError(f"is {text!r}; limits such as {DEFAULT!r} or '10/second; 240/minute' were expected") from error
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whether somebody may ask now, and what is left.
+
+    Attributes:
+        item: the limit that is nearest to its end.
+        remaining: requests that are left of it.
+        wait: whole seconds until one more is; at least 1.
+    """
+
+    allowed: bool
+    item: RateLimitItem
+    remaining: int
+    wait: int
+
+    def headers(self) -> dict[str, str]:
+        """As the IETF's draft on rate limit headers for HTTP names them."""
+        return {
+            "RateLimit-Policy": f'"default";q={self.item.amount};w={self.item.get_expiry()}',
+            "RateLimit": f'"default";r={self.remaining};t={self.wait}',
+        }
+
+    def detail(self) -> str:
+        """For whoever was refused."""
+        return f"more than {self.item} from here; try again in {self.wait} s"
+
+
+class Rates:
+    """Counts requests by who sends them."""
+
+    def __init__(self, items: tuple[RateLimitItem, ...]):
+        self.items = items
+        self._window = MovingWindowRateLimiter(MemoryStorage())
+
+    def turn(self, who: str) -> Turn | None:
+        """Count one request, unless it is refused; None where there is no limit."""
+        if not self.items:
+            return None
+        full = [item for item in self.items if not self._window.test(item, who)]
+        for item in self.items if not full else ():
+            self._window.hit(item, who)
+        stats = {item: self._window.get_window_stats(item, who) for item in full or self.items}
+        nearest = min(stats, key=lambda item: (stats[item].remaining / item.amount, -stats[item].reset_time))
+        wait = max(1, math.ceil(stats[nearest].reset_time - time.time()))
+        return Turn(not full, nearest, stats[nearest].remaining, wait)
+
+
+def client_name(address: str | None) -> str:
+    """Whom an address stands for: of IPv6 the /64, which is what one client is given."""
+    try:
+        ip = ipaddress.ip_address(address or "")
+    except ValueError:
+        return f"client {address}"
+    return f"client {ipaddress.ip_network((ip, 64), strict=False) if ip.version == 6 else ip}"

@@ -1,0 +1,85 @@
+"""`/signin`: in a browser, a key becomes a cookie that scripts cannot read and that ends after twelve hours."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+import anyio
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.access.gate import COOKIE
+from app.access.keys import HOURS, Key, Keyring
+from app.study.errors import NothingHereError
+from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
+from app.ui.signin import signin_page
+
+router = APIRouter(include_in_schema=False)
+
+
+def get_keyring(request: Request) -> Keyring:
+    """This application's keys."""
+    if request.app.state.keyring is None:
+        raise NothingHereError("there is nothing here: no key is asked for")
+    return request.app.state.keyring
+
+
+KeyringDep = Annotated[Keyring, Depends(get_keyring)]
+
+
+@router.get("/signin")
+def ask(request: Request, keyring: KeyringDep, next: str = "/ui/") -> Response:
+    """The form; the way out for who is in."""
+    return _page(request, _here(next), keyring.of_session(request.cookies.get(COOKIE, "")))
+
+
+@router.post("/signin")
+async def sign_in(request: Request, keyring: KeyringDep) -> Response:
+    """In with a key that opens the page."""
+    fields = await _fields(request)
+    to = _here(fields.get("next", ""))
+    key = keyring.find(fields.get("key", "").strip())
+    if key is None or "maps" not in key.scopes:
+        await anyio.sleep(0.5)  # guessing shall cost time
+        wrong = "This key opens metrics, not the page." if key else "There is no such key."
+        return _page(request, to, None, wrong, 403)
+    answer = RedirectResponse(f".{to}", 303, PRIVATE)
+    answer.set_cookie(
+        COOKIE,
+        keyring.new_session(key),
+        max_age=HOURS * 3600,
+        path=_root(request),
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",  # a link from elsewhere shall find its reader signed in
+    )
+    return answer
+
+
+@router.post("/signout")
+async def sign_out(request: Request, keyring: KeyringDep) -> Response:
+    """Out again."""
+    await _fields(request)
+    answer = RedirectResponse("./signin", 303, PRIVATE)
+    answer.delete_cookie(COOKIE, path=_root(request))
+    return answer
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    check_origin(request)
+    return dict(parse_qsl((await read_body(request)).decode("utf-8", "replace")))
+
+
+def _here(to: str) -> str:
+    """A path of ours; it is used as a relative address, so it cannot lead to another host."""
+    return to if to.startswith("/") and to.isprintable() else "/ui/"
+
+
+def _root(request: Request) -> str:
+    return request.scope.get("root_path", "") + "/"
+
+
+def _page(request: Request, to: str, key: Key | None, error: str = "", status: int = 200) -> Response:
+    html = signin_page(to, key.name if key else "", error)
+    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY, **PRIVATE})

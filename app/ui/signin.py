@@ -1,0 +1,19 @@
+"""The page that asks a browser for an API key; it works without scripts."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.ui.assets import HERE, ICON
+
+_templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+
+
+def signin_page(next: str, name: str = "", error: str = "") -> str:
+    """The form, or for the holder of the key of this name the way on and the way out.
+
+    Args:
+        next: the path that was asked for.
+    """
+    return _templates.get_template("signin.html").render(icon=Markup(ICON), next=next, name=name, error=error)
