@@ -35,13 +35,9 @@ def train(
     settings = load_config(config, set_ or [])
     where = device or best_device()
     if settings.task == "teacher":
-        from lfi.training.sources import image_sets
-        from lfi.training.vlm import train_vlm
+        from lfi.training.run import train_teacher
 
-        images, validation = image_sets(settings.data)
-        records = train_vlm(
-            images, validation, settings.vlm, settings.loop, out, resume=resume, device=where, title=config.stem
-        )
+        records = train_teacher(settings, out, resume=resume, device=where, title=config.stem)
         made = out / "teacher"
     elif settings.task == "detection":
         from lfi.detection.files import FILE

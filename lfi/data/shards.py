@@ -35,9 +35,10 @@ class ShardStream(IterableDataset):
     """Samples of shards in a random order that `(seed, epoch)` determines.
 
     Each is `{"key": "SHARD/NAME", "image": uint8 [size, size, 3], "caption": str, "label": int}`, with the caption
-    `""` and the label -1 where there is none. Whole shards are dealt out to the processes of a training run, and those
-    of a process to the workers of its `DataLoader`, so each needs a shard at least. The order also depends on how many
-    processes and workers there are.
+    `""` and the label -1 where there is none; and `"facts": dict`, the contents of its `json`, where asked for.
+
+    Whole shards are dealt out to the processes of a training run, and those of a process to the workers of its
+    `DataLoader`, so each needs a shard at least. The order also depends on how many processes and workers there are.
 
     Args:
         shards: a folder, paths or URLs; see `find_shards`.
@@ -51,6 +52,7 @@ class ShardStream(IterableDataset):
             there are no workers.
         fit: `squash` or `crop`.
         rank, world: this process and how many there are; by default as `torch.distributed` says.
+        facts: whether samples hold their `facts`, which differ in shape and fit no default collation.
 
     Raises:
         DataError: for no shards, fewer than processes times workers, a shard that is missing or damaged, or, while
@@ -69,8 +71,10 @@ class ShardStream(IterableDataset):
         fit: Fit = "squash",
         rank: int | None = None,
         world: int | None = None,
+        facts: bool = False,
     ):
         super().__init__()
+        self.facts = facts
         self.shards = find_shards(shards)
         self.size, self.seed, self.length, self.shuffle, self.limit, self.fit = size, seed, length, shuffle, limit, fit
         running = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -130,7 +134,8 @@ class ShardStream(IterableDataset):
                     self.skipped = tuple(skipped.lines)
                     continue
                 given += 1
-                yield {"key": key(sample), "image": member.image, "caption": member.caption, "label": member.label}
+                found = {"key": key(sample), "image": member.image, "caption": member.caption, "label": member.label}
+                yield found | ({"facts": member.facts} if self.facts else {})
             _judge(skipped)
             if given == before:
                 raise DataError(f"{', '.join(shards[:3])}: no image there can be read")

@@ -37,14 +37,20 @@ class DataConfig:
         annotations: for `coco`: the file of instances; captions: for `coco`: the file of captions.
         validation_root: data of the same layout to validate on; without it `validation_share` of `root` is held out
             (TinyImageNet has a split of its own, and a detector is then not validated).
-        validation_annotations: for `coco`: the file of instances of `validation_root`; `annotations` without it.
+        validation_annotations, validation_captions: for `coco`: the files of `validation_root`; `annotations` and
+            `captions` without them.
+        most_classes: of captions, whose content words are the labels: the most frequent ones are.
         size: side of the images in pixels.
         fraction: share of the training images of every class that is used.
         held_out: for `domains`: the domain that is not trained on (leave-one-domain-out).
         limit: largest share of files that may be unreadable.
         crop: smallest share of an image that a random crop keeps; 1 for no crops.
         flip: share of the images that are mirrored.
-        seed: of what is drawn: scenes, splits, fractions.
+        seed: of what is drawn: scenes, splits, fractions, the order of a stream.
+        stream: for `shards`: read them while training instead of before; needs `length` and a `validation_root`, whose
+            classes and words are then the stream's.
+        length: of a stream: samples an epoch, over all processes.
+        workers: of a stream: processes that decode, for each process that trains; 0 to decode in between.
         count, validation, validation_seed, domains, objects: of generated scenes.
     """
 
@@ -54,6 +60,8 @@ class DataConfig:
     captions: str = ""
     validation_root: str = ""
     validation_annotations: str = ""
+    validation_captions: str = ""
+    most_classes: int = 1000
     validation_share: float = 0.2
     size: int = 64
     fraction: float = 1.0
@@ -62,6 +70,9 @@ class DataConfig:
     crop: float = 1.0
     flip: float = 0.5
     seed: int = 10
+    stream: bool = False
+    length: int = 0
+    workers: int = 0
     count: int = 2000
     validation: int = 1000
     validation_seed: int = 11
@@ -75,6 +86,10 @@ class DataConfig:
             raise ConfigError(f"data.root is missing: where is the data that {self.source!r} reads?")
         if self.source == "coco" and not self.annotations:
             raise ConfigError("data.annotations is missing: the JSON file of COCO instances")
+        if self.validation_root and self.source in ("scenes", "tiny-imagenet", "domains"):
+            raise ConfigError(f"data.validation_root is not read: {self.source!r} has a validation split of its own")
+        if self.stream:
+            self._check_stream()
         if self.source == "domains" and not self.held_out:
             raise ConfigError("data.held_out is missing: the domain that is not trained on")
         for name in ("fraction", "crop"):
@@ -83,6 +98,18 @@ class DataConfig:
         for name in ("flip", "limit", "validation_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"data.{name} is {getattr(self, name)}; 0 to 1 was expected")
+
+    def _check_stream(self) -> None:
+        if self.source != "shards":
+            raise ConfigError(f"data.stream is true and data.source is {self.source!r}; only 'shards' are streamed")
+        if self.length < 1:
+            raise ConfigError(f"data.length is {self.length}; a stream needs the samples of an epoch, at least 1")
+        if self.workers < 0:
+            raise ConfigError(f"data.workers is {self.workers}; 0 or more was expected")
+        if not self.validation_root:
+            raise ConfigError("data.validation_root is missing: nothing can be held out of a stream")
+        if self.fraction < 1:
+            raise ConfigError(f"data.fraction is {self.fraction}; of a stream no share can be taken")
 
 
 @dataclass(frozen=True)
@@ -270,6 +297,22 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ConfigError(f"task is {self.task!r}; one of {', '.join(TASKS)} was expected")
+        if self.data.stream:
+            self._check_stream()
+
+    def _check_stream(self) -> None:
+        if self.task != "student":
+            raise ConfigError(f"data.stream is true and task is {self.task!r}; only a student is trained from a stream")
+        if self.teacher.cache:
+            raise ConfigError(
+                f"data.stream is true and teacher.cache is {self.teacher.cache!r}: a cache is of images that are known "
+                "beforehand; leave it out and set teacher.online = true"
+            )
+        if self.objective.fields and not self.teacher.online:
+            raise ConfigError(
+                "data.stream is true and teacher.online is not: of a stream the teacher is asked view by view, for "
+                f"{', '.join(self.objective.fields)}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

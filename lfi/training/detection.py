@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from lfi.errors import ConfigError
 from lfi.training.config import TrainConfig
 from lfi.training.distributed import connect
 from lfi.training.loop import train
+from lfi.training.provenance import write_provenance
 
 Measure = Callable[[MaskRCNN], dict[str, float]]
 
@@ -80,8 +80,7 @@ def train_detector(
         rows=np.sort(rows[: max(1, round(data.fraction * len(rows)))]),
     )
     if folder and processes.main:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+        write_provenance(folder, config, backbone=chosen.backbone or name)
     records = train(
         task,
         views,

@@ -34,8 +34,7 @@ class Names:
         words: the classes, then the groups that are no class themselves.
         true: bool `[word, class]`: the word is true of an image of the class.
         open: bool `[word, class]`: it may be, nobody said (any breed, of a drawing of a dog).
-        near: bool `[word, class]`: it is false, but true of a class with which this one shares a group. Groups that are
-            classes themselves do not count.
+        near: bool `[word, class]`: it is false, but true of a class with which this one shares a group.
     """
 
     def __init__(self, classes: Sequence[str]):
@@ -47,14 +46,14 @@ class Names:
         self.true = np.zeros((len(self.words), len(classes)), bool)
         self.true[np.arange(len(classes)), np.arange(len(classes))] = True
         self.open = np.zeros_like(self.true)
+        together = np.zeros((len(classes), len(classes)), bool)  # of one group
         for group, members in groups.items():
             inside = [at[name] for name in members]
             self.true[at[group], inside] = True
+            together[np.ix_(inside, inside)] = True
             if group in classes:
                 self.open[inside, at[group]] = True
         # words true of some class that shares a group with this class: what it is mistaken for
-        shared = self.true[len(classes) :]
-        together = shared.T @ shared > 0
         self.near = (self.true @ together > 0) & ~self.true & ~self.open
 
     @property

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +13,18 @@ from timm.layers import set_fused_attn
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, DataError
-from lfi.images import MEAN, STD, normalise
+from lfi.images import normalise
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training import cache
 from lfi.training.config import TrainConfig
 from lfi.training.distributed import connect, main_first
+from lfi.training.feeding import Data
 from lfi.training.loop import train
+from lfi.training.provenance import write_provenance
 from lfi.training.sources import image_sets
+from lfi.training.streaming import StreamViews
 from lfi.training.student import Lessons, StudentTask
 from lfi.training.targets import Answers, Questions
 from lfi.training.views import TargetViews, resized
@@ -32,7 +32,10 @@ from lfi.training.views import TargetViews, resized
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """All that runs with the same data and teacher share. `answers` is None where the teacher is asked online."""
+    """All that runs with the same data and teacher share.
+
+    `answers` is None where the teacher is asked online; `images` of a stream are those it is validated on.
+    """
 
     config: TrainConfig
     teacher: OpenClipTeacher
@@ -64,9 +67,9 @@ def prepare(
     if config.teacher.online:
         if config.objective.shuffle:
             raise ConfigError("objective.shuffle needs the maps of other images; it cannot be used with teacher.online")
-    elif config.teacher.cache:
+    elif config.teacher.cache and questions.wanted:
         answers = cached_answers(questions, Path(config.teacher.cache), device)
-    else:
+    elif not config.data.stream:
         answers = questions.all()
     return Prepared(config, teacher, images, validation, questions, answers)
 
@@ -143,19 +146,15 @@ def train_student(
         set_fused_attn(False)  # written-out attention trains three times as fast on a CPU in bfloat16
     torch.manual_seed(config.loop.seed)
     task = StudentTask(config.student, config.objective, lessons_of(prepared))
-    data = TargetViews(
-        prepared.images,
-        prepared.questions,
-        prepared.answers,
-        config,
-        task.student.grid,
-        processes.device,
-        task.student.image_size,
-    )
+    student, device_of = task.student, processes.device
+    data: Data
+    if config.data.stream:
+        data = StreamViews(prepared.questions, config, student.grid, device_of, student.image_size)
+    else:
+        images, questions, answers = prepared.images, prepared.questions, prepared.answers
+        data = TargetViews(images, questions, answers, config, student.grid, device_of, student.image_size)
     if folder and processes.main:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-        (folder / "environment.json").write_text(json.dumps(environment(teacher), indent=2) + "\n")
+        write_provenance(folder, config, teacher=teacher.label)
     records = train(
         task,
         data,
@@ -189,26 +188,18 @@ def validate(student: Student, images: ImageSet, batch: int = 250) -> dict[str, 
     return {"top-1": 100 * float(best[:, 0].float().mean()), "top-5": 100 * float(best.any(1).float().mean())}
 
 
-def environment(teacher: OpenClipTeacher) -> dict[str, str]:
-    """What a run depends on besides its configuration."""
-    import open_clip
-    import timm
+def train_teacher(
+    config: TrainConfig, folder: Path, *, resume: bool = False, device: str = "cpu", title: str = "teacher"
+) -> list[dict[str, float]]:
+    """Train a CoCa or CLIP from captions, as `vlm.train_vlm` does, on the configuration's data.
 
-    try:
-        revision = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        revision = "unknown"
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-        "open_clip": open_clip.__version__,
-        "revision": revision,
-        "teacher": teacher.label,
-        "normalisation": f"mean {MEAN}, std {STD}",
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{torch.get_num_threads()} CPU threads",
-    }
+    In `folder`, besides the loop's files: the resolved configuration, the environment, the teacher.
+    """
+    from lfi.training.vlm import train_vlm
+
+    processes = connect(device)
+    images, validation = main_first(lambda: image_sets(config.data), processes)
+    if processes.main:
+        begins = load_teacher(config.vlm.start_from).label if config.vlm.start_from else "random weights"
+        write_provenance(folder, config, **{"starts from": begins})
+    return train_vlm(images, validation, config.vlm, config.loop, folder, resume=resume, device=device, title=title)

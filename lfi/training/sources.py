@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,9 @@ from lfi.training.config import DataConfig
 def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
     """Training and validation images of a configuration, the former at its `fraction`.
 
+    A stream's samples are read while training (`streaming.py`): its validation images, of the same classes and words,
+    stand here for both.
+
     Raises:
         DataError: for data that is missing or not laid out as its `source` says.
     """
@@ -42,15 +47,28 @@ def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
             validation=config.validation_share,
         )
         train, validation = split.train, split.validation
+    elif config.stream:
+        train = validation = labelled(_read(config, held_out=True), config.most_classes)
     elif config.validation_root:
-        train = _read(config, root)
-        other = replace(config, annotations=config.validation_annotations or config.annotations)
-        validation = _read(other, Path(config.validation_root))
-        if train.classes != validation.classes and train.classes and not train.multilabel:
-            raise DataError(f"{config.validation_root} has other classes than {root}")
+        train, validation = _read(config), _read(config, held_out=True)
+        by_words = not train.classes
+        train = labelled(train, config.most_classes)
+        validation = labelled_by_words(validation, train.classes) if by_words else labelled(validation)
+        if train.classes != validation.classes:
+            raise DataError(
+                f"{config.validation_root} has other classes than {root}: "
+                f"{_first_difference(train.classes, validation.classes)}"
+            )
     else:
-        train, validation = split_off(_read(config, root), config.validation_share, config.seed)
+        images = labelled(_read(config), config.most_classes)
+        train, validation = split_off(images, config.validation_share, config.seed)
     return train.fraction(config.fraction, config.seed), validation
+
+
+def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+    if len(ours) != len(theirs):
+        return f"{len(theirs)} and not {len(ours)}"
+    return next(f"{there!r} in place of {here!r}" for here, there in zip(ours, theirs, strict=True) if here != there)
 
 
 def scenes(config: DataConfig, count: int, seed: int) -> ImageSet:
@@ -58,17 +76,20 @@ def scenes(config: DataConfig, count: int, seed: int) -> ImageSet:
     return Scenes(count, seed, config.size, config.domains, config.objects).load(masks=False).image_set(str(seed))
 
 
-def _read(config: DataConfig, root: Path) -> ImageSet:
+def _read(config: DataConfig, held_out: bool = False) -> ImageSet:
+    """What lies at `root`, or at `validation_root`."""
     size, limit = config.size, config.limit
+    root = config.validation_root if held_out else config.root
     if config.source == "folders":
-        return class_folders(root, size=size, limit=limit)
+        return class_folders(Path(root), size=size, limit=limit)
     if config.source == "coco":
-        captions = Path(config.captions) if config.captions else None
-        return coco(root, Path(config.annotations), size=size, captions=captions, limit=limit)
+        annotations = (held_out and config.validation_annotations) or config.annotations
+        said = (held_out and config.validation_captions) or config.captions
+        captions = Path(said) if said else None
+        return coco(Path(root), Path(annotations), size=size, captions=captions, limit=limit)
     if config.source == "shards":
-        found = read_shards(root, size=size, limit=limit)
-        return found if found.classes else labelled_by_words(found)
-    return labelled_by_words(image_captions(root, size=size, limit=limit))
+        return read_shards(root, size=size, limit=limit)
+    return image_captions(Path(root), size=size, limit=limit)
 
 
 def split_off(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -84,31 +105,63 @@ def split_off(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, Imag
     return images.take(np.sort(order[count:])), images.take(np.sort(order[:count]))
 
 
-def labelled_by_words(images: ImageSet, fewest: int = 2) -> ImageSet:
+def labelled(images: ImageSet, most: int = 1000) -> ImageSet:
+    """A set as students are trained on it: every image with words to ask about, and every set with classes.
+
+    Images without words are asked about their classes; sets without classes are labelled by their words.
+
+    Args:
+        most: classes, where words become classes.
+
+    Raises:
+        DataError: an image of a set with classes has none, or no word is frequent enough.
+    """
+    if not images.classes:
+        return labelled_by_words(images, most=most)
+    if not images.multilabel and (images.labels < 0).any():
+        row = int(np.flatnonzero(images.labels < 0)[0])
+        raise DataError(f"{images.ids[row]} has no class, as {int((images.labels < 0).sum())} images of {len(images)}")
+    named = (
+        words or classes_of(label, images.classes) for words, label in zip(images.words, images.labels, strict=True)
+    )
+    return replace(images, words=tuple(named))
+
+
+def classes_of(label: np.ndarray, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the class, or of the classes present, of one row of `ImageSet.labels`."""
+    return tuple(classes[column] for column in (np.flatnonzero(label) if label.ndim else (int(label),)))
+
+
+def said(caption: str) -> tuple[str, ...]:
+    """A caption's content words, each once."""
+    return tuple(dict.fromkeys(word.text for word in content_words(align(WordTokenizer((), 0), caption))))
+
+
+def labelled_by_words(
+    images: ImageSet, classes: tuple[str, ...] = (), *, fewest: int = 2, most: int = 1000
+) -> ImageSet:
     """A set with captions alone: its content words become what is asked of the teacher, and multi-labels.
 
     Args:
-        fewest: captions that a word must occur in to be a label.
+        classes: words that are labels; without them the most frequent ones, in alphabetical order.
+        fewest: captions that a word must occur in to be one of those.
+        most: how many of them.
 
     Raises:
-        DataError: if no word does.
+        DataError: if no word is frequent enough.
     """
-    words = images.words
-    if not any(words):
-        reader = WordTokenizer((), 0)
-        words = tuple(
-            tuple(dict.fromkeys(word.text for word in content_words(align(reader, caption))))
-            for caption in images.captions
-        )
-    counts: dict[str, int] = {}
-    for row in words:
-        for word in row:
-            counts[word] = counts.get(word, 0) + 1
-    classes = tuple(sorted(word for word, count in counts.items() if count >= fewest))
+    words = images.words if any(images.words) else tuple(said(caption) for caption in images.captions)
+    if not classes:
+        counts = Counter(word for row in words for word in row)
+        frequent = sorted((word for word in counts if counts[word] >= fewest), key=lambda word: (-counts[word], word))
+        classes = tuple(sorted(frequent[:most]))
     if not classes:
         raise DataError(f"no word occurs in {fewest} of the {len(images)} captions; there is nothing to learn from")
-    place = {word: index for index, word in enumerate(classes)}
-    labels = np.zeros((len(images), len(classes)), np.float32)
-    for index, row in enumerate(words):
-        labels[index, [place[word] for word in row if word in place]] = 1
+    labels = np.stack([presence_of(row, classes) for row in words])
     return replace(images, classes=classes, labels=labels, words=words)
+
+
+def presence_of(words: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """1 for every class that is among the words, float32 `[class]`."""
+    there = set(words)
+    return np.array([name in there for name in classes], np.float32)

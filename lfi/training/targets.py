@@ -5,6 +5,7 @@ Asked once before training and kept in memory or in a cache on disk (`cache.py`)
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -84,18 +85,30 @@ class Questions:
             raise UnsupportedModelError(
                 f"teacher.layers is {list(self.source.layers)}; {self.teacher.name} has layers 0 to {layers - 1}"
             )
-        if self.source.maps == "captions":
-            asked = tuple(
-                tuple(word.text for word in content_words(align(self.teacher.tokenizer, caption)))
-                for caption in self.images.captions
-            )
-        else:
-            asked = self.images.words
-        self.words = tuple(row[:MOST_WORDS] for row in asked)
+        self.words = tuple(row[:MOST_WORDS] for row in self._said(self.images))
         self.vocabulary = tuple(dict.fromkeys((*self.images.classes, *(word for row in self.words for word in row))))
         self.bank = self.teacher.embed_texts(list(self.vocabulary)).cpu()
         self._place = {word: index for index, word in enumerate(self.vocabulary)}
-        self.most = max(1, *(len(row) for row in self.words)) if self.words else 1
+        self.most = max(map(len, self.words), default=0) or 1
+
+    def _said(self, images: ImageSet) -> tuple[tuple[str, ...], ...]:
+        if self.source.maps == "statements":
+            return images.words
+        tokenizer = self.teacher.tokenizer
+        return tuple(
+            tuple(word.text for word in content_words(align(tokenizer, caption))) for caption in images.captions
+        )
+
+    def about(self, images: ImageSet) -> Questions:
+        """The same questions, with the same vocabulary, about other images; words that are not in it do not count."""
+        other = copy.copy(self)
+        other.images = images
+        said = self._said(images)
+        if self.source.maps == "statements":  # within a caption every word keeps its place
+            said = tuple(tuple(word for word in row if word in self._place) for row in said)
+        other.words = tuple(row[:MOST_WORDS] for row in said)
+        other.most = max(map(len, other.words), default=0) or 1
+        return other
 
     @property
     def tower_layers(self) -> tuple[int, ...]:
@@ -124,6 +137,8 @@ class Questions:
             attentions: float32 `[n, tower layer, 1 + patch, patch]`: CLS and patches over patches, mean over heads.
         """
         teacher, wanted = self.teacher, self.wanted
+        if not wanted:
+            return self._words(rows)
         if pictures is None:
             pixels = torch.from_numpy(np.ascontiguousarray(self.images.images[rows])).permute(0, 3, 1, 2).float() / 255
         else:
@@ -161,8 +176,8 @@ class Questions:
         words, names = np.zeros((len(rows), self.most), bool), np.zeros((len(rows), self.most), np.int64)
         for index, row in enumerate(rows):
             own = self.words[row]
-            words[index, : len(own)] = True
-            names[index, : len(own)] = [self._place[word] for word in own]
+            words[index, : len(own)] = [word in self._place for word in own]
+            names[index, : len(own)] = [self._place.get(word, 0) for word in own]
         return {"words": torch.from_numpy(words), "names": torch.from_numpy(names)}
 
     def _maps(self, encoded, rows: Sequence[int] | np.ndarray) -> Tensor:  # type: ignore[no-untyped-def]

@@ -72,32 +72,38 @@ class TargetViews:
         views = Views(every.boxes[rank::world], every.flipped[rank::world])
         rows = torch.from_numpy(chosen[rank::world])
         images = normalise(self.images[rows.to(self.images.device)])
-        images = views.images(images) if self.data.crop < 1 else flipped(images, views.flipped)
+        images = shown(images, views)
         batch = {"images": resized(images, self.size), "labels": self.labels[rows.to(self.labels.device)]}
         if self.answers is None:
             asked = self.questions.ask(rows.numpy(), images)
-            return batch | self._moved(asked, Views.whole(len(rows)))
+            return batch | moved(asked, Views.whole(len(rows)), self.teacher_grid, self.grid)
         found = self.answers.rows(rows)
         if self.source is not None:
             told = self.answers.rows(self.source[rows])
             found |= {name: told[name] for name in ("maps", "words", "names") if name in told}
-        return batch | self._moved(found, views)
+        return batch | moved(found, views, self.teacher_grid, self.grid)
 
-    def _moved(self, found: dict[str, Tensor], views: Views) -> dict[str, Tensor]:
-        """Targets on the student's grid, as the view has them."""
-        found = {name: value.float() if value.dtype == torch.float16 else value for name, value in found.items()}
-        if "maps" in found:
-            maps, held = views.maps(found["maps"].unflatten(-1, self.teacher_grid), self.grid)
-            found["maps"] = maps.flatten(-2)
-            found["words"] = found["words"] & (held.amin(1) >= _SEEN)
-        if "activations" in found:
-            moved = found["activations"].unflatten(-1, self.teacher_grid)
-            total = moved.sum((-2, -1), keepdim=True)
-            maps, held = views.maps(moved / total, self.grid)
-            found["activations"] = (maps * held[..., None, None] * total).flatten(-2)
-        if "attentions" in found:
-            found["attentions"] = views.self_attention(found["attentions"], self.teacher_grid, self.grid)
-        return found
+
+def moved(found: dict[str, Tensor], views: Views, source: tuple[int, int], grid: tuple[int, int]) -> dict[str, Tensor]:
+    """The teacher's targets on the student's grid, as the views have them.
+
+    Args:
+        found: as from `Questions.ask`.
+        source: rows and columns of the teacher's grid; grid: of the student's.
+    """
+    found = {name: value.float() if value.dtype == torch.float16 else value for name, value in found.items()}
+    if "maps" in found:
+        maps, held = views.maps(found["maps"].unflatten(-1, source), grid)
+        found["maps"] = maps.flatten(-2)
+        found["words"] = found["words"].to(held.device) & (held.amin(1) >= _SEEN)
+    if "activations" in found:
+        strong = found["activations"].unflatten(-1, source)
+        total = strong.sum((-2, -1), keepdim=True)
+        maps, held = views.maps(strong / total, grid)
+        found["activations"] = (maps * held[..., None, None] * total).flatten(-2)
+    if "attentions" in found:
+        found["attentions"] = views.self_attention(found["attentions"], source, grid)
+    return found
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -105,6 +111,12 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[-2:]) == tuple(size):
         return images
     return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def shown(images: Tensor, views: Views) -> Tensor:
+    """The views of float images `[n, 3, h, w]`; without crops no pixel is interpolated."""
+    whole = bool((views.boxes == views.boxes.new_tensor((0, 0, 1, 1))).all())
+    return flipped(images, views.flipped) if whole else views.images(images)
 
 
 def flipped(images: Tensor, which: Tensor) -> Tensor:

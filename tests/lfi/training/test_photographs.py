@@ -70,7 +70,7 @@ def relation(names: Names, word: str, name: str) -> str:
         ("butterfly", "monarch", "true"),
         ("bee", "tabby", "false"),
         ("cat", "Chihuahua", "false"),
-        ("golden retriever", "Chihuahua", "false"),  # a group that is a class itself makes nothing near
+        ("golden retriever", "Chihuahua", "near"),  # another dog, though "dog" is a class as well
         ("house", "dog", "false"),
     ],
 )

@@ -11,7 +11,7 @@ from lfi.data.shards import write_shards
 from lfi.errors import ConfigError, DataError
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
 from lfi.training.run import prepare, train_student
-from lfi.training.sources import image_sets, labelled_by_words, split_off
+from lfi.training.sources import image_sets, labelled, labelled_by_words, split_off
 
 COLOURS = {"red_circle": (220, 30, 30), "blue_star": (30, 30, 220), "green_square": (30, 200, 30)}
 TEACHER = TeacherSource(model="static/models/scenes/teacher")
@@ -86,6 +86,41 @@ def test_captions_without_labels_are_labelled_by_their_words():
         labelled_by_words(named(), fewest=9)
 
 
+def test_the_most_frequent_words_are_labels_and_validation_images_have_the_same():
+    images = labelled_by_words(named(), most=2)
+    assert images.classes == ("blue", "photo")
+    assert images.words[0] == ("photo", "red", "circle"), "the teacher is asked about all of them"
+    other = labelled_by_words(named().take([0]), images.classes)
+    assert other.labels.tolist() == [[0, 1]]
+
+
+def test_captions_validated_on_a_list_of_their_own_have_one_order_of_classes(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for name, said in (("train", ["a red cat", "a red dog", "a dog and a cat"]), ("held", ["a dog", "a tree"])):
+        rows = "".join(f"a.png,{caption}\n" for caption in said)
+        (tmp_path / f"{name}.csv").write_text(f"image,caption\n{rows}")
+    lists = {"root": str(tmp_path / "train.csv"), "validation_root": str(tmp_path / "held.csv")}
+    train, validation = image_sets(DataConfig(source="captions", size=8, **lists))
+    assert train.classes == validation.classes == ("cat", "dog", "red")
+    assert validation.labels.tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_a_validation_set_of_other_classes_is_refused(folders, tmp_path):
+    for name in ("red_circle", "blue_star", "tree"):
+        (tmp_path / "held" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "held" / name / "a.png")
+    data = DataConfig(source="folders", root=str(folders), validation_root=str(tmp_path / "held"))
+    with pytest.raises(DataError, match=r"held has other classes than .*: 'red circle' in place of 'green square'"):
+        image_sets(data)
+
+
+def test_images_of_classes_are_asked_about_them_where_nothing_is_said():
+    quiet = replace(named(), classes=("cat", "dog"), labels=np.array([0, 1, 0, 1, 0, 1]))
+    assert labelled(quiet).words[:2] == (("cat",), ("dog",))
+    with pytest.raises(DataError, match="3 has no class"):
+        labelled(replace(quiet, labels=np.array([0, 1, 0, -1, 0, 1])))
+
+
 def test_shards_are_read_back(tmp_path):
     write_shards(named(), tmp_path / "shards", per_shard=4)
     train, validation = image_sets(DataConfig(source="shards", root=str(tmp_path / "shards"), validation_share=0.5))
@@ -105,6 +140,7 @@ def test_a_split_that_leaves_a_side_empty_is_refused():
         ({"source": "folders"}, "data.root is missing"),
         ({"source": "coco", "root": "x"}, "data.annotations is missing"),
         ({"source": "domains", "root": "x"}, "data.held_out is missing"),
+        ({"source": "tiny-imagenet", "root": "x", "validation_root": "y"}, "has a validation split of its own"),
         ({"crop": 0.0}, "data.crop is 0.0"),
         ({"flip": 1.5}, "data.flip is 1.5"),
     ],

@@ -10,14 +10,16 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from caption_data import COLOURS, TINY, read_captions
+from caption_data import COLOURS, TINY, read_captions, write_captions
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, DataError, UnknownWordError, UnsupportedModelError
 from lfi.images import normalise
 from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
 from lfi.training.caption_sentences import CaptionSentences
-from lfi.training.config import LoopConfig
+from lfi.training.config import DataConfig, LoopConfig, TrainConfig
+from lfi.training.provenance import revision
+from lfi.training.run import train_teacher
 from lfi.training.sentences import tokenizer_of
 from lfi.training.teacher import TeacherTask
 from lfi.training.vlm import VLMConfig, sized, train_vlm
@@ -215,3 +217,16 @@ def test_a_class_that_the_captions_never_name_cannot_be_validated_on(captioned: 
 def test_a_wrong_configuration_says_what_would_be_right(change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         VLMConfig(**change)
+
+
+def test_a_teachers_run_folder_tells_how_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LFI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)  # the revision is that of the code, not of where one stands
+    data = DataConfig(source="captions", root=str(write_captions(tmp_path)), size=TINY.image_size)
+    config = TrainConfig(task="teacher", data=data, vlm=TINY, loop=replace(LOOP, epochs=1, evaluations=0))
+    train_teacher(config, tmp_path / "run")
+    assert json.loads((tmp_path / "run/config.json").read_text())["vlm"]["statements"] == TINY.statements
+    environment = json.loads((tmp_path / "run/environment.json").read_text())
+    assert environment["starts from"] == "random weights"
+    assert environment["revision"] == revision(Path(__file__).parent)
+    assert (tmp_path / "run/teacher").is_dir()
