@@ -11,8 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.batch.sources import ArchiveError
 from app.inspector.decode import NotAnImageError
 from app.study.errors import ConflictError, NothingHereError, NotYoursError, StudyError, TooMuchError
 from lfi.errors import (
@@ -37,6 +39,10 @@ class NotReadyError(LFIError):
     """The models are still being loaded; the same request will do in a moment."""
 
 
+class BatchesFullError(LFIError):
+    """Every place for a batch is taken; one becomes free when a batch is deleted or expires."""
+
+
 class NotAcceptableError(LFIError):
     """The client accepts none of the media types that the answer could have."""
 
@@ -44,10 +50,12 @@ class NotAcceptableError(LFIError):
 # The first class that fits gives status and name; subclasses come before their parents.
 _KINDS: tuple[tuple[type[LFIError], int, str, str], ...] = (
     (NotReadyError, 503, "not-ready", "The models are still loading"),
+    (BatchesFullError, 503, "batches-full", "All places for batches are taken"),
     (NotAcceptableError, 406, "not-acceptable", "No acceptable answer"),
     (ImageTooLargeError, 413, "image-too-large", "The image is too large"),
     (NotAnImageError, 415, "not-an-image", "Not an image"),
     (ImageError, 422, "image", "The image cannot be used"),
+    (ArchiveError, 422, "archive", "The archive cannot be used"),
     (UnknownWordError, 422, "unknown-word", "Unknown word"),
     (WordsError, 422, "words", "The words cannot be used"),
     (UnknownModelError, 422, "unknown-model", "Unknown model"),
@@ -127,7 +135,7 @@ def _framework_problem(request: Request, status: int, detail: str, headers: dict
     elif status == 405:
         detail = f"{request.method} is not allowed at {request.scope['path']}"
     elif status == 413:
-        limit = (request.app.max_body_size or 0) / 1e6
+        limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY, request.app.max_body_size or 0) / 1e6
         return problem(
             request,
             status,

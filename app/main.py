@@ -22,6 +22,8 @@ from app.access import signin
 from app.access.gate import Gate
 from app.access.keys import Keyring, keys_are_asked_for
 from app.access.rates import Rates
+from app.batch import routes as batch_routes
+from app.batch.store import Batches
 from app.edge import PublishedPath, SecurityHeaders
 from app.errors import PlainErrorsAsProblems, install_problems
 from app.inspector import routes
@@ -84,6 +86,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.tracer_provider = provider
     app.state.keyring = Keyring(settings.keys) if asked_for else None
     app.state.inspector = inspector
+    app.state.batches = Batches(inspector)
     app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
     app.add_middleware(
@@ -108,6 +111,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.include_router(routes.router)
     app.include_router(metrics_routes.router)
     app.include_router(signin.router)
+    app.include_router(batch_routes.router, max_body_size=settings.max_batch_body)
     app.include_router(study_routes.router)
     app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
@@ -126,11 +130,13 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, app)
+        tasks.start_soon(app.state.batches.work)
         yield
         app.state.studies.close()
         if app.state.tracer_provider is not None:
             await anyio.to_thread.run_sync(app.state.tracer_provider.shutdown)
         tasks.cancel_scope.cancel()
+    app.state.batches.close()
 
 
 async def _warm(app: FastAPI) -> None:

@@ -78,6 +78,15 @@ class Settings(BaseSettings):
     overlay_side: int = Field(1600, ge=16, le=16383)
     """Longest side of a rendered overlay in pixels; larger images are shown smaller. WebP ends at 16,383."""
 
+    batches: int = Field(4, ge=0)
+    """Batches kept at once, finished ones with them; 0 takes none."""
+    batch_images: int = Field(500, ge=1)
+    """Images in one batch."""
+    max_batch_bytes: int = Field(100 * MEGABYTE, ge=1)
+    """Of everything sent for one batch. It lies in the system's folder for temporary files until the batch is over."""
+    batch_seconds: float = Field(3600.0, gt=0)
+    """How long a batch's results are kept once it is over."""
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -137,6 +146,11 @@ class Settings(BaseSettings):
     def max_body(self) -> int:
         """Bytes of a whole request: one image, its form fields and the multipart frame."""
         return self.max_bytes + MEGABYTE
+
+    @property
+    def max_batch_body(self) -> int:
+        """Bytes of a whole request for a batch."""
+        return self.max_batch_bytes + MEGABYTE
 
 
 def read_settings(**given: object) -> Settings:

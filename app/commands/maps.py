@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lfi.errors import ConfigError, ImageError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 commands = typer.Typer()
 
@@ -34,14 +37,11 @@ def maps(
     from app.inspector.downloads import at_layer, npz_bytes, overlay_files
     from app.inspector.inspector import Inspector
     from app.inspector.questions import Question
-    from app.settings import read_settings
     from lfi.rendering import FORMATS, figure
 
     if figure_format not in FORMATS:
         raise ConfigError(f"figure format is {figure_format!r}; one of {', '.join(FORMATS)} was expected")
-    folder = Path(trio)
-    named = {"models_dir": folder.resolve().parent, "trio": folder.resolve().name} if trio and folder.is_dir() else {}
-    settings = read_settings(**(named or {"trio": trio or None}))
+    settings = chosen_trio(trio)
     question = Question.from_fields(settings.word_limits, word, [models])
     picture = decode_image(data, settings.image_limits)
     inspector = Inspector(settings)
@@ -58,6 +58,15 @@ def maps(
     for name, content in files:
         (out / name).write_bytes(content)
         print(out / name)
+
+
+def chosen_trio(trio: str) -> Settings:
+    """Settings with this trio: a name, a folder, or the default one where empty."""
+    from app.settings import read_settings
+
+    folder = Path(trio)
+    named = {"models_dir": folder.resolve().parent, "trio": folder.resolve().name} if trio and folder.is_dir() else {}
+    return read_settings(**(named or {"trio": trio or None}))
 
 
 def read_image(path: Path) -> bytes:

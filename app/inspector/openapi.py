@@ -54,6 +54,7 @@ _MODELS_EXAMPLE = {
 }
 _PROBLEMS = {
     400: ("about:blank", "Bad Request", "Invalid multipart data."),
+    404: ("urn:problem-type:lfi:nothing-here", "There is nothing here", "there is no such batch"),
     406: (
         "urn:problem-type:lfi:not-acceptable",
         "No acceptable answer",

@@ -1,7 +1,7 @@
 """Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
 
 from lfi.rendering.figures import TITLES, figure, film_strip
-from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay
+from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
 from lfi.rendering.scale import Scale, Tick, shared_scale, times_uniform
 from lfi.rendering.sheet import FORMATS
@@ -22,4 +22,5 @@ __all__ = [
     "overlay",
     "shared_scale",
     "times_uniform",
+    "veil",
 ]

@@ -43,13 +43,30 @@ def overlay(
         ConfigError: the palette is unknown, or the opacity is outside [0, 1].
         ValueError: the map does not have two axes.
     """
-    if not 0 <= opacity <= 1:
-        raise ConfigError(f"opacity is {opacity}; a number from 0 to 1 was expected")
     base = image if image.mode == "RGB" else image.convert("RGB")
-    share = _share(weights, scale, base.size, smooth)
-    # from the share itself: the root of one step in 255 would already show, as contours where attention is low
-    mask = np.sqrt(share, dtype=np.float32) * np.float32(opacity * 255) + np.float32(0.5)
-    return Image.composite(_colours(_levels(share), palette), base, Image.fromarray(mask.astype(np.uint8)))
+    colours, mask = _veiled(weights, scale, base.size, palette, opacity, smooth)
+    return Image.composite(colours, base, mask)
+
+
+def veil(
+    weights: Tensor | np.ndarray,
+    scale: Scale,
+    size: tuple[int, int],
+    palette: str = DEFAULT,
+    opacity: float = OPACITY,
+    smooth: bool = True,
+) -> Image.Image:
+    """What `overlay` lays over an image, by itself: RGBA, transparent where attention is low.
+
+    Args:
+        size: width and height in pixels.
+
+    Raises:
+        ConfigError, ValueError: as `overlay`.
+    """
+    colours, mask = _veiled(weights, scale, size, palette, opacity, smooth)
+    colours.putalpha(mask)
+    return colours
 
 
 def heatmap(
@@ -110,6 +127,23 @@ def encode_webp(image: Image.Image, quality: int = 80) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, method=2)
     return buffer.getvalue()
+
+
+def _veiled(
+    weights: Tensor | np.ndarray,
+    scale: Scale,
+    size: tuple[int, int],
+    palette: str,
+    opacity: float,
+    smooth: bool,
+) -> tuple[Image.Image, Image.Image]:
+    """Colours and how much of them shows."""
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f"opacity is {opacity}; a number from 0 to 1 was expected")
+    share = _share(weights, scale, size, smooth)
+    # from the share itself: the root of one step in 255 would already show, as contours where attention is low
+    mask = np.sqrt(share, dtype=np.float32) * np.float32(opacity * 255) + np.float32(0.5)
+    return _colours(_levels(share), palette), Image.fromarray(mask.astype(np.uint8))
 
 
 def _share(weights: Tensor | np.ndarray, scale: Scale, size: tuple[int, int], smooth: bool) -> np.ndarray:

@@ -1,0 +1,174 @@
+"""A batch on disk: what is done stays done, so that a batch that was stopped can go on.
+
+batch.json         what is asked: words, models, trio and fingerprints
+records.jsonl      one line an image: its scores, or why it could not be read
+maps/              raw maps of every layer, one npz an image
+thumbnails/        the images, small
+scores.csv         and
+index.html         made of the above by `app.batch.gallery`
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from evaluation.scores import columns
+from lfi.errors import ConfigError
+from lfi.rendering import encode_webp
+
+THUMBNAIL = 240
+"""Longest side, in pixels."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a batch asks of every image.
+
+    Attributes:
+        words: as asked.
+        models: some of `lfi.comparison.MODELS`.
+        trio: name of the trio.
+        fingerprints: of its models; another training is another batch.
+        layers: per model, name and index of the layer that is drawn and scored.
+    """
+
+    words: tuple[str, ...]
+    models: tuple[str, ...]
+    trio: str
+    fingerprints: dict[str, str]
+    layers: dict[str, tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a batch.
+
+    Attributes:
+        name: of its file within the folder or zip.
+        sha256: of the file; empty where it could not be read.
+        stem: of its files in `maps/` and `thumbnails/`.
+        width, height: upright, in pixels.
+        rows: one a word, as `evaluation.scores.row` makes them.
+        problem: why there are none; empty where all is well.
+    """
+
+    name: str
+    sha256: str = ""
+    stem: str = ""
+    width: int = 0
+    height: int = 0
+    rows: list[dict[str, str | int | float | None]] = field(default_factory=list)
+    problem: str = ""
+
+
+class BatchFolder:
+    """The folder of one batch, made or gone on with.
+
+    Raises:
+        ConfigError: it holds a batch that asks something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, asked: Asked):
+        self.path, self.asked = path, asked
+        self.records: dict[str, Record] = {}
+        try:
+            for folder in (path, path / "maps", path / "thumbnails"):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._begin()
+        except OSError as error:
+            raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error
+
+    def _begin(self) -> None:
+        wanted = json.loads(json.dumps(asdict(self.asked)))
+        about = self.path / "batch.json"
+        if not about.exists():
+            about.write_text(json.dumps(wanted, indent=2, ensure_ascii=False), encoding="utf-8")
+        else:
+            found = json.loads(about.read_text(encoding="utf-8"))
+            for name, value in wanted.items():
+                if found.get(name) != value:
+                    raise ConfigError(
+                        f"{self.path} holds a batch with {name} {_short(found.get(name))}, not {_short(value)}; "
+                        "choose another folder, or move that one away"
+                    )
+            self._recall()
+
+    def _recall(self) -> None:
+        """Read the records; a last line that was cut off is an image that was not done, and is taken away."""
+        log = self.path / "records.jsonl"
+        whole = log.read_text(encoding="utf-8") if log.exists() else ""
+        kept = whole[: whole.rfind("\n") + 1]
+        if kept != whole:
+            log.write_text(kept, encoding="utf-8")
+        for line in kept.splitlines():
+            record = Record(**json.loads(line))
+            self.records[record.name] = record
+
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether this very file was answered before. What could not be read is tried again."""
+        record = self.records.get(name)
+        return record is not None and not record.problem and record.sha256 == sha256
+
+    def add(self, record: Record, thumbnail: Image.Image | None = None, maps: bytes = b"") -> None:
+        """Keep an image's answer; the record comes last, so that a record stands for files that are whole."""
+        if thumbnail is not None:
+            self.maps_file(record).write_bytes(maps)
+            self.thumbnail_file(record).write_bytes(encode_webp(thumbnail, quality=70))
+        with (self.path / "records.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+        self.records[record.name] = record
+
+    def maps_file(self, record: Record) -> Path:
+        """Where the image's raw maps lie."""
+        return self.path / "maps" / f"{record.stem}.npz"
+
+    def thumbnail_file(self, record: Record) -> Path:
+        """Where the small image lies."""
+        return self.path / "thumbnails" / f"{record.stem}.webp"
+
+
+def stem_of(name: str) -> str:
+    """A file name without its ending that every system takes and no two images share."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower().rpartition(".")[0]).strip("-")[-40:]
+    return f"{slug or 'image'}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
+
+
+def scores_csv(records: Iterable[Record], models: tuple[str, ...]) -> str:
+    """A table of one line an image and word; an image that could not be read has one line that says why."""
+    text = io.StringIO()
+    names = ["image", "width", "height", "sha256", *columns(models), "problem"]
+    table = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    table.writeheader()
+    for record in records:
+        image: dict[str, Any] = {"image": _harmless(record.name), "problem": record.problem}
+        if not record.problem:
+            image |= {"width": record.width, "height": record.height, "sha256": record.sha256}
+        for row in record.rows or [{}]:
+            table.writerow(image | {name: _rounded(value) for name, value in row.items()})
+    return text.getvalue()
+
+
+def _harmless(name: str) -> str:
+    """A name that a spreadsheet does not take for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, str):
+        return _harmless(value)
+    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else value
+
+
+def _short(value: object) -> str:
+    text = ", ".join(value) if isinstance(value, list) else json.dumps(value)
+    return text if len(text) < 60 else text[:57] + "..."

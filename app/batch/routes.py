@@ -1,0 +1,179 @@
+"""`/v1/batches`: many images at once. Send them, ask how far they are, take gallery, scores and maps, delete them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio
+import orjson
+from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
+from fastapi.responses import FileResponse, HTMLResponse
+
+from app.batch.answers import BatchBody, ScoresBody, batch_body, in_order, scores_body
+from app.batch.folder import scores_csv
+from app.batch.gallery import gallery_page, page_policy
+from app.batch.store import OVER, Batch, Batches
+from app.batch.uploads import Upload
+from app.inspector import openapi
+from app.inspector.negotiation import JSON, ZIP
+from app.inspector.questions import Question
+from app.inspector.routes import Models, TrioName, Words
+from app.study.errors import NothingHereError
+
+router = APIRouter(tags=["batches"])
+
+_PRIVATE = {"Cache-Control": "no-store"}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+def get_batches(request: Request) -> Batches:
+    """This application's batches."""
+    return request.app.state.batches
+
+
+BatchesDep = Annotated[Batches, Depends(get_batches)]
+
+
+def get_batch(batches: BatchesDep, id: str) -> Batch:
+    """The batch that the path names."""
+    return batches.get(id)
+
+
+BatchDep = Annotated[Batch, Depends(get_batch)]
+Files = Annotated[list[UploadFile], File(description="Images, or one zip of them (folders in it are fine).")]
+
+
+@router.post(
+    "/v1/batches",
+    operation_id="create_batch",
+    summary="Ask the same words of many images",
+    status_code=202,
+    response_model=BatchBody,
+    responses=openapi.problems(400, 413, 422, 500, 503),
+)
+async def create_batch(
+    request: Request,
+    batches: BatchesDep,
+    images: Files,
+    words: Words,
+    models: Models = [],  # noqa: B006 -- FastAPI copies it
+    trio: TrioName = "",
+) -> Response:
+    """Takes images and answers at once with an id. What was sent is deleted when the batch is over."""
+    question = Question.from_fields(batches.settings.word_limits, words, models, trio=trio)
+    uploads = [Upload(image.filename or "", image.file) for image in images]
+    batches.check_room()
+    batch = await anyio.to_thread.run_sync(batches.store, question, uploads)
+    await batches.admit(batch)
+    return _status(batches, batch, 202)
+
+
+@router.get(
+    "/v1/batches/{id}",
+    operation_id="get_batch",
+    summary="How far is it?",
+    response_model=BatchBody,
+    responses=openapi.problems(404),
+)
+async def show_batch(batches: BatchesDep, batch: BatchDep) -> Response:
+    """Progress, time left, and what could not be read."""
+    return _status(batches, batch)
+
+
+@router.post(
+    "/v1/batches/{id}/stop",
+    operation_id="stop_batch",
+    summary="Stop it and keep what is done",
+    response_model=BatchBody,
+    responses=openapi.problems(404),
+)
+async def stop_batch(batches: BatchesDep, batch: BatchDep) -> Response:
+    """The image in work is finished; then gallery, scores and maps are those of what is done."""
+    batches.stop(batch)
+    return _status(batches, batch)
+
+
+@router.delete(
+    "/v1/batches/{id}",
+    operation_id="delete_batch",
+    summary="Cancel it and delete everything of it",
+    status_code=204,
+    responses=openapi.problems(404),
+)
+async def delete_batch(batches: BatchesDep, batch: BatchDep) -> Response:
+    """Images, scores and maps are gone afterwards."""
+    await batches.delete(batch)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/v1/batches/{id}/scores.json",
+    operation_id="get_batch_scores",
+    summary="Scores as JSON",
+    response_model=ScoresBody,
+    responses=openapi.problems(404),
+)
+async def show_scores(batch: BatchDep) -> Response:
+    """Of what is done."""
+    return Response(orjson.dumps(scores_body(batch)), media_type=JSON, headers=_PRIVATE)
+
+
+@router.get(
+    "/v1/batches/{id}/scores.csv",
+    operation_id="get_batch_table",
+    summary="Scores as a table",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}}, **openapi.problems(404)},
+)
+async def show_table(batch: BatchDep) -> Response:
+    """Of what is done, images that could not be read with them."""
+    table = scores_csv(in_order(batch), batch.folder.asked.models)
+    return Response(table, media_type="text/csv", headers=_PRIVATE | _attached("scores.csv"))
+
+
+@router.get(
+    "/v1/batches/{id}/gallery",
+    operation_id="get_batch_gallery",
+    summary="All maps on one page",
+    response_class=HTMLResponse,
+    responses=openapi.problems(404),
+)
+async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
+    """Of what is done. The page needs nothing else and can be saved."""
+    made = batch.folder.path / "index.html"
+    headers = _PRIVATE | {"Content-Security-Policy": page_policy(), "X-Frame-Options": "SAMEORIGIN"}
+    if batch.ended is not None and made.is_file():
+        return FileResponse(made, media_type="text/html", headers=headers)
+    names = [record.name for record in in_order(batch)]
+    limiter = batches.inspector.jobs
+    page = await anyio.to_thread.run_sync(gallery_page, batch.folder, names, limiter=limiter)
+    return HTMLResponse(page, headers=headers)
+
+
+@router.get(
+    "/v1/batches/{id}/batch.zip",
+    operation_id="get_batch_archive",
+    summary="Gallery, scores and raw maps in one file",
+    response_class=Response,
+    responses={200: {"content": {ZIP: _BINARY}}, **openapi.problems(404)},
+)
+async def show_archive(batch: BatchDep) -> Response:
+    """Once the batch is over: what `lfi batch` writes."""
+    packed = batch.place / "batch.zip"
+    if batch.state not in OVER or batch.ended is None or not packed.is_file():
+        done, total = batch.done, len(batch.images.names)
+        raise NothingHereError(f"the files are packed when the batch is over; {done} of {total} images are done")
+    return FileResponse(packed, media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
+
+
+def _status(batches: Batches, batch: Batch, status: int = 200) -> Response:
+    settings = batches.settings
+    body = batch_body(batch, batches.ahead(batch), settings.root_path, settings.batch_seconds)
+    headers = dict(_PRIVATE)
+    if status == 202:
+        headers["Location"] = body["links"]["status"]
+    return Response(orjson.dumps(body), status_code=status, media_type=JSON, headers=headers)
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

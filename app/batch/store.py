@@ -1,0 +1,266 @@
+"""The batches of a running service: taken in, worked off one image at a time, kept for a while, deleted.
+
+There is one worker. For every image it waits for one of the places that requests wait for too, so that people who look
+at one image never wait for more than one image of somebody's batch. What was sent is deleted as soon as its batch is
+over, the results some time later; a service that ends takes all of it with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+
+from app.batch.folder import BatchFolder
+from app.batch.sources import ArchiveLimits, Images, ZipImages
+from app.batch.uploads import SentImages, Upload, is_zip
+from app.batch.work import answer_image, asked_of, write_results
+from app.errors import BatchesFullError, NotReadyError
+from app.inspector.inspector import Inspector
+from app.inspector.questions import Question
+from app.study.errors import NothingHereError, TooMuchError
+from lfi.errors import LFIError
+
+log = logging.getLogger("lfi")
+
+State = Literal["waiting", "running", "done", "stopped", "failed"]
+OVER = ("done", "stopped", "failed")
+_PAUSE = 1.0
+"""Seconds until an image is tried again that the busy service turned away."""
+
+
+@dataclass
+class Batch:
+    """One batch and how it stands.
+
+    Attributes:
+        id: nobody can guess it; who has it may see, stop and delete the batch.
+        place: its folder; `source` in it is what was sent, `out` the results.
+        problem: why it failed.
+        began, ended: by `time.monotonic`; None before.
+    """
+
+    id: str
+    question: Question
+    place: Path
+    images: Images
+    folder: BatchFolder
+    state: State = "waiting"
+    problem: str = ""
+    began: float | None = None
+    ended: float | None = None
+    created: float = field(default_factory=time.monotonic)
+
+    @property
+    def done(self) -> int:
+        """Images that were looked at, those that could not be read with them."""
+        return len(self.folder.records)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until it is done, at the pace so far."""
+        if self.state != "running" or self.began is None or not self.done:
+            return None
+        return (time.monotonic() - self.began) / self.done * (len(self.images.names) - self.done)
+
+
+class Batches:
+    """All batches of this service. `work` runs as long as the service does; everything else answers at once."""
+
+    def __init__(self, inspector: Inspector):
+        self.inspector, self.settings = inspector, inspector.settings
+        self._batches: dict[str, Batch] = {}
+        self._root: tempfile.TemporaryDirectory[str] | None = None
+        self._arrived = anyio.Event()
+
+    def check_room(self) -> None:
+        """Refuse a batch before its files are copied.
+
+        Raises:
+            BatchesFullError: too many batches are kept.
+        """
+        if len(self._batches) >= self.settings.batches:
+            raise BatchesFullError(f"all {self.settings.batches} places for batches are taken; try again later")
+
+    def store(self, question: Question, uploads: Sequence[Upload]) -> Batch:
+        """A batch of what was sent, not yet admitted. Copies files: call it in a thread.
+
+        Raises:
+            ArchiveError, TooMuchError: what was sent is no batch that can be worked off.
+            NotReadyError, CheckpointError, UnknownModelError, UnknownWordError: as `Inspector.trio` and `asked_of`.
+        """
+        trio = self.inspector.trio(question.trio)
+        asked = asked_of(question, trio, question.trio or self.inspector.default)
+        name = secrets.token_urlsafe(16)
+        place = self._folder() / name
+        try:
+            images = self._source(place / "source", uploads)
+            if len(images.names) > self.settings.batch_images:
+                raise TooMuchError(
+                    f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are taken"
+                )
+            return Batch(name, question, place, images, BatchFolder(place / "out", asked))
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+
+    async def admit(self, batch: Batch) -> None:
+        """Let the worker have it.
+
+        Raises:
+            BatchesFullError: others were quicker.
+        """
+        try:
+            self.check_room()
+        except BatchesFullError:
+            await anyio.to_thread.run_sync(_remove, batch)
+            raise
+        self._batches[batch.id] = batch
+        self._arrived.set()
+
+    def get(self, name: str) -> Batch:
+        """The batch of this id.
+
+        Raises:
+            NothingHereError: there is none, or no more.
+        """
+        batch = self._batches.get(name)
+        if batch is None:
+            raise NothingHereError("there is no such batch; it was deleted, or its time was over")
+        return batch
+
+    def ahead(self, batch: Batch) -> int:
+        """How many batches come before this one."""
+        before = [each for each in self._batches.values() if each.state not in OVER and each.created < batch.created]
+        return len(before) if batch.state == "waiting" else 0
+
+    def stop(self, batch: Batch) -> None:
+        """Let it end after the image in work; what is done is kept."""
+        if batch.state not in OVER:
+            batch.state = "stopped"
+            self._arrived.set()
+
+    async def delete(self, batch: Batch) -> None:
+        """End it and delete everything of it, at once or after the image in work."""
+        self.stop(batch)
+        self._batches.pop(batch.id, None)
+        if batch.ended is not None or batch.began is None:
+            await anyio.to_thread.run_sync(_remove, batch)
+
+    async def work(self) -> None:
+        """Work off batches in their order, for as long as the service runs."""
+        while True:
+            await self._expire()
+            stopped = [each for each in self._batches.values() if each.state == "stopped" and each.ended is None]
+            waiting = [each for each in self._batches.values() if each.state == "waiting"]
+            if stopped or waiting:
+                await self._run((stopped or waiting)[0])
+                continue
+            with anyio.move_on_after(self.settings.batch_seconds / 10):
+                await self._arrived.wait()
+            self._arrived = anyio.Event()
+
+    def close(self) -> None:
+        """Delete all of it."""
+        for batch in self._batches.values():
+            _close(batch)
+        self._batches.clear()
+        if self._root is not None:
+            self._root.cleanup()
+
+    async def _run(self, batch: Batch) -> None:
+        batch.began = time.monotonic()
+        try:
+            if batch.state == "waiting":
+                batch.state = "running"
+            for name in batch.images.names:
+                if batch.state != "running":
+                    break
+                await self._answer(batch, name)
+                await self._expire()
+            if batch.id in self._batches:
+                await anyio.to_thread.run_sync(_finish, batch)
+            if batch.state == "running":
+                batch.state = "done"
+        except Exception as error:
+            log.exception("a batch failed")
+            expected = isinstance(error, LFIError)
+            batch.problem = str(error) if expected else "it failed in a way nobody foresaw; the log says how"
+            batch.state = "failed"
+        batch.ended = time.monotonic()
+        if batch.id not in self._batches:
+            _remove(batch)
+
+    async def _answer(self, batch: Batch, name: str) -> None:
+        while True:
+            try:
+                await anyio.to_thread.run_sync(self._answer_now, batch, name, limiter=self.inspector.jobs)
+                return
+            except NotReadyError:  # more people wait than may: a batch has time
+                await anyio.sleep(_PAUSE)
+
+    def _answer_now(self, batch: Batch, name: str) -> None:
+        question = batch.question
+        answer_image(
+            batch.folder,
+            batch.images,
+            name,
+            lambda picture: self.inspector.compare(picture, question.words, question.models, trio=question.trio),
+            self.settings.image_limits,
+        )
+
+    async def _expire(self) -> None:
+        now = time.monotonic()
+        for batch in list(self._batches.values()):
+            if batch.ended is not None and now - batch.ended > self.settings.batch_seconds:
+                del self._batches[batch.id]
+                await anyio.to_thread.run_sync(_remove, batch)
+
+    def _folder(self) -> Path:
+        if self._root is None:
+            self._root = tempfile.TemporaryDirectory(prefix="lfi-batches-")
+        return Path(self._root.name)
+
+    def _source(self, place: Path, uploads: Sequence[Upload]) -> Images:
+        place.mkdir(parents=True)
+        if len(uploads) == 1 and is_zip(uploads[0]):
+            path = place / "images.zip"
+            with path.open("wb") as file:
+                shutil.copyfileobj(uploads[0].file, file)
+            entries = 4 * self.settings.batch_images
+            limits = ArchiveLimits(entries, unpacked=10 * self.settings.max_batch_bytes)
+            return ZipImages(path, limits, called="the zip")
+        return SentImages(place, uploads)
+
+
+def _finish(batch: Batch) -> None:
+    """Write the results and pack them, and delete what was sent."""
+    out = batch.folder.path
+    done = write_results(batch.folder, batch.images.names)
+    with zipfile.ZipFile(batch.place / "batch.zip", "w", zipfile.ZIP_STORED) as archive:
+        for path in (out / "index.html", out / "scores.csv", *(batch.folder.maps_file(each) for each in done.read)):
+            archive.write(path, path.relative_to(out))
+    _close(batch)
+    shutil.rmtree(batch.place / "source", ignore_errors=True)
+
+
+def _close(batch: Batch) -> None:
+    close: Any = getattr(batch.images, "close", None)
+    if close is not None:
+        close()
+
+
+def _remove(batch: Batch) -> None:
+    _close(batch)
+    with suppress(OSError):
+        shutil.rmtree(batch.place)

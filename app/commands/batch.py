@@ -1,0 +1,64 @@
+"""`lfi batch`: a folder or a zip of images to maps, scores and a gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer()
+
+_INTERRUPTED = 130
+"""The exit code of a command that Ctrl+C ended."""
+
+
+@commands.command()
+def batch(
+    source: Annotated[Path, typer.Argument(help="A folder of images, or a zip.", metavar="FOLDER_OR_ZIP")],
+    word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for gallery, scores and maps.")] = Path("gallery"),
+    trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
+    models: Annotated[str, typer.Option(help="Which of teacher,lfi,baseline; all by default.")] = "",
+) -> None:
+    """Maps and scores of many images: a gallery to sort, scores.csv, and raw maps (npz).
+
+    Ctrl+C keeps what is done; the same command goes on. An image that cannot be read is named and left out.
+    """
+    from tqdm import tqdm
+
+    from app.batch.folder import BatchFolder
+    from app.batch.sources import open_images
+    from app.batch.work import answer_image, asked_of, write_results
+    from app.commands.maps import chosen_trio
+    from app.inspector.inspector import Inspector
+    from app.inspector.questions import Question
+
+    settings = chosen_trio(trio)
+    question = Question.from_fields(settings.word_limits, word, [models])
+    images = open_images(source)
+    inspector = Inspector(settings)
+    loaded = inspector.load_only(settings.trio)
+    folder = BatchFolder(out, asked_of(question, loaded, settings.trio))
+    stopped = False
+    try:
+        for name in tqdm(images.names, desc="batch", unit="image", dynamic_ncols=True):
+            answer_image(
+                folder,
+                images,
+                name,
+                lambda picture: loaded.compare(picture, question.words, models=question.models),
+                settings.image_limits,
+            )
+    except KeyboardInterrupt:
+        stopped = True
+    done = write_results(folder, images.names)
+    for record in done.unread:
+        print(f"not read: {record.name}: {record.problem}")
+    if images.others:
+        print(f"left aside, since they are no images: {images.others}")
+    print(f"{len(done.read)} of {len(images.names)} images, {len(done.unread)} not read")
+    print(out / "index.html")
+    if stopped:
+        print("stopped; the same command goes on")
+        raise typer.Exit(_INTERRUPTED)

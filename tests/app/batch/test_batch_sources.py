@@ -1,0 +1,123 @@
+"""Folders and zips of images: what is taken, what is left aside, what is refused before it unfolds."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from uploads import as_bytes, scene
+
+from app.batch.sources import ArchiveError, ArchiveLimits, FolderImages, ZipImages, open_images
+from lfi.errors import ImageError, ImageTooLargeError
+
+MOST = 1_000_000
+
+
+def zipped(folder: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    path = folder / "images.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_folder_gives_its_images_in_order_and_counts_what_else_lies_there(tmp_path):
+    for name in ("b.png", "a/deep/C.JPG", "a/notes.txt", ".hidden/d.png", "__MACOSX/._b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    images = FolderImages(tmp_path)
+    assert (images.names, images.others) == (("a/deep/C.JPG", "b.png"), 1)
+    assert images.read("b.png", MOST) == b"b.png"
+
+
+def test_a_zip_gives_the_same(tmp_path):
+    files = {"b.png": b"b", "a/": b"", "a/C.JPG": b"c", "notes.txt": b"", "__MACOSX/._b.png": b"", ".DS_Store": b""}
+    images = ZipImages(zipped(tmp_path, files))
+    assert (images.names, images.others) == (("a/C.JPG", "b.png"), 1)
+    assert images.read("a/C.JPG", MOST) == b"c"
+
+
+def test_no_image_is_read_further_than_it_may_be_large(tmp_path):
+    picture = as_bytes(scene())
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").write_bytes(picture)
+    for images in (FolderImages(tmp_path / "folder"), ZipImages(zipped(tmp_path, {"a.png": picture}))):
+        with pytest.raises(ImageTooLargeError):
+            images.read("a.png", len(picture) - 1)
+
+
+def test_a_file_that_is_gone_and_an_entry_that_is_damaged_are_errors_of_that_image_alone(tmp_path):
+    path = zipped(tmp_path, {"a.png": bytes(range(256)) * 9, "b.png": b"b"}, zipfile.ZIP_STORED)
+    damaged = bytearray(path.read_bytes())
+    damaged[60] ^= 255
+    path.write_bytes(damaged)
+    images = ZipImages(path)
+    with pytest.raises(ImageError, match="damaged"):
+        images.read("a.png", MOST)
+    assert images.read("b.png", MOST) == b"b"
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a")
+    images = FolderImages(folder)
+    (folder / "a.png").unlink()
+    with pytest.raises(ImageError, match="cannot be read: no such file"):
+        images.read("a.png", MOST)
+
+
+def lying_bomb(folder: Path) -> Path:
+    """An entry that says it is small and unfolds to more."""
+    data = bytearray(zipped(folder, {"a.png": bytes(3_000_000)}).read_bytes())
+    honest = (3_000_000).to_bytes(4, "little")
+    place = data.find(honest, data.find(b"PK\x01\x02"))
+    data[place : place + 4] = (900).to_bytes(4, "little")
+    path = folder / "lying.zip"
+    path.write_bytes(data)
+    return path
+
+
+def test_an_entry_that_lies_about_its_size_is_damaged_and_never_unfolds(tmp_path):
+    with pytest.raises(ImageError, match="damaged"):
+        ZipImages(lying_bomb(tmp_path)).read("a.png", MOST)
+
+
+def encrypted(folder: Path) -> Path:
+    data = bytearray(zipped(folder, {"a.png": b"a"}).read_bytes())
+    data[data.find(b"PK\x01\x02") + 8] |= 1
+    path = folder / "secret.zip"
+    path.write_bytes(data)
+    return path
+
+
+REFUSED = {
+    "no zip": (lambda at: at / "text.zip", "is no zip"),
+    "no image in it": (lambda at: zipped(at, {"notes.txt": b""}), "holds no image"),
+    "encrypted": (encrypted, "is encrypted"),
+    "parent folders": (lambda at: zipped(at, {"../../a.png": b"a"}), "outside of itself: '../../a.png'"),
+    "absolute path": (lambda at: zipped(at, {"/etc/a.png": b"a"}), "outside of itself"),
+    "another drive": (lambda at: zipped(at, {"C:/a.png": b"a"}), "outside of itself"),
+    "backslashes": (lambda at: zipped(at, {"..\\a.png": b"a"}), "outside of itself"),
+    "too many entries": (lambda at: zipped(at, {f"{n}.png": b"" for n in range(51)}), "51 entries; at most 50"),
+    "too much unpacked": (lambda at: zipped(at, {f"{n}.png": bytes(900_000) for n in range(9)}), "unfolds to 8 MB"),
+    "packed too tightly": (lambda at: zipped(at, {"a.png": bytes(2_000_000)}), r"packed 1,\d\d\d times"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_zip_is_refused_by_its_table_of_contents(case, tmp_path):
+    make, said = REFUSED[case]
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(ArchiveError, match=said):
+        ZipImages(make(tmp_path), ArchiveLimits(entries=50, unpacked=5_000_000, ratio=200))
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(ArchiveError, match=r"there is no .*nowhere"):
+        open_images(tmp_path / "nowhere")
+    with pytest.raises(ArchiveError, match="holds no image"):
+        open_images(tmp_path)
+    (tmp_path / "cut.zip").write_bytes(zipped(tmp_path, {"a.png": io.BytesIO().getvalue()}).read_bytes()[:-5])
+    with pytest.raises(ArchiveError, match="is no zip"):
+        open_images(tmp_path / "cut.zip")
