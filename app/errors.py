@@ -135,7 +135,7 @@ def _framework_problem(request: Request, status: int, detail: str, headers: dict
     elif status == 405:
         detail = f"{request.method} is not allowed at {request.scope['path']}"
     elif status == 413:
-        limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY, request.app.max_body_size or 0) / 1e6
+        limit = (request.scope.get(MAX_BODY_SIZE_SCOPE_KEY) or request.app.max_body_size or 0) / 1e6
         return problem(
             request,
             status,
@@ -204,6 +204,8 @@ class PlainErrorsAsProblems:
                     headers = Headers(raw=start["headers"]).items()
                     kept = {name: value for name, value in headers if name not in _REPLACED}
                     detail = text.decode(errors="replace")
+                    # a route may have a limit of its own
+                    request.scope[MAX_BODY_SIZE_SCOPE_KEY] = scope.get(MAX_BODY_SIZE_SCOPE_KEY)
                     answer = _framework_problem(request, start["status"], detail, kept)
                     await answer(scope, receive, send)
 
