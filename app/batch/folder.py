@@ -36,7 +36,7 @@ class Asked:
 
     Attributes:
         words: as asked.
-        models: some of `lfi.comparison.MODELS`.
+        models: some of `lfi.comparison.ANSWERS`.
         trio: name of the trio.
         fingerprints: of its models; another training is another batch.
         layers: per model, name and index of the layer that is drawn and scored.

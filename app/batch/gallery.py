@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,9 +21,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from app.batch.folder import BatchFolder, Record
+from app.inspector.downloads import array_stem
 from app.settings import STATIC
 from app.ui.about import NAMES
 from evaluation.scores import REFERENCE
+from lfi.comparison import model_of
 from lfi.rendering import Scale, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
@@ -53,7 +55,7 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
     scale = _scale(read, folder.asked.models)
     figures = _figures(folder.asked.models)
     columns = [Column("Image", "image"), Column("Word", "word")]
-    columns += [Column(NAMES[model]) for model in folder.asked.models]
+    columns += [Column(_titled(model, NAMES)) for model in folder.asked.models]
     columns += [Column(title, name, hint) for name, title, hint in figures]
     photos: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -67,7 +69,7 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
         images=len(read),
         missing=len(names) - len(records),
         unread=[record for record in records if record.problem],
-        names=NAMES,
+        names={model: _titled(model, NAMES) for model in folder.asked.models},
         columns=columns,
         rows=rows,
         ticks=ticks,
@@ -93,16 +95,23 @@ def _figures(models: Sequence[str]) -> list[tuple[str, str, str]]:
     if REFERENCE in models:
         for model in models:
             if model != REFERENCE:
-                title = f"{_SHORT[model]} agrees"
-                hint = f"Share of its map that the {NAMES[model]} has in common with the teacher's: 0 apart, 1 equal."
+                title = f"{_titled(model, _SHORT)} agrees"
+                whose = f"the {_titled(model, NAMES)}"
+                hint = f"Share of its map that {whose} has in common with the teacher's: 0 apart, 1 equal."
                 found.append((f"{model} {REFERENCE} shared mass", title, hint))
     for model in models:
-        hint = f"Strongest patch of the {NAMES[model]}, in multiples of uniform attention."
-        found.append((f"{model} peak", f"{_SHORT[model]} peak", hint))
+        hint = f"Strongest patch of the {_titled(model, NAMES)}, in multiples of uniform attention."
+        found.append((f"{model} peak", f"{_titled(model, _SHORT)} peak", hint))
     for model in models:
-        hint = f"Share of the {NAMES[model]}'s map on the tenth of its patches that get most; .1 is even."
-        found.append((f"{model} densest tenth", f"{_SHORT[model]} density", hint))
+        hint = f"Share of the map of the {_titled(model, NAMES)} on the tenth of its patches that get most; .1 is even."
+        found.append((f"{model} densest tenth", f"{_titled(model, _SHORT)} density", hint))
     return found
+
+
+def _titled(model: str, titles: Mapping[str, str]) -> str:
+    """`baseline:rollout` is the baseline's title and the explanation."""
+    explanation = model.partition(":")[2]
+    return titles[model_of(model)] + (f", {explanation}" if explanation else "")
 
 
 def _scale(records: Sequence[Record], models: Sequence[str]) -> Scale:
@@ -118,7 +127,10 @@ def _rows(
     shrink = _VEIL / max(record.width, record.height)
     size = max(round(record.width * shrink), 1), max(round(record.height * shrink), 1)
     with np.load(folder.maps_file(record)) as arrays:
-        shown = {model: arrays[f"{model}_weights"][folder.asked.layers[model][1]] for model in folder.asked.models}
+        shown = {
+            model: arrays[f"{array_stem(model)}_weights"][folder.asked.layers[model][1]]
+            for model in folder.asked.models
+        }
     for number, row in enumerate(record.rows):
         yield {
             "image": record.name,

@@ -16,8 +16,8 @@ from app.inspector.downloads import npz_bytes
 from app.inspector.limits import ImageLimits
 from app.inspector.questions import Question
 from evaluation.scores import row, score
-from lfi.comparison import Comparison, Trio
-from lfi.errors import ImageError
+from lfi.comparison import Comparison, Trio, model_of
+from lfi.errors import ImageError, UnknownModelError
 
 Compare = Callable[[Image.Image], Comparison]
 
@@ -29,12 +29,16 @@ def asked_of(question: Question, trio: Trio, name: str) -> Asked:
         name: of the trio, to ask for it again by.
 
     Raises:
-        UnknownWordError: a word that the trio does not know; better said before the first image than after it.
+        UnknownWordError, UnknownModelError: what this trio cannot answer; better said before the first image than
+            after it.
     """
     trio.check_words(question.words)
     models = question.models
+    unknown = [model for model in models if model not in trio.layers]
+    if unknown:
+        raise UnknownModelError(f"trio {name!r} has no {', '.join(unknown)}; it has: {', '.join(trio.layers)}")
     shown = {model: (trio.layers[model][trio.default_layer[model]], trio.default_layer[model]) for model in models}
-    return Asked(question.words, models, name, {model: trio.fingerprints[model] for model in models}, shown)
+    return Asked(question.words, models, name, {model: trio.fingerprints[model_of(model)] for model in models}, shown)
 
 
 def answer_image(folder: BatchFolder, images: Images, name: str, compare: Compare, limits: ImageLimits) -> Record:

@@ -19,7 +19,9 @@ def batch(
     word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for gallery, scores and maps.")] = Path("gallery"),
     trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
-    models: Annotated[str, typer.Option(help="Which of teacher,lfi,baseline; all by default.")] = "",
+    models: Annotated[
+        str, typer.Option(help="Some of teacher,lfi,baseline (all by default) or such as baseline:rollout.")
+    ] = "",
 ) -> None:
     """Maps and scores of many images: a gallery to sort, scores.csv, and raw maps (npz).
 

@@ -52,7 +52,7 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
     arrays: dict[str, np.ndarray] = {"words": np.array(comparison.words)}
     described: dict[str, Any] = {**(about or {}), "maps": {}}
     for name, maps in _all_maps(comparison):
-        stem = _stem(name)
+        stem = array_stem(name)
         arrays[f"{stem}_weights"] = maps.weights[0].cpu().numpy()
         arrays[f"{stem}_outside"] = maps.outside[0].cpu().numpy()
         arrays[f"{stem}_queries"] = np.array(maps.queries[0])
@@ -88,7 +88,7 @@ def overlay_files(
         layer = comparison.default_layer[model]
         for number, query in enumerate(maps.queries[0]):
             drawn = overlay(shown, maps.weights[0, layer, number], scale, palette)
-            yield f"{_stem(model)}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
+            yield f"{array_stem(model)}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
 
 
 def zip_bytes(
@@ -131,7 +131,7 @@ def _all_maps(comparison: Comparison) -> Iterator[tuple[str, InteractionMaps]]:
         yield "interaction_queries", comparison.queries
 
 
-def _stem(model: str) -> str:
+def array_stem(model: str) -> str:
     """A model's name as a part of file names."""
     return model.replace(":", "-")
 

@@ -130,6 +130,15 @@ def test_a_changed_image_is_answered_again_and_others_are_not(pictures, tmp_path
     assert "broken.jpg" not in (out / "scores.csv").read_text()
 
 
+def test_other_explanations_are_columns_too(pictures, tmp_path, trio_folder):
+    out = tmp_path / "gallery"
+    assert batch(pictures, out, trio_folder, "--models", "teacher,baseline:rollout") == 0
+    page = (out / "index.html").read_text()
+    assert "Result-oriented baseline, rollout" in page
+    assert page.count("data:image/webp;base64,") == 2 + 4 * 2
+    assert "baseline:rollout teacher shared mass" in (out / "scores.csv").read_text()
+
+
 def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, capsys):
     out = tmp_path / "gallery"
     batch(pictures, out, trio_folder)
