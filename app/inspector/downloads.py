@@ -46,7 +46,8 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
 
     For every model `NAME_weights` float32 `[layer, query, height, width]`, `NAME_outside` float32
     `[layer, query]`, `NAME_queries` and `NAME_layers` (strings); the same with the name `interaction_queries`
-    for LFI's own queries; `words`; `about`: a JSON text with models, kinds and whatever the caller adds. In a NAME such
+    for LFI's own queries; `words`; `about`: a JSON text with models, kinds, default layers, the query that
+    stands for each word and how near it is, and whatever the caller adds. In a NAME such
     as `baseline:rollout` the colon is a dash, since it becomes part of a file's name.
     """
     arrays: dict[str, np.ndarray] = {"words": np.array(comparison.words)}
@@ -58,6 +59,8 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
         arrays[f"{stem}_queries"] = np.array(maps.queries[0])
         arrays[f"{stem}_layers"] = np.array(maps.layers)
         described["maps"][name] = {"model": maps.model, "kind": maps.kind}
+    described["default_layer"] = comparison.default_layer
+    described["addressed"] = [(address.word, address.query, address.nearness) for address in comparison.addressed]
     arrays["about"] = np.array(json.dumps(described, ensure_ascii=False))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]

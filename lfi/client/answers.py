@@ -1,0 +1,123 @@
+"""What a service answers, as values."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lfi.client.errors import ServiceError
+
+if TYPE_CHECKING:  # tensors come with the first maps, not with the import
+    from lfi.maps import InteractionMaps
+
+_QUERIES = "interaction_queries"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model of a trio: its card (what it is, what it learned from, figures, limits) and the names of its layers."""
+
+    card: dict[str, Any]
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrioInfo:
+    """Three models that answer together.
+
+    Attributes:
+        explanation: how the baseline's maps are made.
+        vocabulary: words that can be asked; empty where any word can.
+        models: `teacher`, `lfi` and `baseline`.
+        explanations: other names that can be asked, such as `baseline:rollout`, and their layers.
+    """
+
+    name: str
+    explanation: str
+    vocabulary: tuple[str, ...]
+    models: dict[str, ModelInfo]
+    explanations: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Models:
+    """All trios of a service, by name, and which one answers where none is named."""
+
+    default: str
+    trios: dict[str, TrioInfo]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Where the models look.
+
+    Attributes:
+        words: as asked.
+        maps: per model, a batch of one image; the query axis holds the words (or words and heads).
+        queries: the Interaction Queries themselves, if LFI was asked.
+        default_layer: per model, the layer to look at first, as an index into its maps.
+        nearness: per word, how near the name of the query that LFI shows for it is (cosine).
+        about: what else the service says: the trio, the image's size and hash.
+    """
+
+    words: tuple[str, ...]
+    maps: dict[str, InteractionMaps]
+    queries: InteractionMaps | None
+    default_layer: dict[str, int]
+    nearness: dict[str, float]
+    about: dict[str, Any]
+
+
+def read_models(body: dict[str, Any]) -> Models:
+    """Of `GET /v1/models`."""
+    trios = {}
+    for trio in body["trios"]:
+        models = {name: ModelInfo(each["card"], tuple(each["layers"])) for name, each in trio["models"].items()}
+        others = {name: tuple(layers) for name, layers in trio["explanations"].items()}
+        trios[trio["name"]] = TrioInfo(trio["name"], trio["explanation"], tuple(trio["vocabulary"]), models, others)
+    return Models(body["default"], trios)
+
+
+def read_maps(data: bytes) -> Answer:
+    """Of `POST /v1/maps` as npz.
+
+    Raises:
+        ServiceError: the bytes are no such answer.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            kinds = about.pop("maps")
+            maps = {name: _maps(arrays, name.replace(":", "-"), kind) for name, kind in kinds.items()}
+            words = tuple(arrays["words"].tolist())
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ServiceError(f"the service's answer holds no maps that this version reads: {error}") from error
+    queries = maps.pop(_QUERIES, None)
+    nearness = {word: near for word, _, near in about.pop("addressed", [])}
+    return Answer(words, maps, queries, about.pop("default_layer", {}), nearness, about)
+
+
+def read_overlays(data: bytes) -> dict[str, bytes]:
+    """Of `POST /v1/maps` as zip: WebP files by name, `lfi-01-star.webp`, and the colour bar `scale.webp`."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name.endswith(".webp")}
+
+
+def _maps(arrays: Any, name: str, about: dict[str, str]) -> InteractionMaps:
+    import torch
+
+    from lfi.maps import InteractionMaps
+
+    return InteractionMaps(
+        weights=torch.from_numpy(arrays[f"{name}_weights"])[None],
+        outside=torch.from_numpy(arrays[f"{name}_outside"])[None],
+        queries=(tuple(arrays[f"{name}_queries"].tolist()),),
+        layers=tuple(arrays[f"{name}_layers"].tolist()),
+        kind=about["kind"],
+        model=about["model"],
+    )

@@ -1,0 +1,100 @@
+"""When to ask again, and after how long.
+
+A service that is full or starting says when to come back (`Retry-After`, RFC 9110 10.2.3), and that is believed. Where
+nobody says, pauses double and are drawn at random below that, so that many clients do not come back together.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from lfi.client.errors import ProblemError, UnreachableError
+
+_LATER = (429, 502, 503, 504)
+_NOT_TAKEN = (429, 503)
+"""Statuses by which a service says that it did nothing; the others come from proxies, who do not know."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How patient a client is.
+
+    Attributes:
+        attempts: requests in all, the first with them.
+        first: seconds before the second one, at most, where the service names no time; later ones wait twice as long.
+        longest: seconds that one pause may last. A service that asks for more is not waited for.
+        sleep: waits; a program with an event loop of its own may have another.
+
+    Raises:
+        ValueError: not even one attempt.
+    """
+
+    attempts: int = 6
+    first: float = 0.5
+    longest: float = 60.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"attempts is {self.attempts}; at least 1 was expected")
+
+    def run(self, send: Callable[[], httpx.Response], repeatable: bool = True) -> httpx.Response:
+        """The answer, 2xx.
+
+        Args:
+            send: makes one request; is called again for another.
+            repeatable: whether a request may be made twice where nobody knows if the first one arrived.
+
+        Raises:
+            ProblemError: the service refuses, for good or for longer than we wait.
+            UnreachableError: it does not answer.
+        """
+        for attempt in range(1, self.attempts + 1):
+            last = attempt == self.attempts
+            wait = random.uniform(0, self.first * 2 ** (attempt - 1))
+            try:
+                response = send()
+            except httpx.TransportError as error:
+                if last or not (repeatable or isinstance(error, httpx.ConnectError)):
+                    raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
+            else:
+                if response.is_success:
+                    return response
+                if last or response.status_code not in (_LATER if repeatable else _NOT_TAKEN):
+                    raise ProblemError.of(response)
+                said = retry_after(response)
+                if said is not None:
+                    wait = said
+                if wait > self.longest:
+                    raise ProblemError.of(response)
+            self.sleep(min(wait, self.longest))
+        raise AssertionError("the last attempt returns or raises")
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the answer asks to wait, from a number or a date; None where it asks for nothing readable."""
+    said = response.headers.get("retry-after", "").strip()
+    if said.isdigit():
+        return float(said)
+    try:
+        then = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max((then - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _place(error: httpx.TransportError) -> str:
+    url = error.request.url
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+def _reason(error: httpx.TransportError) -> str:
+    return str(error).lower() or type(error).__name__

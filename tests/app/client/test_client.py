@@ -1,0 +1,144 @@
+"""`lfi.client` against the running service: the same maps as in this process, and the service's own words where it
+refuses."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from running import running
+from uploads import as_bytes, scene, truncated_jpeg
+
+from app.main import create_app
+from app.settings import read_settings
+from lfi.client import Client, ProblemError, Retries, UnreachableError
+from lfi.comparison import MODELS, Trio
+from lfi.errors import ImageError
+
+WORDS = ["star", "red circle"]
+
+
+@pytest.fixture(scope="module")
+def address(trio_folder: Path) -> Iterator[str]:
+    settings = read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, batches=2, root_path="/lfi")
+    with running(create_app(settings)) as url:
+        yield f"{url}/lfi"
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    with Client(address, retries=Retries(attempts=2, first=0.01, longest=5)) as client:
+        yield client
+
+
+def test_maps_arrive_as_they_were_computed(client, trio_folder):
+    answer = client.maps(scene(), WORDS)
+    truth = Trio.load(trio_folder).compare(scene(), WORDS)
+    assert (answer.words, list(answer.maps)) == (truth.words, list(MODELS))
+    for model, maps in truth.maps.items():
+        got = answer.maps[model]
+        assert (got.queries, got.layers, got.kind, got.model) == (maps.queries, maps.layers, maps.kind, maps.model)
+        assert torch.allclose(got.weights, maps.weights, atol=1e-6)
+    assert torch.allclose(answer.queries.weights, truth.queries.weights, atol=1e-6)
+    assert answer.default_layer == truth.default_layer
+    assert answer.nearness == pytest.approx({each.word: each.nearness for each in truth.addressed}, abs=1e-5)
+    assert (answer.about["image"]["width"], answer.about["trio"]) == (96, "tiny")
+
+
+def test_an_image_is_a_path_its_bytes_or_a_picture(client, tmp_path):
+    path = tmp_path / "ä photo.png"
+    path.write_bytes(as_bytes(scene()))
+    answers = [client.maps(each, ["star"], models=["lfi"]) for each in (path, str(path), path.read_bytes(), scene())]
+    first = answers[0].maps["lfi"].weights
+    assert all(torch.equal(each.maps["lfi"].weights, first) for each in answers)
+    with pytest.raises(ImageError, match=r"cannot read .*nowhere.png: no such file"):
+        client.maps(tmp_path / "nowhere.png", ["star"])
+
+
+def test_models_layers_heads_and_explanations_can_be_chosen(client):
+    answer = client.maps(scene(), ["star"], models=["lfi", "baseline:rollout"], layers=[0, 2], heads=True)
+    assert list(answer.maps) == ["lfi", "baseline:rollout"]
+    assert answer.maps["lfi"].weights.shape[:3] == (1, 2, len(answer.maps["lfi"].queries[0]))
+    assert answer.maps["lfi"].queries[0][0] == "star · head 1"
+
+
+def test_models_are_described(client, trio_folder):
+    found = client.models()
+    trio = Trio.load(trio_folder)
+    assert found.default == "tiny"
+    assert found.trios["tiny"].vocabulary == trio.vocabulary
+    assert found.trios["tiny"].models["lfi"].layers == trio.layers["lfi"]
+    assert "baseline:rollout" in found.trios["tiny"].explanations
+
+
+def test_overlays_are_pictures_by_name(client):
+    files = client.overlays(scene(), WORDS, models=["lfi"])
+    assert sorted(files) == ["lfi-01-star.webp", "lfi-02-red-circle.webp", "scale.webp"]
+    assert Image.open(io.BytesIO(files["lfi-01-star.webp"])).size == (96, 64)
+
+
+def test_what_the_service_refuses_is_an_error_in_its_words(client):
+    with pytest.raises(ProblemError, match="does not know 'starr'") as caught:
+        client.maps(scene(), ["starr"])
+    error = caught.value
+    assert (error.status, error.type) == (422, "urn:problem-type:lfi:unknown-word")
+    assert error.body["unknown"]["starr"][0] == "star"
+    assert error.request_id
+    with pytest.raises(ProblemError, match="415 Not an image"):
+        client.maps(b"words", ["star"])
+
+
+def test_a_folder_is_a_batch(client, tmp_path):
+    for name, data in (("a.png", as_bytes(scene())), ("b/c.jpg", truncated_jpeg()), ("notes.txt", b"")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    seen = []
+    batch = client.batch(tmp_path / "in", WORDS, models=["teacher", "lfi"])
+    status = batch.wait(0.05, seen.append)
+    assert (status.state, status.total, status.done, list(status.unread)) == ("done", 2, 2, ["b/c.jpg"])
+    assert seen[-1] == status
+    rows = batch.scores()
+    assert [(row["image"], row["word"]) for row in rows] == [("a.png", "star"), ("a.png", "red circle")]
+    assert 0 <= rows[0]["lfi teacher shared mass"] <= 1
+    assert batch.gallery().count("<tr data-image=") == 2
+    batch.save(tmp_path / "out")
+    assert sorted(path.suffix for path in (tmp_path / "out").rglob("*.*")) == [".csv", ".html", ".npz"]
+    batch.delete()
+    with pytest.raises(ProblemError, match="404"):
+        batch.status()
+
+
+def test_images_are_a_batch_and_a_full_service_is_asked_again(client):
+    batches = [client.batch([scene(), as_bytes(scene())], ["star"]) for _ in range(2)]
+    pauses = []
+
+    def wait(seconds: float) -> None:  # somebody deletes theirs meanwhile
+        pauses.append(seconds)
+        batches.pop(0).delete()
+
+    patient = Client(str(client._http.base_url), retries=Retries(sleep=wait))
+    with patient:
+        batches.append(patient.batch([scene()], ["star"]))
+    assert pauses == [2.0]  # what the service's Retry-After said
+    for batch in batches:
+        batch.stop()
+        batch.delete()
+
+
+def test_nobody_there_is_said_after_some_tries():
+    pauses = []
+    client = Client("http://127.0.0.1:1", retries=Retries(attempts=3, sleep=pauses.append))
+    with client, pytest.raises(UnreachableError, match=r"no answer from http://127.0.0.1:1: .*refused"):
+        client.models()
+    assert len(pauses) == 2
+
+
+def test_importing_the_client_imports_no_torch():
+    code = "import sys, lfi.client; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0

@@ -1,0 +1,104 @@
+"""When a client asks again: as long as the service says, and never where that could do something twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx
+import pytest
+
+from lfi.client import Client, ProblemError, Retries
+from lfi.client.retries import retry_after
+
+
+@contextmanager
+def server(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """A real server that gives these answers in turn; and what it was asked, with the keys it was shown."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers = answers[len(asked)]
+            asked.append(f"{self.path} {self.headers.get('Authorization', '')}".strip())
+            body = b'{"default": "x", "trios": []}' if status == 200 else b"<h1>A proxy's page</h1>"
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}", asked
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def test_a_service_that_is_full_is_asked_again_when_it_said():
+    pauses: list[float] = []
+    answers = [(503, {"Retry-After": "7"}), (429, {"Retry-After": "2"}), (200, {})]
+    with (
+        server(*answers) as (url, asked),
+        Client(url, key="lfi_secret", retries=Retries(sleep=pauses.append)) as client,
+    ):
+        assert client.models().default == "x"
+    assert asked == ["/v1/models Bearer lfi_secret"] * 3
+    assert pauses == [7, 2]
+
+
+def test_pauses_double_at_most_where_nobody_says():
+    pauses: list[float] = []
+    refused = pytest.raises(ProblemError, match=r"502 Bad Gateway: <h1>A proxy's page</h1>")
+    retries = Retries(5, 1.0, sleep=pauses.append)
+    with server(*[(502, {})] * 5) as (url, _), Client(url, retries=retries) as client, refused:
+        client.models()
+    assert len(pauses) == 4
+    assert all(0 <= pause <= 2**number for number, pause in enumerate(pauses))
+
+
+def test_a_service_that_asks_for_too_long_is_not_waited_for():
+    refused = pytest.raises(ProblemError, match="503")
+    with server((503, {"Retry-After": "3600"})) as (url, asked), Client(url) as client, refused:
+        client.models()
+    assert len(asked) == 1
+
+
+def test_a_refusal_is_final():
+    with server((404, {})) as (url, asked), Client(url) as client, pytest.raises(ProblemError, match="404"):
+        client.models()
+    assert len(asked) == 1
+
+
+def test_a_batch_is_not_sent_twice_where_nobody_knows_whether_it_arrived():
+    with server((504, {})) as (url, asked), Client(url) as client, pytest.raises(ProblemError, match="504"):
+        client.batch([b"image"], ["star"])
+    assert len(asked) == 1
+
+
+def test_retry_after_is_a_number_or_a_date():
+    def said(value: str) -> float | None:
+        return retry_after(httpx.Response(503, headers={"Retry-After": value}))
+
+    assert (said("12"), said("soon"), said("-1"), said("")) == (12, None, None, None)
+    in_a_minute = said(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
+    assert in_a_minute == pytest.approx(60, abs=2)
+    assert said("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+def test_no_attempt_at_all_is_a_mistake():
+    with pytest.raises(ValueError, match="at least 1"):
+        Retries(attempts=0)

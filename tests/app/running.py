@@ -1,0 +1,33 @@
+"""The application behind a real server, in a thread: for clients that open a socket."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.commands.serve import address, bind
+
+
+@contextmanager
+def running(app: FastAPI, seconds: float = 60) -> Iterator[str]:
+    """The address of the application, its models warm."""
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    url = address(listener)
+    try:
+        deadline = time.monotonic() + seconds
+        while httpx.get(f"{url}/readyz", timeout=seconds).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
