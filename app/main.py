@@ -22,6 +22,7 @@ from app.access import signin
 from app.access.gate import Gate
 from app.access.keys import Keyring, keys_are_asked_for
 from app.access.rates import Rates
+from app.agents.server import agent_routes, agent_server
 from app.batch import routes as batch_routes
 from app.batch.store import Batches
 from app.edge import PublishedPath, SecurityHeaders
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.keyring = Keyring(settings.keys) if asked_for else None
     app.state.inspector = inspector
     app.state.batches = Batches(inspector)
+    app.state.agents = agent_server(inspector, app.version)
     app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
     app.add_middleware(
@@ -102,7 +104,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
-        allow_methods=("GET", "POST"),
+        allow_methods=("GET", "POST", "DELETE"),
         allow_headers=("Authorization", "X-API-Key", "X-Request-ID"),
         expose_headers=("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
     )
@@ -122,13 +124,14 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
+    app.router.routes.extend(agent_routes(app.state.agents, settings))
     _mount_page(app, inspector, settings)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as tasks:
+    async with app.state.agents.session_manager.run(), anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, app)
         tasks.start_soon(app.state.batches.work)
         yield

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are believed."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Other origins whose pages may call the API, comma separated; none by default."""
+    mcp_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names under which agents reach `/mcp`, comma separated: `lfi.example.org`; this machine's own always do."""
 
     static_dir: Path = STATIC
     models_dir: Path = STATIC / "models"
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(3600.0, gt=0)
     """How long a batch's results are kept once it is over."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "mcp_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

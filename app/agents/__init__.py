@@ -1,0 +1,1 @@
+"""The service for agents: the Model Context Protocol at `/mcp`."""

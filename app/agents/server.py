@@ -1,0 +1,150 @@
+"""Two tools for agents, over streamable HTTP without sessions: `describe_models` and `interaction_maps`.
+
+The limits are those of the API. Pages of other sites get nothing (`Host` and `Origin` are checked), also where a name
+is rebound to this machine's address.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Sequence
+from typing import Annotated
+
+import anyio
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
+from pydantic import Field
+from starlette.routing import BaseRoute
+
+from app.agents.answers import NumbersBody, OverlayBody, word_body
+from app.inspector.answers import ModelsBody, trio_body
+from app.inspector.decode import decode_image
+from app.inspector.downloads import overlay_files
+from app.inspector.inspector import Inspector
+from app.inspector.questions import Question
+from app.settings import Settings
+from evaluation.scores import score
+from lfi.errors import ConfigError, ImageError, LFIError
+
+PATH = "/mcp"
+MOST_OVERLAYS = 12
+"""Pictures in one answer: each costs an agent as much as a page of text."""
+_SIDE = 384
+"""Longest side of a picture."""
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+_READING = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
+_INSTRUCTIONS = (
+    "Shows where models look for a word in an image: a vision-language teacher, an LFI student that learned the "
+    "teacher's interactions, and a baseline that learned only its results. Call describe_models first: a trio may know "
+    "only a few words."
+)
+
+Image = Annotated[str, Field(description="The image file, base64 or a data URL: JPEG, PNG, WebP, GIF, AVIF or HEIC.")]
+Words = Annotated[list[str], Field(description="Words or short phrases, such as 'red circle'.")]
+Models = Annotated[
+    list[str], Field(description="Some of teacher, lfi, baseline, or an explanation that describe_models lists.")
+]
+TrioName = Annotated[str, Field(description="A trio of describe_models; the default one where empty.")]
+Overlays = Annotated[bool, Field(description=f"Also send the maps as pictures, at most {MOST_OVERLAYS}.")]
+
+
+def agent_server(inspector: Inspector, version: str) -> MCPServer:
+    """The tools over this inspector."""
+    logging.getLogger("mcp").setLevel(logging.WARNING)  # below that it would log people's words
+    server = MCPServer("lfi", title="Learning from Interactions", instructions=_INSTRUCTIONS, version=version)
+
+    @server.tool(annotations=_READING)
+    async def describe_models() -> ModelsBody:
+        """The trios of models that can be asked: what each model is and learned from, its limits, layers and words."""
+        try:
+            inspector.trio()
+        except LFIError as error:
+            raise ToolError(str(error)) from error
+        trios = [trio_body(name, trio) for name, trio in inspector.trios.items()]
+        return ModelsBody.model_validate({"default": inspector.default, "trios": trios})
+
+    @server.tool(annotations=_READING)
+    async def interaction_maps(
+        image: Image,
+        words: Words,
+        models: Models = [],
+        trio: TrioName = "",
+        overlays: Overlays = True,  # noqa: B006
+    ) -> Annotated[CallToolResult, NumbersBody]:
+        """Where each model looks for each word in an image: numbers for every model, and overlays as pictures."""
+        try:
+            question = Question.from_fields(inspector.settings.word_limits, words, models, trio=trio)
+            return await anyio.to_thread.run_sync(_answer, inspector, question, image, overlays, limiter=inspector.jobs)
+        except LFIError as error:
+            raise ToolError(str(error)) from error
+
+    return server
+
+
+def agent_routes(server: MCPServer, settings: Settings) -> Sequence[BaseRoute]:
+    """The routes of the tools. `server.session_manager.run()` must be entered while they are served."""
+    names = [*_LOCAL, *settings.mcp_hosts]
+    if settings.host not in ("0.0.0.0", "::"):
+        names.append(settings.host)
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[each for name in names for each in (name, f"{name}:*")],
+        allowed_origins=[
+            *(each for name in _LOCAL for each in (f"http://{name}", f"http://{name}:*")),
+            *(f"https://{name}" for name in settings.mcp_hosts),
+            *settings.cors_origins,
+        ],
+    )
+    return server.streamable_http_app(
+        streamable_http_path=PATH,
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=settings.max_body,
+        transport_security=security,
+    ).routes
+
+
+def _answer(inspector: Inspector, question: Question, image: str, overlays: bool) -> CallToolResult:
+    picture = decode_image(_bytes(image), inspector.settings.image_limits)
+    count = len(question.words) * len(question.models) if overlays else 0
+    if count > MOST_OVERLAYS:
+        raise ConfigError(
+            f"{count} pictures would be sent; at most {MOST_OVERLAYS} are: "
+            "ask for fewer words or models, or with overlays=false"
+        )
+    comparison = inspector.compare(picture, question.words, question.models, trio=question.trio)
+    numbers = NumbersBody(
+        trio=question.trio or inspector.default,
+        width=picture.width,
+        height=picture.height,
+        words=[word_body(each, comparison) for each in score(comparison)],
+        overlays=[
+            OverlayBody(model=model, word=word) for model in comparison.maps for word in comparison.words if overlays
+        ],
+    )
+    content: list[ContentBlock] = [TextContent(text=numbers.model_dump_json())]
+    if overlays:
+        for _, data in overlay_files(comparison, picture, _SIDE):
+            content.append(ImageContent(data=base64.b64encode(data).decode(), mime_type="image/webp"))
+    return CallToolResult(content=content, structured_content=numbers.model_dump(mode="json"))
+
+
+def _bytes(image: str) -> bytes:
+    """The file of base64 or a data URL.
+
+    Raises:
+        ImageError: it is neither.
+    """
+    text = image.strip()
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise ImageError("the data URL is not base64; data:image/png;base64,... was expected")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError("the image is neither base64 nor a data URL") from error
