@@ -71,9 +71,9 @@ def agent_server(inspector: Inspector, version: str) -> MCPServer:
     async def interaction_maps(
         image: Image,
         words: Words,
-        models: Models = [],
+        models: Models = [],  # noqa: B006 -- pydantic copies it
         trio: TrioName = "",
-        overlays: Overlays = True,  # noqa: B006
+        overlays: Overlays = True,
     ) -> Annotated[CallToolResult, NumbersBody]:
         """Where each model looks for each word in an image: numbers for every model, and overlays as pictures."""
         try:

@@ -18,6 +18,7 @@ from app.commands.serve import address, bind
 def running(app: FastAPI, seconds: float = 60) -> Iterator[str]:
     """The address of the application, its models warm."""
     listener = bind("127.0.0.1", 0)
+    listener.listen()  # whoever comes before the server does waits
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
