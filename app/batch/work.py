@@ -17,7 +17,7 @@ from app.inspector.limits import ImageLimits
 from app.inspector.questions import Question
 from evaluation.scores import row, score
 from lfi.comparison import Comparison, Trio, model_of
-from lfi.errors import ImageError, UnknownModelError
+from lfi.errors import ImageError
 
 Compare = Callable[[Image.Image], Comparison]
 
@@ -32,11 +32,8 @@ def asked_of(question: Question, trio: Trio, name: str) -> Asked:
         UnknownWordError, UnknownModelError: what this trio cannot answer; better said before the first image than
             after it.
     """
-    trio.check_words(question.words)
+    trio.question(question.words, question.models)
     models = question.models
-    unknown = [model for model in models if model not in trio.layers]
-    if unknown:
-        raise UnknownModelError(f"trio {name!r} has no {', '.join(unknown)}; it has: {', '.join(trio.layers)}")
     shown = {model: (trio.layers[model][trio.default_layer[model]], trio.default_layer[model]) for model in models}
     return Asked(question.words, models, name, {model: trio.fingerprints[model_of(model)] for model in models}, shown)
 
