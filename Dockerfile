@@ -38,7 +38,8 @@ ENV PATH=/opt/lfi/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     GRADIO_TEMP_DIR=/tmp/gradio \
-    HF_HOME=/data/huggingface
+    HF_HOME=/data/huggingface \
+    LFI_STUDY_FOLDER=/data/study
 USER 10001:10001
 VOLUME /data
 EXPOSE 7860

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from app.settings import Settings
+
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 
@@ -39,6 +41,60 @@ def test_compose_serves_this_machine_only_and_grants_the_app_nothing():
     }
     assert "mem_limit" in app
     assert "privileged" not in app
+
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def test_the_demo_alone_starts_without_a_profile():
+    profiles = {name: service.get("profiles", []) for name, service in COMPOSE["services"].items()}
+    assert profiles == {
+        "app": [],
+        "gpu": ["gpu"],
+        "database": ["lab", "restore"],
+        "backup": ["lab"],
+        "restore": ["restore"],
+    }
+    assert COMPOSE["services"]["app"]["depends_on"]["database"]["required"] is False
+
+
+def test_no_service_has_rights_it_does_not_need_or_a_port_to_the_world():
+    for name, service in COMPOSE["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"] is True, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        networks = ["outer", "inner"] if name in ("app", "gpu") else ["inner"]
+        assert service["networks"] == networks, name
+    assert COMPOSE["networks"]["inner"] == {"internal": True}
+
+
+def test_the_gpu_is_reserved_and_used():
+    gpu, app = (COMPOSE["services"][name] for name in ("gpu", "app"))
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert gpu["environment"] == app["environment"] | {"LFI_DEVICE": "cuda"}
+
+
+def test_secrets_stand_in_a_file_that_git_ignores_and_whose_example_holds_none():
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert set(re.findall(r"PASSWORD: (.*)", text)) == {'"${POSTGRES_PASSWORD:-}"'}
+    example = (ROOT / ".env.example").read_text()
+    assigned = dict(re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert {assigned[name] for name in ("POSTGRES_PASSWORD", "LFI_ADMIN_TOKEN", "LFI_API_KEYS")} == {""}
+
+
+def test_the_example_names_settings_that_exist():
+    example = (ROOT / ".env.example").read_text()
+    known = {f"LFI_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"^(?:# )?(LFI_[A-Z_]+)=", example, re.MULTILINE)) - known == set()
+
+
+def test_what_outlives_the_container_lies_in_its_volume():
+    last_stage = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-1]
+    assert re.search(r"LFI_STUDY_FOLDER=/data/", last_stage)
+    assert re.findall(r"^VOLUME (.*)$", last_stage, re.MULTILINE) == ["/data"]
 
 
 def test_the_image_runs_as_a_numbered_user_and_reports_its_health():

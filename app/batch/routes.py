@@ -19,6 +19,7 @@ from app.inspector.negotiation import JSON, ZIP
 from app.inspector.questions import Question
 from app.inspector.routes import Models, TrioName, Words
 from app.study.errors import NothingHereError
+from app.ui.batch import POLICY, batch_page
 
 router = APIRouter(tags=["batches"])
 
@@ -41,6 +42,12 @@ def get_batch(batches: BatchesDep, id: str) -> Batch:
 
 BatchDep = Annotated[Batch, Depends(get_batch)]
 Files = Annotated[list[UploadFile], File(description="Images, or one zip of them (folders in it are fine).")]
+
+
+@router.get("/batch", include_in_schema=False)
+async def show_page(batches: BatchesDep) -> Response:
+    """The page on top of what follows."""
+    return HTMLResponse(batch_page(batches.settings), headers={"Content-Security-Policy": POLICY})
 
 
 @router.post(
@@ -150,6 +157,7 @@ async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     return HTMLResponse(page, headers=headers)
 
 
+@router.head("/v1/batches/{id}/batch.zip", include_in_schema=False)
 @router.get(
     "/v1/batches/{id}/batch.zip",
     operation_id="get_batch_archive",

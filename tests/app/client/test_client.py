@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from documentation import ROOT, blocks
 from PIL import Image
 from running import running
 from uploads import as_bytes, scene, truncated_jpeg
@@ -137,6 +138,15 @@ def test_nobody_there_is_said_after_some_tries():
     with client, pytest.raises(UnreachableError, match=r"no answer from http://127.0.0.1:1: .*refused"):
         client.models()
     assert len(pauses) == 2
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(ROOT / "docs" / "api.md") if b.language == "python"], ids=str)
+def test_the_documentation_runs_as_it_stands(block, address, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "static").symlink_to(ROOT / "static")
+    code = block.content.replace("http://127.0.0.1:7860", address)
+    exec(compile(code, str(block), "exec"), {"__name__": "documentation"})
+    assert "star" in capsys.readouterr().out
 
 
 def test_importing_the_client_imports_no_torch():

@@ -1,0 +1,112 @@
+"""The lab's backups, rehearsed with the scripts that its containers run: copy, lose everything, restore, go on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from databases import new_database, postgresql  # noqa: F401 -- a fixture
+from postgresql import binaries
+from sqlalchemy import make_url, text
+
+from app.database import HEAD, Database, revision_of, upgrade
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+_ROWS = "SELECT id, name, status FROM study ORDER BY id"
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """`script(name, database url, arguments..., study=folder)`: run as the containers do."""
+    (tmp_path / "backups").mkdir()
+
+    def script(name: str, url: str, *arguments: str, study: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        place = make_url(url)
+        environment = {
+            "PATH": f"{binaries()}:{os.environ['PATH']}",
+            "PGHOST": str(place.query["host"]),
+            "PGUSER": place.username or "",
+            "PGDATABASE": place.database or "",
+            "BACKUP_FOLDER": str(tmp_path / "backups"),
+            "STUDY_FOLDER": str(study),
+            **more,
+        }
+        command = ["sh", str(DEPLOY / name), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    return script
+
+
+def lab(url: str, study: Path) -> None:
+    """A database of the first schema that was released, with a study and its picture."""
+    database = Database(url)
+    upgrade(database, "0001")
+    with database.writing() as session:
+        session.execute(
+            text("INSERT INTO study (id, name, status, created_at) VALUES (7, 'pilot', 'open', '2026-01-01')")
+        )
+    database.close()
+    (study / "pilot").mkdir(parents=True)
+    (study / "pilot" / "a.webp").write_bytes(b"picture")
+
+
+def rows(url: str) -> list[tuple[object, ...]]:
+    database = Database(url)
+    with database.reading() as session:
+        found = [tuple(row) for row in session.execute(text(_ROWS))]
+    database.close()
+    return found
+
+
+def test_a_lab_that_lost_everything_goes_on_from_its_backup(postgresql, script, tmp_path):  # noqa: F811
+    before, after = new_database(postgresql), new_database(postgresql)
+    lab(before, tmp_path / "study")
+
+    done = script("backup.sh", before, "once", study=tmp_path / "study")
+    assert (done.returncode, done.stderr) == (0, "")
+    dump = Path(done.stdout.strip())
+    assert sorted(path.suffix for path in dump.parent.iterdir()) == [".dump", ".tar"]
+
+    done = script("restore.sh", after, dump.name, study=tmp_path / "new")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(after) == rows(before) == [(7, "pilot", "open")]
+    assert (tmp_path / "new" / "pilot" / "a.webp").read_bytes() == b"picture"
+
+    database = Database(after)  # as the service does when it starts
+    upgrade(database)
+    assert revision_of(database) == HEAD
+    database.close()
+
+
+def test_a_restore_never_overwrites(postgresql, script, tmp_path):  # noqa: F811
+    url = new_database(postgresql)
+    lab(url, tmp_path / "study")
+    dump = Path(script("backup.sh", url, "once", study=tmp_path / "study").stdout.strip())
+    done = script("restore.sh", url, dump.name, study=tmp_path / "study")
+    assert done.returncode == 2
+    assert "restore into an empty one" in done.stderr
+    assert rows(url) == [(7, "pilot", "open")]
+    done = script("restore.sh", url, "other.dump", study=tmp_path / "study")
+    assert done.returncode == 2
+    assert dump.name in done.stderr
+
+
+def test_old_copies_go_and_a_failed_one_leaves_no_dump(postgresql, script, tmp_path):  # noqa: F811
+    url = new_database(postgresql)
+    lab(url, tmp_path / "study")
+    for day in range(1, 4):
+        for suffix in ("dump", "tar"):
+            (tmp_path / "backups" / f"lfi-2026010{day}T000000Z.{suffix}").touch()
+    done = script("backup.sh", url, "once", study=tmp_path / "study", BACKUP_KEEP="2")
+    names = sorted(path.name for path in (tmp_path / "backups").iterdir())
+    assert names[:2] == ["lfi-20260103T000000Z.dump", "lfi-20260103T000000Z.tar"]
+    assert names[2:] == [Path(done.stdout.strip()).name, Path(done.stdout.strip()).stem + ".tar"]
+
+    done = script("backup.sh", url, "once", study=tmp_path / "study", PGDATABASE="nobody")
+    assert done.returncode != 0
+    assert "nobody" in done.stderr
+    assert len(list((tmp_path / "backups").glob("*.dump"))) == 2
