@@ -100,7 +100,7 @@ REFUSED = {
     "too many words": ({"words": [f"w{n}" for n in range(17)]}, "at most 16"),
     "unknown model": ({"models": ["gpt"]}, "no model 'gpt'"),
     "unknown trio": ({"trio": "nobody"}, "no trio 'nobody'"),
-    "no image": ({"image": "a cat"}, "neither base64 nor a data URL"),
+    "no image": ({"image": "photos/cat.jpg"}, "neither base64 nor a data URL"),
     "text": ({"image": base64.b64encode(b"a cat").decode()}, "not an image we can read"),
     "a bomb": ({"image": base64.b64encode(nine_hundred_megapixels()).decode()}, "at most 50 megapixels"),
     "too many pictures": ({"words": ["star", "moon", "heart", "cross", "ring"]}, "15 pictures would be sent"),

@@ -126,10 +126,10 @@ def test_images_are_a_batch_and_a_full_service_is_asked_again(client):
     patient = Client(str(client._http.base_url), retries=Retries(sleep=wait))
     with patient:
         batches.append(patient.batch([scene()], ["star"]))
-    assert pauses == [2.0]  # what the service's Retry-After said
-    for batch in batches:
-        batch.stop()
-        batch.delete()
+        assert pauses == [2.0]  # what the service's Retry-After said
+        for batch in batches:
+            batch.stop()
+            batch.delete()
 
 
 def test_nobody_there_is_said_after_some_tries():
