@@ -27,8 +27,9 @@ from app.batch import routes as batch_routes
 from app.batch.store import Batches
 from app.edge import PublishedPath, SecurityHeaders
 from app.errors import PlainErrorsAsProblems, install_problems
-from app.inspector import routes
+from app.inspector import kept_routes, routes
 from app.inspector.inspector import Inspector
+from app.inspector.kept import KeptPictures
 from app.inspector.openapi import describe_problems
 from app.settings import Settings, read_settings
 from app.study import owner_routes
@@ -43,6 +44,8 @@ from app.ui import build_inspector
 PAGE = "/ui"
 _QUEUE = 64
 """Events of the page that may wait at once; a further one is told that the service is busy."""
+
+_SWEEP_SECONDS = 600
 
 # Samples and looks, and nothing else: weights and cards are served by nobody.
 _STATIC_FOLDERS = ("css", "js", "samples")
@@ -90,6 +93,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.batches = Batches(inspector)
     app.state.agents = agent_server(inspector, app.version)
     app.state.studies = Studies(settings)
+    app.state.kept = KeptPictures(settings.kept_folder, settings.kept_days, settings.kept_pictures, settings.kept_bytes)
     app.state.on_failure = on_failure
     app.add_middleware(
         Gate,
@@ -114,6 +118,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.include_router(metrics_routes.router)
     app.include_router(signin.router)
     app.include_router(batch_routes.router, max_body_size=settings.max_batch_body)
+    app.include_router(kept_routes.router)
     app.include_router(study_routes.router)
     app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
@@ -134,6 +139,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.agents.session_manager.run(), anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, app)
         tasks.start_soon(app.state.batches.work)
+        tasks.start_soon(_sweep, app.state.kept)
         yield
         app.state.studies.close()
         if app.state.tracer_provider is not None:
@@ -146,6 +152,13 @@ async def _warm(app: FastAPI) -> None:
     await app.state.inspector.warm()
     if app.state.on_failure is not None and not app.state.inspector.ready:
         app.state.on_failure()
+
+
+async def _sweep(kept: KeptPictures) -> None:
+    """Kept pictures go when their time is over, whether or not somebody asks for them."""
+    while True:
+        await anyio.to_thread.run_sync(kept.sweep)
+        await anyio.sleep(_SWEEP_SECONDS)
 
 
 async def _to_page() -> RedirectResponse:
@@ -163,7 +176,7 @@ async def _not_stored() -> None:
 
 
 def _mount_page(app: FastAPI, inspector: Inspector, settings: Settings) -> None:
-    blocks = build_inspector(inspector, settings)
+    blocks = build_inspector(inspector, settings, app.state.kept)
     blocks.queue(max_size=_QUEUE, api_open=False)
     gr.mount_gradio_app(
         app,

@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     admin_token: SecretStr = SecretStr("")
     """Opens `/admin`, at least 16 characters; without one there is no such page."""
 
+    kept_folder: Path = Path("data/kept")
+    """Pictures that visitors chose to keep, so that links to them work."""
+    kept_days: float = Field(7, ge=0, le=365)
+    """How long such a picture is kept; 0 keeps none."""
+    kept_pictures: int = Field(200, ge=1)
+    kept_bytes: int = Field(500 * MEGABYTE, ge=1)
+
     max_bytes: int = Field(20 * MEGABYTE, ge=1)
     max_pixels: int = Field(50_000_000, ge=1)
     max_aspect: float = Field(20.0, ge=1)

@@ -89,6 +89,7 @@ MAPS: dict[str, Any] = {
     "description": "Raw maps as JSON or npz, or a zip of overlays, by the request's `Accept`.",
     "content": {JSON: {"example": _MAPS_EXAMPLE}, NPZ: _BINARY, ZIP: _BINARY},
 }
+WEBP: dict[str, Any] = {"description": "The picture.", "content": {"image/webp": _BINARY}}
 MODELS: dict[str, Any] = {"content": {JSON: {"example": _MODELS_EXAMPLE}}}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.ui.view import KINDS
 from lfi.comparison import MODELS, Trio
 
 NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
@@ -25,6 +26,21 @@ def trio_view(trio: Trio) -> dict[str, Any]:
         "queries": trio.lfi.config.queries,
         "note": _note(trio.cards),
         "models": [_model_view(key, trio.cards[key], len(trio.layers[key])) for key in MODELS],
+        "columns": list(MODELS),
+        "answers": [_answer_view(trio, answer) for answer in trio.layers],
+    }
+
+
+def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
+    """Something that a column can show: a model, or a post-hoc explanation of one (`baseline:rollout`)."""
+    model, _, explanation = answer.partition(":")
+    return {
+        "key": answer,
+        "model": model,
+        "name": NAMES[model],
+        "choice": f"{NAMES[model]}: {KINDS[explanation]}" if explanation else NAMES[model],
+        "explained": bool(explanation),
+        "layers": len(trio.layers[answer]),
     }
 
 

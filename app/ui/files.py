@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import orjson
 from PIL import Image
 
+from app.inspector.answers import maps_body
 from app.inspector.downloads import npz_bytes, zip_bytes
-from app.ui.view import Position
-from lfi.comparison import Comparison
-from lfi.rendering import figure
+from app.ui.depths import Position
+from app.ui.studyitems import study_items
+from lfi.comparison import Comparison, Trio
+from lfi.rendering import TITLES, figure
 
 MEDIA_TYPES = {
     "overlays": ("zip", "application/zip"),
     "npz": ("npz", "application/x-npz"),
+    "json": ("json", "application/json"),
+    "study": ("zip", "application/zip"),
     "svg": ("svg", "image/svg+xml"),
     "pdf": ("pdf", "application/pdf"),
     "png": ("png", "image/png"),
@@ -38,26 +43,53 @@ def taken_file(
     image: Image.Image,
     position: Position,
     palette: str,
-    about: Mapping[str, str],
+    trio: Trio,
+    token: str,
     side: int,
 ) -> TakenFile:
     """The file of one format, at the layers and on the scale that are on screen.
 
     Args:
         format: a key of `MEDIA_TYPES`.
-        about: goes into the raw maps.
+        trio: that made the comparison; its cards go along.
+        token: SHA-256 of the picture's file.
         side: longest side of an overlay, in pixels.
 
     Raises:
         ConfigError: the palette is unknown.
     """
     suffix, media_type = MEDIA_TYPES[format]
-    shown = replace(comparison, default_layer=position.layers)
+    layers = {column: position.layers[column] for column in comparison.maps}
+    shown = replace(comparison, default_layer=layers)
+    about = {"trio": trio.name, "sha256": token}
     if format == "overlays":
-        data = zip_bytes(shown, image, side, dict(about), palette)
+        data = zip_bytes(shown, image, side, about, palette)
     elif format == "npz":
-        data = npz_bytes(shown, dict(about))
+        data = npz_bytes(shown, about)
+    elif format == "json":
+        seen = {"width": image.width, "height": image.height, "sha256": token}
+        data = orjson.dumps(maps_body(shown, trio.name, trio, seen), option=orjson.OPT_INDENT_2)
+    elif format == "study":
+        data = study_items(shown.words, image, token)
     else:
-        data = figure(shown, image, format=format, layer=position.layers, scale=position.scale, palette=palette)
+        data = figure(
+            shown,
+            image,
+            format=format,
+            layer=layers,
+            scale=position.scale,
+            palette=palette,
+            notes=list(_notes(trio, list(shown.maps))),
+        )
     words = re.sub(r"[^a-z0-9]+", "-", " ".join(comparison.words).lower()).strip("-")[:60] or "maps"
-    return TakenFile(f"lfi-{words}.{suffix}", media_type, data)
+    kind = "study-" if format == "study" else ""
+    return TakenFile(f"lfi-{kind}{words}.{suffix}", media_type, data)
+
+
+def _notes(trio: Trio, answers: Sequence[str]) -> Iterator[str]:
+    """The cards of the models on a figure, a line each: what they are, what they learned from, what limits them."""
+    for model in dict.fromkeys(answer.partition(":")[0] for answer in answers):
+        card = trio.cards[model]
+        limits = card.get("limits") or []
+        said = [card.get("summary"), f"Learned from {card['data']}." if card.get("data") else ""]
+        yield " ".join([f"{TITLES[model]}:", *filter(None, said), *([limits] if isinstance(limits, str) else limits)])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -17,14 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from app.errors import NotReadyError
 from app.inspector.inspector import Inspector
+from app.inspector.kept import KeepingError, KeptPictures
 from app.inspector.words import parse_words
 from app.settings import Settings
 from app.ui.about import trio_view
+from app.ui.depths import positions
 from app.ui.files import taken_file
-from app.ui.pictures import Picture, Pictures
+from app.ui.pictures import BUDGET, Picture, Pictures
 from app.ui.samples import Sample
-from app.ui.view import comparison_view, data_uri, palettes_view, positions, preview
-from lfi.comparison import Comparison
+from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
+from lfi.comparison import MODELS, Comparison
 from lfi.errors import ConfigError, ImageError, LFIError, UnknownWordError, WordsError
 from lfi.rendering import DEFAULT, OPACITY
 
@@ -39,6 +42,8 @@ class Asked(BaseModel):
 
     words: list[Annotated[str, StringConstraints(max_length=2000)]] = Field(max_length=200)
     trio: str | None = Field(None, max_length=100)
+    columns: list[Annotated[str, StringConstraints(max_length=60)]] = Field(list(MODELS), min_length=1, max_length=3)
+    """What stands side by side: models, or explanations of one such as `baseline:rollout`."""
     sample: str | None = Field(None, max_length=100)
     token: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     shown: bool = False
@@ -48,9 +53,18 @@ class Asked(BaseModel):
 class AskedFile(Asked):
     """What a download says besides: the file, and how the maps are shown at the moment."""
 
-    format: Literal["overlays", "npz", "svg", "pdf", "png"]
+    format: Literal["overlays", "npz", "json", "study", "svg", "pdf", "png"]
     position: int = Field(0, ge=0)
     palette: str = Field(DEFAULT, max_length=40)
+
+
+class Letting(BaseModel):
+    """Which kept picture to let go of, and the key that its keeper got."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(pattern="^[0-9a-f]{64}$")
+    key: str = Field(max_length=100)
 
 
 class ForgottenError(LFIError):
@@ -62,13 +76,17 @@ class Handlers:
 
     Args:
         samples: by name.
+        kept: pictures that visitors chose to keep.
     """
 
-    def __init__(self, inspector: Inspector, settings: Settings, samples: dict[str, Sample]):
+    def __init__(self, inspector: Inspector, settings: Settings, samples: dict[str, Sample], kept: KeptPictures):
         self.inspector = inspector
         self.settings = settings
         self.samples = samples
+        self.kept = kept
         self.pictures = Pictures(settings.image_limits, samples)
+        self.opened = Pictures(settings.image_limits, {}, BUDGET // 4)
+        """Kept pictures, decoded; asked only while they are kept, so that nobody sees one that was deleted."""
 
     def describe(self) -> Answer:
         """What there is: models and their cards, samples, palettes, limits; until models are warm, only that."""
@@ -81,7 +99,9 @@ class Handlers:
             "samples": self._sample_views,
             "palettes": palettes_view(),
             "palette": DEFAULT,
+            "diverging": diverging_view(),
             "opacity": OPACITY,
+            "keeping": self.kept.days,
             "limits": {
                 "bytes": self.settings.max_bytes,
                 "words": self.settings.max_words,
@@ -109,7 +129,7 @@ class Handlers:
             picture = self._picture(asked, data)
             answer: Answer = {"picture": _picture_view(picture, asked.shown)}
             if asked.words:  # words in trouble do not take the picture away
-                answer |= _answered(lambda: {"view": comparison_view(self._compared(picture, asked))})
+                answer |= _answered(lambda: {"view": self._view(picture, asked)})
             return answer
 
         return _answered(step)
@@ -122,25 +142,54 @@ class Handlers:
             asked = AskedFile.model_validate(fields)
             picture = self._picture(asked, data)
             comparison = self._compared(picture, asked)
-            places = positions(comparison)
+            places = positions(comparison, asked.columns)
             if asked.position >= len(places):
                 raise ConfigError(f"layer position is {asked.position}; 0 to {len(places) - 1} was expected")
             file = taken_file(
                 asked.format,
-                comparison,
+                _only(comparison, asked.columns),
                 picture.image,
                 places[asked.position],
                 asked.palette,
-                about={"trio": self.inspector.trio(asked.trio).name, "sha256": picture.token},
+                self.inspector.trio(asked.trio),
+                picture.token,
                 side=self.settings.overlay_side,
             )
             return {"name": file.name, "type": file.media_type, "data": base64.b64encode(file.data).decode()}
 
         return _answered(step)
 
+    def keep(self, payload: object) -> Answer:
+        """Keep the picture for some days, so that a link to it works; from then on the page shows what is kept."""
+
+        def step() -> Answer:
+            fields, data = _unpacked(payload)
+            receipt = self.kept.keep(self._picture(Asked.model_validate(fields), data).image)
+            stored = self.kept.get(receipt.hash)
+            assert stored is not None
+            shown = _picture_view(self.opened.add(stored), shown=False)
+            return {"picture": shown, "kept": {"key": receipt.key, "until": receipt.until}}
+
+        return _answered(step)
+
+    def forget(self, payload: object) -> Answer:
+        """Let go of a kept picture."""
+
+        def step() -> Answer:
+            letting = Letting.model_validate(payload)
+            self.kept.forget(letting.token, letting.key)
+            return {}
+
+        return _answered(step)
+
+    def _view(self, picture: Picture, asked: Asked) -> Answer:
+        return comparison_view(self._compared(picture, asked), asked.columns)
+
     def _compared(self, picture: Picture, asked: Asked) -> Comparison:
+        """The columns asked for, and the three models in any case: the page compares with the teacher."""
         words = parse_words(asked.words, self.settings.word_limits)
-        return self.inspector.compare(picture.image, words, trio=asked.trio)
+        answers = dict.fromkeys((*MODELS, *asked.columns))
+        return self.inspector.compare(picture.image, words, models=tuple(answers), trio=asked.trio)
 
     def _picture(self, asked: Asked, data: bytes | None) -> Picture:
         if data is not None:
@@ -150,9 +199,12 @@ class Handlers:
                 raise ImageError(f"there is no sample {asked.sample!r}; choose another")
             return self.pictures.sample(asked.sample)
         named = self.pictures.get(asked.token or "")
-        if named is None:
+        if named is not None:
+            return named
+        stored = self.kept.get(asked.token or "")
+        if stored is None:
             raise ForgottenError("the picture is no longer held here; choose it again")
-        return named
+        return self.opened.add(stored)
 
     @cached_property
     def _sample_views(self) -> list[Answer]:
@@ -177,6 +229,8 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         return _error("picture", error, forgotten=True)
     except ImageError as error:
         return _error("picture", error)
+    except KeepingError as error:
+        return _error("share", error)
     except NotReadyError as error:
         return _error("page", error, retry=True)
     except LFIError as error:
@@ -185,6 +239,12 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"
         return {"error": {"where": "page", "message": f"{where}: {first['msg']}"}}
+
+
+def _only(comparison: Comparison, columns: Sequence[str]) -> Comparison:
+    """The columns alone, in their order."""
+    kept = {column: comparison.maps[column] for column in columns}
+    return replace(comparison, maps=kept, default_layer={column: comparison.default_layer[column] for column in kept})
 
 
 def _error(where: str, error: LFIError, **more: Any) -> Answer:

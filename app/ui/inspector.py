@@ -12,22 +12,37 @@ import anyio
 import gradio as gr
 
 from app.inspector.inspector import Inspector
+from app.inspector.kept import KeptPictures
 from app.settings import Settings
 from app.ui.assets import ICON, markup, script, style
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
 
-STYLES = ("tokens", "inspector")
-SCRIPTS = ("elements", "colour", "words", "picture", "maps", "queries", "about", "inspector")
+_PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
+STYLES = ("tokens", *(f"inspector/{part}" for part in _PARTS))
+SCRIPTS = (
+    "elements",
+    "colour",
+    "words",
+    "picture",
+    "maps",
+    "probe",
+    "difference",
+    "film",
+    "address",
+    "share",
+    "about",
+    "inspector",
+)
 
 
-def build_inspector(inspector: Inspector, settings: Settings) -> gr.Blocks:
+def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures) -> gr.Blocks:
     """The page, to be mounted in the service.
 
     Raises:
         DataError: the list of sample pictures names a file that is not there.
     """
-    handlers = Handlers(inspector, settings, load_samples(settings.static_dir / "samples"))
+    handlers = Handlers(inspector, settings, load_samples(settings.static_dir / "samples"), kept)
 
     async def describe(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.describe)
@@ -41,12 +56,18 @@ def build_inspector(inspector: Inspector, settings: Settings) -> gr.Blocks:
     async def download(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.download, payload, limiter=inspector.jobs)
 
+    async def keep(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.keep, payload, limiter=inspector.jobs)
+
+    async def forget(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.forget, payload)
+
     with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             markup("inspector"),
             head=ICON + style(settings.static_dir, STYLES),
             js_on_load=script(settings.static_dir, SCRIPTS),
             apply_default_css=False,
-            server_functions=[describe, check, compare, download],
+            server_functions=[describe, check, compare, download, keep, forget],
         )
     return page

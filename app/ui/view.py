@@ -7,15 +7,18 @@ another word, layer, opacity or palette needs no request.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from app.ui.depths import Pair, Position, film_scales, positions
 from lfi.comparison import Comparison
 from lfi.maps import InteractionMaps
-from lfi.rendering import PALETTES, Scale, encode_webp, shared_scale
+from lfi.persistence import drift, mean_drift
+from lfi.rendering import DIVERGING, PALETTES, DifferenceScale, Scale, Tick, encode_webp
 
 PREVIEW = 960
 """Longest side, in pixels, of the picture behind the maps; larger ones are shown smaller."""
@@ -42,38 +45,12 @@ SOURCES = {
 """What a map was read from, in the page's words. Interaction Queries say which query answered instead."""
 
 
-@dataclass(frozen=True)
-class Position:
-    """One position of the layer slider.
+def comparison_view(comparison: Comparison, columns: Sequence[str]) -> dict[str, Any]:
+    """Everything the page draws for these words, as JSON.
 
-    Attributes:
-        layers: the layer shown, per model.
-        scale: shared by all models and words at this position.
-        word_scales: for every word, the scale that all models share on it: one word's strong peak need not make
-            another word's maps pale.
+    Args:
+        columns: the answers that stand side by side; the comparison holds them, and the teacher.
     """
-
-    layers: dict[str, int]
-    scale: Scale
-    word_scales: tuple[Scale, ...]
-
-
-def positions(comparison: Comparison) -> list[Position]:
-    """Each model's default layer, then as many equal depths as the deepest model has layers.
-
-    Models of different depth are aligned by relative depth: first layers together, last ones together.
-    """
-    counts = {model: len(maps.layers) for model, maps in comparison.maps.items()}
-    deepest = max(counts.values())
-    depths = [dict(comparison.default_layer)] + [
-        {model: round(step / max(deepest - 1, 1) * (count - 1)) for model, count in counts.items()}
-        for step in range(deepest)
-    ]
-    return [_position(comparison, layers) for layers in depths]
-
-
-def comparison_view(comparison: Comparison) -> dict[str, Any]:
-    """Everything the page draws for these words, as JSON."""
     return {
         "words": list(comparison.words),
         "models": {
@@ -83,13 +60,14 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
                 "kind": KINDS[maps.kind],
                 "source": SOURCES.get(maps.kind, ""),
             }
-            for model, maps in comparison.maps.items()
+            for model, maps in ((column, comparison.maps[column]) for column in columns)
         },
         "queries": None
         if comparison.queries is None
         else {**_maps_view(comparison.queries), "named": [list(pair) for pair in comparison.named]},
         "addressed": [{"word": one.word, "query": one.query, "nearness": one.nearness} for one in comparison.addressed],
-        "positions": [_position_view(position) for position in positions(comparison)],
+        "positions": [_position_view(position) for position in positions(comparison, columns)],
+        "film_scales": [_scale_view(scale, ticks=5) for scale in film_scales(comparison, columns)],
         "seconds": sum(comparison.seconds.values()),
     }
 
@@ -108,14 +86,16 @@ def data_uri(image: Image.Image, quality: int = 80) -> str:
 
 def palettes_view() -> dict[str, str]:
     """Every palette as 768 bytes of RGB, base64."""
-    return {name: base64.b64encode(table.tobytes()).decode() for name, table in PALETTES.items()}
+    return {name: _table_view(table) for name, table in PALETTES.items()}
 
 
-def _position(comparison: Comparison, layers: dict[str, int]) -> Position:
-    shown = [maps.layer(layers[model]) for model, maps in comparison.maps.items()]
-    words = range(len(comparison.words))
-    word_scales = tuple(shared_scale(maps.select(queries=[word]) for maps in shown) for word in words)
-    return Position(layers, shared_scale(shown), word_scales)
+def diverging_view() -> str:
+    """The palette of differences, likewise."""
+    return _table_view(DIVERGING)
+
+
+def _table_view(table: np.ndarray) -> str:
+    return base64.b64encode(table.tobytes()).decode()
 
 
 def _position_view(position: Position) -> dict[str, Any]:
@@ -123,11 +103,27 @@ def _position_view(position: Position) -> dict[str, Any]:
         "layers": position.layers,
         "scale": _scale_view(position.scale),
         "word_scales": [_scale_view(scale) for scale in position.word_scales],
+        "pairs": [_pair_view(pair) for pair in position.pairs],
+    }
+
+
+def _pair_view(pair: Pair) -> dict[str, Any]:
+    words = zip(pair.agreements, pair.scales, strict=True)
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "words": [
+            {"correlation": one.correlation, "shared": one.shared, "scale": _difference_scale_view(scale)}
+            for one, scale in words
+        ],
     }
 
 
 def _maps_view(maps: InteractionMaps) -> dict[str, Any]:
-    """Values in times uniform attention, little-endian float32 `[layer, query, height, width]`, base64."""
+    """Values in times uniform attention, little-endian float32 `[layer, query, height, width]`, base64.
+
+    `drift` says for every query how much of its attention moved at each step from layer to layer, and on average.
+    """
     height, width = maps.grid
     values = maps.weights[0].numpy() * (height * width)
     return {
@@ -136,10 +132,22 @@ def _maps_view(maps: InteractionMaps) -> dict[str, Any]:
         "grid": [height, width],
         "values": base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode(),
         "outside": maps.outside[0].tolist(),
+        "drift": _drift_view(maps),
     }
 
 
-def _scale_view(scale: Scale) -> dict[str, Any]:
-    span = scale.high - scale.low
-    ticks = [{"at": (tick.value - scale.low) / span, "label": tick.label} for tick in scale.ticks()]
-    return {"low": scale.low, "high": scale.high, "ticks": ticks}
+def _drift_view(maps: InteractionMaps) -> list[dict[str, Any]]:
+    steps, mean = drift(maps)[0].T.tolist(), mean_drift(maps)[0].tolist()
+    return [{"steps": each, "mean": None if isnan(whole) else whole} for each, whole in zip(steps, mean, strict=True)]
+
+
+def _scale_view(scale: Scale, ticks: int = 6) -> dict[str, Any]:
+    return {"low": scale.low, "high": scale.high, "ticks": _tick_views(scale.ticks(ticks), scale.low, scale.high)}
+
+
+def _difference_scale_view(scale: DifferenceScale) -> dict[str, Any]:
+    return {"limit": scale.limit, "ticks": _tick_views(scale.ticks(), -scale.limit, scale.limit)}
+
+
+def _tick_views(ticks: Sequence[Tick], low: float, high: float) -> list[dict[str, Any]]:
+    return [{"at": (tick.value - low) / (high - low), "label": tick.label} for tick in ticks]

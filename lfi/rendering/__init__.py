@@ -1,5 +1,6 @@
 """Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
 
+from lfi.rendering.difference import DIVERGING, DifferenceScale, difference, difference_scales
 from lfi.rendering.figures import TITLES, figure, film_strip
 from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
@@ -8,13 +9,17 @@ from lfi.rendering.sheet import FORMATS
 
 __all__ = [
     "DEFAULT",
+    "DIVERGING",
     "FORMATS",
     "OPACITY",
     "PALETTES",
     "TITLES",
+    "DifferenceScale",
     "Scale",
     "Tick",
     "colour_bar",
+    "difference",
+    "difference_scales",
     "encode_webp",
     "figure",
     "film_strip",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +37,7 @@ def figure(
     scale: Scale | None = None,
     palette: str = DEFAULT,
     titles: Mapping[str, str] = TITLES,
+    notes: Sequence[str] = (),
 ) -> bytes:
     """Rows = words, columns = the image and every model, one colour scale for all of them.
 
@@ -46,6 +47,7 @@ def figure(
         layer: one layer number for all models, or one per model; default: each model's own default layer.
         scale: default: shared by the maps that are drawn.
         titles: how each model is called above its column; its name and fingerprint stand in the caption.
+        notes: more of the caption, such as what the models learned from.
 
     Returns:
         The file's bytes.
@@ -66,7 +68,7 @@ def figure(
         panels=panels,
         rows=words,
         columns=["Image", *(_title(model, titles) for model in chosen)],
-        caption=[_legend(_title(model, titles), maps) for model, maps in chosen.items()],
+        caption=[*(_legend(_title(model, titles), maps) for model, maps in chosen.items()), *notes],
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
     )

@@ -23,11 +23,6 @@ function readMaps(block) {
   };
 }
 
-function levelsOf(map, scale) {
-  const span = scale.high - scale.low;
-  return Float32Array.from(map, (value) => 255 * Math.min(Math.max((value - scale.low) / span, 0), 1));
-}
-
 // Where each of `count` pixels falls between `cells` patches: left neighbour and share of the right one.
 function placesBetween(count, cells) {
   return Array.from({ length: count }, (_, index) => {
@@ -37,30 +32,48 @@ function placesBetween(count, cells) {
   });
 }
 
-function paint(canvas, map, grid, scale, palette) {
-  const [rows, columns] = grid;
-  const { width, height } = canvas;
-  const levels = levelsOf(map, scale);
+// Patches interpolated bilinearly to pixels.
+function enlarged(patches, [rows, columns], width, height) {
+  const pixels = new Float32Array(width * height);
   const across = placesBetween(width, columns);
-  const down = placesBetween(height, rows);
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
-  const pixels = image.data;
   let index = 0;
-  for (const [above, below, v] of down) {
+  for (const [above, below, v] of placesBetween(height, rows)) {
     for (const [left, right, u] of across) {
-      const top = levels[above * columns + left] * (1 - u) + levels[above * columns + right] * u;
-      const bottom = levels[below * columns + left] * (1 - u) + levels[below * columns + right] * u;
-      const level = top * (1 - v) + bottom * v;
-      const entry = 3 * Math.round(level);
-      pixels[index] = palette[entry];
-      pixels[index + 1] = palette[entry + 1];
-      pixels[index + 2] = palette[entry + 2];
-      pixels[index + 3] = 255 * Math.sqrt(level / 255);
-      index += 4;
+      const top = patches[above * columns + left] * (1 - u) + patches[above * columns + right] * u;
+      const bottom = patches[below * columns + left] * (1 - u) + patches[below * columns + right] * u;
+      pixels[index++] = top * (1 - v) + bottom * v;
     }
   }
+  return pixels;
+}
+
+// Every pixel in a colour of the palette (`entryAt(pixel)`, 0-255), as strong as `strengthAt(pixel)` in [0, 1] says.
+function colourIn(canvas, palette, entryAt, strengthAt) {
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(canvas.width, canvas.height);
+  const bytes = image.data;
+  for (let pixel = 0; pixel < canvas.width * canvas.height; pixel++) {
+    const entry = 3 * entryAt(pixel);
+    bytes[4 * pixel] = palette[entry];
+    bytes[4 * pixel + 1] = palette[entry + 1];
+    bytes[4 * pixel + 2] = palette[entry + 2];
+    bytes[4 * pixel + 3] = 255 * Math.sqrt(strengthAt(pixel));
+  }
   context.putImageData(image, 0, 0);
+}
+
+function paint(canvas, map, grid, scale, palette) {
+  const span = scale.high - scale.low;
+  const shares = Float32Array.from(map, (value) => Math.min(Math.max((value - scale.low) / span, 0), 1));
+  const pixels = enlarged(shares, grid, canvas.width, canvas.height);
+  colourIn(canvas, palette, (pixel) => Math.round(255 * pixels[pixel]), (pixel) => pixels[pixel]);
+}
+
+// The first map less the second (`{ map, grid }`), from -limit to limit: the same steps as lfi.rendering.difference.
+function paintDifference(canvas, first, second, limit, palette) {
+  const [one, two] = [first, second].map(({ map, grid }) => enlarged(map, grid, canvas.width, canvas.height));
+  const shares = one.map((value, pixel) => Math.min(Math.max((value - two[pixel]) / limit, -1), 1));
+  colourIn(canvas, palette, (pixel) => Math.round(127.5 * (shares[pixel] + 1)), (pixel) => Math.abs(shares[pixel]));
 }
 
 function gradientOf(palette) {

@@ -30,3 +30,8 @@ function sentence(text) {
 function short(value) {
   return Math.abs(value) < 1 ? value.toFixed(2).replace("0.", ".") : value.toFixed(value < 10 ? 1 : 0);
 }
+
+// .123 -> 12 %
+function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}

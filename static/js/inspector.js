@@ -1,11 +1,12 @@
 // The page as a whole: what is chosen, what the service is asked, what is drawn.
 
-const state = { about: null, trio: null, picture: null, view: null, drawn: null, best: true, depth: 0, palettes: {} };
+const state = { about: null, trio: null, columns: [], picture: null, view: null, drawn: null, best: true, depth: 0, palettes: {} };
 const root = byId("lfi");
 const progress = byId("lfi-progress");
 const status = byId("lfi-status");
 const banner = byId("lfi-banner");
-let words, picture, maps, queries;
+let words, picture, maps, film, difference, probe, share;
+let read = 0; // views so far
 let asked = 0; // only the answer to the latest question is drawn
 
 const GONE = "The service does not answer. Check that it is still running, then try again.";
@@ -17,7 +18,7 @@ function complain(message) {
 
 function fields() {
   const { sample, token } = state.picture;
-  return { words: words.words, trio: state.trio.name, ...(sample ? { sample } : { token }), shown: Boolean(state.picture.preview) };
+  return { words: words.words, trio: state.trio.name, columns: state.columns, ...(sample ? { sample } : { token }), shown: Boolean(state.picture.preview) };
 }
 
 // A question about the picture; the file goes along when the service does not hold it (yet, or any more).
@@ -56,6 +57,7 @@ async function refresh() {
 }
 
 function readView(view) {
+  view.number = ++read;
   for (const key of Object.keys(view.models)) view.models[key] = readMaps(view.models[key]);
   if (view.queries) view.queries = readMaps(view.queries);
   return view;
@@ -105,19 +107,46 @@ function draw() {
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
   const place = view?.positions[position];
   const scale = byId("lfi-all-words").checked ? place?.scale : place?.word_scales[word];
-  const scene = { picture: state.picture, view, word, position, scale, palette };
+  const scene = { picture: state.picture, view, word, position, scale, palette, paletteName: byId("lfi-palette").value };
   maps.draw(scene);
-  queries.draw({ ...scene, expected: state.trio.queries });
+  film.draw(scene);
+  difference.draw(scene);
+  probe.draw(scene);
   drawControls(view);
+  drawAddress();
   const foreign = state.picture && !state.picture.scene && state.trio.vocabulary.length > 0;
   byId("lfi-note").classList.toggle("lfi-mind", Boolean(foreign));
   byId("lfi-maps-title").textContent = word >= 0 ? `Where they look for “${shown}”` : "Maps";
   byId("lfi-example").hidden = Boolean(state.picture) || state.about.samples.length === 0;
-  const spoken = make("span", { class: "lfi-unseen" }, `Three maps of “${shown}”, `);
+  const spoken = make("span", { class: "lfi-unseen" }, `Maps of “${shown}”, `);
   if (word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
   else status.textContent = "Choose a picture and type a word, or";
-  for (const button of root.querySelectorAll("[data-download]")) button.disabled = word < 0;
+  for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure")) button.disabled = word < 0;
+}
+
+// The address bar says what is on screen, so that a reload or a bookmark comes back to it.
+function drawAddress() {
+  const shown = { ...state, words: words.words, selected: words.selected, trio: state.trio.name };
+  Object.assign(shown, { palette: byId("lfi-palette").value, opacity: byId("lfi-opacity").value, allWords: byId("lfi-all-words").checked });
+  const { palette, opacity, trio } = state.about;
+  const link = addressOf(shown, { palette, opacity: String(Math.round(100 * opacity)), trio, columns: state.trio.columns });
+  if (link.href !== location.href) history.replaceState(history.state, "", link);
+  link.searchParams.delete("__theme"); // dark or light is the reader's own
+  share.draw(state.picture, link.href);
+}
+
+// From now on the page shows what is kept, so that whoever opens the link sees exactly the same.
+async function takeKept(kept) {
+  state.picture = kept;
+  await refresh();
+  draw();
+}
+
+async function letGo(forgotten) {
+  if (state.picture.token !== forgotten.token) return;
+  if (!forgotten.file) return location.assign(location.pathname);
+  await takeKept({ ...forgotten, kept: false, token: undefined, preview: undefined });
 }
 
 function drawControls(view) {
@@ -125,7 +154,7 @@ function drawControls(view) {
   const steps = view ? view.positions.length - 1 : 2;
   depth.max = String(steps - 1);
   depth.disabled = !view || steps < 2;
-  state.depth = Math.min(state.depth, steps - 1);
+  if (view) state.depth = Math.min(state.depth, steps - 1);
   depth.value = String(state.depth);
   const label = state.best ? "best" : `${state.depth + 1} of ${steps}`;
   byId("lfi-depth-value").textContent = label;
@@ -134,28 +163,62 @@ function drawControls(view) {
   byId("lfi-best").checked = state.best;
 }
 
+// The depth at which this model shows this layer.
+function showLayer(model, layer) {
+  const depth = state.view ? state.view.positions.slice(1).findIndex((place) => place.layers[model] === layer) : -1;
+  if (depth < 0) return;
+  state.best = false;
+  state.depth = depth;
+  draw();
+}
+
 function setOpacity() {
   const value = byId("lfi-opacity").value;
   root.style.setProperty("--lfi-opacity", String(value / 100));
   byId("lfi-opacity-value").textContent = `${value} %`;
 }
 
-async function download(button) {
+// A file of what is on screen, or null after saying why there is none.
+async function takeFile(format) {
   const message = byId("lfi-downloads-message");
-  button.disabled = true;
   message.textContent = "Preparing…";
-  const more = { format: button.dataset.download, palette: byId("lfi-palette").value, position: state.best ? 0 : 1 + state.depth };
+  const more = { format, palette: byId("lfi-palette").value, position: state.best ? 0 : 1 + state.depth };
   const answer = await askWithPicture(server.download, { ...more, shown: true });
-  button.disabled = false;
   message.classList.toggle("lfi-wrong", !answer || Boolean(answer.error));
   if (!answer || answer.error) {
     message.textContent = answer ? sentence(answer.error.message) : GONE;
-    return;
+    return null;
   }
-  const address = URL.createObjectURL(new Blob([bytesOf(answer.data)], { type: answer.type }));
-  make("a", { href: address, download: answer.name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
   message.textContent = `${answer.name} is ready.`;
+  return { name: answer.name, blob: new Blob([bytesOf(answer.data)], { type: answer.type }) };
+}
+
+async function download(button) {
+  button.disabled = true;
+  const file = await takeFile(button.dataset.download);
+  button.disabled = false;
+  if (file) save(file);
+}
+
+function save({ name, blob }) {
+  const address = URL.createObjectURL(blob);
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+async function copyFigure() {
+  const button = byId("lfi-copy-figure");
+  button.disabled = true;
+  const file = await takeFile("png");
+  button.disabled = false;
+  if (!file) return;
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": file.blob })]);
+    byId("lfi-downloads-message").textContent = "The figure is on the clipboard.";
+  } catch {
+    save(file);
+    byId("lfi-downloads-message").textContent = "This browser does not let the page copy pictures, so the figure was saved instead.";
+  }
 }
 
 function setDark(dark) {
@@ -166,24 +229,54 @@ function setDark(dark) {
   history.replaceState(history.state, "", address);
 }
 
+function setColumns(columns) {
+  state.columns = columns;
+  for (const each of [maps, film, difference]) each.setColumns(columns);
+}
+
+// Other columns are another scale, so they are a question, too.
+async function changeColumns(columns) {
+  setColumns(columns);
+  draw();
+  if (state.picture && words.words.length > 0) await refresh();
+  draw();
+}
+
+// Point at a word to see its region; the word on screen has its map.
+function peekWord(word) {
+  const index = state.view && word !== null ? state.view.words.indexOf(word) : -1;
+  probe.peek(index < 0 ? null : { word: index });
+}
+
 function chooseTrio(name) {
   state.trio = state.about.trios.find((trio) => trio.name === name) ?? state.about.trios[0];
   state.view = null;
+  state.columns = state.trio.columns;
   describeModels(state.trio);
-  maps = makeMaps(state.trio.models);
+  const { answers, columns } = state.trio;
+  maps = makeMaps({ answers, columns, onColumns: changeColumns });
+  film = makeFilm({ answers, queries: state.trio.queries, onLayer: showLayer, onPeek: (what) => probe.peek(state.view && what) });
+  difference = makeDifference({ answers, palette: bytesOf(state.about.diverging) });
+  probe = makeProbe({ panels: maps.panels });
+  setColumns(columns);
   words.setKnown(state.trio.vocabulary);
 }
 
 function build(about) {
   state.about = about;
+  const given = readAddress(about);
   for (const [name, bytes] of Object.entries(about.palettes)) state.palettes[name] = bytesOf(bytes);
-  fill(byId("lfi-palette"), ...Object.keys(about.palettes).map((name) => make("option", { value: name, selected: name === about.palette }, name)));
-  byId("lfi-opacity").value = String(Math.round(100 * about.opacity));
+  fill(byId("lfi-palette"), ...Object.keys(about.palettes).map((name) => make("option", { value: name }, name)));
+  byId("lfi-palette").value = given.palette;
+  byId("lfi-opacity").value = given.opacity;
+  byId("lfi-all-words").checked = given.allWords;
   setOpacity();
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: takePicture });
-  words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: dropWord, onSelect: draw });
-  queries = makeQueries();
-  chooseTrio(about.trio);
+  words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: dropWord, onSelect: draw, onPeek: peekWord });
+  share = makeShare({ days: about.keeping, ask: askWithPicture, onKept: takeKept, onForgotten: letGo });
+  chooseTrio(given.trio);
+  setColumns(given.columns);
+  if (given.depth !== null) [state.best, state.depth] = [false, given.depth];
   fill(byId("lfi-trio"), ...about.trios.map((trio) => make("option", { value: trio.name }, trio.name)));
   byId("lfi-trio").value = state.trio.name;
   byId("lfi-trio-control").hidden = about.trios.length < 2;
@@ -204,19 +297,36 @@ function build(about) {
   byId("lfi-palette").addEventListener("change", draw);
   byId("lfi-all-words").addEventListener("change", draw);
   byId("lfi-opacity").addEventListener("input", setOpacity);
+  byId("lfi-opacity").addEventListener("change", drawAddress);
+  byId("lfi-copy-figure").addEventListener("click", copyFigure);
   for (const button of root.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button));
   byId("lfi-example").addEventListener("click", () => root.querySelector("[data-sample]").click());
-  draw();
+  follow(given);
+}
+
+// What the address asks for, in one question where it names a picture.
+async function follow({ words: wanted, word, sample, token, lost }) {
+  const shown = wanted.length ? wanted : (sample?.words ?? []);
+  words.replace(shown, Math.max(shown.indexOf(word), 0));
+  const missing = () => picture.complain("the picture of this link is not kept here any more; choose one");
+  if (lost) missing();
+  if (sample || token) {
+    await takePicture(sample ? { ...sampleOf(sample), words: [] } : { token, kept: true, name: "of this link" });
+    if (token && !state.picture) missing();
+  } else draw();
 }
 
 async function start() {
   byId("lfi-note").open = matchMedia("(min-width: 40rem)").matches;
   byId("lfi-theme").setAttribute("aria-pressed", String(document.body.classList.contains("dark")));
   byId("lfi-theme").addEventListener("click", () => setDark(!document.body.classList.contains("dark")));
-  byId("lfi-to-about").addEventListener("click", () => {
-    byId("lfi-about").scrollIntoView();
-    byId("lfi-about").focus({ preventScroll: true });
-  });
+  for (const button of root.querySelectorAll("[data-jump]")) {
+    button.addEventListener("click", () => {
+      const section = byId(button.dataset.jump);
+      section.scrollIntoView();
+      section.focus({ preventScroll: true });
+    });
+  }
   for (;;) {
     const about = await server.describe();
     if (about?.ready) {

@@ -1,18 +1,128 @@
-// The three panels on their one colour scale.
+// The panels side by side on their one colour scale. A choice above each says what it shows: a model, or a post-hoc
+// explanation of one.
 
 const MAP_SIDE = 320; // pixels of a panel's canvas along the picture's longer side; CSS does the rest
 
-const FACTS = ["Map", "Layer", "Read from", "Peak", "Model"];
+const FACTS = ["Map", "Layer", "Read from", "Peak", "With teacher", "Model"];
+
+// A column that has no map yet or none at all; `onColumns(keys)` when somebody chooses another.
+function makeMaps({ answers, columns, onColumns }) {
+  let keys = [...columns];
+  const answerOf = (key) => answers.find((answer) => answer.key === key);
+  const panels = columns.map((key, index) => {
+    const frame = makeFrame("no map yet");
+    const dot = make("span", { class: "lfi-dot", "aria-hidden": "true" });
+    const select = make("select", { "aria-label": `Column ${index + 1} shows`, class: "lfi-choice", onchange: () => choose(index, select.value) });
+    const group = (label, those) => make("optgroup", { label }, ...those.map((each) => make("option", { value: each.key }, each.choice)));
+    const explained = answers.filter((each) => each.explained);
+    select.append(group("Models", answers.filter((each) => !each.explained)));
+    if (explained.length) select.append(group("Explanations worked out afterwards", explained));
+    if (index === 2) select.append(make("option", { value: "" }, "Nothing: two columns"));
+    const teaching = make("div", { class: "lfi-teaching" });
+    frame.node.append(teaching);
+    const facts = make("dl", { class: "lfi-facts" });
+    const node = make("article", { class: "lfi-panel" }, make("h3", {}, dot, select), frame.node, facts);
+    return { frame, teaching, facts, node, select, index };
+  });
+  fill(byId("lfi-panels"), ...panels.map((panel) => panel.node));
+  byId("lfi-third").onclick = () => onColumns([...keys, answers.find((each) => !keys.includes(each.key)).key]);
+
+  // The same thing twice is no comparison: what another column shows already, it swaps with this one.
+  function choose(index, key) {
+    const next = [...keys];
+    const other = next.indexOf(key);
+    if (other >= 0) next[other] = next[index];
+    next[index] = key;
+    onColumns(next.filter(Boolean));
+  }
+
+  function setColumns(next) {
+    keys = [...next];
+    byId("lfi-panels").dataset.columns = String(keys.length);
+    byId("lfi-third").hidden = keys.length > 2 || answers.length < 3;
+    for (const panel of panels) {
+      const answer = answerOf(keys[panel.index]);
+      panel.node.hidden = !answer;
+      if (!answer) continue;
+      panel.key = answer.key;
+      panel.name = answer.name;
+      panel.select.value = answer.key;
+      Object.assign(panel.node.dataset, { model: answer.model, answer: answer.key });
+      panel.node.setAttribute("aria-label", answer.choice);
+      fill(panel.teaching, byId(`lfi-teach-${answer.model}`).content.cloneNode(true));
+    }
+  }
+
+  function factsOf(key, { view, word, position }) {
+    const maps = view.models[key];
+    const { layers, pairs } = view.positions[position];
+    const layer = layers[key];
+    const peak = peakOf(maps.at(layer, word), maps.grid);
+    const asked = view.addressed[word];
+    const source = key === "lfi" && asked && view.queries ? `${view.queries.names[asked.query]}, nearness ${short(asked.nearness)}` : maps.source;
+    const outside = maps.outside[layer][word];
+    const off = outside >= 0.005 ? `; ${percent(outside)} of attention off the picture` : "";
+    const values = [
+      maps.kind,
+      maps.layers.length > 1 ? `${layer + 1} of ${maps.layers.length} (${maps.layers[layer]})` : maps.layers[0],
+      source,
+      `${short(peak.value)}× uniform, ${peak.place}${off}`,
+      key === "teacher" ? "–" : agreementOf(pairOf(pairs, key, "teacher").words[word]),
+      maps.model,
+    ];
+    return FACTS.map((name, index) => [name, values[index]]);
+  }
+
+  function write(list, facts) {
+    fill(list, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  }
+
+  function draw(scene) {
+    const { picture, view, word, position, scale, palette } = scene;
+    for (const panel of panels) {
+      panel.teaching.hidden = Boolean(picture);
+      if (picture) panel.frame.setPicture(picture, MAP_SIDE);
+      const maps = word < 0 ? null : view?.models[panel.key];
+      if (!maps) {
+        panel.frame.clear(`${panel.name}: no map yet`);
+        write(panel.facts, FACTS.map((name) => [name, "–"]));
+        continue;
+      }
+      const facts = factsOf(panel.key, scene);
+      const map = maps.at(view.positions[position].layers[panel.key], word);
+      const peak = facts.find(([name]) => name === "Peak")[1];
+      panel.frame.setMap(map, maps.grid, scale, palette, `${panel.name}, where it looks for ${view.words[word]}: ${peak}`);
+      write(panel.facts, facts);
+    }
+    drawScale(byId("lfi-scale"), word < 0 ? null : scale, palette, "all maps");
+  }
+
+  setColumns(columns);
+  return { draw, panels, setColumns };
+}
+
+// What the service said of two answers at one position of the slider, whichever comes first.
+function pairOf(pairs, one, two) {
+  return pairs.find(({ first, second }) => (first === one && second === two) || (first === two && second === one));
+}
+
+function agreementOf({ correlation, shared }) {
+  return `r ${correlation === null ? "–" : short(correlation)}, ${percent(shared)} shared`;
+}
 
 // A square frame with a picture in it and a canvas exactly over the picture, so nothing moves when pictures change.
+// Without a label the canvas is silent: what it belongs to speaks for it.
 function makeFrame(label) {
   const picture = make("img", { alt: "", class: "lfi-picture" });
-  const canvas = make("canvas", { class: "lfi-heat", role: "img", "aria-label": label, width: 8, height: 8 });
+  const speech = label === null ? { "aria-hidden": "true" } : { role: "img", "aria-label": label };
+  const canvas = make("canvas", { class: "lfi-heat", ...speech, width: 8, height: 8 });
   const stack = make("div", { class: "lfi-stack", hidden: true }, picture, canvas);
   const node = make("div", { class: "lfi-frame" }, stack);
+  const say = (text) => text && canvas.setAttribute("aria-label", text);
   return {
     node,
     canvas,
+    stack,
     setPicture(shown, side) {
       const ratio = shown.width / shown.height;
       stack.hidden = false;
@@ -23,99 +133,30 @@ function makeFrame(label) {
       canvas.height = Math.max(1, Math.round(side / Math.max(ratio, 1)));
       if (picture.src !== shown.preview) picture.src = shown.preview;
     },
-    setMap(map, grid, scale, palette, label) {
+    setMap(map, grid, scale, palette, text) {
       paint(canvas, map, grid, scale, palette);
       canvas.hidden = false;
-      canvas.setAttribute("aria-label", label);
+      say(text);
     },
-    clear(label) {
+    setDifference(first, second, limit, palette, text) {
+      paintDifference(canvas, first, second, limit, palette);
+      canvas.hidden = false;
+      say(text);
+    },
+    clear(text) {
       canvas.hidden = true;
-      canvas.setAttribute("aria-label", label);
+      say(text);
     },
   };
 }
 
-function makeMaps(models) {
-  const panels = models.map((model) => {
-    const frame = makeFrame(`${model.name}: no map yet`);
-    const teaching = make("div", { class: "lfi-teaching" }, byId(`lfi-teach-${model.key}`).content.cloneNode(true));
-    frame.node.append(teaching);
-    const facts = make("dl", { class: "lfi-facts" });
-    const node = make(
-      "article",
-      { class: "lfi-panel", "data-model": model.key, "aria-label": model.name },
-      make("h3", {}, make("span", { class: "lfi-dot", "aria-hidden": "true" }), model.name),
-      frame.node,
-      facts,
-    );
-    return { key: model.key, name: model.name, frame, teaching, facts, node };
-  });
-  fill(byId("lfi-panels"), ...panels.map((panel) => panel.node));
-
-  function factsOf(key, maps, layer, query, addressed, lookedUp) {
-    const peak = peakOf(maps.at(layer, query), maps.grid);
-    const source =
-      key === "lfi" && addressed
-        ? `${lookedUp}, nearness ${short(addressed.nearness)}`
-        : maps.source;
-    const outside = maps.outside[layer][query];
-    const off = outside >= 0.005 ? `; ${Math.round(100 * outside)} % of attention off the picture` : "";
-    const values = [
-      maps.kind,
-      maps.layers.length > 1 ? `${layer + 1} of ${maps.layers.length} (${maps.layers[layer]})` : maps.layers[0],
-      source,
-      `${short(peak.value)}× uniform, ${peak.place}${off}`,
-      maps.model,
-    ];
-    return FACTS.map((name, index) => [name, values[index]]);
-  }
-
-  function write(list, facts) {
-    fill(list, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
-  }
-
-  function draw({ picture, view, word, position, scale, palette }) {
-    for (const panel of panels) {
-      panel.teaching.hidden = Boolean(picture);
-      if (picture) panel.frame.setPicture(picture, MAP_SIDE);
-      if (!view || word < 0) {
-        panel.frame.clear(`${panel.name}: no map yet`);
-        write(panel.facts, FACTS.map((name) => [name, "–"]));
-        continue;
-      }
-      const maps = view.models[panel.key];
-      const layer = view.positions[position].layers[panel.key];
-      const addressed = view.addressed[word];
-      const query = addressed && view.queries ? view.queries.names[addressed.query] : "";
-      const facts = factsOf(panel.key, maps, layer, word, addressed, query);
-      const peak = facts.find(([name]) => name === "Peak")[1];
-      panel.frame.setMap(
-        maps.at(layer, word),
-        maps.grid,
-        scale,
-        palette,
-        `${panel.name}, where it looks for ${view.words[word]}: ${peak}`,
-      );
-      write(panel.facts, facts);
-    }
-    drawScale(word < 0 ? null : scale, palette);
-  }
-
-  function drawScale(scale, palette) {
-    const bar = byId("lfi-scale");
-    byId("lfi-scale-bar").style.backgroundImage = gradientOf(palette);
-    bar.classList.toggle("lfi-idle", !scale);
-    if (!scale) return fill(byId("lfi-scale-ticks"));
-    const labels = scale.ticks.map((tick) => tick.label);
-    bar.setAttribute(
-      "aria-label",
-      `One colour scale for all maps, from ${labels[0]} to ${labels[labels.length - 1]} uniform attention`,
-    );
-    fill(
-      byId("lfi-scale-ticks"),
-      ...scale.ticks.map((tick) => make("span", { style: `left: ${(100 * tick.at).toFixed(2)}%` }, tick.label)),
-    );
-  }
-
-  return { draw };
+// A colour bar with its ticks; `what` shares the scale.
+function drawScale(bar, scale, palette, what) {
+  bar.querySelector(".lfi-scale-bar").style.backgroundImage = gradientOf(palette);
+  bar.classList.toggle("lfi-idle", !scale);
+  const ticks = bar.querySelector(".lfi-scale-ticks");
+  if (!scale) return fill(ticks);
+  const labels = scale.ticks.map((tick) => tick.label);
+  bar.setAttribute("aria-label", `One colour scale for ${what}, from ${labels[0]} to ${labels[labels.length - 1]} uniform attention`);
+  fill(ticks, ...scale.ticks.map((tick) => make("span", { style: `left: ${(100 * tick.at).toFixed(2)}%` }, tick.label)));
 }

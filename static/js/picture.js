@@ -1,5 +1,9 @@
 // The picture: chosen, dropped or pasted anywhere on the page, or a sample. `onPicture({ file } or { sample })`.
 
+function sampleOf(sample) {
+  return { sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, scene: sample.scene };
+}
+
 function makePicture({ samples, maxBytes, onPicture }) {
   const input = byId("lfi-file");
   const drop = byId("lfi-drop");
@@ -74,7 +78,7 @@ function makePicture({ samples, maxBytes, onPicture }) {
             "data-sample": sample.name,
             onclick: () => {
               complain("");
-              onPicture({ sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, scene: sample.scene });
+              onPicture(sampleOf(sample));
             },
           },
           make("img", { src: sample.thumbnail, alt: "", width: 64, height: 64 }),

@@ -2,7 +2,7 @@
 // `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
 // nearest words to choose from.
 
-function makeWords({ limit, ask, onChange, onRemove, onSelect }) {
+function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   const field = byId("lfi-word");
   const list = byId("lfi-chips");
   const message = byId("lfi-words-message");
@@ -118,7 +118,8 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect }) {
       { type: "button", class: "lfi-chip-remove", "aria-label": `Remove ${word}`, onclick: () => remove(index) },
       "×",
     );
-    return make("li", { class: pending ? "lfi-chip lfi-pending" : "lfi-chip" }, choose, cross);
+    const peek = { onpointerenter: () => onPeek(word), onpointerleave: () => onPeek(null), onfocusin: () => onPeek(word), onfocusout: () => onPeek(null) };
+    return make("li", { class: pending ? "lfi-chip lfi-pending" : "lfi-chip", ...peek }, choose, cross);
   }
 
   function draw(pending = []) {
@@ -173,9 +174,9 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect }) {
     get selected() {
       return selected;
     },
-    replace(next) {
+    replace(next, chosen = 0) {
       words = [...next];
-      selected = 0;
+      selected = chosen;
       say();
       draw();
     },

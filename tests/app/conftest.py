@@ -19,8 +19,9 @@ Ask = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="session")
-def settings(trio_folder: Path) -> Settings:
-    return read_settings(models_dir=trio_folder.parent, trio=trio_folder.name)
+def settings(trio_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    kept = tmp_path_factory.mktemp("kept")
+    return read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, kept_folder=kept)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,8 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
     command += ["--models-dir", str(models.parent), "--trio", models.name]
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        environment = os.environ | {"LFI_KEPT_FOLDER": str(log.parent / "kept")}
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(address, process, log)

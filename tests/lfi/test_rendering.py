@@ -17,9 +17,13 @@ from PIL import Image, ImageChops
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering import (
+    DIVERGING,
     PALETTES,
+    DifferenceScale,
     Scale,
     colour_bar,
+    difference,
+    difference_scales,
     encode_webp,
     figure,
     film_strip,
@@ -89,6 +93,44 @@ def test_every_palette_grows_steadily_lighter_for_every_kind_of_colour_vision(pa
     smoothed = np.convolve(lightness, np.ones(8) / 8, "valid")  # eight steps: below what an eye tells apart
     assert (np.diff(smoothed) > 0).all()
     assert lightness[-1] - lightness[0] > 60
+
+
+@pytest.mark.parametrize("vision", COLOUR_VISION)
+def test_the_ends_of_a_difference_differ_for_every_kind_of_colour_vision(vision):
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    share = DIVERGING / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(COLOUR_VISION[vision]).T, 0, 1)
+    x, y, z = np.cbrt(seen @ xyz.T / xyz.sum(1)).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+    assert np.linalg.norm(lab[0] - lab[-1]) > 50
+    assert lab[127:129, 0].min() > 85
+    assert max(lab[0, 0], lab[-1, 0]) < 50
+
+
+def test_a_difference_is_brown_where_the_first_map_has_more_and_purple_where_it_has_less(photo):
+    first, second = np.array([[1.0, 0, 0, 0]]), np.array([[0, 0, 0, 1.0]])
+    drawn = np.asarray(difference(photo, first, second, DifferenceScale(4), opacity=1), int)
+    assert drawn[45, 10].tolist() == DIVERGING[-1].tolist()
+    assert drawn[45, -10].tolist() == DIVERGING[0].tolist()
+
+
+def test_equal_maps_leave_the_picture_alone(photo):
+    even = np.full((4, 4), 1 / 16)
+    assert (np.asarray(difference(photo, even, even, DifferenceScale(2))) == np.asarray(photo)).all()
+
+
+def test_a_difference_scale_holds_the_largest_difference_on_the_finer_grid():
+    fine, coarse = spot(8, 9).layer(1), spot(4, 1).layer(1)
+    (scale,) = difference_scales(fine, coarse)
+    largest = (fine.weights - coarse.resized((8, 8)).weights).abs().max() * 64
+    assert scale.limit == pytest.approx(float(largest), rel=1e-5)
+    assert [tick.label[0] for tick in scale.ticks()] == ["-", "0", "+"]
+
+
+def test_nearly_equal_maps_look_equal():
+    (scale,) = difference_scales(spot(8, 9).layer(0), spot(8, 9).layer(0))
+    assert scale.limit == 2
 
 
 def test_uniform_attention_is_one_times_uniform_on_every_grid():

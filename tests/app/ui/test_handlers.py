@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tomllib
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,15 +14,22 @@ from gradio.data_classes import DataWithFiles
 from PIL import Image
 from uploads import as_bytes, scene
 
+from app.inspector.agreement import agreement
 from app.inspector.inspector import Inspector
+from app.inspector.kept import KeptPictures
 from app.ui.handlers import Handlers
 from app.ui.pictures import Pictures
 from app.ui.samples import load_samples
 
 
 @pytest.fixture
-def handlers(inspector, settings) -> Handlers:
-    return Handlers(inspector, settings, load_samples(settings.static_dir / "samples"))
+def kept(tmp_path) -> KeptPictures:
+    return KeptPictures(tmp_path / "kept", days=7, most=2, most_bytes=10**6)
+
+
+@pytest.fixture
+def handlers(inspector, settings, kept) -> Handlers:
+    return Handlers(inspector, settings, load_samples(settings.static_dir / "samples"), kept)
 
 
 def form(request: object, *files: bytes) -> DataWithFiles:
@@ -72,6 +81,36 @@ def test_a_position_has_one_scale_that_holds_the_maps_of_all_models(handlers, to
             assert scale["high"] == pytest.approx(max(2, *(each[word].max() for each in shown)), rel=1e-4)
 
 
+def test_columns_stand_in_the_order_asked_for_on_a_scale_of_their_own(handlers, token):
+    asked = {"words": ["red", "star"], "token": token, "columns": ["baseline", "teacher"]}
+    view = handlers.compare(asked)["view"]
+    assert list(view["models"]) == ["baseline", "teacher"]
+    shown = [values(view["models"][model])[view["positions"][0]["layers"][model]] for model in view["models"]]
+    assert view["positions"][0]["scale"]["high"] == pytest.approx(max(2, *(each.max() for each in shown)), rel=1e-4)
+
+
+def test_any_two_columns_and_the_teacher_are_compared_in_numbers(handlers, token, inspector):
+    view = handlers.compare({"words": ["red", "star"], "token": token, "columns": ["lfi", "baseline"]})["view"]
+    for position in view["positions"]:
+        pairs = {(pair["first"], pair["second"]): pair["words"] for pair in position["pairs"]}
+        assert set(pairs) == {("lfi", "baseline"), ("lfi", "teacher"), ("baseline", "teacher")}
+        assert all(len(words) == 2 for words in pairs.values())
+    comparison = inspector.compare(scene(), ["red", "star"])
+    chosen = [comparison.maps[model].layer(comparison.default_layer[model]) for model in ("lfi", "teacher")]
+    expected = agreement(*chosen)[1]
+    first = view["positions"][0]["pairs"][1]["words"][1]
+    assert first["correlation"] == pytest.approx(expected.correlation, abs=1e-4)
+    assert first["shared"] == pytest.approx(expected.shared, abs=1e-4)
+
+
+def test_drift_is_said_for_every_word_and_every_query(handlers, token):
+    view = handlers.compare({"words": ["red", "star"], "token": token})["view"]
+    for block in (*view["models"].values(), view["queries"]):
+        assert [len(one["steps"]) for one in block["drift"]] == [len(block["layers"]) - 1] * len(block["names"])
+        moved = np.abs(np.diff(values(block), axis=0)).sum((-2, -1)) / 2 / (block["grid"][0] * block["grid"][1])
+        assert pytest.approx(moved, abs=1e-4) == np.array([one["steps"] for one in block["drift"]]).T
+
+
 def test_a_forgotten_picture_is_asked_for_again(handlers):
     answer = handlers.compare({"words": ["red"], "token": "0" * 64})
     assert answer["error"]["forgotten"]
@@ -105,6 +144,8 @@ def test_an_unknown_word_leaves_the_picture_and_names_the_nearest(handlers, toke
         ({"words": [1]}, "page"),
         ({"words": ["red"], "extra": 1}, "page"),
         ({"words": ["red"] * 1000}, "page"),
+        ({"words": ["red"], "columns": []}, "page"),
+        ({"words": ["red"], "columns": ["lfi"] * 4}, "page"),
         ({"words": ["red"], "token": "../../etc/passwd"}, "page"),
         ({"words": ["red"], "sample": "../../card"}, "picture"),
         ({"words": ["red"]}, "picture"),
@@ -137,8 +178,8 @@ def test_a_file_is_named_after_its_words(handlers, token):
     assert np.load(io.BytesIO(base64.b64decode(answer["data"])))["words"].tolist() == ["red star", "blue"]
 
 
-def test_until_the_models_are_warm_the_page_is_told_so(settings):
-    cold = Handlers(Inspector(settings), settings, {})
+def test_until_the_models_are_warm_the_page_is_told_so(settings, kept):
+    cold = Handlers(Inspector(settings), settings, {}, kept)
     assert cold.describe() == {"ready": False, "problem": None}
     assert cold.check({"words": ["red"]})["error"]["retry"]
 
@@ -151,3 +192,41 @@ def test_the_description_names_models_limits_and_what_was_learned(handlers):
     assert all(["Learned from", "nothing"] in model["facts"] for model in trio["models"])
     assert about["limits"]["bytes"] == handlers.settings.max_bytes
     assert {sample["name"] for sample in about["samples"]} == set(handlers.samples)
+
+
+def test_a_kept_picture_is_found_again_by_its_hash_and_gone_when_let_go(handlers, token):
+    answer = handlers.keep({"words": [], "token": token})
+    hash, key = answer["picture"]["token"], answer["kept"]["key"]
+    shown = handlers.compare({"words": ["red"], "token": hash})["view"]
+    later = Handlers(handlers.inspector, handlers.settings, {}, handlers.kept)  # as after a restart
+    assert later.compare({"words": ["red"], "token": hash})["view"]["models"] == shown["models"]
+    assert handlers.forget({"token": hash, "key": "guessed"})["error"]["where"] == "share"
+    assert handlers.forget({"token": hash, "key": key}) == {}
+    assert handlers.compare({"words": ["red"], "token": hash})["error"]["forgotten"]
+
+
+@pytest.mark.parametrize("payload", [None, [], {}, {"token": "../x", "key": ""}, {"token": "0" * 64, "key": 1}])
+def test_letting_go_of_nothing_is_refused(handlers, payload):
+    assert handlers.forget(payload)["error"]["message"]
+
+
+def test_a_picture_and_its_words_become_items_of_a_study(handlers, token):
+    answer = handlers.download({"words": ["red star", "blue"], "token": token, "format": "study"})
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(answer["data"])))
+    items = tomllib.loads(archive.read("items.toml").decode())["items"]
+    assert [item["word"] for item in items] == ["red star", "blue"]
+    assert {item["image"] for item in items} == set(archive.namelist()) - {"items.toml"}
+
+
+def test_the_numbers_come_as_the_api_gives_them(handlers, token):
+    answer = handlers.download({"words": ["red"], "token": token, "format": "json", "columns": ["lfi", "teacher"]})
+    body = json.loads(base64.b64decode(answer["data"]))
+    assert list(body["models"]) == ["lfi", "teacher"]
+    assert body["image"]["sha256"] == token
+
+
+def test_a_figure_carries_the_cards_of_its_models(handlers, token):
+    answer = handlers.download({"words": ["red"], "token": token, "format": "svg"})
+    drawn = base64.b64decode(answer["data"]).decode()
+    assert "Learned from nothing" in drawn
+    assert "It has learned nothing" in drawn

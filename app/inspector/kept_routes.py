@@ -1,0 +1,27 @@
+"""`GET /v1/images/HASH`: a picture that somebody keeps to share it. Keeping and letting go happen on the page."""
+
+from __future__ import annotations
+
+import anyio
+from fastapi import APIRouter, Request, Response
+
+from app.inspector import openapi
+from app.study.errors import NothingHereError
+
+router = APIRouter()
+
+
+@router.get(
+    "/v1/images/{hash}",
+    operation_id="get_image",
+    tags=["images"],
+    summary="A picture that somebody keeps to share it",
+    response_class=Response,
+    responses={200: openapi.WEBP, **openapi.problems(404)},
+)
+async def get_image(request: Request, hash: str) -> Response:
+    """The picture as WebP while it is kept: upright and without metadata."""
+    data = await anyio.to_thread.run_sync(request.app.state.kept.get, hash)
+    if data is None:
+        raise NothingHereError("no picture of this hash is kept here")
+    return Response(data, media_type="image/webp", headers={"Cache-Control": "private, no-store"})

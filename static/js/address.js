@@ -1,0 +1,47 @@
+// What is on screen as an address, and back: `?image=sample:paper&words=red+circle,blue+star&layer=3`. What is as it is by
+// itself is left out. A picture is named only when others can see it: a sample, or one that is kept.
+
+const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale"];
+
+function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords }, usual) {
+  const address = new URL(location.href);
+  for (const name of OWN) address.searchParams.delete(name);
+  const set = (name, value, other) => value !== other && address.searchParams.set(name, value);
+  if (picture?.sample) set("image", `sample:${picture.sample}`);
+  else if (picture?.kept) set("image", picture.token);
+  set("words", words.join(","), "");
+  set("word", words[selected] ?? "", words[0] ?? "");
+  set("layer", best ? "best" : String(depth + 1), "best");
+  set("columns", columns.join(","), usual.columns.join(","));
+  set("trio", trio, usual.trio);
+  set("palette", palette, usual.palette);
+  set("opacity", opacity, usual.opacity);
+  if (allWords) set("scale", "all");
+  address.hash = "";
+  return address;
+}
+
+// What an address asks for; anything that makes no sense here is as if it had not been said.
+function readAddress(about) {
+  const given = new URL(location.href).searchParams;
+  const list = (name) => (given.get(name) ?? "").split(",").map((piece) => piece.trim()).filter(Boolean);
+  const trio = about.trios.find((each) => each.name === given.get("trio")) ?? about.trios.find((each) => each.name === about.trio);
+  const known = trio.answers.map((answer) => answer.key);
+  const columns = [...new Set(list("columns"))].filter((key) => known.includes(key)).slice(0, 3);
+  const image = given.get("image") ?? "";
+  const layer = Number.parseInt(given.get("layer"), 10);
+  const opacity = Number.parseInt(given.get("opacity"), 10);
+  return {
+    trio: trio.name,
+    columns: columns.length > 1 ? columns : trio.columns,
+    words: [...new Set(list("words"))].slice(0, about.limits.words),
+    word: given.get("word"),
+    depth: layer >= 1 ? layer - 1 : null,
+    palette: given.get("palette") in about.palettes ? given.get("palette") : about.palette,
+    opacity: opacity >= 0 && opacity <= 100 ? String(opacity) : String(Math.round(100 * about.opacity)),
+    allWords: given.get("scale") === "all",
+    sample: image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined,
+    token: /^[0-9a-f]{64}$/.test(image) ? image : undefined,
+    lost: Boolean(image) && !/^[0-9a-f]{64}$/.test(image) && !about.samples.some((each) => `sample:${each.name}` === image),
+  };
+}

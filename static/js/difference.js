@@ -1,0 +1,70 @@
+// One column minus another, on a scale of its own around zero.
+
+function makeDifference({ answers, palette }) {
+  const frame = makeFrame("no difference yet");
+  fill(byId("lfi-difference-frame"), frame.node);
+  const [first, second] = ["lfi-difference-first", "lfi-difference-second"].map(byId);
+  const bar = byId("lfi-difference-scale");
+  const note = byId("lfi-difference-note");
+  const nameOf = (key) => answers.find((answer) => answer.key === key).name;
+  let scene = null;
+
+  for (const [select, other] of [[first, second], [second, first]]) {
+    select.onchange = () => {
+      if (other.value === select.value) other.value = [...other.options].map((each) => each.value).find((key) => key !== select.value);
+      show();
+    };
+  }
+
+  function show() {
+    if (!scene) return;
+    const { picture, view, word, position } = scene;
+    if (picture) frame.setPicture(picture, MAP_SIDE);
+    const [one, two] = [view?.models[first.value], view?.models[second.value]];
+    bar.querySelector(".lfi-scale-bar").style.backgroundImage = gradientOf(palette);
+    bar.classList.toggle("lfi-idle", word < 0);
+    if (!one || !two || word < 0) {
+      frame.clear("no difference yet");
+      fill(bar.querySelector(".lfi-scale-ticks"));
+      note.textContent = "What one map has more than the other, patch by patch: choose two columns to subtract.";
+      return;
+    }
+    const { layers, pairs } = view.positions[position];
+    const { scale, ...agreed } = pairOf(pairs, first.value, second.value).words[word];
+    const names = [nameOf(first.value), nameOf(second.value)];
+    frame.setDifference(
+      { map: one.at(layers[first.value], word), grid: one.grid },
+      { map: two.at(layers[second.value], word), grid: two.grid },
+      scale.limit,
+      palette,
+      `${names[0]} minus ${names[1]} for ${view.words[word]}: ${agreementOf(agreed)}`,
+    );
+    const ticks = scale.ticks.map((tick) => tick.label);
+    bar.setAttribute("aria-label", `Difference scale from ${ticks[0]} to ${ticks[ticks.length - 1]} uniform attention`);
+    fill(
+      bar.querySelector(".lfi-scale-ticks"),
+      ...scale.ticks.map((tick) => make("span", { style: `left: ${(100 * tick.at).toFixed(2)}%` }, tick.label)),
+    );
+    fill(
+      note,
+      make("strong", {}, agreementOf(agreed)),
+      `: purple where ${names[1]} looks more, brown where ${names[0]} does.`,
+    );
+  }
+
+  return {
+    setColumns(columns) {
+      const options = () => columns.map((key) => make("option", { value: key }, answers.find((each) => each.key === key).choice));
+      const before = [first.value, second.value];
+      const usual = columns.length > 2 ? [columns[1], columns[2]] : columns;
+      const kept = before.every((key) => columns.includes(key)) ? before : usual;
+      fill(first, ...options());
+      fill(second, ...options());
+      [first.value, second.value] = kept;
+    },
+    draw(next) {
+      scene = next;
+      show();
+    },
+  };
+}

@@ -1,0 +1,185 @@
+// Point at a patch (mouse, finger or arrow keys) to read its numbers in every column and which queries look there; point
+// at a word to see its region, the patches with at least half of its peak.
+
+const SVG = "http://www.w3.org/2000/svg";
+const LOOKING = 1; // times uniform: a query looks at a patch that gets more than its even share
+const TEACH = "Point at a patch, or press the arrow keys on a map, to read its numbers and which queries look there. Point at a word to see its region.";
+
+function makeProbe({ panels }) {
+  const out = byId("lfi-probe");
+  let scene = null;
+  let at = null; // { x, y } in shares of the picture
+  let pinned = false;
+  let peeked = null; // { word } or { query }
+
+  const marks = panels.map((panel) => {
+    const box = make("div", { class: "lfi-patch", hidden: true });
+    const region = document.createElementNS(SVG, "svg");
+    region.setAttribute("class", "lfi-region");
+    region.setAttribute("preserveAspectRatio", "none");
+    region.setAttribute("aria-hidden", "true");
+    panel.frame.stack.append(region, box);
+    panel.frame.stack.tabIndex = 0;
+    panel.frame.stack.setAttribute("role", "group");
+    listen(panel);
+    return { panel, box, region };
+  });
+
+  function mapsOf(panel) {
+    if (!scene || scene.word < 0) return null;
+    return scene.view?.models[panel.key] ?? null;
+  }
+
+  // Row and column of the patch under the pointer on a grid.
+  function patchOf([rows, columns]) {
+    return [Math.min(Math.floor(at.y * rows), rows - 1), Math.min(Math.floor(at.x * columns), columns - 1)];
+  }
+
+  function listen(panel) {
+    const { stack } = panel.frame;
+    const place = (event) => {
+      const bounds = stack.getBoundingClientRect();
+      const within = (value) => Math.min(Math.max(value, 0), 0.999999);
+      return { x: within((event.clientX - bounds.left) / bounds.width), y: within((event.clientY - bounds.top) / bounds.height) };
+    };
+    stack.addEventListener("pointermove", (event) => {
+      if (!pinned && event.pointerType === "mouse") move(place(event));
+    });
+    stack.addEventListener("pointerleave", () => {
+      if (!pinned && document.activeElement !== stack) move(null);
+    });
+    // A click or a tap holds the patch; another one on it lets go.
+    stack.addEventListener("click", (event) => {
+      const next = place(event);
+      const grid = mapsOf(panel)?.grid;
+      const before = pinned && grid && at ? patchOf(grid).join() : "";
+      move(next);
+      pinned = Boolean(grid) && patchOf(grid).join() !== before;
+      if (!pinned) move(null);
+    });
+    stack.addEventListener("keydown", (event) => {
+      const maps = mapsOf(panel);
+      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (event.key === "Escape") {
+        pinned = false;
+        move(null);
+      } else if (step && maps) {
+        event.preventDefault();
+        const [rows, columns] = maps.grid;
+        const map = maps.at(scene.view.positions[scene.position].layers[panel.key], scene.word);
+        const peak = map.indexOf(Math.max(...map));
+        let [row, column] = at ? patchOf(maps.grid) : [Math.floor(peak / columns), peak % columns];
+        if (at) {
+          row = Math.min(Math.max(row + step[0], 0), rows - 1);
+          column = Math.min(Math.max(column + step[1], 0), columns - 1);
+        }
+        pinned = true;
+        move({ x: (column + 0.5) / columns, y: (row + 0.5) / rows });
+      }
+    });
+  }
+
+  function move(next) {
+    at = next;
+    show();
+  }
+
+  function show() {
+    for (const { panel, box, region } of marks) {
+      const maps = mapsOf(panel);
+      box.hidden = !at || !maps;
+      if (at && maps) {
+        const [rows, columns] = maps.grid;
+        const [row, column] = patchOf(maps.grid);
+        const sizes = { left: column / columns, top: row / rows, width: 1 / columns, height: 1 / rows };
+        for (const [name, share] of Object.entries(sizes)) box.style[name] = `${100 * share}%`;
+      }
+      drawRegion(region, panel, maps);
+      panel.frame.stack.setAttribute("aria-label", `Patches of ${panel.name}: arrow keys read them`);
+    }
+    write();
+  }
+
+  function drawRegion(region, panel, maps) {
+    const layer = scene?.view?.positions[scene.position].layers;
+    let shown = null;
+    if (maps && peeked?.word >= 0) shown = [maps.at(layer[panel.key], peeked.word), maps.grid];
+    if (maps && peeked?.query >= 0 && panel.key === "lfi") shown = [scene.view.queries.at(layer.lfi, peeked.query), scene.view.queries.grid];
+    region.replaceChildren();
+    if (!shown) return;
+    const [map, [rows, columns]] = shown;
+    region.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
+    const outline = outlineOf(map, rows, columns);
+    for (const name of ["lfi-region-under", "lfi-region-line"]) {
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("class", name);
+      path.setAttribute("d", outline);
+      region.append(path);
+    }
+  }
+
+  function write() {
+    const { view, word, position } = scene ?? {};
+    if (peeked && view && word >= 0) {
+      const what = peeked.word >= 0 ? `“${view.words[peeked.word]}”` : view.queries.names[peeked.query];
+      return fill(out, make("p", {}, `Outlined: the region of ${what}, the patches with at least half of its peak.`));
+    }
+    if (!at || !view || word < 0) return fill(out, make("p", {}, TEACH));
+    const { layers } = view.positions[position];
+    const read = (maps, layer, query) => {
+      const [row, column] = patchOf(maps.grid);
+      return maps.at(layer, query)[row * maps.grid[1] + column];
+    };
+    const shown = panels.filter((panel) => mapsOf(panel));
+    const values = shown.map((panel) =>
+      make("span", { class: "lfi-probe-value", "data-model": panel.node.dataset.model },
+        make("span", { class: "lfi-dot", "aria-hidden": "true" }),
+        `${panel.name} ${short(read(view.models[panel.key], layers[panel.key], word))}×`),
+    );
+    const grid = view.models[shown[0].key].grid;
+    const [row, column] = patchOf(grid);
+    const looking = (view.queries?.names ?? [])
+      .map((name, query) => ({ name, near: view.queries.named[query][0], value: read(view.queries, layers.lfi, query) }))
+      .filter((each) => each.value > LOOKING)
+      .sort((a, b) => b.value - a.value)
+      .slice(0, 4)
+      .map((each) => `${each.name} (near “${each.near}”) ${short(each.value)}×`);
+    const there = looking.length ? `Queries that look here: ${looking.join(", ")}` : "No query looks here more than elsewhere";
+    fill(
+      out,
+      make("p", { class: "lfi-probe-values" }, make("strong", {}, `Row ${row + 1}, column ${column + 1} of ${grid.join(" × ")}`), ...values),
+      make("p", {}, `${there}.`),
+    );
+  }
+
+  return {
+    draw(next) {
+      if (next.picture !== scene?.picture) [at, pinned, peeked] = [null, false, null];
+      scene = next;
+      if (peeked?.word >= (scene.view?.words.length ?? 0)) peeked = null;
+      show();
+    },
+    // `{ word }`, `{ query }` or null: what is pointed at elsewhere on the page.
+    peek(what) {
+      peeked = what;
+      show();
+    },
+  };
+}
+
+// The edges between patches in the region and patches outside of it, as an SVG path in patches.
+function outlineOf(map, rows, columns) {
+  const level = Math.max(...map) / 2;
+  const inside = (row, column) => row >= 0 && row < rows && column >= 0 && column < columns && map[row * columns + column] >= level;
+  let path = "";
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      if (!inside(row, column)) continue;
+      if (!inside(row - 1, column)) path += `M${column} ${row}h1`;
+      if (!inside(row + 1, column)) path += `M${column} ${row + 1}h1`;
+      if (!inside(row, column - 1)) path += `M${column} ${row}v1`;
+      if (!inside(row, column + 1)) path += `M${column + 1} ${row}v1`;
+    }
+  }
+  return path;
+}
