@@ -33,6 +33,28 @@ def agreement(maps: InteractionMaps, others: InteractionMaps) -> list[Agreement]
     return [Agreement(r, part or 0.0) for r, part in zip(correlations, shared, strict=True)]
 
 
+@dataclass(frozen=True)
+class Inside:
+    """How one map lies in a marked region: the share of it inside, and whether its peak is."""
+
+    energy: float
+    hit: bool
+
+
+def inside(maps: InteractionMaps, region: Tensor) -> list[list[Inside]]:
+    """`[layer][query]` for a batch of one.
+
+    Args:
+        region: bool `[height, width]` over the whole picture, not empty.
+    """
+    layers, queries = maps.weights.shape[1:3]
+    every = maps.weights[0].flatten(0, 1)
+    regions = region.expand(len(every), *region.shape)
+    energies, hits = (METRICS[name](every, regions).tolist() for name in ("energy in mask", "pointing game"))
+    found = [Inside(energy, hit > 0) for energy, hit in zip(energies, hits, strict=True)]
+    return [found[layer * queries : (layer + 1) * queries] for layer in range(layers)]
+
+
 def _values(metric: str, *inputs: Tensor) -> list[float | None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedWarning)

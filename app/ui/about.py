@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.ui.view import KINDS
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS, Trio, model_of
 
 NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
 _FACTS = (
@@ -33,7 +33,7 @@ def trio_view(trio: Trio) -> dict[str, Any]:
 
 def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
     """Something that a column can show: a model, or a post-hoc explanation of one (`baseline:rollout`)."""
-    model, _, explanation = answer.partition(":")
+    model, explanation = model_of(answer), answer.partition(":")[2]
     return {
         "key": answer,
         "model": model,

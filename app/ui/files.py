@@ -13,7 +13,7 @@ from app.inspector.answers import maps_body
 from app.inspector.downloads import npz_bytes, zip_bytes
 from app.ui.depths import Position
 from app.ui.studyitems import study_items
-from lfi.comparison import Comparison, Trio
+from lfi.comparison import Comparison, Trio, model_of
 from lfi.rendering import TITLES, figure
 
 MEDIA_TYPES = {
@@ -88,7 +88,7 @@ def taken_file(
 
 def _notes(trio: Trio, answers: Sequence[str]) -> Iterator[str]:
     """The cards of the models on a figure, a line each: what they are, what they learned from, what limits them."""
-    for model in dict.fromkeys(answer.partition(":")[0] for answer in answers):
+    for model in dict.fromkeys(map(model_of, answers)):
         card = trio.cards[model]
         limits = card.get("limits") or []
         said = [card.get("summary"), f"Learned from {card['data']}." if card.get("data") else ""]

@@ -25,6 +25,7 @@ from app.ui.about import trio_view
 from app.ui.depths import positions
 from app.ui.files import taken_file
 from app.ui.pictures import BUDGET, Picture, Pictures
+from app.ui.region import RegionError, read_region, region_view
 from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
 from lfi.comparison import MODELS, Comparison
@@ -56,6 +57,12 @@ class AskedFile(Asked):
     format: Literal["overlays", "npz", "json", "study", "svg", "pdf", "png"]
     position: int = Field(0, ge=0)
     palette: str = Field(DEFAULT, max_length=40)
+
+
+class AskedRegion(Asked):
+    """A region besides: a small image, base64, light where it is marked."""
+
+    region: str = Field(max_length=200_000)
 
 
 class Letting(BaseModel):
@@ -159,6 +166,18 @@ class Handlers:
 
         return _answered(step)
 
+    def measure(self, payload: object) -> Answer:
+        """How much of every map lies in a marked region."""
+
+        def step() -> Answer:
+            fields, data = _unpacked(payload)
+            asked = AskedRegion.model_validate(fields)
+            region = read_region(asked.region)
+            comparison = self._compared(self._picture(asked, data), asked)
+            return {"region": region_view(comparison, asked.columns, region)}
+
+        return _answered(step)
+
     def keep(self, payload: object) -> Answer:
         """Keep the picture for some days, so that a link to it works; from then on the page shows what is kept."""
 
@@ -229,6 +248,8 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         return _error("picture", error, forgotten=True)
     except ImageError as error:
         return _error("picture", error)
+    except RegionError as error:
+        return _error("region", error)
     except KeepingError as error:
         return _error("share", error)
     except NotReadyError as error:

@@ -28,6 +28,7 @@ SCRIPTS = (
     "maps",
     "probe",
     "difference",
+    "region",
     "film",
     "address",
     "share",
@@ -56,6 +57,9 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
     async def download(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.download, payload, limiter=inspector.jobs)
 
+    async def measure(payload: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(handlers.measure, payload, limiter=inspector.jobs)
+
     async def keep(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.keep, payload, limiter=inspector.jobs)
 
@@ -68,6 +72,6 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
             head=ICON + style(settings.static_dir, STYLES),
             js_on_load=script(settings.static_dir, SCRIPTS),
             apply_default_css=False,
-            server_functions=[describe, check, compare, download, keep, forget],
+            server_functions=[describe, check, compare, download, measure, keep, forget],
         )
     return page

@@ -5,7 +5,7 @@ const root = byId("lfi");
 const progress = byId("lfi-progress");
 const status = byId("lfi-status");
 const banner = byId("lfi-banner");
-let words, picture, maps, film, difference, probe, share;
+let words, picture, maps, film, difference, region, probe, share;
 let read = 0; // views so far
 let asked = 0; // only the answer to the latest question is drawn
 
@@ -107,7 +107,9 @@ function draw() {
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
   const place = view?.positions[position];
   const scale = byId("lfi-all-words").checked ? place?.scale : place?.word_scales[word];
-  const scene = { picture: state.picture, view, word, position, scale, palette, paletteName: byId("lfi-palette").value };
+  const { answers } = state.trio;
+  const scene = { picture: state.picture, view, word, position, scale, palette, answers, paletteName: byId("lfi-palette").value };
+  scene.region = region.of(scene);
   maps.draw(scene);
   film.draw(scene);
   difference.draw(scene);
@@ -273,6 +275,7 @@ function build(about) {
   setOpacity();
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: takePicture });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: dropWord, onSelect: draw, onPeek: peekWord });
+  region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
   share = makeShare({ days: about.keeping, ask: askWithPicture, onKept: takeKept, onForgotten: letGo });
   chooseTrio(given.trio);
   setColumns(given.columns);

@@ -3,7 +3,7 @@
 
 const MAP_SIDE = 320; // pixels of a panel's canvas along the picture's longer side; CSS does the rest
 
-const FACTS = ["Map", "Layer", "Read from", "Peak", "With teacher", "Model"];
+const FACTS = ["Map", "Layer", "Read from", "Peak", "With teacher", "Your region", "Model"];
 
 // A column that has no map yet or none at all; `onColumns(keys)` when somebody chooses another.
 function makeMaps({ answers, columns, onColumns }) {
@@ -53,7 +53,7 @@ function makeMaps({ answers, columns, onColumns }) {
     }
   }
 
-  function factsOf(key, { view, word, position }) {
+  function factsOf(key, { view, word, position, region }) {
     const maps = view.models[key];
     const { layers, pairs } = view.positions[position];
     const layer = layers[key];
@@ -68,6 +68,7 @@ function makeMaps({ answers, columns, onColumns }) {
       source,
       `${short(peak.value)}× uniform, ${peak.place}${off}`,
       key === "teacher" ? "–" : agreementOf(pairOf(pairs, key, "teacher").words[word]),
+      region ? insideOf(region.models[key]?.[layer][word]) : "–",
       maps.model,
     ];
     return FACTS.map((name, index) => [name, values[index]]);
@@ -104,6 +105,10 @@ function makeMaps({ answers, columns, onColumns }) {
 // What the service said of two answers at one position of the slider, whichever comes first.
 function pairOf(pairs, one, two) {
   return pairs.find(({ first, second }) => (first === one && second === two) || (first === two && second === one));
+}
+
+function insideOf(found) {
+  return found ? `${percent(found.energy)} inside, peak ${found.hit ? "inside" : "outside"}` : "–";
 }
 
 function agreementOf({ correlation, shared }) {

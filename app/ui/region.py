@@ -1,0 +1,52 @@
+"""A region that a visitor marks on the picture, and how much of every map lies in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.inspector.agreement import inside
+from app.inspector.decode import decode_image
+from app.inspector.limits import ImageLimits
+from lfi.comparison import Comparison
+from lfi.errors import ImageError, LFIError
+
+LIMITS = ImageLimits(bytes=100_000, pixels=512 * 512)
+"""The page sends regions far smaller than pictures: patches are coarse."""
+
+
+class RegionError(LFIError):
+    """The marked region is none."""
+
+
+def read_region(encoded: str) -> Tensor:
+    """The region in a base64 image: bool `[height, width]`, true where it is light.
+
+    Raises:
+        RegionError: not base64, no image, too large, or nothing marked.
+    """
+    try:
+        image = decode_image(base64.b64decode(encoded, validate=True), LIMITS)
+    except (binascii.Error, ImageError) as error:
+        raise RegionError(f"the region cannot be read: {error}") from error
+    region = torch.from_numpy(np.asarray(image.convert("L")) > 127)
+    if not region.any():
+        raise RegionError("nothing is marked; draw a box or use the brush on the picture")
+    return region
+
+
+def region_view(comparison: Comparison, columns: Sequence[str], region: Tensor) -> dict[str, Any]:
+    """The region's area, and for every column `[layer][word]` what share of its map and whether its peak is inside."""
+    return {
+        "area": float(region.float().mean()),
+        "models": {
+            column: [[{"energy": one.energy, "hit": one.hit} for one in layer] for layer in inside(maps, region)]
+            for column, maps in ((column, comparison.maps[column]) for column in columns)
+        },
+    }
