@@ -7,6 +7,7 @@ from typing import Any
 
 from app.ui.view import KINDS
 from lfi.comparison import MODELS, Trio, model_of
+from lfi.rendering import TITLES
 
 NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
 _FACTS = (
@@ -38,7 +39,7 @@ def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
         "key": answer,
         "model": model,
         "name": NAMES[model],
-        "choice": f"{NAMES[model]}: {KINDS[explanation]}" if explanation else NAMES[model],
+        "choice": f"{TITLES[model]}: {KINDS[explanation]}" if explanation else NAMES[model],
         "explained": bool(explanation),
         "layers": len(trio.layers[answer]),
     }

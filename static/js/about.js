@@ -13,7 +13,7 @@ function describeModels(trio) {
         make("p", {}, model.summary),
         make("dl", { class: "lfi-facts" }, ...model.facts.flatMap(pair)),
         model.figures.length ? make("h4", { class: "lfi-minor" }, "Measured") : null,
-        model.figures.length ? make("dl", { class: "lfi-facts" }, ...model.figures.flatMap(pair)) : null,
+        model.figures.length ? make("dl", { class: "lfi-facts lfi-measured" }, ...model.figures.flatMap(pair)) : null,
         model.limits.length ? make("h4", { class: "lfi-minor" }, "Limits") : null,
         ...model.limits.map((limit) => make("p", { class: "lfi-limit" }, sentence(limit))),
       ),

@@ -21,11 +21,9 @@ function makeDifference({ answers, palette }) {
     const { picture, view, word, position } = scene;
     if (picture) frame.setPicture(picture, MAP_SIDE);
     const [one, two] = [view?.models[first.value], view?.models[second.value]];
-    bar.querySelector(".lfi-scale-bar").style.backgroundImage = gradientOf(palette);
-    bar.classList.toggle("lfi-idle", word < 0);
     if (!one || !two || word < 0) {
       frame.clear("no difference yet");
-      fill(bar.querySelector(".lfi-scale-ticks"));
+      drawScale(bar, null, palette);
       note.textContent = "What one map has more than the other, patch by patch: choose two columns to subtract.";
       return;
     }
@@ -39,12 +37,7 @@ function makeDifference({ answers, palette }) {
       palette,
       `${names[0]} minus ${names[1]} for ${view.words[word]}: ${agreementOf(agreed)}`,
     );
-    const ticks = scale.ticks.map((tick) => tick.label);
-    bar.setAttribute("aria-label", `Difference scale from ${ticks[0]} to ${ticks[ticks.length - 1]} uniform attention`);
-    fill(
-      bar.querySelector(".lfi-scale-ticks"),
-      ...scale.ticks.map((tick) => make("span", { style: `left: ${(100 * tick.at).toFixed(2)}%` }, tick.label)),
-    );
+    drawScale(bar, scale, palette, "Difference scale");
     fill(
       note,
       make("strong", {}, agreementOf(agreed)),

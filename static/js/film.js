@@ -140,7 +140,7 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
         drawn = wanted;
         drawWords(scene);
         drawQueries(scene);
-        drawScale(scaleBar, word < 0 ? null : view.film_scales[word], palette, "all frames");
+        drawScale(scaleBar, word < 0 ? null : view.film_scales[word], palette, "One colour scale for all frames");
       }
       const layers = view && word >= 0 ? view.positions[position].layers : {};
       for (const each of words) each.strip.mark(layers[each.key] ?? -1);

@@ -95,7 +95,7 @@ function makeMaps({ answers, columns, onColumns }) {
       panel.frame.setMap(map, maps.grid, scale, palette, `${panel.name}, where it looks for ${view.words[word]}: ${peak}`);
       write(panel.facts, facts);
     }
-    drawScale(byId("lfi-scale"), word < 0 ? null : scale, palette, "all maps");
+    drawScale(byId("lfi-scale"), word < 0 ? null : scale, palette, "One colour scale for all maps");
   }
 
   setColumns(columns);
@@ -155,13 +155,16 @@ function makeFrame(label) {
   };
 }
 
-// A colour bar with its ticks; `what` shares the scale.
+// A colour bar with its ticks; `what` says what it is the scale of.
 function drawScale(bar, scale, palette, what) {
   bar.querySelector(".lfi-scale-bar").style.backgroundImage = gradientOf(palette);
   bar.classList.toggle("lfi-idle", !scale);
   const ticks = bar.querySelector(".lfi-scale-ticks");
   if (!scale) return fill(ticks);
   const labels = scale.ticks.map((tick) => tick.label);
-  bar.setAttribute("aria-label", `One colour scale for ${what}, from ${labels[0]} to ${labels[labels.length - 1]} uniform attention`);
-  fill(ticks, ...scale.ticks.map((tick) => make("span", { style: `left: ${(100 * tick.at).toFixed(2)}%` }, tick.label)));
+  bar.setAttribute("aria-label", `${what}, from ${labels[0]} to ${labels[labels.length - 1]} uniform attention`);
+  const last = scale.ticks.length - 1;
+  // where there is little room, a tick close to the last one goes
+  const look = ({ at }, index) => ({ class: at > 0.72 && index < last ? "lfi-crowded" : null, style: `left: ${(100 * at).toFixed(2)}%` });
+  fill(ticks, ...scale.ticks.map((tick, index) => make("span", look(tick, index), tick.label)));
 }

@@ -43,7 +43,7 @@ def test_a_kept_picture_is_found_by_the_hash_of_its_file(kept, clock):
     receipt = kept.keep(picture("red"))
     found = Image.open(io.BytesIO(kept.get(receipt.hash)))
     assert found.size == (64, 48)
-    assert np.asarray(found.convert("RGB"))[20, 20] == pytest.approx([255, 0, 0], abs=6)
+    assert np.asarray(found.convert("RGB"))[20, 20].tolist() == pytest.approx([255, 0, 0], abs=6)
     assert receipt.until == clock.now + 2 * DAY
 
 

@@ -1,0 +1,145 @@
+"""A link reopens what is on screen; one's own picture goes along only where one chose to have it kept."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from inspector_page import InspectorPage
+from PIL import Image
+
+from app.settings import STATIC
+
+
+@pytest.fixture
+def opened(chromium, service):
+    """`opened(link)`: the link in a browser that has never been here."""
+    contexts = []
+
+    def opened(link: str, stage: str = "maps") -> InspectorPage:
+        context = chromium.new_context()
+        context.set_default_timeout(60_000)
+        contexts.append(context)
+        page = InspectorPage(context.new_page(), service)
+        page.page.goto(link)
+        page.page.wait_for_selector(f".lfi[data-stage={stage}]:not([data-busy])")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def link_of(page) -> str:
+    return page.find("#lfi-address").input_value()
+
+
+@pytest.fixture
+def own(open_page, tmp_path):
+    """The page with a visitor's own picture and a word."""
+    file = tmp_path / "mine.png"
+    Image.open(STATIC / "samples" / "table.jpg").resize((300, 200)).save(file)
+    page = open_page()
+    page.upload(file)
+    page.type_word("red circle, blue square")
+    page.wait_for_maps("blue square")
+    return page
+
+
+def test_a_link_to_a_sample_shows_others_the_same_maps(open_page, opened):
+    page = open_page()
+    page.choose_sample()
+    page.find(".lfi-chip-word").nth(1).click()
+    page.find("#lfi-depth").fill("1")
+    page.page.get_by_label("Colours").select_option("magma")
+    page.find(".lfi-choice").nth(2).select_option("lfi:rollout")
+    page.wait_for_maps("blue star")
+    other = opened(link_of(page))
+    assert other.maps() == page.maps()
+    assert other.chips() == page.chips()
+    assert [each.input_value() for each in other.find(".lfi-choice").all()] == ["teacher", "lfi", "lfi:rollout"]
+    assert link_of(other) == link_of(page)
+
+
+def test_the_link_leaves_out_what_is_as_it_is_by_itself(open_page):
+    page = open_page()
+    assert urlsplit(link_of(page)).query == ""
+    page.choose_sample()
+    assert set(parse_qs(urlsplit(link_of(page)).query)) == {"image", "words"}
+
+
+def test_a_reload_comes_back_to_what_was_on_screen(open_page):
+    page = open_page()
+    page.choose_sample(1)
+    page.find("#lfi-depth").fill("2")
+    before = page.maps()
+    page.page.reload()
+    page.wait_for_maps()
+    assert page.maps() == before
+
+
+def test_an_own_picture_is_in_the_link_only_once_it_is_kept_and_until_it_is_deleted(own, opened):
+    assert "image" not in parse_qs(urlsplit(link_of(own)).query)
+    assert "leaves out your picture" in own.find("#lfi-share-note").inner_text()
+    own.find("#lfi-keep").click()
+    own.find("#lfi-forget").wait_for()
+    assert re.search(r"kept until \w+ \d+, \d{4}", own.find("#lfi-share-note").inner_text())
+    link = link_of(own)
+    other = opened(link)
+    assert other.maps() == own.maps()
+    assert other.find("#lfi-forget").is_hidden()
+    own.find("#lfi-forget").click()
+    own.find("#lfi-keep").wait_for()
+    gone = opened(link, stage="empty")
+    assert "not kept here any more" in gone.find("#lfi-picture-error").inner_text()
+    assert gone.chips() == ["red circle", "blue square"]
+
+
+def test_a_link_that_makes_no_sense_opens_the_empty_page(opened, service):
+    page = opened(
+        f"{service}/ui/?image=../../etc/passwd&words=%3Cimg+src=x%3E&layer=x&columns=a,b&palette=jet&opacity=900",
+        stage="empty",
+    )
+    assert page.errors == []
+    assert page.find("#lfi-palette").input_value() == "viridis"
+    assert page.chips() == ["<img src=x>"]
+    assert page.find("img[src=x]").count() == 0
+
+
+def test_the_link_can_be_copied(open_page, profile):
+    profile.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = open_page()
+    page.choose_sample()
+    page.find("#lfi-copy-address").click()
+    page.page.get_by_role("button", name="Copied").wait_for()
+    assert page.page.evaluate("navigator.clipboard.readText()") == link_of(page)
+    page.find("#lfi-copy-figure").click()
+    page.page.get_by_text("The figure is on the clipboard").wait_for()
+    types = page.page.evaluate("navigator.clipboard.read().then(items => items.flatMap(item => item.types))")
+    assert types == ["image/png"]
+
+
+def test_a_picture_and_its_words_are_taken_to_a_study(open_page):
+    page = open_page()
+    page.choose_sample()
+    with page.page.expect_download() as started:
+        page.page.get_by_role("button", name="Items of a study, zip").click()
+    names = zipfile.ZipFile(started.value.path()).namelist()
+    assert names[0] == "items.toml"
+    assert names[1].endswith(".webp")
+
+
+def test_axe_finds_nothing_in_what_looks_closer_and_shares(own):
+    own.find("#lfi-keep").click()
+    own.find("#lfi-forget").wait_for()
+    own.find(".lfi-panel .lfi-stack").first.click(position={"x": 30, "y": 30})
+    own.find(".lfi-marking").press("Space")
+    own.find(".lfi-inside").wait_for()
+    own.page.set_viewport_size({"width": 360, "height": 740})
+    report = Axe().run(own.page)
+    assert report.violations_count == 0, report.generate_report()
+    assert own.page.evaluate("document.documentElement.scrollWidth") == 360
+    own.find("#lfi-forget").click()
