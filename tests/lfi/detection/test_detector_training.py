@@ -92,7 +92,11 @@ def test_a_frozen_backbone_is_the_students_and_a_trained_one_is_not(config, stud
 def test_blocks_attend_in_windows_where_they_are_asked_to(config, tmp_path):
     windowed = replace(config, detection=replace(config.detection, window=2), loop=replace(config.loop, epochs=1))
     deep = replace(windowed, detection=replace(windowed.detection, backbone=""))
-    deep = replace(deep, student=StudentSource(overrides=SMALL | {"depth": 6}))
+    deep = replace(
+        deep,
+        student=StudentSource(overrides=SMALL | {"depth": 6}),
+        loop=replace(deep.loop, autocast=True),
+    )
     train_detector(deep, tmp_path)
     detector, card = load_detector(tmp_path)
     pyramid = detector.backbone
