@@ -67,8 +67,12 @@ def bootstrap(
     for _ in tqdm(range(draws), desc=f"interval of {kind}", unit="draw", dynamic_ncols=True, leave=False):
         drawn = [numbers[row] for row in rng.integers(len(numbers), size=len(numbers))]
         values.append(list(numbers_of(redrawn(truth, drawn), copied(by_image, drawn), kind).values()))
-    low, high = 100 * np.nanquantile(np.array(values), (0.025, 0.975), axis=0)
-    return {name: (float(a), float(b)) for name, a, b in zip(NUMBERS, low, high, strict=True)}
+    found = {}
+    for name, column in zip(NUMBERS, 100 * np.array(values).T, strict=True):
+        defined = column[~np.isnan(column)]
+        low, high = np.quantile(defined, (0.025, 0.975)) if len(defined) else (np.nan, np.nan)
+        found[name] = float(low), float(high)
+    return found
 
 
 def redrawn(truth: COCO, drawn: Sequence[int]) -> COCO:

@@ -1,11 +1,10 @@
 """The benchmark of detection: real students and detectors on tiny data, resumed; its table says what the runs say."""
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from evaluation.detection_runs import Run, Setup, detection, record_of
+from evaluation.detection_runs import Run, Setup, detection, keep, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results
@@ -19,19 +18,17 @@ def run(method, seed, box, way="fine-tuned", mask=0.0):
 
 
 @pytest.mark.slow
-def test_a_backbone_is_trained_once_measured_both_ways_and_found_again(tmp_path):
+def test_what_is_missing_is_trained_and_what_is_there_is_read(tmp_path):
     setup = Setup("tiny", TEACHER, str(tmp_path))
-    (frozen,) = detection(setup, [0], ["no distillation"], ["frozen"], 1)
-    assert set(frozen.scores) == {"box mAP", "mask AP"}
-    assert all(0 <= score <= 100 for score in frozen.scores.values())
-    student = tmp_path / "tiny/students/no_distillation-0/student.safetensors"
-    before = student.stat().st_mtime_ns
-    record = record_of(setup, "no distillation", 0, "frozen")
-    record.write_text(json.dumps({**json.loads(record.read_text()), "scores": {"box mAP": 12.0, "mask AP": 3.0}}))
+    done = run("no distillation", 0, 12.0, "frozen", 3.0)
+    keep(record_of(setup, "no distillation", 0, "frozen"), asdict(done))
     runs = detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1)
-    assert [each.way for each in runs] == ["fine-tuned", "frozen"]
-    assert runs[1].scores == {"box mAP": 12.0, "mask AP": 3.0}, "a finished run is read, not done again"
-    assert student.stat().st_mtime_ns == before
+    assert runs[1] == done
+    assert (runs[0].method, runs[0].way, runs[0].scale) == ("no distillation", "fine-tuned", "tiny")
+    assert set(runs[0].scores) == {"box mAP", "mask AP"}
+    assert all(0 <= score <= 100 for score in (*runs[0].scores.values(), runs[0].classification))
+    assert (tmp_path / "tiny/students/no_distillation-0/student.safetensors").is_file()
+    assert detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1) == runs, "nothing is left to do"
 
 
 def test_gains_are_paired_and_against_the_best_result_oriented(tmp_path):
