@@ -11,8 +11,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
-from evaluation.detection import NUMBERS, coco_numbers, detect
+from evaluation.detection import NUMBERS, coco_numbers, detect, numbers_of
+from evaluation.detectors import reach, redrawn
 from lfi.data.coco_writer import write_coco
+from lfi.data.instances import read_truth
 from lfi.data.scenes import Scenes
 from lfi.errors import DataError
 
@@ -78,6 +80,20 @@ def test_the_twelve_numbers_are_the_official_ones(folder, kind, error):
         assert (math.isnan(own) and other == -1) or own == pytest.approx(other, abs=1e-9)
     if error == 0:
         assert found["AP"] == pytest.approx(1)
+
+
+def test_an_interval_over_images_holds_the_number(folder):
+    truth = read_truth(folder / "instances.json")
+    perfect, fair = (detect(Guesser(error).eval(), folder / "images", folder / "instances.json") for error in (0, 0.3))
+    assert reach(truth, perfect, "bbox", 5, 0)["AP"] == pytest.approx(0, abs=1e-9)
+    wide = reach(truth, fair, "bbox", 5, 0)
+    assert 0 < wide["AP"] < 100
+    assert math.isnan(wide["AP, large"])
+    assert math.isnan(reach(truth, fair, "bbox", 0, 0)["AP"])
+    whole = sorted(truth.getImgIds())
+    assert numbers_of(redrawn(truth, whole), fair, "bbox") == pytest.approx(
+        numbers_of(truth, fair, "bbox"), nan_ok=True
+    )
 
 
 def test_nothing_found_is_zero_and_sizes_that_are_not_there_are_undefined(folder):
