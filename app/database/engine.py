@@ -1,7 +1,8 @@
 """SQLite and PostgreSQL behind one class: sessions that read, and sessions that write one at a time where they must.
 
-SQLite: write-ahead log, `synchronous=FULL` (an acknowledged answer survives a power cut), and every writing session
-begins with BEGIN IMMEDIATE, so what it reads first is still true when it writes. PostgreSQL: READ COMMITTED; whoever
+SQLite: write-ahead log, `synchronous=FULL` (an acknowledged answer survives a power cut), `secure_delete` (what is
+deleted is overwritten), and every writing session begins with BEGIN IMMEDIATE, so what it reads first is still true
+when it writes. PostgreSQL: READ COMMITTED; whoever
 reads before writing locks the row that the decision hangs on (`with_for_update`, which SQLite ignores).
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ class Database:
         with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
             yield connection
 
+    def wipe(self) -> None:
+        """Take what was deleted out of SQLite's files, too; PostgreSQL's own vacuum does it there."""
+        if self.sqlite:
+            with self._turn, closing(self.engine.raw_connection()) as connection:  # no checkpoint in a transaction
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -84,7 +91,7 @@ class Database:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
-    for rule in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for rule in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {rule}")
 
 

@@ -12,11 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from app.database.models import CURRENT, Answer, Assignment, Cell, Rater, Study
+from app.database.models import Answer, Assignment, Cell, Rater, Study
 from app.study.errors import ConflictError, NothingHereError, StudyError
-from app.study.places import Trials, free_places, renew
-from app.study.plan import MAX_COMMENT, Known, StudyPlan
-from app.study.service import note
+from app.study.places import Trials, finish, renew
+from app.study.plan import MAX_COMMENT, StudyPlan
 from evaluation.study.ratings import CHOICES
 
 MOST_REVISIONS = 20
@@ -96,30 +95,8 @@ def store_answer(
     renew(plan, rater, now)
     session.flush()
     if all(each.answered for each, of in trials if of.kind != "practice"):
-        _finish(session, study, plan, rater, now)
+        finish(session, study, plan, rater, now)
     return trial, cell
-
-
-def known_trial(plan: StudyPlan, cell: Cell) -> Known:
-    """The plan's entry of a practice or catch cell."""
-    trials = plan.practice if cell.kind == "practice" else plan.catch
-    return trials[int(cell.item.removeprefix(cell.kind)) - 1]
-
-
-def passed(plan: StudyPlan, cell: Cell, value: str) -> bool:
-    """Whether a practice or catch trial was answered as expected."""
-    return int(value) in known_trial(plan, cell).expected
-
-
-def failed_catches(session: Session, plan: StudyPlan, rater: Rater) -> tuple[int, int]:
-    """How many catch trials a rater failed, by the answers that count, and how many were answered."""
-    rows = session.execute(
-        select(Cell, CURRENT.c.value)
-        .join(Assignment, Assignment.cell_id == Cell.id)
-        .join(CURRENT, CURRENT.c.assignment_id == Assignment.id)
-        .where(Assignment.rater_id == rater.id, Cell.kind == "catch")
-    ).all()
-    return sum(not passed(plan, cell, value) for cell, value in rows), len(rows)
 
 
 def _check_open(study: Study, rater: Rater) -> None:
@@ -135,13 +112,6 @@ def _check_value(plan: StudyPlan, cell: Cell, given: Given) -> None:
     offered = CHOICES if cell.kind == "pair" else levels
     if given.value not in offered:
         raise StudyError(f"the answer is {given.value!r}; one of {', '.join(offered)} was expected")
-
-
-def _finish(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
-    """The last trial is answered. Whoever failed too many catch trials is thanked like everybody, and not counted."""
-    rater.status, rater.finished_at, rater.lease_until = "finished", now, None
-    failed, of = failed_catches(session, plan, rater)
-    if failed > plan.analysis.max_failed_catch and not rater.preview:
-        rater.status, rater.excluded_reason = "excluded", f"failed {failed} of {of} catch trials"
-        free_places(session, rater, answered=True)
-        note(session, study, now, "rule", "excluded", f"{rater.code}: {rater.excluded_reason}")
+    least = plan.analysis.min_response_ms
+    if given.response_ms < least:
+        raise StudyError(f"the answer came after {given.response_ms} ms; the study takes none before {least} ms")

@@ -153,7 +153,7 @@ def _match(
     if not cells or not wanted:
         return {}
     images = {image: column for column, image in enumerate(dict.fromkeys(cell.image for cell in cells))}
-    jitter = rng.random(len(cells)) * 0.5
+    jitter = rng.random(len(cells)) / (len(wanted) + 1)  # all of it together weighs less than one slot taken
     best: dict[tuple[tuple[str, ...] | None, int], tuple[float, Cell]] = {}
     for cell, noise in zip(cells, jitter, strict=True):
         offer = (cell.taken + noise, cell)

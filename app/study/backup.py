@@ -56,8 +56,10 @@ def restore(studies: Studies, archive: Path) -> None:
     database = Database(studies.settings.study_database)
     file = _sqlite_file(database)
     folder = studies.settings.study_folder
-    if file.exists():
-        raise StudyError(f"{file} is there already; move it away first, nothing is ever overwritten")
+    # A log that an old database left behind would be played into the new one.
+    for there in (file, *(file.with_name(file.name + left) for left in ("-wal", "-shm", "-journal"))):
+        if there.exists():
+            raise StudyError(f"{there} is there already; move it away first, nothing is ever overwritten")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as place:

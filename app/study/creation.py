@@ -98,6 +98,7 @@ def remove_study(studies: Studies, name: str) -> None:
         _forget(session, study)
         session.execute(delete(Audit).where(Audit.study_id == study.id))
         session.delete(study)
+    studies.database.wipe()
     shutil.rmtree(studies.stimuli(name), ignore_errors=True)
 
 

@@ -16,11 +16,11 @@ from app.inspector.inspector import load_trio
 from app.settings import Settings
 from app.study.creation import create_study
 from app.study.owner import set_status
-from app.study.places import places_left
+from app.study.places import reclaim
 from app.study.progress import progress_of
 from app.study.raters import invite
 from app.study.sample import write_sample
-from app.study.service import Studies, find_study
+from app.study.service import Studies
 from app.study.simulate import Eyes, Log, Visit, simulate_raters
 from evaluation.study.raters import Population
 
@@ -72,15 +72,10 @@ async def _fill(
     visit = Visit(_URL, think=0.0, pictures=False, transport=transport)
     eyes, group, first = Eyes(studies, name), 8, 0
     while (found := progress_of(studies, name)).done < found.target:
-        if not _wanted(studies, name):
+        if not reclaim(studies, name):
             await asyncio.sleep(1)  # until the places of those who dropped out are free again
             continue
         invitations = invite(studies, name, group, _ACTOR)
         await simulate_raters(visit, invitations, population, eyes, log, first=first, seed=seed)
         first += group
         progress.update(min(len(log.stored), progress.total) - progress.n)
-
-
-def _wanted(studies: Studies, name: str) -> bool:
-    with studies.database.reading() as session:
-        return places_left(session, find_study(session, name), studies.clock())

@@ -16,7 +16,7 @@ from app.inspector.inspector import load_trio
 from app.settings import read_settings
 from app.study.creation import create_study
 from app.study.owner import set_status
-from app.study.places import places_left
+from app.study.places import reclaim
 from app.study.progress import progress_of
 from app.study.raters import invite
 from app.study.sample import write_sample
@@ -179,7 +179,7 @@ async def _drive(load: Load, studies: Studies, service: Service) -> tuple[Log, L
         kills = 0
         with tqdm(total=load.answers, unit="answer", desc="raters") as progress:
             while not done.is_set():
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.05)
                 progress.update(min(len(log.stored), load.answers) - progress.n)
                 if load.kill and not kills and len(log.stored) >= load.answers / 2:
                     service.kill()
@@ -205,7 +205,7 @@ async def _drive(load: Load, studies: Studies, service: Service) -> tuple[Log, L
         kills = await watching
     first, hurried = load.raters, Visit(service.url, think=0.0, pictures=False)
     while (found := await asyncio.to_thread(progress_of, studies, _NAME)).done < found.target:
-        if not await asyncio.to_thread(_wanted, studies):
+        if not await asyncio.to_thread(reclaim, studies, _NAME):
             await asyncio.sleep(1)  # until the places of those who dropped out are free again
             continue
         count = math.ceil((found.target - found.done) / load.trials) + 1
@@ -213,8 +213,3 @@ async def _drive(load: Load, studies: Studies, service: Service) -> tuple[Log, L
         await simulate_raters(hurried, more, population, eyes, refill, first=first, seed=load.seed)
         first += count
     return log, refill, kills
-
-
-def _wanted(studies: Studies) -> bool:
-    with studies.database.reading() as session:
-        return places_left(session, find_study(session, _NAME), studies.clock())

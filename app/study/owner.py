@@ -79,7 +79,8 @@ def delete_person(studies: Studies, name: str, code: str, actor: str) -> int:
         session.delete(rater)
         _forget_name(session, study, code)
         note(session, study, studies.clock(), actor, "deleted", f"one rater, {count} answers")
-        return count
+    studies.database.wipe()
+    return count
 
 
 def find_rater(session: Session, study: Study, code: str) -> Rater:

@@ -3,7 +3,8 @@
 A rater's whole session is planned at once (`app.study.assignment`) under the study's lock, so the plan is made from
 what is true. Afterwards an answer touches the rater's own rows alone. The lease is the rater's, renewed by every
 answer; when somebody needs places and finds leases run out, those places are free again. Nothing runs in the
-background, so nothing is lost when the process dies.
+background, so nothing is lost when the process dies. Whoever failed too many catch trials is not counted, finished or
+not, so their places are given out anew, too.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Assignment, Cell, Exposure, Rater, Study
 from app.study import assignment
+from app.study.catches import why_careless
 from app.study.plan import StudyPlan
 from app.study.raters import row_of
+from app.study.service import Studies, find_study, note
 
 Trials = list[tuple[Assignment, Cell]]
 
@@ -26,9 +29,9 @@ Trials = list[tuple[Assignment, Cell]]
 def give_places(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> bool:
     """Plan the rater's trials, or what is left of them; False if nothing is wanted of this rater.
 
-    The study must be locked (`lock_study`), so that two raters are never promised one place.
+    The study must be locked (`lock_study`), so that two raters are never promised one place, and rid of those who left
+    (`free_lapsed`).
     """
-    free_lapsed(session, study, now)
     renew(plan, rater, now)
     if has_open(session, rater):
         return True
@@ -84,8 +87,21 @@ def places_left(session: Session, study: Study, now: datetime) -> bool:
     return session.scalars(held).one() < (session.scalars(wanted).one() or 0)
 
 
-def free_lapsed(session: Session, study: Study, now: datetime) -> int:
-    """Free the unanswered places of everybody whose lease ran out; how many raters that were.
+def reclaim(studies: Studies, name: str) -> bool:
+    """Free the places of everybody who left a study by now; whether anybody new is wanted then.
+
+    Raises:
+        NothingHereError: there is no such study.
+    """
+    with studies.database.writing() as session:
+        study = find_study(session, name, lock=True)
+        now = studies.clock()
+        free_lapsed(session, study, studies.plan(session, study), now)
+        return places_left(session, study, now)
+
+
+def free_lapsed(session: Session, study: Study, plan: StudyPlan, now: datetime) -> None:
+    """Free the places of everybody whose lease ran out. The study must be locked.
 
     Whoever is storing an answer this very moment has their row locked and is passed over.
     """
@@ -93,8 +109,13 @@ def free_lapsed(session: Session, study: Study, now: datetime) -> int:
         select(Rater).where(Rater.study_id == study.id, Rater.lease_until < now).with_for_update(skip_locked=True)
     ).all()
     for rater in lapsed:
-        free_places(session, rater)
-    return len(lapsed)
+        _leave(session, study, plan, rater, now)
+
+
+def finish(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
+    """The rater has answered everything. Whoever was careless is thanked like everybody, and not counted."""
+    rater.status, rater.finished_at = "finished", now
+    _leave(session, study, plan, rater, now)
 
 
 def free_places(session: Session, rater: Rater, answered: bool = False) -> None:
@@ -111,6 +132,15 @@ def free_places(session: Session, rater: Rater, answered: bool = False) -> None:
             row.slot = None
     rater.lease_until = None
     session.flush()
+
+
+def _leave(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
+    """The rater goes, for now or for good: places without an answer are free, those of a careless rater all."""
+    reason = why_careless(session, plan, rater)
+    if reason:
+        rater.status, rater.excluded_reason = "excluded", reason
+        note(session, study, now, "rule", "excluded", f"{rater.code}: {reason}")
+    free_places(session, rater, answered=bool(reason))
 
 
 def renew(plan: StudyPlan, rater: Rater, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""How a study stands: cells, raters, catch trials, response times, agreement. Read in one go, changes nothing."""
+"""How a study stands: cells, raters, catch trials, response times, agreement. Read in one go."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Audit, Cell, Rater, Study
-from app.study.answers import passed
+from app.study.catches import passed
+from app.study.places import reclaim
 from app.study.plan import StudyPlan
 from app.study.service import Studies, find_study
 from app.study.stimuli import item_key
@@ -103,11 +104,12 @@ class Progress:
 
 
 def progress_of(studies: Studies, name: str) -> Progress:
-    """How the study of this name stands.
+    """How the study of this name stands, once the places of whoever left it are free.
 
     Raises:
         NothingHereError: there is none.
     """
+    reclaim(studies, name)
     with studies.database.reading() as session:
         study = find_study(session, name)
         plan = studies.plan(session, study)
@@ -148,6 +150,7 @@ def _cells(session: Session, study: Study, plan: StudyPlan, now: datetime) -> tu
     held = (
         select(Assignment.cell_id, Assignment.answered, func.count().label("count"))
         .join(Rater, Rater.id == Assignment.rater_id)
+        .where(Rater.study_id == study.id)
         .where(Assignment.slot.is_not(None), Assignment.answered | (Rater.lease_until >= now))
         .group_by(Assignment.cell_id, Assignment.answered)
     )

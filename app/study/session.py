@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from app.database.models import Assignment, Cell, Login, Rater, Stimulus, Study
 from app.study.answers import Given, store_answer
 from app.study.errors import NothingHereError, StudyError
-from app.study.places import give_places, trials_of
+from app.study.places import finish, free_lapsed, give_places, trials_of
 from app.study.plan import StudyPlan
 from app.study.raters import digest, rater_of
 from app.study.service import Studies, lock_study
@@ -49,8 +49,7 @@ class RaterSession:
             rater, study, plan = self._locked(session, with_study=True)
             now = self.studies.clock()
             if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
-                # Nothing is left to ask: what was answered is a whole, if shorter, session.
-                rater.status, rater.finished_at, rater.lease_until = "finished", now, None
+                finish(session, study, plan, rater, now)  # a whole, if shorter, session
             return page_state(session, study, plan, rater, now)
 
     def consent(self, language: str) -> State:
@@ -143,10 +142,12 @@ class RaterSession:
             return self.studies.stimuli(row.name) / file
 
     def _locked(self, session: Session, with_study: bool = False) -> tuple[Rater, Study, StudyPlan]:
+        """The rater, locked; `with_study` locks the study first, and frees the places of whoever left it."""
         rater = rater_of(session, self.secret, lock=not with_study)
         if with_study:
             study = lock_study(session, rater.study_id)
             session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
+            free_lapsed(session, study, self.studies.plan(session, study), self.studies.clock())
         else:
             study = session.scalars(select(Study).where(Study.id == rater.study_id)).one()
         return rater, study, self.studies.plan(session, study)

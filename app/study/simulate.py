@@ -12,7 +12,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
@@ -20,7 +20,7 @@ import httpx
 from sqlalchemy import select
 
 from app.database.models import Assignment, Cell, Rater
-from app.study.answers import known_trial
+from app.study.catches import known_trial
 from app.study.raters import Invitation
 from app.study.service import Studies, find_study
 from evaluation.study.raters import Answer, Population, SimulatedRater
@@ -192,6 +192,8 @@ async def take_part(visit: Visit, invitation: Invitation, rater: SimulatedRater,
             if visit.pictures:
                 await browser.fetch([address for address in trial["pictures"].values() if address])
             answer = decide(rater, trials[trial["id"]], state["scale"])
+            # The page takes no answer before.
+            answer = replace(answer, response_ms=max(answer.response_ms, state["earliest_ms"]))
             await asyncio.sleep(visit.think * (answer.response_ms / 1000 + rater.network_s()))
             state = await _submit(browser, log, invitation.code, trial, answer)
             done += 1

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Cell, Rater, Study
-from app.study.answers import known_trial, passed
+from app.study.catches import known_trial, passed
 from app.study.errors import NothingHereError
 from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
@@ -69,6 +69,7 @@ def page_state(
         "title": texts.title,
         "html": markdown(read.get(stage, "")),
         "scale": plan.rating.scale,
+        "earliest_ms": plan.analysis.min_response_ms,
         "practice": bool(plan.practice),
         "progress": {"done": 0, "total": 0, "minutes": 0.0},
         "trial": None,

@@ -46,6 +46,12 @@ function responseTime() {
   return Math.max(0, Math.round(performance.now() - shownAt - hidden));
 }
 
+// Resolves when the pictures have been looked at for so long. The analysis leaves quicker answers out, and the second
+// click of a double one would otherwise answer the next trial.
+async function untilSeen(milliseconds) {
+  for (let left; (left = milliseconds - responseTime()) > 0; ) await new Promise((resolve) => setTimeout(resolve, left));
+}
+
 function fetchAhead(addresses) {
   for (const address of addresses) new Image().src = address;
 }

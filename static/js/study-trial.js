@@ -67,9 +67,11 @@ async function showTrial(state) {
     return;
   }
   if (trial !== mine) return;
+  fetchAhead(state.ahead);
+  await untilSeen(state.earliest_ms);
+  if (trial !== mine) return;
   for (const button of buttons) button.disabled = false;
   taking = true;
-  fetchAhead(state.ahead);
 }
 
 function showProgress(progress, words) {
@@ -84,7 +86,7 @@ function showProgress(progress, words) {
 }
 
 function give(value) {
-  if (!taking) return; // the second click of a double one, or pictures that are not there yet
+  if (!taking) return; // the second click of a double one, or pictures that nobody can have seen yet
   taking = false;
   const given = {
     trial: trial.id,

@@ -31,7 +31,7 @@ trials = 2
 [completion]
 code = "C0DE-42"
 [analysis]
-min_response_ms = 0
+min_response_ms = 150
 [texts.en]
 title = "Maps and words"
 consent = "We **store** your answers."

@@ -32,8 +32,8 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def page(chromium: Browser, service: StudyService) -> Iterator[Page]:
     """A fresh browser. Its pages may ask no other host and break nothing."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(120_000)  # of popups, too: a report takes a busy machine a while
     page = context.new_page()
-    page.set_default_timeout(60_000)
     requests, errors = [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -137,7 +137,7 @@ def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, servic
     table = read_ratings(tmp_path / "out" / "ratings.parquet")
     table = table[~table["preview"]]
     assert len(table) == 1 + 7 + 1  # practice, trials, one answered anew
-    assert table["response_ms"].between(1, 240_000).all()
+    assert table["response_ms"].between(150, 240_000).all()
     assert table["comment"].tolist().count("12345") == 2
 
     sign_in(page, service)

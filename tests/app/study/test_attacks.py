@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from browsers import ORIGIN, OwnerBrowser, RaterBrowser
 from fastapi.testclient import TestClient
@@ -15,12 +13,6 @@ from app.study.raters import invite
 from app.study.service import Studies
 
 OWNER = "an owner's secret token"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """One kind of database is enough here: what is stored on both is tested below the routes."""
-    return f"sqlite:///{tmp_path / 'study.db'}"
 
 
 @pytest.fixture
@@ -53,6 +45,14 @@ def test_another_rater_s_trial_and_pictures_are_not_there(studies, raters):
             assert one.client.get(f"/{address}").status_code == 404
 
 
+def test_another_rater_s_page_token_is_refused(studies, raters):
+    one, other = raters
+    before = rows(studies)
+    assert one.post("answer", one.given(), **{"X-CSRF-Token": other.csrf}).status_code == 403
+    assert one.post("answer", other.given(), **{"X-CSRF-Token": other.csrf}).status_code == 403
+    assert rows(studies) == before
+
+
 def test_guessed_tokens_and_cookies_open_nothing(app, studies, raters):
     before = rows(studies)
     stranger = RaterBrowser(app, "A" * 32)
@@ -64,6 +64,23 @@ def test_guessed_tokens_and_cookies_open_nothing(app, studies, raters):
         assert stranger.post("session").status_code == 403
         assert stranger.post("answer", raters[0].given()).status_code == 403
     assert rows(studies) == before
+
+
+def test_prolific_s_ids_sign_in_once_and_leave_the_address(app, studies, create):
+    create()
+    client = TestClient(app, base_url=ORIGIN, raise_server_exceptions=False)
+    ids = {"PROLIFIC_PID": "5f00000000000000000000aa", "STUDY_ID": "P1", "SESSION_ID": "s1"}
+    entered = client.get("/study", params=ids, follow_redirects=False)
+    assert (entered.status_code, entered.headers["location"]) == (303, "study")
+    assert "httponly" in entered.headers["set-cookie"].lower()
+    assert client.post("/study/api/session", json={}, headers={"Origin": ORIGIN}).json()["stage"] == "consent"
+    before = rows(studies)
+    for change in ({"SESSION_ID": "s2"}, {"STUDY_ID": "P2"}, {"PROLIFIC_PID": "' OR 1=1 --"}, {"SESSION_ID": ""}):
+        refused = client.get("/study", params=ids | change, follow_redirects=False)
+        assert refused.status_code == 404
+        assert "set-cookie" not in refused.headers
+    assert rows(studies) == before
+    assert before["rater"] == 1
 
 
 def test_a_replayed_answer_is_acknowledged_and_stored_once(studies, raters):
@@ -176,6 +193,27 @@ def test_no_path_leads_to_the_files(app, studies, raters):
     assert {path: one.client.get(path).status_code for path in tried} == dict.fromkeys(tried, 404)
     stranger = TestClient(app)
     assert stranger.get(f"/study/pictures/{trial}/left").status_code == 403
+
+
+def test_the_inspector_s_page_serves_no_file_of_a_study(studies, raters, tmp_path, monkeypatch):
+    """Gradio's own routes read files for whoever names them, as far as it is let."""
+    one, _ = raters
+    with studies.database.reading() as session:
+        picture = studies.stimuli("pilot") / session.scalars(select(Stimulus.file)).first()
+    database = studies.settings.study_folder / "study.db"
+    database.touch()
+    monkeypatch.chdir(tmp_path)  # as where the service is started: its folder of studies lies below
+    before = rows(studies)
+    for file in (picture, database):
+        for name in (file, file.relative_to(tmp_path), f"../{tmp_path.name}/{file.relative_to(tmp_path)}"):
+            for route in ("file=", "file/", "proxy=", "custom_component/"):
+                assert one.client.get(f"/ui/gradio_api/{route}{name}").status_code in (400, 403, 404, 405), name
+        upload = {"path": str(file), "meta": {"_type": "gradio.FileData"}}
+        for name in ("predict", "compare", "look", "upload"):
+            for route in ("run", "call", "api"):
+                answer = one.client.post(f"/ui/gradio_api/{route}/{name}", json={"data": [upload]})
+                assert answer.status_code >= 400, (route, name)
+    assert rows(studies) == before
 
 
 def test_the_page_s_own_handlers_take_nothing_more_than_the_page_sends(studies, raters):

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import time
 from collections import defaultdict
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from browsers import RaterBrowser
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import event, select
 
-from app.database.models import Assignment, Cell, Stimulus
+from app.database.models import Assignment, Cell
 from app.study.raters import invite
+from app.study.stimuli import Rendered, write_all
+from evaluation.study.ratings import CONDITIONS
 
 NAMES = re.compile(
-    r"teacher|\blfi\b(?!-)|baseline|shuffled|drawn|catch|condition|\bbare_|(?<![\w-])[ip]\d\d\d(?![\w-])",
-    re.IGNORECASE,
+    r"teacher|\blfi\b|baseline|shuffled|drawn|catch|condition|\bbare_|(?<![\w-])[ip]\d\d\d(?![\w-])", re.IGNORECASE
 )
 
 
@@ -33,7 +36,7 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def walked(app, studies, create):
     """A rater's whole session: per condition the responses with its pictures, and every JSON answer."""
-    name = create(overlap=1, images=8, trials=32, pair_overlap=1, pair_trials=2, catch=True)
+    name = create(overlap=1, images=12, trials=12, pair_overlap=1, pair_trials=2, catch=True)
     rater = RaterBrowser(app, invite(studies, name, 1, "test")[0].token).start()
     with studies.database.reading() as session:
         query = select(Assignment.public, Cell.kind, Cell.first).join(Cell, Cell.id == Assignment.cell_id)
@@ -43,64 +46,106 @@ def walked(app, studies, create):
         trial = rater.state["trial"]
         states.append(rater.state)
         if trial["kind"] == "rating":
-            start = time.perf_counter()
-            answer = rater.client.get("/" + trial["pictures"]["left"])
-            pictures[shown[trial["id"]]].append((answer, time.perf_counter() - start))
+            pictures[shown[trial["id"]]].append(rater.client.get("/" + trial["pictures"]["left"]))
         rater.state = rater.post("answer", rater.given("left" if trial["kind"] == "pair" else "1")).json()
     return pictures, states, rater
 
 
+def without_ids(text: str, states: list) -> str:
+    """The text with a star for every trial's id: those are drawn by lot, and a word in one of them says nothing."""
+    for state in states:
+        text = text.replace(state["trial"]["id"], "*")
+    return text
+
+
+def headers_of(answer: httpx.Response) -> list[tuple[str, str]]:
+    """The headers; of the id that every request gets by lot, its form alone."""
+    return [
+        (name, re.sub(r"[0-9a-f]", "*", value) if name == "x-request-id" else value)
+        for name, value in answer.headers.items()
+    ]
+
+
 def test_no_name_of_a_condition_or_item_reaches_the_browser(walked):
     pictures, states, rater = walked
-    assert len(states) == 32 + 1 + 2 * (len(states) > 33)
+    assert [state["trial"]["kind"] for state in states].count("pair") == 2
+    assert len(states) == 12 + 1 + 2
     for state in states:
-        assert NAMES.findall(json.dumps(state)) == []
+        assert NAMES.findall(without_ids(json.dumps(state), states)) == []
     page = rater.client.get("/study")
     assert re.findall(r"teacher|baseline|shuffled|catch trial", page.text) == []
     for answers in pictures.values():
-        for answer, _ in answers:
-            assert NAMES.findall(str(answer.headers) + str(answer.url.path)) == []
+        for answer in answers:
+            assert NAMES.findall(without_ids(f"{headers_of(answer)} {answer.url.path}", states)) == []
 
 
 def test_every_picture_has_the_same_size_and_headers_whatever_it_shows(walked, studies):
     pictures, _, _ = walked
-    assert set(pictures) == {"teacher", "lfi", "baseline", "shuffled", "drawn"}
+    assert {condition: len(answers) for condition, answers in pictures.items()} == {
+        "teacher": 3, "lfi": 3, "baseline": 3, "shuffled": 3, "drawn": 1,
+    }  # fmt: skip
     seen = {
-        (answer.status_code, len(answer.content), tuple(sorted(answer.headers.items())))
+        (answer.status_code, len(answer.content), tuple(sorted(headers_of(answer))))
         for answers in pictures.values()
-        for answer, _ in answers
+        for answer in answers
     }
     assert len(seen) == 1
-    assert not {"etag", "last-modified"} & set(next(iter(pictures["lfi"]))[0].headers)
+    assert not {"etag", "last-modified"} & set(pictures["lfi"][0].headers)
     files = list(studies.stimuli("pilot").iterdir())
     assert len({(file.stat().st_size, file.stat().st_mtime, len(file.name)) for file in files}) == 1
     for answers in pictures.values():
-        picture = Image.open(io.BytesIO(answers[0][0].content))
+        picture = Image.open(io.BytesIO(answers[0].content))
         assert not {"exif", "icc_profile", "xmp"} & set(picture.info)
 
 
-def test_the_names_of_files_sort_no_condition(walked, studies):
-    with studies.database.reading() as session:
-        rows = session.execute(select(Stimulus.file, Stimulus.condition).order_by(Stimulus.file)).all()
+def test_the_names_of_files_sort_no_condition(tmp_path):
+    """200 files of each condition: that chance alone moves a mean place so far is less likely than 1 in 10^20."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "WEBP")
+    rendered = [
+        Rendered(f"p{number:03}", f"i{number:03}", condition, buffer.getvalue())
+        for number in range(200)
+        for condition in CONDITIONS
+    ]
+    names = write_all(rendered, tmp_path)
+    assert all(re.fullmatch(r"[0-9a-f]{32}", name) for name in names)
     places = defaultdict(list)
-    for place, (_, condition) in enumerate(rows):
-        places[condition].append(place / len(rows))
-    assert all(re.fullmatch(r"[0-9a-f]{32}", file) for file, _ in rows)
-    # Eight places each out of forty-odd: a mean beyond these bounds comes once in ten thousand studies.
-    assert all(0.08 < np.mean(place) < 0.92 for condition, place in places.items() if len(place) >= 8)
+    for place, (_, each) in enumerate(sorted(zip(names, rendered, strict=True), key=lambda pair: pair[0])):
+        places[each.condition].append(place / len(names))
+    assert all(0.3 < np.mean(place) < 0.7 for place in places.values())
 
 
 def test_every_trial_is_described_by_the_same_fields(walked):
     _, states, _ = walked
     shapes = {(tuple(state), tuple(state["trial"]), tuple(state["trial"]["pictures"])) for state in states}
     assert len(shapes) == 1
-    addresses = {re.sub(r"[A-Za-z0-9_-]{24}", "*", state["trial"]["pictures"]["left"]) for state in states}
+    addresses = {without_ids(state["trial"]["pictures"]["left"], states) for state in states}
     assert addresses == {"study/pictures/*/left"}
 
 
+def test_a_picture_is_found_by_the_same_steps_for_every_condition(walked, studies):
+    """What could take longer for one condition than for another: the statements, and the bytes that are read."""
+    pictures, _, rater = walked
+    said: list[str] = []
+    event.listen(studies.database.engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    steps = {}
+    for condition, answers in pictures.items():
+        said.clear()
+        rater.client.get(answers[0].url)
+        steps[condition] = tuple(said)
+    assert len(set(steps.values())) == 1
+    assert len(steps["lfi"]) > 1
+
+
 def test_answering_takes_as_long_for_one_condition_as_for_another(walked):
-    pictures, _, _ = walked
-    # The quickest of eight is what the work itself takes, whatever else the machine does.
-    quickest = {condition: min(took for _, took in answers) for condition, answers in pictures.items()}
-    quickest.pop("drawn")  # once only
-    assert max(quickest.values()) < 2 * min(quickest.values())
+    """The quickest of many is what the work itself takes. A busy machine needs more rounds; a real gap never closes."""
+    pictures, _, rater = walked
+    quickest = dict.fromkeys(pictures, math.inf)
+    for _ in range(200):
+        for condition, answers in pictures.items():
+            start = time.perf_counter()
+            rater.client.get(answers[0].url)
+            quickest[condition] = min(quickest[condition], time.perf_counter() - start)
+        if max(quickest.values()) < 1.2 * min(quickest.values()):
+            return
+    pytest.fail(f"after 200 rounds the quickest answers take {quickest}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 from browsers import OwnerBrowser, RaterBrowser
@@ -27,9 +26,7 @@ from lfi.errors import DataError
 OWNER = "an owner's secret token"
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'study.db'}"
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -114,6 +111,7 @@ def test_a_draft_is_made_anew_and_leaves_no_file_behind(studies, create):
     assert len(list(studies.stimuli("pilot").iterdir())) == 4 + 4 * 4
 
 
+@on_sqlite
 def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_settings, tmp_path, clock):
     name, who = walked
     backup(studies, tmp_path / "backup.tar")
@@ -137,6 +135,25 @@ def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_setti
     again.close()
 
 
+@on_sqlite
+def test_a_log_that_an_old_database_left_is_not_played_into_a_restored_one(studies, walked, study_settings, tmp_path):
+    backup(studies, tmp_path / "backup.tar")
+    elsewhere = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'new.db'}"}))
+    (tmp_path / "new.db-wal").write_bytes(b"of a database that was moved away")
+    with pytest.raises(StudyError, match=r"new\.db-wal is there already; move it away first"):
+        restore(elsewhere, tmp_path / "backup.tar")
+    assert not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_backup_of_postgresql_is_left_to_its_own_tools(studies, create, tmp_path):
+    create()
+    with pytest.raises(StudyError, match="use pg_dump"):
+        backup(studies, tmp_path / "backup.tar")
+    assert not (tmp_path / "backup.tar").exists()
+
+
+@on_sqlite
 def test_a_file_that_is_no_backup_is_refused_and_leaves_nothing(study_settings, tmp_path):
     other = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'x' / 'study.db'}"}))
     (tmp_path / "bad.tar").write_bytes(b"not a tar")
@@ -154,6 +171,19 @@ def test_a_deleted_person_is_in_no_table(studies, walked, tmp_path):
         assert code not in session.scalars(select(Rater.code)).all()
     assert not any(code in line or "hypothesis" in line for line in trail)
     assert code not in set(ratings_of(studies, name)["rater"])
+
+
+@on_sqlite
+def test_what_a_deleted_person_wrote_is_in_no_file(studies, create, tmp_path):
+    name = create()
+    taker = Taker(studies, name).start()
+    taker.answer(comment="my name is Ada")
+    files = list(tmp_path.glob("study.db*"))
+    assert any(b"my name is Ada" in file.read_bytes() for file in files)
+    delete_person(studies, name, taker.code, "test")
+    for file in files:
+        assert b"my name is Ada" not in file.read_bytes(), file.name
+        assert taker.code.encode() not in file.read_bytes(), file.name
 
 
 def test_the_owner_runs_a_study_from_the_page(app, studies, create):

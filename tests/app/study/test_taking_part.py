@@ -174,6 +174,43 @@ def test_failed_catch_trials_exclude_at_the_end_and_the_cells_are_filled_again(s
     assert held(studies) == {1}
 
 
+def test_whoever_leaves_after_failing_catch_trials_is_replaced_too(studies, create, clock):
+    name = create(overlap=1, trials=32, catch=True)
+    careless = Taker(studies, name).start()
+    with studies.database.reading() as session:
+        catch = session.scalars(select(Assignment.public).join(Cell).where(Cell.kind == "catch")).one()
+    while careless.state["trial"]["id"] != catch:
+        careless.answer("5")
+    careless.answer("5")
+    assert Taker(studies, name).state["stage"] == "full"
+    clock.turn(11)
+    careful = Taker(studies, name)
+    assert careful.state["stage"] == "consent"
+    assert careful.start().state["progress"]["total"] == 33
+    assert careless.session.resume()["stage"] == "excluded"
+    while careful.state["trial"]:
+        careful.answer("1")
+    assert held(studies) == {1}
+
+
+def test_an_answer_that_the_plan_would_not_count_is_not_taken(studies, create):
+    taker = Taker(studies, create()).start()
+    assert taker.state["earliest_ms"] == 300
+    with pytest.raises(StudyError, match="after 299 ms; the study takes none before 300 ms"):
+        taker.answer(response_ms=299)
+    taker.answer(response_ms=300)
+    assert [row.response_ms for row in answers(studies)] == [300]
+
+
+def test_three_levels_are_asked_and_stored_as_such(studies, create):
+    taker = Taker(studies, create(scale=3)).start()
+    assert taker.state["scale"] == 3
+    with pytest.raises(StudyError, match="one of 1, 2, 3 was expected"):
+        taker.answer("4")
+    taker.answer("3")
+    assert [row.value for row in answers(studies)] == ["3"]
+
+
 def test_an_excluded_rater_is_replaced_and_a_deleted_one_leaves_nothing(studies, create):
     name = create(overlap=1, trials=32)
     one = Taker(studies, name).start().finish()
