@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.batch.sources import ArchiveError
 from app.inspector.decode import NotAnImageError
+from app.inspector.turns import BusyError, GoneError, LateError
 from app.study.errors import ConflictError, NothingHereError, NotYoursError, StudyError, TooMuchError
 from lfi.errors import (
     CheckpointError,
@@ -51,6 +52,9 @@ class NotAcceptableError(LFIError):
 _KINDS: tuple[tuple[type[LFIError], int, str, str], ...] = (
     (NotReadyError, 503, "not-ready", "The models are still loading"),
     (BatchesFullError, 503, "batches-full", "All places for batches are taken"),
+    (BusyError, 503, "busy", "The service is busy"),
+    (LateError, 503, "late", "The request took too long"),
+    (GoneError, 499, "gone", "The client has gone"),
     (NotAcceptableError, 406, "not-acceptable", "No acceptable answer"),
     (ImageTooLargeError, 413, "image-too-large", "The image is too large"),
     (NotAnImageError, 415, "not-an-image", "Not an image"),
@@ -114,7 +118,7 @@ def problem(
 
 
 def answer_lfi_error(request: Request, error: Exception) -> Response:
-    """An error that a user can act on, as 4xx (or 503 while the models load)."""
+    """An error that a user can act on, as 4xx (or 503 while the models load or too many ask)."""
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
             headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None

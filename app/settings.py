@@ -52,17 +52,29 @@ class Settings(BaseSettings):
     """Every folder in it that holds a `card.json` is a trio."""
     trio: str = "scenes"
     """The trio used where a request names none."""
-    device: str = "cpu"
+    device: str = "auto"
+    """Where the models run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one."""
 
-    jobs: int = Field(4, ge=1)
-    """Requests that are decoded, run and rendered at the same time; later ones wait undecoded.
-    A picture in work takes about 10 bytes per pixel, so four of the largest take 2 GB."""
-    inference_threads: int = Field(1, ge=1)
-    """Of those, how many run the models at the same time."""
+    places: int = Field(64, ge=1)
+    """Requests for maps that may be in work or wait at once; a further one is told to come back (503)."""
+    jobs: int = Field(16, ge=1)
+    """Of those, how many are decoded, answered and rendered at the same time."""
+    request_seconds: float = Field(30.0, gt=0)
+    """Time for one request, waiting included; a later one is given up (503)."""
+    batch: int = Field(8, ge=1)
+    """Requests answered by one forward pass of the models, at most."""
+    batch_wait: float = Field(0.005, ge=0)
+    """How long a batch waits for requests that are on their way. One that is alone never waits."""
     torch_threads: int = Field(1, ge=1)
     """Threads of one matrix product. Two were slower than one under contention on two cores."""
-    cached_images: int = Field(16, ge=0)
+    pixels_in_work: int = Field(100_000_000, ge=1)
+    """Pixels that are decoded at the same time, about 10 bytes each; a picture larger than this goes alone."""
+    cached_images: int = Field(64, ge=0)
     """Encoded images kept, so that another word on the same image costs only the text side."""
+    cached_bytes: int = Field(256 * MEGABYTE, ge=0)
+    """Memory that they may take."""
+    shutdown_seconds: float = Field(8.0, gt=0)
+    """How long a service that was told to stop (SIGTERM) goes on to answer what it has accepted."""
 
     study_folder: Path = Path("data/study")
     """Rendered stimuli of studies, and the database where no URL names another. Nothing serves it."""

@@ -200,6 +200,13 @@ class Trio:
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 
+    def squash(self, image: Image.Image) -> Image.Image:
+        """The few pixels that all three models read, where they read the same ones; else the image as it is."""
+        side = (self.teacher.image_size,) * 2
+        if not self.lfi.image_size == self.baseline.image_size == side:
+            return image
+        return image.convert("RGB").resize(side, Image.Resampling.BICUBIC)
+
     def encode(self, image: Image.Image) -> EncodedTrio:
         """Run the image once through the three models."""
         return self.encode_all([image])[0]
@@ -208,9 +215,7 @@ class Trio:
     def encode_all(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
         """Run some images together, in one forward pass of each model: on most machines quicker than one by one."""
         device, clock = self._phrase_embeddings.device, _Clock(len(images))
-        side = (self.teacher.image_size,) * 2
-        if self.lfi.image_size == self.baseline.image_size == side:  # all three squash it to the same few pixels
-            images = [image.convert("RGB").resize(side, Image.Resampling.BICUBIC) for image in images]
+        images = [self.squash(image) for image in images]
         teacher = self.teacher.encode(self.teacher.preprocess(images).to(device))
         clock.stop("teacher")
         read = self.lfi.preprocess(images).to(device)
@@ -358,14 +363,14 @@ class Trio:
                 each = self._lfi(image, [address.query for address in addressed], words, question.heads)
             else:
                 each = self._explained(model, image, words, embeddings, question.heads)
-            maps[model] = each if layers is None else each.select(layers=layers)
+            maps[model] = (each if layers is None else each.select(layers=layers)).cpu()
             together = 0.0 if given is None else clock.seconds[model]
             seconds[model] = image.seconds.get(model, 0.0) + together + time.perf_counter() - start
         return Comparison(
             words=words,
             maps=maps,
             default_layer={model: self._shown(model, layers) for model in maps},
-            queries=self._queries(image, layers) if "lfi" in maps else None,
+            queries=self._queries(image, layers).cpu() if "lfi" in maps else None,
             addressed=addressed,
             named=self._named(image) if "lfi" in maps else (),
             seconds=seconds,

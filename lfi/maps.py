@@ -124,6 +124,12 @@ class InteractionMaps:
             model=model,
         )
 
+    def cpu(self) -> InteractionMaps:
+        """The maps in the machine's own memory."""
+        if self.weights.device.type == "cpu":
+            return self
+        return replace(self, weights=self.weights.cpu(), outside=self.outside.cpu())
+
     def image(self, index: int) -> InteractionMaps:
         """The maps of one image, as a batch of one."""
         pick = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)

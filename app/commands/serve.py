@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
+from math import ceil
 from typing import Annotated
 
 import typer
@@ -44,7 +45,12 @@ def serve(
     # One process: the page's queue and the warm models live in memory.
     # Requests are logged by app.telemetry, which leaves out paths and addresses.
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, forwarded_allow_ips=settings.trusted_proxies
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=ceil(settings.shutdown_seconds),
     )
     server = uvicorn.Server(config)
     print(f"LFI is served at {address(listener)}{settings.root_path} (Ctrl+C stops it)", flush=True)

@@ -1,4 +1,4 @@
-"""Encoded images, kept for the next word. Equal requests at the same time compute once."""
+"""Encoded images, kept for the next word."""
 
 from __future__ import annotations
 
@@ -20,34 +20,33 @@ def content_hash(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-class _Entry(Generic[T]):
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.values: list[T] = []
-
-
 class LatestUsed(Generic[T]):
-    """At most `size` values, the least recently used dropped first; one computation per key at a time."""
+    """At most `size` values of at most `weight` in all, the least recently used dropped first.
 
-    def __init__(self, size: int):
-        self.size = size
+    Args:
+        weigh: of one value; in bytes, say.
+    """
+
+    def __init__(self, size: int, weight: float = float("inf"), weigh: Callable[[T], float] = lambda value: 0):
+        self.size, self.weight, self.weigh = size, weight, weigh
         self.hits = self.misses = 0
-        self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._values)
 
-    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The value of `key`, computed by the first caller while later ones wait. An error is not kept."""
+    def find(self, key: Hashable) -> T | None:
+        """The value of `key`, None where there is none (any more)."""
         with self._lock:
-            known = key in self._entries
-            self.hits, self.misses = self.hits + known, self.misses + (not known)
-            entry = self._entries.setdefault(key, _Entry())
-            self._entries.move_to_end(key)
-            while len(self._entries) > self.size:
-                self._entries.popitem(last=False)
-        with entry.lock:
-            if not entry.values:
-                entry.values.append(compute())
-            return entry.values[0]
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def keep(self, key: Hashable, value: T) -> None:
+        """Keep a value, and drop others as need be; it goes itself where it alone is too heavy."""
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self.size or sum(map(self.weigh, self._values.values())) > self.weight:
+                self._values.popitem(last=False)

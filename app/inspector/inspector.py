@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -13,21 +14,41 @@ import torch
 from PIL import Image
 
 from app.errors import NotReadyError
+from app.inspector.batches import Batches
 from app.inspector.cache import LatestUsed, content_hash
+from app.inspector.turns import Admission, Pixels, Turn
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from lfi.comparison import MODELS, Comparison, EncodedTrio, Trio
+from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, Trio
 from lfi.errors import CheckpointError, LFIError, UnknownModelError
 
 log = logging.getLogger("lfi")
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image that the models are asked about.
+
+    Attributes:
+        key: names it, such as the hash of its file.
+        size: its width and height as people see it.
+        image: the image, or no more of it than `Trio.squash` leaves, or what the models know of it already.
+    """
+
+    key: str
+    size: tuple[int, int]
+    image: Image.Image | EncodedTrio
+
+
 class Inspector:
     """Answers "where do the models look for these words" from any thread.
 
-    At most `settings.inference_threads` comparisons run at once; others wait. Attributes:
+    Questions that wait at the same time are answered together, `settings.batch` of them at most. Attributes:
         trios: by name, as far as they are loaded.
         failures: why a trio could not be loaded, by name, in one line without paths.
+        jobs: places for work in threads; whatever decodes, asks the models or renders takes one.
+        admission: lets requests in.
+        pixels: how many may be decoded at once.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None):
@@ -36,9 +57,11 @@ class Inspector:
         self.metrics.watch(self)
         self.trios: dict[str, Trio] = {}
         self.failures: dict[str, str] = {}
-        self._encoded: LatestUsed[EncodedTrio] = LatestUsed(settings.cached_images)
-        self._turns = threading.BoundedSemaphore(settings.inference_threads)
         self.jobs = anyio.CapacityLimiter(settings.jobs)
+        self.admission = Admission(settings.places, self.jobs, settings.request_seconds)
+        self.pixels = Pixels(settings.pixels_in_work)
+        self._encoded: LatestUsed[Picture] = LatestUsed(settings.cached_images, settings.cached_bytes, _bytes_of)
+        self._batches: dict[str, Batches[tuple[Picture, Question], Comparison]] = {}
         self._loaded = False
 
     @property
@@ -87,9 +110,17 @@ class Inspector:
         if not folder.is_dir():
             known = ", ".join(self._found()) or "none; `lfi train-default` makes one"
             raise UnknownModelError(f"no trio {name!r} in {folder.parent}; there are: {known}")
-        trio = load_trio(folder, self.settings.device)
+        trio = load_trio(folder, self._device())
+        self._batches[name] = Batches(
+            partial(self._answer, trio), self.settings.batch, self.settings.batch_wait, lambda: self.admission.inside
+        )
         self.trios[name] = trio
         return trio
+
+    def _device(self) -> str:
+        if self.settings.device != "auto":
+            return self.settings.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _rehearse(self, trio: Trio) -> None:
         """One answer for nobody: the first is slower than those that people wait for."""
@@ -114,29 +145,57 @@ class Inspector:
             raise NotReadyError(why) if name == self.default else CheckpointError(why)
         raise UnknownModelError(f"no trio {name!r}; there are: {', '.join(self.trios) or 'none'}")
 
+    def recall(self, key: str, trio: str | None = None) -> Picture | None:
+        """The picture of this `key`, where the models of this trio still know it."""
+        return self._encoded.find((self.trio(trio).name, key))
+
     def compare(
         self,
-        image: Image.Image,
+        image: Image.Image | Picture,
         words: Sequence[str],
         models: Sequence[str] = MODELS,
         layers: Sequence[int] | None = None,
         trio: str | None = None,
         heads: bool = False,
+        turn: Turn | None = None,
     ) -> Comparison:
-        """Maps of one image (RGB, as `decode_image` gives it) for every word and model. Thread-safe.
+        """Maps of one image for every word and model. Thread-safe.
+
+        Args:
+            image: RGB, as `decode_image` gives it.
+            turn: time that is left, and whether anybody waits.
 
         Raises:
             NotReadyError, CheckpointError, UnknownModelError: as `trio`.
-            WordsError, ConfigError: as `Trio.compare`.
+            WordsError, ConfigError: as `Trio.question`.
+            LateError, GoneError: the turn was over before the models began.
         """
         chosen = self.trio(trio)
-        key = (chosen.name, content_hash(image))
-        with self._turns:
-            encoded = self._encoded.get(key, lambda: chosen.encode(image))
-            found = chosen.compare(encoded, words, models=models, layers=layers, heads=heads)
+        question = chosen.question(words, models, layers, heads)
+        if isinstance(image, Image.Image):
+            image = Picture(content_hash(image), image.size, chosen.squash(image))
+        found = self._batches[trio or self.default].ask((image, question), turn)
         for model, seconds in found.seconds.items():
             self.metrics.inference.labels(model).observe(seconds)
         return found
+
+    def _answer(self, trio: Trio, asked: Sequence[tuple[Picture, Question]]) -> list[Comparison]:
+        """A batch: images that are new, each once, in one forward pass; then all words in another."""
+        encoded: dict[str, EncodedTrio] = {}
+        new: dict[str, Image.Image] = {}
+        for picture, _ in asked:
+            known = self._encoded.find((trio.name, picture.key)) or picture
+            if isinstance(known.image, EncodedTrio):
+                encoded[picture.key] = known.image
+            else:
+                new[picture.key] = known.image
+        self._encoded.hits += len(asked) - len(new)
+        self._encoded.misses += len(new)
+        encoded |= zip(new, trio.encode_all(list(new.values())) if new else (), strict=True)
+        for picture, _ in asked:
+            if picture.key in new:
+                self._encoded.keep((trio.name, picture.key), replace(picture, image=encoded[picture.key]))
+        return trio.compare_all([encoded[picture.key] for picture, _ in asked], [question for _, question in asked])
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """For the metrics."""
@@ -153,6 +212,10 @@ class Inspector:
             "lfi_cache_hits": ("Questions about an image that was encoded already.", self._encoded.hits),
             "lfi_cache_misses": ("Questions about an image that was not.", self._encoded.misses),
         }
+
+
+def _bytes_of(picture: Picture) -> int:
+    return picture.image.bytes if isinstance(picture.image, EncodedTrio) else 0
 
 
 def load_trio(folder: Path, device: str) -> Trio:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import orjson
+from PIL import Image
 
 from app.inspector.answers import maps_body
-from app.inspector.decode import decode_image
+from app.inspector.decode import decoded, opened
 from app.inspector.downloads import npz_bytes, zip_bytes
-from app.inspector.inspector import Inspector
+from app.inspector.inspector import Inspector, Picture
 from app.inspector.limits import ImageLimits, WordLimits
 from app.inspector.negotiation import NPZ, ZIP
+from app.inspector.turns import Turn
 from app.inspector.words import parse_words
 from lfi.comparison import ANSWERS, MODELS
 from lfi.errors import ConfigError, ImageTooLargeError, UnknownModelError
@@ -64,25 +66,36 @@ class Question:
         )
 
 
-def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_type: str) -> bytes:
-    """The answer in one of `negotiation.OFFERED`. Takes a second or so: call it in a thread.
+def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_type: str, turn: Turn) -> bytes:
+    """The answer in one of `negotiation.OFFERED`. Takes a while: call it in a thread.
 
     Raises:
         ImageError, WordsError, UnknownModelError, ConfigError: what the question asks for cannot be.
+        LateError, GoneError: the turn was over before the answer was begun.
     """
-    trio = inspector.trio(question.trio)
-    data = _read(upload, inspector.settings.image_limits)
-    image = decode_image(data, inspector.settings.image_limits)
-    seen = {"width": image.width, "height": image.height, "sha256": hashlib.sha256(data).hexdigest()}
+    turn.check()
+    settings, trio = inspector.settings, inspector.trio(question.trio)
+    data = _read(upload, settings.image_limits)
+    key, image = hashlib.sha256(data).hexdigest(), None
+    picture = inspector.recall(key, question.trio)
+    if picture is None or media_type == ZIP:
+        image = opened(data, settings.image_limits)
+        with inspector.pixels.held(image.width * image.height, turn):
+            image = decoded(image)
+            picture = picture or Picture(key, image.size, trio.squash(image))
+            if media_type == ZIP:
+                image.thumbnail((settings.overlay_side, settings.overlay_side), Image.Resampling.LANCZOS)
     comparison = inspector.compare(
-        image, question.words, question.models, question.layers, question.trio, question.heads
+        picture, question.words, question.models, question.layers, question.trio, question.heads, turn
     )
+    turn.check()
     name = question.trio or inspector.default
+    seen = {"width": picture.size[0], "height": picture.size[1], "sha256": key}
     about = {"trio": name, "image": seen}
     if media_type == NPZ:
         return npz_bytes(comparison, about)
-    if media_type == ZIP:
-        return zip_bytes(comparison, image, inspector.settings.overlay_side, about)
+    if image is not None and media_type == ZIP:
+        return zip_bytes(comparison, image, settings.overlay_side, about)
     return orjson.dumps(maps_body(comparison, name, trio, seen))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
-import anyio
 import orjson
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
 
@@ -61,6 +61,7 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
     responses={200: openapi.MAPS, **openapi.problems(400, 406, 413, 415, 422, 500, 503)},
 )
 async def create_maps(
+    request: Request,
     inspector: InspectorDep,
     image: Upload,
     words: Words,
@@ -73,8 +74,8 @@ async def create_maps(
     """One image and some words in; raw maps of every model and layer out, or a zip of overlays (`Accept`)."""
     media_type = preferred(accept)
     question = Question.from_fields(inspector.settings.word_limits, words, models, layers, trio, heads)
-    content = await anyio.to_thread.run_sync(
-        answer, inspector, question, image.file, media_type, limiter=inspector.jobs
+    content = await inspector.admission.run(
+        partial(answer, inspector, question, image.file, media_type), partial(_gone, request)
     )
     headers = {"Vary": "Accept", "Cache-Control": "no-store"}
     if media_type in _FILE_NAMES:
@@ -116,6 +117,12 @@ async def get_readiness(inspector: InspectorDep) -> dict[str, str]:
         inspector.trio()
         raise NotReadyError("the models are still warming up; try again in a moment")
     return {"status": "ready"}
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has gone; its request is read already, so nothing else can come."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _json(content: Any) -> Response:

@@ -98,6 +98,19 @@ class Service:
         self.kill()
         raise DataError(f"the service was not ready after {_READY_SECONDS} s; {self.log} says why")
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Ask it to stop (SIGTERM), and wait until it has."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait()
+            self._process = None
+
     def kill(self) -> None:
         """End it as a power cut would (`kill -9`)."""
         if self._process is not None:

@@ -6,6 +6,8 @@ behaviour are in `static/css` and `static/js`. All state lives in the page and g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -13,6 +15,7 @@ import gradio as gr
 
 from app.inspector.inspector import Inspector
 from app.inspector.kept import KeptPictures
+from app.inspector.turns import BusyError, LateError
 from app.settings import Settings
 from app.ui.assets import ICON, markup, script, style
 from app.ui.handlers import Handlers
@@ -52,16 +55,16 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
         return await anyio.to_thread.run_sync(handlers.check, payload)
 
     async def compare(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.compare, payload, limiter=inspector.jobs)
+        return await admitted(inspector, partial(handlers.compare, payload))
 
     async def download(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.download, payload, limiter=inspector.jobs)
+        return await admitted(inspector, partial(handlers.download, payload))
 
     async def measure(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.measure, payload, limiter=inspector.jobs)
+        return await admitted(inspector, partial(handlers.measure, payload))
 
     async def keep(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.keep, payload, limiter=inspector.jobs)
+        return await admitted(inspector, partial(handlers.keep, payload))
 
     async def forget(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.forget, payload)
@@ -75,3 +78,11 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
             server_functions=[describe, check, compare, download, measure, keep, forget],
         )
     return page
+
+
+async def admitted(inspector: Inspector, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The step's answer, from a thread; a refusal where too many requests wait or this one has waited too long."""
+    try:
+        return await inspector.admission.run(lambda turn: step())
+    except (BusyError, LateError) as error:
+        return {"error": {"where": "page", "message": str(error), "retry": True}}
