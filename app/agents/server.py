@@ -12,7 +12,6 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated
 
-import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
@@ -78,7 +77,7 @@ def agent_server(inspector: Inspector, version: str) -> MCPServer:
         """Where each model looks for each word in an image: numbers for every model, and overlays as pictures."""
         try:
             question = Question.from_fields(inspector.settings.word_limits, words, models, trio=trio)
-            return await anyio.to_thread.run_sync(_answer, inspector, question, image, overlays, limiter=inspector.jobs)
+            return await inspector.admission.run(lambda turn: _answer(inspector, question, image, overlays))
         except LFIError as error:
             raise ToolError(str(error)) from error
 

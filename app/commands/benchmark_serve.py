@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from app.inspector.loadtest import Endurance
     from evaluation.results import Results
 
@@ -85,31 +87,27 @@ def serve_(
     print(markdown(found.record()))
 
 
-def _add_latencies(found: Results, taken: dict[str, object]) -> None:
-    import numpy as np
-
+def _add_latencies(found: Results, taken: dict[str, np.ndarray]) -> None:
     from app.commands.benchmark_study import quantile
     from evaluation.results import Goal
     from evaluation.training_speed import ratio
 
     names = {"bare": "bare passes of the three models", "first": "first request", "word": "new word, known image"}
     for key, name in names.items():
-        milliseconds = 1000 * np.asarray(taken[key])
+        milliseconds = 1000 * taken[key]
         found.figures[f"{name}, median"] = quantile(milliseconds, 0.5)
         found.figures[f"{name}, p95"] = quantile(milliseconds, 0.95)
     for key, most in (("first", 1.3), ("word", 0.35)):
-        figure = ratio(np.asarray(taken[key]), np.asarray(taken["bare"]))
+        figure = ratio(taken[key], np.asarray(taken["bare"]))
         found.figures[f"{names[key]}, in bare passes"] = figure
         found.goals[f"{names[key]}, in bare passes, at most"] = Goal(figure.value, most, figure.value <= most)
 
 
-def _add_rates(found: Results, rates: object, clients: int) -> None:
-    import numpy as np
-
+def _add_rates(found: Results, rates: np.ndarray, clients: int) -> None:
     from evaluation.results import Goal, over_seeds
     from evaluation.training_speed import ratio
 
-    one, many = np.asarray(rates).T
+    one, many = rates.T
     found.figures["first requests of one client"] = over_seeds(one, "per second")
     found.figures[f"first requests of {clients} clients"] = over_seeds(many, "per second")
     gain = ratio(many, one)

@@ -24,20 +24,24 @@ from lfi.errors import CheckpointError, LFIError, UnknownModelError
 
 log = logging.getLogger("lfi")
 
+_FILES = 4096
+"""Hashes of files that are remembered, to find their pictures without decoding them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image that the models are asked about.
 
     Attributes:
-        key: names it, such as the hash of its file.
+        key: names what the models see of it.
         size: its width and height as people see it.
-        image: the image, or no more of it than `Trio.squash` leaves, or what the models know of it already.
+        image: no more of it than `Trio.squash` leaves, or what the models know of it already; None where it is only
+            remembered.
     """
 
     key: str
     size: tuple[int, int]
-    image: Image.Image | EncodedTrio
+    image: Image.Image | EncodedTrio | None
 
 
 class Inspector:
@@ -60,7 +64,10 @@ class Inspector:
         self.jobs = anyio.CapacityLimiter(settings.jobs)
         self.admission = Admission(settings.places, self.jobs, settings.request_seconds)
         self.pixels = Pixels(settings.pixels_in_work)
-        self._encoded: LatestUsed[Picture] = LatestUsed(settings.cached_images, settings.cached_bytes, _bytes_of)
+        self._encoded: LatestUsed[EncodedTrio] = LatestUsed(
+            settings.cached_images, settings.cached_bytes, lambda encoded: encoded.bytes
+        )
+        self._files: LatestUsed[Picture] = LatestUsed(_FILES)
         self._batches: dict[str, Batches[tuple[Picture, Question], Comparison]] = {}
         self._loaded = False
 
@@ -145,9 +152,27 @@ class Inspector:
             raise NotReadyError(why) if name == self.default else CheckpointError(why)
         raise UnknownModelError(f"no trio {name!r}; there are: {', '.join(self.trios) or 'none'}")
 
-    def recall(self, key: str, trio: str | None = None) -> Picture | None:
-        """The picture of this `key`, where the models of this trio still know it."""
-        return self._encoded.find((self.trio(trio).name, key))
+    def recall(self, file: str, trio: str | None = None) -> Picture | None:
+        """The picture in the file of this hash, where the models of this trio still know it: it need not be decoded."""
+        name = self.trio(trio).name
+        picture = self._files.find((name, file))
+        encoded = None if picture is None else self._encoded.find((name, picture.key))
+        return None if picture is None or encoded is None else replace(picture, image=encoded)
+
+    def picture(self, image: Image.Image, trio: str | None = None, file: str = "") -> Picture:
+        """What the models of this trio see of an image (RGB, as `decode_image` gives it).
+
+        Equal pictures have equal keys, however they were stored.
+
+        Args:
+            file: hash of the file, by which `recall` finds it again.
+        """
+        chosen = self.trio(trio)
+        seen = chosen.squash(image)
+        picture = Picture(content_hash(seen), image.size, seen)
+        if file:
+            self._files.keep((chosen.name, file), replace(picture, image=None))
+        return picture
 
     def compare(
         self,
@@ -173,7 +198,7 @@ class Inspector:
         chosen = self.trio(trio)
         question = chosen.question(words, models, layers, heads)
         if isinstance(image, Image.Image):
-            image = Picture(content_hash(image), image.size, chosen.squash(image))
+            image = self.picture(image, trio)
         found = self._batches[trio or self.default].ask((image, question), turn)
         for model, seconds in found.seconds.items():
             self.metrics.inference.labels(model).observe(seconds)
@@ -184,17 +209,16 @@ class Inspector:
         encoded: dict[str, EncodedTrio] = {}
         new: dict[str, Image.Image] = {}
         for picture, _ in asked:
-            known = self._encoded.find((trio.name, picture.key)) or picture
-            if isinstance(known.image, EncodedTrio):
-                encoded[picture.key] = known.image
-            else:
-                new[picture.key] = known.image
+            known = self._encoded.find((trio.name, picture.key)) or picture.image
+            if isinstance(known, EncodedTrio):
+                encoded[picture.key] = known
+            elif known is not None:
+                new[picture.key] = known
         self._encoded.hits += len(asked) - len(new)
         self._encoded.misses += len(new)
-        encoded |= zip(new, trio.encode_all(list(new.values())) if new else (), strict=True)
-        for picture, _ in asked:
-            if picture.key in new:
-                self._encoded.keep((trio.name, picture.key), replace(picture, image=encoded[picture.key]))
+        for key, found in zip(new, trio.encode_all(list(new.values())) if new else (), strict=True):
+            encoded[key] = found
+            self._encoded.keep((trio.name, key), found)
         return trio.compare_all([encoded[picture.key] for picture, _ in asked], [question for _, question in asked])
 
     def gauges(self) -> dict[str, tuple[str, float]]:
@@ -212,10 +236,6 @@ class Inspector:
             "lfi_cache_hits": ("Questions about an image that was encoded already.", self._encoded.hits),
             "lfi_cache_misses": ("Questions about an image that was not.", self._encoded.misses),
         }
-
-
-def _bytes_of(picture: Picture) -> int:
-    return picture.image.bytes if isinstance(picture.image, EncodedTrio) else 0
 
 
 def load_trio(folder: Path, device: str) -> Trio:

@@ -32,6 +32,7 @@ SIDE = 256
 _BOUNDARY = "lfi-benchmark"
 _HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}", "Accept": "application/json"}
 _SCENES = 32
+_WARM = 5
 
 
 class Requests:
@@ -106,16 +107,12 @@ class Bare:
 def latencies(bare: Bare, client: Client, requests: Requests, rounds: int) -> dict[str, np.ndarray]:
     """Seconds of each round's bare passes, first request and new word on the image of that request."""
     taken: dict[str, list[float]] = {"bare": [], "first": [], "word": []}
-    for number in tqdm(range(rounds + 5), desc="latency", unit="round", dynamic_ncols=True):
+    for number in tqdm(range(rounds + _WARM), desc="latency", unit="round", dynamic_ncols=True):
         image = requests.image()
-        steps: list[tuple[str, Callable[[], float]]] = [
-            ("bare", lambda: bare.seconds(requests.phrase())),
-            ("first", lambda image=image: _answered(client, requests.body(image, requests.phrase()))),
-            ("word", lambda image=image: _answered(client, requests.body(image, requests.phrase()))),
-        ]
-        for name, step in steps if number % 2 else (*steps[1:], steps[0]):
-            seconds = step()
-            if number >= 5:
+        for name in ("bare", "first", "word") if number % 2 else ("first", "word", "bare"):
+            phrase = requests.phrase()
+            seconds = bare.seconds(phrase) if name == "bare" else _answered(client, requests.body(image, phrase))
+            if number >= _WARM:
                 taken[name].append(seconds)
     return {name: np.array(seconds) for name, seconds in taken.items()}
 

@@ -13,7 +13,7 @@ from PIL import Image
 from app.inspector.answers import maps_body
 from app.inspector.decode import decoded, opened
 from app.inspector.downloads import npz_bytes, zip_bytes
-from app.inspector.inspector import Inspector, Picture
+from app.inspector.inspector import Inspector
 from app.inspector.limits import ImageLimits, WordLimits
 from app.inspector.negotiation import NPZ, ZIP
 from app.inspector.turns import Turn
@@ -82,7 +82,7 @@ def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_typ
         image = opened(data, settings.image_limits)
         with inspector.pixels.held(image.width * image.height, turn):
             image = decoded(image)
-            picture = picture or Picture(key, image.size, trio.squash(image))
+            picture = picture or inspector.picture(image, question.trio, key)
             if media_type == ZIP:
                 image.thumbnail((settings.overlay_side, settings.overlay_side), Image.Resampling.LANCZOS)
     comparison = inspector.compare(

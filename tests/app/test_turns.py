@@ -26,7 +26,11 @@ def waits_for(event: threading.Event) -> Callable[[Turn], str]:
 
 def test_a_request_too_many_is_refused_and_those_inside_are_answered():
     async def story() -> list[str]:
-        admission, event, answers = Admission(places=2, threads=anyio.CapacityLimiter(1), seconds=10), threading.Event(), []
+        admission, event, answers = (
+            Admission(places=2, threads=anyio.CapacityLimiter(1), seconds=10),
+            threading.Event(),
+            [],
+        )
 
         async def ask() -> None:
             answers.append(await admission.run(waits_for(event), never))
@@ -47,7 +51,11 @@ def test_a_request_too_many_is_refused_and_those_inside_are_answered():
 
 def test_a_request_that_waits_too_long_is_given_up_and_one_in_work_is_not():
     async def story() -> list[str]:
-        admission, event, answers = Admission(places=4, threads=anyio.CapacityLimiter(1), seconds=0.1), threading.Event(), []
+        admission, event, answers = (
+            Admission(places=4, threads=anyio.CapacityLimiter(1), seconds=0.1),
+            threading.Event(),
+            [],
+        )
 
         async def ask() -> None:
             answers.append(await admission.run(waits_for(event)))
