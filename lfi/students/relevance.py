@@ -27,6 +27,8 @@ _aten = torch.ops.aten
 class BlockTrace:
     """What one block leaves, per image: inputs of both norms with their mean and 1/deviation `[batch, token, .]`,
     q, k, v `[batch, head, token, head_dim]`, attention `[batch, head, token, token]`, slope of the activation.
+
+    Where the way back leads through CLS alone, what it does not read of the other tokens is left out.
     """
 
     before: Tensor
@@ -118,26 +120,28 @@ def trace(student: Student, images: Tensor) -> Trace:
     tokens = backbone.norm_pre(backbone._pos_embed(backbone.patch_embed(images)))
     blocks = []
     for number, block in enumerate(backbone.blocks):
-        tokens, left = _forward(block, tokens, ends=number in (0, len(backbone.blocks) - 1))
+        tokens, left = _forward(block, tokens, first=number == 0, last=number == len(backbone.blocks) - 1)
         blocks.append(left)
     cls = tokens[:, :1]
     normed, mean, scale = _norm(backbone.norm, cls)
     return Trace(tuple(blocks), (cls, mean, scale), student.embed(normed[:, 0]))
 
 
-def _forward(block: Any, tokens: Tensor, ends: bool) -> tuple[Tensor, BlockTrace]:
-    """A block's output and trace; at the ends of the network the way back leads through CLS alone."""
+def _forward(block: Any, tokens: Tensor, first: bool, last: bool) -> tuple[Tensor, BlockTrace]:
+    """A block's output and trace. Of the last block only CLS is wanted; through the first, only CLS leads back."""
     attention, mlp = block.attn, block.mlp
     batch, count, _ = tokens.shape
+    reading = 1 if last else count
     normed, mean, scale = _norm(block.norm1, tokens)
     q, k, v = attention.qkv(normed).view(batch, count, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    q = q[:, :, :reading]
     weights = ((q * attention.scale) @ k.transpose(-2, -1)).softmax(-1)
-    mixed = (weights @ v).transpose(1, 2).reshape(batch, count, -1)
-    between = tokens + block.ls1(attention.proj(mixed))
+    mixed = (weights @ v).transpose(1, 2).reshape(batch, reading, -1)
+    between = tokens[:, :reading] + block.ls1(attention.proj(mixed))
     normed, middle_mean, middle_scale = _norm(block.norm2, between)
     hidden = mlp.fc1(normed)
     out = between + block.ls2(mlp.fc2(mlp.act(hidden)))
-    kept = slice(0, 1 if ends else None)
+    kept = slice(0, 1 if first else None)
     seen = hidden[:, kept]
     slope = _aten.gelu_backward(torch.ones_like(seen), seen, approximate=mlp.act.approximate)
     of_middle = (between[:, kept], middle_mean[:, kept], middle_scale[:, kept])
