@@ -118,8 +118,6 @@ def step_of(prepared: Prepared, device: str) -> Callable[[int], None]:
     config = prepared.config
     task = StudentTask(config.student, config.objective, lessons_of(prepared)).to(device).train()
     data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, task.student.grid, device)
-    if not config.objective.wants_maps:
-        data.answers = Nothing()
     optimizer = torch.optim.AdamW(parameter_groups(task, config.loop.weight_decay), lr=1e-4, fused=True)
 
     def step(index: int) -> None:
@@ -129,16 +127,6 @@ def step_of(prepared: Prepared, device: str) -> Callable[[int], None]:
         update(losses["loss"], task, optimizer)
 
     return step
-
-
-class Nothing:
-    """Plain training asks no teacher."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def rows(self, indices: Tensor) -> dict[str, Tensor]:
-        return {}
 
 
 def timm_step(backbone: str, images: ImageSet, config: TrainConfig, device: str) -> Callable[[int], None]:

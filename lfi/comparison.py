@@ -97,7 +97,7 @@ class EncodedTrio:
 
     Attributes:
         teacher: the teacher's cached image.
-        scores: the LFI queries' attention scores per layer and head, `[1, layer, head, query, patch]`.
+        attended: what the LFI queries attend to per layer and head, `[1, layer, head, query, patch]`.
         names: its queries' names in the teacher's text space, unit norm, `[query, text_dim]`.
         pixels: the image as each student reads it.
         trace: the baseline's forward pass over the images it was encoded with, and which of them it is; None where its
@@ -106,7 +106,7 @@ class EncodedTrio:
     """
 
     teacher: EncodedImages
-    scores: Tensor
+    attended: Tensor
     names: Tensor
     pixels: dict[str, Tensor]
     trace: tuple[Trace, int] | None
@@ -116,7 +116,7 @@ class EncodedTrio:
     def bytes(self) -> int:
         """Memory that it holds, about."""
         held = [self.teacher.latent, self.teacher.dense, self.teacher.tokens, self.teacher.pool]
-        held += [self.scores, self.names, *self.pixels.values()]
+        held += [self.attended, self.names, *self.pixels.values()]
         traced = 0 if self.trace is None else self.trace[0].bytes // len(self.trace[0])
         return traced + sum(tensor.nbytes for tensor in held if tensor is not None)
 
@@ -223,7 +223,7 @@ class Trio:
         assert self.lfi.name is not None
         assert queries is not None
         names = F.normalize(self.lfi.name(queries).float(), dim=-1)
-        scores = torch.stack(layers, 1)
+        attended = torch.stack(layers, 1).transpose(2, 3)
         clock.stop("lfi")
         pixels = self.baseline.preprocess(images).to(device)
         traced = trace(self.baseline, pixels) if self._traces else None
@@ -231,7 +231,7 @@ class Trio:
         return [
             EncodedTrio(
                 teacher.image(index),
-                scores[index : index + 1],
+                attended[index : index + 1],
                 names[index],
                 {"lfi": read[index : index + 1], "baseline": pixels[index : index + 1]},
                 None if traced is None else (traced, index),
@@ -403,7 +403,7 @@ class Trio:
         return tuple((self.phrases[int(index)], float(near)) for index, near in zip(phrase, nearness, strict=True))
 
     def _lfi(self, encoded: EncodedTrio, rows: Sequence[int], names: Sequence[str], heads: bool) -> InteractionMaps:
-        weights = encoded.scores[:, :, :, list(rows)].softmax(-1)
+        weights = encoded.attended[:, :, :, list(rows)]
         if heads:
             names = [f"{name} · head {head + 1}" for name in names for head in range(weights.shape[2])]
             weights = weights.transpose(2, 3).flatten(2, 3)
@@ -438,7 +438,7 @@ class Trio:
         return f"{self.name} {model}@{self.fingerprints[model]}"
 
     def _queries(self, encoded: EncodedTrio, layers: Sequence[int] | None) -> InteractionMaps:
-        count = encoded.scores.shape[3]
+        count = encoded.attended.shape[3]
         maps = self._lfi(encoded, range(count), [f"query {query + 1}" for query in range(count)], heads=False)
         return maps if layers is None else maps.select(layers=layers)
 

@@ -155,14 +155,14 @@ class Student(nn.Module):
             images: `[batch, 3, height, width]`, as from `preprocess`.
             read: blocks, counted from 0, whose patch tokens are wanted as well.
         """
-        states, scores, patches = self.run(images, read)
+        states, attended, patches = self.run(images, read)
         prefix = self.backbone.num_prefix_tokens
         tokens, queries = states
         features = tokens[:, 0] if self.backbone.has_class_token else tokens[:, prefix:].mean(1)
         attention = None
         if queries is not None:
             features = torch.cat([features, queries.mean(1)], -1)
-            attention = torch.stack([layer.softmax(-1).mean(1) for layer in scores], 1)
+            attention = torch.stack(attended, 1).mean(3)
         names = self.name(queries) if self.name is not None and queries is not None else None
         logits = self.head(features)
         if self.config.by_name and names is not None:
@@ -182,7 +182,8 @@ class Student(nn.Module):
     def run(
         self, images: Tensor, read: Sequence[int] = ()
     ) -> tuple[tuple[Tensor, Tensor | None], list[Tensor], dict[int, Tensor]]:
-        """Final tokens (normalised, prefix included) and queries; per tap the queries' scores; patch tokens by block.
+        """Final tokens (normalised, prefix included) and queries; per tap what the queries attend to, `[batch, query,
+        head, patch]`; patch tokens by block.
 
         Args:
             read: blocks besides the taps whose patch tokens are wanted.
@@ -195,11 +196,11 @@ class Student(nn.Module):
         if self.queries is None:
             return (tokens, None), [], patches
         queries = self.queries.initial(len(images))
-        scores = []
+        attended = []
         for tap in self.taps:
             queries, layer = self.queries(queries, patches[tap])
-            scores.append(layer)
-        return (tokens, queries), scores, patches
+            attended.append(layer)
+        return (tokens, queries), attended, patches
 
     def _run_with_feedback(
         self, images: Tensor
@@ -209,15 +210,15 @@ class Student(nn.Module):
         backbone, prefix = self.backbone, self.backbone.num_prefix_tokens
         tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
         queries = self.queries.initial(len(images))
-        scores, patches = [], {}
+        attended, patches = [], {}
         for index, block in enumerate(backbone.blocks):
             tokens = block(tokens)
             patches[index] = tokens[:, prefix:]
             if index in self.taps:
                 queries, layer = self.queries(queries, patches[index])
-                scores.append(layer)
+                attended.append(layer)
                 tokens = torch.cat([tokens[:, :prefix], self.feedback(patches[index], queries)], 1)
-        return (backbone.norm(tokens), queries), scores, patches
+        return (backbone.norm(tokens), queries), attended, patches
 
     def save(self, path: Path) -> None:
         """Weights as safetensors with the configuration in its header."""

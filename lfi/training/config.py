@@ -219,6 +219,11 @@ class ObjectiveConfig:
             raise ConfigError(f"an objective of objective.extra asks for {unknown[0]!r}; of {', '.join(wanted)} it can")
         return tuple(name for name, needed in wanted.items() if needed or name in own)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What a batch must hold for these losses: `fields`, and the words where maps or names are of some."""
+        return (*self.fields, *(("words", "names") if "maps" in self.fields or self.naming > 0 else ()))
+
 
 @dataclass(frozen=True)
 class LoopConfig:

@@ -147,20 +147,21 @@ class StudentTask(nn.Module):
     def interaction(self, attention: Tensor, names: Tensor | None, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Interaction, relation and naming losses under one assignment per image (or per layer, the ablation)."""
         weights, words = self.objective, batch["words"]
-        log_student = attention.clamp_min(1e-8).log()
         losses = {}
         if weights.wants_maps:
             teacher = batch["maps"].float()[:, self.phi]
-            assignment = assign(cross_entropy_cost(teacher, log_student.detach()), words)
+            log_student = attention.detach().clamp_min(1e-8).log()
+            assignment = assign(cross_entropy_cost(teacher, log_student), words)
             placed, mask = assignment, words
             if not weights.persistent:
-                placed = assign_per_layer(cross_entropy_cost_per_layer(teacher, log_student.detach()), words)
+                placed = assign_per_layer(cross_entropy_cost_per_layer(teacher, log_student), words)
                 mask = words[:, None].expand_as(placed)
             matched = mask & (placed >= 0)
+            student = pick(attention, placed, 2)
             if weights.interaction:
-                losses["interaction"] = interaction_loss(teacher, pick(log_student, placed, 2), matched)
+                losses["interaction"] = interaction_loss(teacher, student.clamp_min(1e-8).log(), matched)
             if weights.relation:
-                losses["relation"] = relation_loss(teacher, pick(attention, placed, 2), matched)
+                losses["relation"] = relation_loss(teacher, student, matched)
         else:  # without maps a query is found by its name
             assert names is not None
             wanted = F.normalize(self.bank[batch["names"]], dim=-1)

@@ -37,8 +37,8 @@ class Answers(Protocol):
 
     def __len__(self) -> int: ...
 
-    def rows(self, indices: Tensor) -> dict[str, Tensor]:
-        """The fields of some images; see `Questions.ask`."""
+    def rows(self, indices: Tensor, fields: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The fields (all without `fields`) of some images; see `Questions.ask`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,12 @@ class InMemory:
     def __len__(self) -> int:
         return len(next(iter(self.fields.values())))
 
-    def rows(self, indices: Tensor) -> dict[str, Tensor]:
-        return {name: values[indices.to(values.device)] for name, values in self.fields.items()}
+    def rows(self, indices: Tensor, fields: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {
+            name: values[indices.to(values.device)]
+            for name, values in self.fields.items()
+            if fields is None or name in fields
+        }
 
     def to(self, device: str | torch.device) -> InMemory:
         """The same on a device."""

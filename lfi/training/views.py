@@ -45,6 +45,7 @@ class TargetViews:
         self.questions, self.answers, self.grid = questions, answers, grid
         self.data, self.batch_size, self.seed = config.data, config.loop.batch_size, config.loop.seed
         self.source: Tensor | None = None
+        self.wanted = config.objective.targets
         if config.objective.shuffle:
             counts = np.array([len(row) for row in questions.words])
             self.source = torch.from_numpy(partners(counts, self.seed))
@@ -74,13 +75,15 @@ class TargetViews:
         images = normalise(self.images[rows.to(self.images.device)])
         images = shown(images, views)
         batch = {"images": resized(images, self.size), "labels": self.labels[rows.to(self.labels.device)]}
+        if not self.wanted:
+            return batch
         if self.answers is None:
             asked = self.questions.ask(rows.numpy(), images)
             return batch | moved(asked, Views.whole(len(rows)), self.teacher_grid, self.grid)
-        found = self.answers.rows(rows)
+        others = ("maps", "words", "names") if self.source is not None else ()
+        found = self.answers.rows(rows, [name for name in self.wanted if name not in others])
         if self.source is not None:
-            told = self.answers.rows(self.source[rows])
-            found |= {name: told[name] for name in ("maps", "words", "names") if name in told}
+            found |= self.answers.rows(self.source[rows], [name for name in self.wanted if name in others])
         return batch | moved(found, views, self.teacher_grid, self.grid)
 
 

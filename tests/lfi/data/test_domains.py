@@ -41,6 +41,17 @@ def test_images_are_ordered_by_domain_class_and_file(pacs):
     assert images.words[3] == ("elephant",)
 
 
+def test_a_damaged_image_is_named_and_left_out_with_all_that_belongs_to_it(pacs):
+    (pacs / "cartoon/dog/1.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"cartoon/dog/1.png"):
+        domain_folders(pacs, size=16)
+    images = domain_folders(pacs, size=16, limit=0.1)
+    assert len(images.skipped) == 1
+    assert images.ids[6:9] == ("cartoon/dog/0.png", "cartoon/dog/2.png", "cartoon/elephant/0.png")
+    assert images.domains[6:11] == ("cartoon",) * 5
+    assert images.labels[6:11].tolist() == [0, 0, 1, 1, 1]
+
+
 def test_captions_say_what_kind_of_picture_it_is(pacs):
     captions = domain_folders(pacs, size=16).captions
     assert captions[0] == "an art painting of a dog"

@@ -44,14 +44,33 @@ def test_supervising_attention_reaches_the_backbone_but_writing_does_not():
 def test_a_query_keeps_what_it_read():
     block = InteractionQueries(24, 4, 3)
     start = block.initial(2)
-    moved, scores = block(start, torch.randn(2, 16, 24))
-    weights = scores.softmax(-1)
-    assert weights.shape == (2, 3, 4, 16)
+    moved, weights = block(start, torch.randn(2, 16, 24))
+    assert weights.shape == (2, 4, 3, 16)
     assert not torch.allclose(moved, start)
     again, _ = block(moved, torch.zeros(2, 16, 24))
     assert torch.allclose(again - moved, (again - moved)[:, :1].expand(-1, 4, -1), atol=1e-6), (
         "even patches tell all the same"
     )
+
+
+def test_queries_attend_as_textbook_cross_attention_does():
+    torch.manual_seed(0)
+    block = InteractionQueries(24, 4, 3).double()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    queries, patches = torch.randn(2, 4, 24).double(), torch.randn(2, 16, 24).double()
+    moved, weights = block(queries, patches)
+
+    attend = torch.nn.MultiheadAttention(24, 3, batch_first=True).double()
+    with torch.no_grad():
+        attend.in_proj_weight.copy_(torch.cat([block.query.weight, block.key_value.weight]))
+        attend.in_proj_bias.copy_(torch.cat([block.query.bias, block.key_value.bias]))
+        attend.out_proj.weight.copy_(block.out.weight)
+        attend.out_proj.bias.copy_(block.out.bias)
+    seen = block.norm_patches(patches)
+    read, expected = attend(block.norm_query(queries), seen, seen, average_attn_weights=False)
+    assert torch.allclose(weights.transpose(1, 2).double(), expected, atol=1e-6)  # weights are float32
+    assert torch.allclose(moved, queries + read, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "limit"), [("vit_small_patch16_224", 0.04), ("vit_base_patch16_224", 0.035)])

@@ -26,6 +26,7 @@ from lfi.training.views import TargetViews, partners
 TINY_TEACHER = TeacherConfig(width=32, layers=2, text_layers=1, decoder_layers=2, head_width=16, statements=4)
 STUDENT = {"img_size": 64, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 INTERACTION = ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1, logit_kd=0.1)
+EVERYTHING = replace(INTERACTION, feature_kd=0.1, activation_attention=0.1, attention_transfer=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,8 @@ def test_attention_transfer_gets_the_image_towers_attention(prepared):
 
 
 def test_a_mirrored_image_has_mirrored_targets(prepared):
-    data = TargetViews(prepared.images, prepared.questions, prepared.answers, prepared.config, (8, 8))
+    config = replace(prepared.config, objective=EVERYTHING)
+    data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, (8, 8))
     batch = data.batch(0)
     rows = np.sort(np.random.default_rng((0, 0)).permutation(64)[:16])
     plain = prepared.answers.rows(torch.from_numpy(rows))
@@ -175,7 +177,8 @@ def test_a_crop_shows_only_the_words_it_holds(prepared):
 
 
 def test_processes_share_a_batch_without_overlap(prepared):
-    data = TargetViews(prepared.images, prepared.questions, prepared.answers, prepared.config, (8, 8))
+    config = replace(prepared.config, objective=EVERYTHING)
+    data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, (8, 8))
     whole = data.batch(1)
     for rank in range(2):
         part = data.batch(1, rank=rank, world=2)
@@ -183,11 +186,23 @@ def test_processes_share_a_batch_without_overlap(prepared):
 
 
 def test_the_teacher_can_be_asked_online_about_every_view(prepared):
-    config = replace(prepared.config, data=replace(prepared.config.data, flip=0.0))
+    config = replace(prepared.config, data=replace(prepared.config.data, flip=0.0), objective=EVERYTHING)
     cached = TargetViews(prepared.images, prepared.questions, prepared.answers, config, (8, 8)).batch(0)
     online = TargetViews(prepared.images, prepared.questions, None, config, (8, 8)).batch(0)
     for name in cached:
         assert torch.allclose(online[name].float(), cached[name].float(), rtol=5e-3, atol=2e-3), name
+
+
+def test_a_batch_holds_what_its_losses_need_and_no_more(prepared):
+    def held(objective: ObjectiveConfig) -> set[str]:
+        config = replace(prepared.config, objective=objective)
+        batch = TargetViews(prepared.images, prepared.questions, prepared.answers, config, (8, 8)).batch(0)
+        return set(batch) - {"images", "labels"}
+
+    assert held(ObjectiveConfig()) == set()
+    assert held(ObjectiveConfig(logit_kd=1.0)) == {"logits"}
+    assert held(ObjectiveConfig(naming=1.0)) == {"words", "names"}
+    assert held(INTERACTION) == held(replace(INTERACTION, shuffle=True)) == {"maps", "words", "names", "logits"}
 
 
 def test_the_shuffled_control_takes_maps_of_another_image_with_as_many_words(prepared):
