@@ -39,7 +39,8 @@ ENV PATH=/opt/lfi/bin:$PATH \
     MPLCONFIGDIR=/tmp/matplotlib \
     GRADIO_TEMP_DIR=/tmp/gradio \
     HF_HOME=/data/huggingface \
-    LFI_STUDY_FOLDER=/data/study
+    LFI_STUDY_FOLDER=/data/study \
+    LFI_KEPT_FOLDER=/data/kept
 USER 10001:10001
 VOLUME /data
 EXPOSE 7860
