@@ -49,7 +49,9 @@ function makeDifference({ answers, palette }) {
     setColumns(columns) {
       const options = () => columns.map((key) => make("option", { value: key }, answers.find((each) => each.key === key).choice));
       const before = [first.value, second.value];
-      const usual = columns.length > 2 ? [columns[1], columns[2]] : columns;
+      const one = columns.includes("lfi") ? "lfi" : columns[0];
+      const others = columns.filter((key) => key !== one);
+      const usual = [one, others.find((key) => key !== "teacher") ?? others[0]];
       const kept = before.every((key) => columns.includes(key)) ? before : usual;
       fill(first, ...options());
       fill(second, ...options());
