@@ -86,15 +86,16 @@ class Service:
             command = [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)]
             self._process = subprocess.Popen(command, env=os.environ | self.environment, stdout=log, stderr=log)
         deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise DataError(f"the service ended with {self._process.returncode}; {self.log} says why")
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
+        with httpx.Client(timeout=5) as client:  # one for all: each would read the system's certificates again
+            while time.monotonic() < deadline:
+                if self._process.poll() is not None:
+                    raise DataError(f"the service ended with {self._process.returncode}; {self.log} says why")
+                try:
+                    if client.get(f"{self.url}/readyz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.2)
         self.kill()
         raise DataError(f"the service was not ready after {_READY_SECONDS} s; {self.log} says why")
 
