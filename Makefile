@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 COMPILE := $(UV) pip compile --universal --generate-hashes --no-header --no-annotate --quiet --python-version 3.11
 
-.PHONY: run test lock results clean
+.PHONY: run test audit lock results clean
 
 run: $(VENV)/.run
 	@$(BIN)/lfi serve
@@ -22,6 +22,11 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=15
+
+# Known weaknesses of what the locks pin. Asks the advisory database at pypi.org, so it needs to reach it.
+audit: $(VENV)/.test
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock
 
 # The tables in README.md and docs/, again from results/*.json.
 results: $(VENV)/.run

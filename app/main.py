@@ -21,6 +21,7 @@ import gradio as gr
 from app.access import signin
 from app.access.gate import Gate
 from app.access.keys import Keyring, keys_are_asked_for
+from app.access.openapi import describe_gate
 from app.access.rates import Rates
 from app.agents.server import agent_routes, agent_server
 from app.batch import routes as batch_routes
@@ -114,6 +115,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     )
     install_problems(app)
     describe_problems(app)
+    describe_gate(app)
     app.include_router(routes.router)
     app.include_router(metrics_routes.router)
     app.include_router(signin.router)

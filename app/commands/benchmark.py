@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from app.commands import benchmark_serve, benchmark_study
+from app.commands import benchmark_hostile, benchmark_serve, benchmark_study
 
 commands = typer.Typer()
 benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
 commands.add_typer(benchmark, name="benchmark")
 benchmark.add_typer(benchmark_serve.commands)
 benchmark.add_typer(benchmark_study.commands)
+benchmark.add_typer(benchmark_hostile.commands)
 
 
 @benchmark.command()

@@ -70,12 +70,6 @@ class Service:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def process(self) -> int:
-        """Number of its process, while it runs."""
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
         """Start it and wait until its models are warm.
 

@@ -101,6 +101,9 @@ def test_the_openapi_document_has_stable_names_examples_and_problems(client):
         assert set(content) == {"application/problem+json"}
         assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
         assert content["application/problem+json"]["example"]["status"] == int(status)
+    assert {"401", "403", "429"} <= set(answers)
+    assert operations["POST /v1/maps"]["security"] == [{}, {"key": []}, {"header": []}]
+    assert "security" not in operations["GET /healthz"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
