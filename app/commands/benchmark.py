@@ -100,8 +100,9 @@ def detection(
 
     setup = Setup(scale, str(teacher), str(runs), device or best_device())
     done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
+    only = [f"--way {each}" for each in way or ()] + [f'--method "{each}"' for each in method or ()]
     results = Results(
-        command=f"lfi benchmark detection --scale {scale} --seeds {seeds}",
+        command=" ".join([f"lfi benchmark detection --scale {scale} --seeds {seeds}", *only]),
         seeds=list(range(seeds)),
         n={
             "detectors": len(done),
