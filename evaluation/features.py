@@ -85,9 +85,10 @@ def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
     for given in models:
         name, equals, model = given.partition("=")
         if given.endswith(".json"):
-            curve = read_curve(Path(given))
-            student = load_features(str(Path(given).with_suffix(".safetensors")), device)
-            recorded.append((curve.method, curve.seed, replace(student, name=curve.method)))
+            curve, weights = read_curve(Path(given)), Path(given).with_suffix(".safetensors")
+            if not weights.is_file():
+                raise UnknownModelError(f"{given} has no student beside it; {weights.name} was expected")
+            recorded.append((curve.method, curve.seed, replace(load_features(str(weights), device), name=curve.method)))
         elif equals and not Path(given).exists():
             found.append(replace(load_features(model, device), name=name))
         else:

@@ -59,10 +59,10 @@ def read_gaze(file: Path) -> list[Gaze]:
     Raises:
         DataError: a file that cannot be read, or is laid out otherwise.
     """
+    if not file.is_file():
+        raise DataError(f"{file} is missing; a .mat file with fixations was expected")
     try:
         content = loadmat(file)
-    except FileNotFoundError:
-        raise DataError(f"{file} is missing; a .mat file with fixations was expected") from None
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
         raise DataError(f"{file} cannot be read as MATLAB's format: {error}") from error
     if "fixations" not in content:

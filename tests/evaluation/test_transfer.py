@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluation.features import load_models
 from evaluation.methods import ABLATIONS, METHODS
 from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.transfer import Run, Setup, prepared, record_of, similarity, student_of, transfer
 from evaluation.transfer_table import AVERAGE, plot, summarise
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, UnknownModelError
 
 DRAWN = "scenes without sketch"
 SOME = ["attention transfer", "logit + feature KD", "shuffled maps", "one assignment per layer", "last block tapped"]
@@ -85,8 +86,15 @@ def _can_name(method: str) -> bool:
 def test_missing_runs_are_trained_in_processes_of_their_own(setup):
     found = transfer(replace(setup, tiny="", pacs=""), [3], ["LFI"], [DRAWN], workers=1)
     assert [(each.part, each.seed) for each in found] == [(DRAWN, 3)]
-    stored = json.loads(record_of(setup, DRAWN, "LFI", 3).read_text())
+    record = record_of(setup, DRAWN, "LFI", 3)
+    stored = json.loads(record.read_text())
     assert stored["scores"] == found[0].scores
+    (student,) = load_models([str(record)])
+    assert student.name == "LFI"
+    assert student.all(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, 48), "CLS and the mean query"
+    record.with_suffix(".safetensors").unlink()
+    with pytest.raises(UnknownModelError, match="has no student beside it"):
+        load_models([str(record)])
     assert len(found[0].curve) >= 1
 
 
