@@ -9,6 +9,7 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -30,16 +31,27 @@ _CSS = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #767676 }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
 h1 { line-height: 1.2 } h2 { margin-top: 3rem; border-bottom: 1px solid var(--line) }
-nav ul { columns: 18rem; padding-left: 1.2rem }
+nav ul { columns: 18rem; padding-left: 1.2rem } nav li { break-inside: avoid } nav small { color: var(--quiet) }
 table { border-collapse: collapse; display: block; overflow-x: auto; font-size: .9rem; margin: 1rem 0 }
 th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top }
-td { font-variant-numeric: tabular-nums }
+td { font-variant-numeric: tabular-nums; white-space: nowrap }
+th:first-child, td:first-child { white-space: normal; min-width: 13rem; position: sticky; left: 0; background: Canvas }
 figure { margin: 1rem 0; background: #fff; color: #222; border-radius: .3rem; padding: .5rem }
-figure svg, figure img { max-width: 100%; height: auto; display: block }
+figure svg, figure img { width: 100%; height: auto; display: block }
 figcaption, .made { font-size: .85rem } code { overflow-wrap: anywhere }
 details > summary { cursor: pointer; margin: .5rem 0 }
 @media print { body { max-width: none } details { display: block } }
 """
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its anchor, heading and content, and what the contents say of its goals."""
+
+    name: str
+    title: str
+    html: str
+    verdict: str = ""
 
 
 def report_page(
@@ -56,9 +68,12 @@ def report_page(
     """
     sections = [_of_run(source) if source.is_dir() else _of_record(source) for source in sources]
     if trio is not None and examples:
-        sections.append(("maps", "Maps", _maps(trio, examples)))
-    contents = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in sections)
-    body = "".join(f'<section id="{name}"><h2>{escape(title)}</h2>{html}</section>' for name, title, html in sections)
+        sections.append(Section("maps", "Maps", _maps(trio, examples)))
+    contents = "".join(
+        f'<li><a href="#{each.name}">{escape(each.title)}</a> <small>{escape(each.verdict)}</small></li>'
+        for each in sections
+    )
+    body = "".join(f'<section id="{each.name}"><h2>{escape(each.title)}</h2>{each.html}</section>' for each in sections)
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>LFI: report</title>'
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{_CSS}</style></head>\n<body><main>'
@@ -66,7 +81,7 @@ def report_page(
     )
 
 
-def _of_record(path: Path) -> tuple[str, str, str]:
+def _of_record(path: Path) -> Section:
     try:
         record = read(path)
     except OSError as error:
@@ -82,10 +97,13 @@ def _of_record(path: Path) -> tuple[str, str, str]:
     )
     figures = f"<details open><summary>Figures</summary>{table}</details>"
     made = f'<p class="made">Commit {escape(record["commit"])}.</p>'
-    return _name(path), record.get("title") or path.stem, plots + figures + made
+    title = record.get("title") or record["command"].split(" --")[0]
+    hold = [goal["holds"] for goal in record["goals"].values()]
+    verdict = f"{sum(hold)} of {len(hold)} goals hold" if hold else ""
+    return Section(_name(path), title, plots + figures + made, verdict)
 
 
-def _of_run(folder: Path) -> tuple[str, str, str]:
+def _of_run(folder: Path) -> Section:
     """Curves of `metrics.jsonl`, and what the run was made with."""
     try:
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -102,7 +120,7 @@ def _of_run(folder: Path) -> tuple[str, str, str]:
         if (folder / name).is_file():
             text = escape((folder / name).read_text(encoding="utf-8"))
             html += f"<details><summary>{name}</summary><pre>{text}</pre></details>"
-    return _name(folder), f"Run {folder.name}", html
+    return Section(_name(folder), f"Run {folder.name}", html)
 
 
 def _maps(trio: Trio, examples: Sequence[tuple[Image.Image, str]]) -> str:

@@ -6,6 +6,7 @@ import re
 import pytest
 from PIL import Image
 
+from evaluation.drawing import colour_of
 from evaluation.page import report_page
 from evaluation.results import Figure, Goal, Results
 from lfi.comparison import Trio
@@ -46,6 +47,7 @@ def test_every_number_stands_with_where_it_comes_from(tmp_path):
     assert "seeds 0, 1, 2; 1,234 images" in page
     assert "CPU cores" in page or "GPU" in page
     assert "holds" in page
+    assert "<small>1 of 1 goals hold</small>" in page, "the contents say so, too"
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path, trio_folder):
@@ -106,3 +108,21 @@ def test_what_is_no_run_is_refused_by_name(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("{'step'")
     with pytest.raises(DataError, match="is damaged"):
         report_page([tmp_path])
+
+
+def test_a_record_without_a_title_is_called_by_its_command(tmp_path):
+    page = report_page([record(tmp_path, title="")])
+    assert "<h2>lfi evaluate &lt;thing&gt;</h2>" in page
+
+
+@pytest.mark.parametrize(
+    ("colour", "names"),
+    [
+        ("#0072b2", ("LFI: AUC", "mAP, LFI", "LFI less shuffled maps", "LFI + logit KD: fine-tuned, top-1")),
+        ("#d55e00", ("DIST: AUC", "baseline, rollout: AUC", "steps of DIST over those of LFI")),
+        ("#767676", ("LFI, another image's: AUC", "mAP, shuffled maps", "timm:x:random: k-NN, ECE")),
+        ("#009e73", ("teacher: AUC",)),
+    ],
+)
+def test_ours_others_floors_and_the_teacher_have_a_colour_each(colour, names):
+    assert [colour_of(name) for name in names] == [colour] * len(names)
