@@ -55,10 +55,7 @@ def train_default(
         "lfi": localise(pointers["lfi"], choice, KINDS).best_layer(),
         "baseline": tried[explanation].best_layer(),
         **{f"baseline:{name}": found.best_layer() for name, found in tried.items()},
-        **{
-            f"lfi:{name}": localise(baseline_pointer(students["lfi"], teacher, name), choice, KINDS).best_layer()
-            for name in explanations_of(students["lfi"])
-        },
+        **explanation_layers("lfi", students["lfi"], teacher, choice),
     }
     figures = {
         part: _figures(localise(pointer, test, KINDS), default_layer[part], students.get(part), test)
@@ -68,6 +65,14 @@ def train_default(
     parameters = {part: sum(p.numel() for p in model.parameters()) for part, model in models.items()}
     write_trio(folder, students, explanation, default_layer, figures, parameters)
     return figures
+
+
+def explanation_layers(model: str, student: Student, teacher: CoCaTeacher, choice: SceneBatch) -> dict[str, int]:
+    """The layer with the most hits of every explanation that a student can give, by its name in a trio's card."""
+    return {
+        f"{model}:{name}": localise(baseline_pointer(student, teacher, name), choice, KINDS).best_layer()
+        for name in explanations_of(student)
+    }
 
 
 def _teacher(folder: Path) -> CoCaTeacher:
