@@ -23,7 +23,7 @@ from app.access.gate import Gate
 from app.access.keys import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
-from app.agents.server import agent_routes, agent_server
+from app.agents.server import agent_route, agent_server
 from app.batch import routes as batch_routes
 from app.batch.store import Batches
 from app.edge import PublishedPath, SecurityHeaders
@@ -131,7 +131,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
-    app.router.routes.extend(agent_routes(app.state.agents, settings))
+    app.router.routes.append(agent_route(app.state.agents, settings))
     _mount_page(app, inspector, settings)
     return app
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Sequence
 from typing import Annotated
 
 from mcp.server import MCPServer
@@ -17,7 +16,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from app.agents.answers import NumbersBody, OverlayBody, word_body
 from app.inspector.answers import ModelsBody, trio_body
@@ -84,8 +83,8 @@ def agent_server(inspector: Inspector, version: str) -> MCPServer:
     return server
 
 
-def agent_routes(server: MCPServer, settings: Settings) -> Sequence[BaseRoute]:
-    """The routes of the tools. `server.session_manager.run()` must be entered while they are served."""
+def agent_route(server: MCPServer, settings: Settings) -> Route:
+    """The route of the tools. `server.session_manager.run()` must be entered while it is served."""
     names = [*_LOCAL, *settings.mcp_hosts]
     if settings.host not in ("0.0.0.0", "::"):
         names.append(settings.host)
@@ -98,13 +97,16 @@ def agent_routes(server: MCPServer, settings: Settings) -> Sequence[BaseRoute]:
             *settings.cors_origins,
         ],
     )
-    return server.streamable_http_app(
+    (route,) = server.streamable_http_app(
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
         max_request_body_size=settings.max_body,
         transport_security=security,
     ).routes
+    assert isinstance(route, Route)
+    # Without sessions there is nothing to listen to or to end; a GET would hold a connection open for good.
+    return Route(PATH, route.endpoint, methods=["POST"], include_in_schema=False)
 
 
 def _answer(inspector: Inspector, question: Question, image: str, overlays: bool) -> CallToolResult:

@@ -126,6 +126,12 @@ def test_other_sites_pages_and_rebound_names_get_nothing(address):
     assert status(Origin="https://lfi.example.org") == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_nothing_holds_a_connection_open(method, address):
+    answer = httpx.request(method, f"{address}/mcp", headers=HEADERS)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
 def test_a_request_may_be_no_larger_than_elsewhere(address):
     answer = httpx.post(f"{address}/mcp", content=b"x" * 3_100_000, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
