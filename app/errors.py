@@ -51,7 +51,7 @@ class NotAcceptableError(LFIError):
 # The first class that fits gives status and name; subclasses come before their parents.
 _KINDS: tuple[tuple[type[LFIError], int, str, str], ...] = (
     (NotReadyError, 503, "not-ready", "The models are still loading"),
-    (BatchesFullError, 503, "batches-full", "All places for batches are taken"),
+    (BatchesFullError, 429, "batches-full", "All places for batches are taken"),
     (BusyError, 503, "busy", "The service is busy"),
     (LateError, 503, "late", "The request took too long"),
     (GoneError, 499, "gone", "The client has gone"),
@@ -121,7 +121,7 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
     """An error that a user can act on, as 4xx (or 503 while the models load or too many ask)."""
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
-            headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
+            headers = {"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else None
             more = {"unknown": error.nearest} if isinstance(error, UnknownWordError) else {}
             return problem(request, status, str(error), kind=name, title=title, headers=headers, **more)
     raise error

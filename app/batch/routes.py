@@ -56,7 +56,7 @@ async def show_page(batches: BatchesDep) -> Response:
     summary="Ask the same words of many images",
     status_code=202,
     response_model=BatchBody,
-    responses=openapi.problems(400, 413, 422, 500, 503),
+    responses=openapi.problems(400, 413, 422, 429, 500, 503),
 )
 async def create_batch(
     request: Request,

@@ -75,6 +75,11 @@ _PROBLEMS = {
         "Unknown word",
         "this model does not know 'cirle' (nearest: circle, triangle, purple)",
     ),
+    429: (
+        "urn:problem-type:lfi:batches-full",
+        "All places for batches are taken",
+        "all 4 places for batches are taken; try again later",
+    ),
     500: ("about:blank", "Internal Server Error", "the service failed on this request; the log says why"),
     503: (
         "urn:problem-type:lfi:not-ready",

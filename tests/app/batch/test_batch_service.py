@@ -180,7 +180,7 @@ def test_places_are_few_and_become_free_again(service, send):
     first = finished(service, send({"a.png": PICTURES["wide.png"]}))
     finished(service, send({"a.png": PICTURES["wide.png"]}))
     answer = send({"a.png": PICTURES["wide.png"]})
-    assert (answer.status_code, answer.json()["type"]) == (503, "urn:problem-type:lfi:batches-full")
+    assert (answer.status_code, answer.json()["type"]) == (429, "urn:problem-type:lfi:batches-full")
     assert int(answer.headers["retry-after"]) > 0
     service.delete(first["links"]["status"])
     finished(service, send({"a.png": PICTURES["wide.png"]}))
