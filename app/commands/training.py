@@ -31,6 +31,7 @@ def train(
     On several processes: torchrun --nproc-per-node 2 -m lfi train CONFIG (docs/scaling.md).
     """
     from lfi.training.config import load_config
+    from lfi.training.distributed import connect
 
     settings = load_config(config, set_ or [])
     where = device or best_device()
@@ -53,7 +54,8 @@ def train(
         made = out / "student.safetensors"
     scores = next((record for record in reversed(records) if "loss" not in record), {})
     said = ", ".join(f"{name} {value:.1f} %" for name, value in scores.items() if name != "step")
-    print(f"{made}" + (f": {said} on validation images" if said else ""))
+    if connect(where).main:
+        print(f"{made}" + (f": {said} on validation images" if said else ""))
 
 
 @commands.command()
