@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from evaluation.results import Results
 
 commands = typer.Typer()
-_MOST_MEGABYTES = 3000.0
-"""At the most: what four pictures of 50 megapixels take at once, beside the models (see LFI_JOBS)."""
+_MOST_MEGABYTES = 2500.0
+"""Models, caches, and the gigabyte that pictures in work take at most (LFI_PIXELS_IN_WORK)."""
 
 
 @commands.command("hostile")
