@@ -9,7 +9,7 @@ let words, picture, maps, film, difference, region, probe, share;
 let read = 0; // views so far
 let asked = 0; // only the answer to the latest question is drawn
 
-const GONE = "The service does not answer. Check that it is still running, then try again.";
+const GONE = "The service does not answer, or wants you to wait or to sign in again. Try again in a minute, or reload the page.";
 
 function complain(message) {
   banner.hidden = !message;
