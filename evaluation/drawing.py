@@ -53,8 +53,8 @@ def by_unit(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _height(figures: dict[str, Any]) -> float:
-    """In inches."""
-    return 0.5 + sum(0.26 + 0.14 * _label(name).count("\n") for name in figures)
+    """In inches; rows are alike, as high as the longest label needs."""
+    return 0.5 + len(figures) * (0.26 + 0.15 * max(_label(name).count("\n") for name in figures))
 
 
 def _draw(axes: Axes, unit: str, figures: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ def colour_of(name: str) -> str:
 
 
 def _label(name: str) -> str:
-    return _safe(fill(name, 46))
+    return _safe(fill(name, 60))
 
 
 def _safe(text: str) -> str:
