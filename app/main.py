@@ -48,6 +48,9 @@ _QUEUE = 64
 
 _SWEEP_SECONDS = 600
 
+_READABLE = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+"""Headers that scripts of listed origins may read."""
+
 # Samples and looks, and nothing else: weights and cards are served by nobody.
 _STATIC_FOLDERS = ("css", "js", "samples")
 
@@ -111,7 +114,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST", "DELETE"),
         allow_headers=("Authorization", "X-API-Key", "X-Request-ID"),
-        expose_headers=("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
+        expose_headers=_READABLE if settings.cors_origins else (),
     )
     install_problems(app)
     describe_problems(app)
