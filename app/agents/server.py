@@ -20,7 +20,6 @@ from starlette.routing import Route
 
 from app.agents.answers import NumbersBody, OverlayBody, word_body
 from app.inspector.answers import ModelsBody, trio_body
-from app.inspector.decode import decode_image
 from app.inspector.downloads import overlay_files
 from app.inspector.inspector import Inspector
 from app.inspector.questions import Question
@@ -110,7 +109,7 @@ def agent_route(server: MCPServer, settings: Settings) -> Route:
 
 
 def _answer(inspector: Inspector, question: Question, image: str, overlays: bool) -> CallToolResult:
-    picture = decode_image(_bytes(image), inspector.settings.image_limits)
+    picture = inspector.decode(_bytes(image))
     count = len(question.words) * len(question.models) if overlays else 0
     if count > MOST_OVERLAYS:
         raise ConfigError(

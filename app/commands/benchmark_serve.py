@@ -65,7 +65,8 @@ def serve_(
             "LFI_DEVICE": "cpu",
             "LFI_STUDY_FOLDER": folder,
             "LFI_LOG_LEVEL": "warning",
-            "LFI_RATE_LIMITS": "",
+            "LFI_AUTH": "off",
+            "LFI_RATE_LIMIT": "",
         }
         service = Service(environment, Path(folder) / "log")
         service.start()

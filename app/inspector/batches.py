@@ -100,13 +100,11 @@ class Batches(Generic[Asked, Answer]):
     def _answer(self, batch: Sequence[_Place[Asked, Answer]]) -> None:
         """Answer a batch; where it fails, each of its questions alone, so that one does not spoil the others."""
         try:
-            answers = self.run([place.asked for place in batch])
+            for place, answer in zip(batch, self.run([place.asked for place in batch]), strict=True):
+                place.answer = [answer]
         except Exception as error:
-            if len(batch) > 1:
-                for place in batch:
-                    self._answer([place])
-            else:
+            if len(batch) == 1:
                 batch[0].error = error
-            return
-        for place, answer in zip(batch, answers, strict=True):
-            place.answer.append(answer)
+                return
+            for place in batch:
+                self._answer([place])

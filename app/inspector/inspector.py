@@ -16,6 +16,7 @@ from PIL import Image
 from app.errors import NotReadyError
 from app.inspector.batches import Batches
 from app.inspector.cache import LatestUsed, content_hash
+from app.inspector.decode import decoded, opened
 from app.inspector.turns import Admission, Pixels, Turn
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -151,6 +152,17 @@ class Inspector:
             why = f"trio {name!r} could not be loaded: {self.failures[name]}"
             raise NotReadyError(why) if name == self.default else CheckpointError(why)
         raise UnknownModelError(f"no trio {name!r}; there are: {', '.join(self.trios) or 'none'}")
+
+    def decode(self, data: bytes, turn: Turn | None = None) -> Image.Image:
+        """As `decode_image`, when there is room for so many pixels.
+
+        Raises:
+            ImageError: as `decode_image`.
+            LateError, GoneError: the turn was over before there was.
+        """
+        image = opened(data, self.settings.image_limits)
+        with self.pixels.held(image.width * image.height, turn or Turn()):
+            return decoded(image)
 
     def recall(self, file: str, trio: str | None = None) -> Picture | None:
         """The picture in the file of this hash, where the models of this trio still know it: it need not be decoded."""

@@ -91,8 +91,8 @@ class Handlers:
         self.settings = settings
         self.samples = samples
         self.kept = kept
-        self.pictures = Pictures(settings.image_limits, samples)
-        self.opened = Pictures(settings.image_limits, {}, BUDGET // 4)
+        self.pictures = Pictures(inspector.decode, samples)
+        self.opened = Pictures(inspector.decode, {}, BUDGET // 4)
         """Kept pictures, decoded; asked only while they are kept, so that nobody sees one that was deleted."""
 
     def describe(self) -> Answer:

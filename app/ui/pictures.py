@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
 
-from app.inspector.decode import decode_image
-from app.inspector.limits import ImageLimits
 from app.ui.samples import Sample
 
 BUDGET = 192 * 1024**2
@@ -32,8 +31,8 @@ class Picture:
 class Pictures:
     """Decoded pictures by hash, least recently used first out. Safe to use from several threads."""
 
-    def __init__(self, limits: ImageLimits, samples: dict[str, Sample], budget: int = BUDGET):
-        self.limits = limits
+    def __init__(self, decode: Callable[[bytes], Image.Image], samples: dict[str, Sample], budget: int = BUDGET):
+        self.decode = decode
         self.samples = samples
         self.budget = budget
         self._kept: OrderedDict[str, Picture] = OrderedDict()
@@ -43,10 +42,10 @@ class Pictures:
         """The picture in an uploaded file.
 
         Raises:
-            ImageError: for bytes that `decode_image` refuses.
+            ImageError: for bytes that cannot be decoded.
         """
         token = hashlib.sha256(data).hexdigest()
-        return self.get(token) or self._keep(Picture(token, decode_image(data, self.limits)))
+        return self.get(token) or self._keep(Picture(token, self.decode(data)))
 
     def get(self, token: str) -> Picture | None:
         """The picture of this name, None when it has been forgotten."""

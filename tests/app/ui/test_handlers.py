@@ -117,9 +117,9 @@ def test_a_forgotten_picture_is_asked_for_again(handlers):
     assert answer["error"]["where"] == "picture"
 
 
-def test_pictures_over_the_budget_are_forgotten_oldest_first(settings):
+def test_pictures_over_the_budget_are_forgotten_oldest_first(inspector):
     one = 3 * 64 * 64
-    pictures = Pictures(settings.image_limits, {}, budget=2 * one)
+    pictures = Pictures(inspector.decode, {}, budget=2 * one)
     tokens = [pictures.add(as_bytes(Image.new("RGB", (64, 64), colour))).token for colour in ("red", "blue")]
     pictures.get(tokens[0])
     third = pictures.add(as_bytes(Image.new("RGB", (64, 64), "green"))).token
