@@ -118,17 +118,12 @@ class Inspector:
         if not folder.is_dir():
             known = ", ".join(self._found()) or "none; `lfi train-default` makes one"
             raise UnknownModelError(f"no trio {name!r} in {folder.parent}; there are: {known}")
-        trio = load_trio(folder, self._device())
+        trio = load_trio(folder, self.settings.device)
         self._batches[name] = Batches(
             partial(self._answer, trio), self.settings.batch, self.settings.batch_wait, lambda: self.admission.inside
         )
         self.trios[name] = trio
         return trio
-
-    def _device(self) -> str:
-        if self.settings.device != "auto":
-            return self.settings.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _rehearse(self, trio: Trio) -> None:
         """One answer for nobody: the first is slower than those that people wait for."""
@@ -251,7 +246,9 @@ class Inspector:
 
 
 def load_trio(folder: Path, device: str) -> Trio:
-    """`Trio.load`, with files that may not be read as a `CheckpointError` too."""
+    """`Trio.load` where `auto` takes a GPU if there is one; files that may not be read are a `CheckpointError`, too."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         return Trio.load(folder, device)
     except OSError as error:
