@@ -126,3 +126,8 @@ def test_the_makefile_and_the_dockerfile_install_with_the_same_uv():
     assert makefile is not None
     assert dockerfile is not None
     assert makefile[1] == dockerfile[1]
+
+
+def test_test_modules_have_names_of_their_own():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -52,7 +52,9 @@ Overlays = Annotated[bool, Field(description=f"Also send the maps as pictures, a
 def agent_server(inspector: Inspector, version: str) -> MCPServer:
     """The tools over this inspector."""
     logging.getLogger("mcp").setLevel(logging.WARNING)  # below that it would log people's words
-    server = MCPServer("lfi", title="Learning from Interactions", instructions=_INSTRUCTIONS, version=version)
+    server = MCPServer(
+        "lfi", title="Learning from Interactions", instructions=_INSTRUCTIONS, version=version, log_level="WARNING"
+    )
 
     @server.tool(annotations=_READING)
     async def describe_models() -> ModelsBody:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from running import wait_until_ready
 from uploads import as_bytes, scene
 
 from app.inspector.inspector import Inspector
@@ -56,10 +56,3 @@ def ask(client: TestClient) -> Ask:
         )
 
     return ask
-
-
-def wait_until_ready(client: TestClient, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while client.get("/readyz").status_code != 200:
-        assert time.monotonic() < deadline, client.get("/readyz").text
-        time.sleep(0.05)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from app.commands.serve import address, bind
 
@@ -32,3 +33,11 @@ def running(app: FastAPI, seconds: float = 60) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def wait_until_ready(client: TestClient, seconds: float = 60) -> None:
+    """Until its models are warm."""
+    deadline = time.monotonic() + seconds
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline, client.get("/readyz").text
+        time.sleep(0.05)

@@ -83,7 +83,7 @@ def test_a_new_key_is_shown_once_and_its_line_opens_the_service(capsys):
     ("text", "said"),
     [
         ("lfi_a-key-itself", "entry 1 is not NAME:SCOPES:SHA256; `lfi keys new` writes one"),
-        (f"{MAPS_KEY.line()}, a:maps", "entry 2 is not NAME:SCOPES:SHA256; `lfi keys new` writes one"),
+        (f"lab:maps:{'2' * 64}, a:maps", "entry 2 is not NAME:SCOPES:SHA256; `lfi keys new` writes one"),
         (f"a:maps+root:{'0' * 64}", "key 'a' has the scope 'root'; there are: maps, metrics"),
         (f"a:maps:{'0' * 64} a:maps:{'1' * 64}", "two keys are named 'a'"),
     ],
@@ -146,7 +146,9 @@ def test_a_browser_is_led_to_sign_in_and_back(stranger):
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("wrong", "There is no such key."), (METRICS, "This key opens metrics, not the page.")]
+    ("key", "said"),
+    [("wrong", "There is no such key."), (METRICS, "This key opens metrics, not the page.")],
+    ids=["unknown", "of another scope"],
 )
 def test_a_key_that_does_not_open_the_page_signs_nobody_in(stranger, key, said):
     answer = stranger.post("/signin", data={"key": key}, headers=HERE)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import wait_until_ready
 from fastapi.testclient import TestClient
+from running import wait_until_ready
 from uploads import as_bytes, scene
 
 from app.inspector.batches import Batches
