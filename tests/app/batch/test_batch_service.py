@@ -211,6 +211,11 @@ def test_results_are_kept_for_a_while_and_no_longer(trio_folder):
         answer = client.post("/v1/batches", files={"images": ("a.png", PICTURES["wide.png"])}, data={"words": "star"})
         until(client, lambda: client.get(answer.json()["links"]["status"]).status_code == 404)
         assert folders(client) == []
+
+
+def test_results_go_when_the_service_ends(trio_folder):
+    with TestClient(create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name))) as client:
+        until(client, lambda: client.get("/readyz").status_code == 200)
         client.post("/v1/batches", files={"images": ("a.png", PICTURES["wide.png"])}, data={"words": "star"})
         (left,) = folders(client)
     assert not left.exists()
