@@ -11,6 +11,7 @@ from uploads import as_bytes, nine_hundred_megapixels, scene, truncated_jpeg, tw
 
 from app.main import create_app
 from app.settings import read_settings
+from lfi.comparison import ANSWERS
 from lfi.errors import LFIError
 
 READABLE = "send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image"
@@ -93,7 +94,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         422,
         "unknown-model",
         "Unknown model",
-        "no model 'student'; there are: teacher, lfi, baseline",
+        "no model 'student'; there are: " + ", ".join(ANSWERS),
     ),
     "unknown trio": (
         {"trio": "../scenes"},
