@@ -83,11 +83,16 @@ def paired(ours: dict[int, float], theirs: dict[int, float], of: Callable[[float
 
 
 def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: Results) -> None:
-    """Steps and seconds to the final score of the best baseline; see `evaluation.convergence.add_times`."""
+    """Steps and seconds to the final score of the best baseline; a mean of parts has no runs of its own, so none.
+
+    See `evaluation.convergence.add_times`.
+    """
     curves = []
     for run in (run for run in runs if run.part == part):
         steps, scores = np.array(run.curve, float).T
         curves.append(Curve(run.method, run.seed, steps, steps * run.step, scores, "% top-1"))
+    if not curves:
+        return
     ratio = add_times(curves, ours, best, results, part)
     if part.startswith("TinyImageNet"):
         name = f"{part}: steps of {best} over those of {ours} to the same score"

@@ -99,7 +99,7 @@ def _add_latencies(found: Results, taken: dict[str, np.ndarray]) -> None:
         found.figures[f"{name}, median"] = quantile(milliseconds, 0.5)
         found.figures[f"{name}, p95"] = quantile(milliseconds, 0.95)
     for key, most in (("first", 1.3), ("word", 0.35)):
-        figure = ratio(taken[key], np.asarray(taken["bare"]))
+        figure = ratio(taken[key], taken["bare"])
         found.figures[f"{names[key]}, in bare passes"] = figure
         found.goals[f"{names[key]}, in bare passes, at most"] = Goal(figure.value, most, figure.value <= most)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
 from contextlib import suppress
@@ -13,6 +14,8 @@ import typer
 from lfi.errors import CheckpointError, ConfigError
 
 commands = typer.Typer()
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
+"""Options of glibc's `mallopt`, from its malloc.h."""
 
 
 @commands.command()
@@ -37,6 +40,7 @@ def serve(
     from app.telemetry.logs import configure_logs
 
     configure_logs(settings.log_level, settings.log_format)
+    give_memory_back()
 
     def stop() -> None:
         server.should_exit = True
@@ -59,6 +63,18 @@ def serve(
     inspector = app.state.inspector
     if inspector.default in inspector.failures:
         raise CheckpointError(f"trio {inspector.default!r} cannot be served: {inspector.failures[inspector.default]}")
+
+
+def give_memory_back() -> None:
+    """Tell glibc's allocator to return what decoded pictures took; elsewhere nothing is done.
+
+    By itself it keeps a heap for nearly every thread, and what one thread frees serves no other: after a thousand
+    uploads the process held twice as much (`lfi benchmark hostile`). Blocks of a picture's size go back at once.
+    """
+    with suppress(OSError, AttributeError):
+        set_option = ctypes.CDLL("libc.so.6").mallopt
+        set_option(_ARENA_MAX, 2)
+        set_option(_MMAP_THRESHOLD, 8 << 20)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,32 @@
+"""`lfi benchmark serve` at its smallest, against a service in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+
+
+@pytest.mark.slow
+def test_latency_throughput_and_memory_are_measured(trio_folder: Path, tmp_path: Path, capsys):
+    record = tmp_path / "serve.json"
+    size = ["--rounds", "10", "--turns", "2", "--seconds", "0.2", "--clients", "2", "--requests", "40"]
+    trio = ["--models-dir", str(trio_folder.parent), "--trio", trio_folder.name]
+    with pytest.raises(SystemExit, match="0"):
+        main(["benchmark", "serve", *size, *trio, "--json", str(record)])
+    found = json.loads(record.read_text())
+    figures, goals = found["figures"], found["goals"]
+    for name in ("first request", "new word, known image"):
+        in_passes = figures[f"{name}, in bare passes"]
+        median = figures[f"{name}, median"]["value"] / figures["bare passes of the three models, median"]["value"]
+        assert in_passes["value"] == pytest.approx(median)
+        assert in_passes["low"] <= in_passes["value"] <= in_passes["high"]
+    assert figures["first requests of 2 clients"]["value"] > 0
+    assert figures["requests under load that were not answered with 200"]["value"] == 0
+    assert found["n"]["requests under load"] == 44  # a tenth comes before memory is looked at
+    assert figures["memory after the warm-up"]["value"] > 50
+    assert goals["requests that failed, at most"]["holds"]
+    assert "new word, known image, in bare passes" in capsys.readouterr().out
