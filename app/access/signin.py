@@ -18,7 +18,7 @@ from app.ui.signin import signin_page
 router = APIRouter(include_in_schema=False)
 
 
-def get_keyring(request: Request) -> Keyring:
+async def get_keyring(request: Request) -> Keyring:
     """This application's keys."""
     if request.app.state.keyring is None:
         raise NothingHereError("there is nothing here: no key is asked for")

@@ -27,7 +27,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
-def get_batches(request: Request) -> Batches:
+async def get_batches(request: Request) -> Batches:
     """This application's batches."""
     return request.app.state.batches
 
@@ -35,7 +35,7 @@ def get_batches(request: Request) -> Batches:
 BatchesDep = Annotated[Batches, Depends(get_batches)]
 
 
-def get_batch(batches: BatchesDep, id: str) -> Batch:
+async def get_batch(batches: BatchesDep, id: str) -> Batch:
     """The batch that the path names."""
     return batches.get(id)
 

@@ -9,19 +9,23 @@ reads before writing locks the row that the decision hangs on (`with_for_update`
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from lfi.errors import ConfigError
 
 _BUSY_SECONDS = 30
+_IDLE_SECONDS = 1.0
 
 
 class Database:
@@ -49,9 +53,12 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(self.url, pool_pre_ping=True, **pool)
+            self.engine = create_engine(self.url, **pool)
+            event.listen(self.engine, "checkin", _note_time)
+            event.listen(self.engine, "checkout", _ping_when_idle)
         # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
         self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
+        self._alone: Any = nullcontext() if self.sqlite else threading.Lock()
 
     @property
     def file(self) -> Path | None:
@@ -66,9 +73,19 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A session that is committed at the end, or rolled back where an error passes."""
-        with self._turn, self.writing_connection() as connection, Session(connection) as session:
+    def writing(self, alone: bool = False) -> Iterator[Session]:
+        """A session that is committed at the end, or rolled back where an error passes.
+
+        Args:
+            alone: it will lock what all such sessions lock (a study), so they wait here, and not with a connection each
+                that others could use.
+        """
+        with (
+            self._alone if alone else nullcontext(),
+            self._turn,
+            self.writing_connection() as connection,
+            Session(connection) as session,
+        ):
             yield session
             session.commit()
 
@@ -87,6 +104,20 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _note_time(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_when_idle(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """A server that was restarted has forgotten us; whether it has is asked of connections that rested, not of all."""
+    if time.monotonic() - record.info.get("used", time.monotonic()) > _IDLE_SECONDS:
+        try:
+            connection.execute("")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error  # the pool opens another
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

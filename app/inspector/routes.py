@@ -21,7 +21,7 @@ router = APIRouter()
 _FILE_NAMES = {NPZ: "maps.npz", ZIP: "maps.zip"}
 
 
-def get_inspector(request: Request) -> Inspector:
+async def get_inspector(request: Request) -> Inspector:
     """This application's inspector, from `app.state`: the page's mount drops lifespan state."""
     return request.app.state.inspector
 

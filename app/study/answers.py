@@ -49,7 +49,7 @@ def store_answer(
     """Store an answer; the trial it belongs to. Stores nothing where a retry has been stored before.
 
     Args:
-        rater: locked (`rater_of(lock=True)`).
+        rater: locked.
         trials: all of the rater's (`trials_of`).
 
     Raises:

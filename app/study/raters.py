@@ -10,13 +10,14 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Login, Rater, Study
 from app.study.errors import NothingHereError, NotYoursError, StudyError
 from app.study.service import Studies, find_study, lock_study, note
 
+NOBODY = "nobody is signed in; open the link of your invitation"
 _PID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -83,19 +84,21 @@ def enter_from_prolific(studies: Studies, pid: str, prolific_study: str, prolifi
         return _sign_in(session, studies, rater)
 
 
-def rater_of(session: Session, secret: str | None, lock: bool = False) -> Rater:
-    """The rater whose browser holds this cookie; `lock` keeps the rater's other requests waiting.
+def rater_of(session: Session, secret: str | None) -> Rater:
+    """The rater whose browser holds this cookie.
 
     Raises:
         NotYoursError: nobody's does.
     """
-    if not secret:
-        raise NotYoursError("nobody is signed in; open the link of your invitation")
-    query = select(Rater).join(Login, Login.rater_id == Rater.id).where(Login.secret_hash == digest(secret))
-    rater = session.scalar(query.with_for_update(of=Rater) if lock else query)
+    rater = session.scalar(signed_in(secret))
     if rater is None:
-        raise NotYoursError("nobody is signed in; open the link of your invitation")
+        raise NotYoursError(NOBODY)
     return rater
+
+
+def signed_in(secret: str | None) -> Select[Rater]:
+    """Whose browser holds this cookie: one rater or none."""
+    return select(Rater).join(Login, Login.rater_id == Rater.id).where(Login.secret_hash == digest(secret or ""))
 
 
 def csrf_token(secret: str) -> str:

@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 _MONTH = 30 * 24 * 3600
 
 
-def get_studies(request: Request) -> Studies:
+async def get_studies(request: Request) -> Studies:
     """This application's studies."""
     return request.app.state.studies
 
@@ -35,7 +35,7 @@ def get_studies(request: Request) -> Studies:
 StudiesDep = Annotated[Studies, Depends(get_studies)]
 
 
-def get_session(request: Request, studies: StudiesDep) -> RaterSession:
+async def get_session(request: Request, studies: StudiesDep) -> RaterSession:
     """The session of the browser that asks; nobody's where it has no cookie."""
     return RaterSession(studies, request.cookies.get(COOKIE))
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.database import Database, upgrade
 from app.database.models import Audit, Plan, Study
@@ -71,12 +71,19 @@ class Studies:
 
     def plan(self, session: Session, study: Study) -> StudyPlan:
         """The newest version of the study's plan; read-only, shared between threads."""
-        newest = select(Plan.id).where(Plan.study_id == study.id).order_by(Plan.version.desc()).limit(1)
-        number = session.scalars(newest).one()
+        return self.plan_numbered(session, session.scalars(newest_plan(study.id)).one())
+
+    def plan_numbered(self, session: Session, number: int) -> StudyPlan:
+        """The plan with this primary key, which never changes; read once."""
         if number not in self._plans:
             content = session.scalars(select(Plan.content).where(Plan.id == number)).one()
             self._plans[number] = plan_of(orjson.loads(content))
         return self._plans[number]
+
+
+def newest_plan(study: InstrumentedAttribute[int] | int) -> Select[int]:
+    """The primary key of a study's newest plan; `study` is the study's, or a column that holds it."""
+    return select(Plan.id).where(Plan.study_id == study).order_by(Plan.version.desc()).limit(1)
 
 
 def find_study(session: Session, name: str, lock: bool = False) -> Study:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from app.database.models import Assignment, Cell, Login, Rater, Stimulus, Study
 from app.study.answers import Given, store_answer
-from app.study.errors import NothingHereError, StudyError
+from app.study.errors import NothingHereError, NotYoursError, StudyError
 from app.study.places import finish, free_lapsed, give_places, trials_of
 from app.study.plan import StudyPlan
-from app.study.raters import digest, rater_of
-from app.study.service import Studies, lock_study
+from app.study.raters import NOBODY, digest, rater_of, signed_in
+from app.study.service import Studies, lock_study, newest_plan
 from app.study.stimuli import BARE
 from app.study.view import SIDES, page_state, practice_feedback, stage_of
 
@@ -45,7 +45,7 @@ class RaterSession:
 
     def resume(self) -> State:
         """Where the rater is. Places that ran out are given anew, as far as there are any."""
-        with self.studies.database.writing() as session:
+        with self.studies.database.writing(alone=True) as session:
             rater, study, plan = self._locked(session, with_study=True)
             now = self.studies.clock()
             if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
@@ -63,7 +63,7 @@ class RaterSession:
 
     def begin(self) -> State:
         """The rater has read the instructions: places are taken and trials planned, or all places are taken."""
-        with self.studies.database.writing() as session:
+        with self.studies.database.writing(alone=True) as session:
             rater, study, plan = self._locked(session, with_study=True)
             now = self.studies.clock()
             if stage_of(study, rater) != "instructions":
@@ -105,9 +105,7 @@ class RaterSession:
             NothingHereError: the rater has no such trial, or has not come to it yet.
         """
         with self.studies.database.reading() as session:
-            rater = rater_of(session, self.secret)
-            study = session.scalars(select(Study).where(Study.id == rater.study_id)).one()
-            plan = self.studies.plan(session, study)
+            rater, study, plan = self._rater_and_study(session, lock=False)
             return page_state(session, study, plan, rater, self.studies.clock(), at=trial)
 
     def picture(self, trial: str, side: str) -> Path:
@@ -118,39 +116,47 @@ class RaterSession:
         """
         with self.studies.database.reading() as session:
             row = session.execute(
-                select(Assignment, Cell, Study.name, _UNANSWERED_BEFORE.label("before"))
+                select(Study.name, Stimulus.file, _UNANSWERED_BEFORE.label("before"))
+                .select_from(Assignment)
                 .join(Cell, Cell.id == Assignment.cell_id)
                 .join(Study, Study.id == Cell.study_id)
                 .join(Login, Login.rater_id == Assignment.rater_id)
+                .join(
+                    Stimulus,
+                    (Stimulus.study_id == Cell.study_id)
+                    & (Stimulus.image == Cell.image)
+                    & (Stimulus.item == ("" if side == "bare" else Cell.item))
+                    & (Stimulus.condition == _condition(side)),
+                )
                 .where(Login.secret_hash == digest(self.secret or ""), Assignment.public == trial)
             ).one_or_none()
             if row is None:
                 rater_of(session, self.secret)
             # The trial was on the screen, is, or comes next: that one is fetched ahead.
-            if row is None or side not in SIDES or row.before > 1:
+            if row is None or row.before > 1:
                 raise NothingHereError("there is no such picture")
-            file = session.scalar(
-                select(Stimulus.file).where(
-                    Stimulus.study_id == row.Cell.study_id,
-                    Stimulus.image == row.Cell.image,
-                    Stimulus.item == ("" if side == "bare" else row.Cell.item),
-                    Stimulus.condition == _condition(row.Assignment, row.Cell, side),
-                )
-            )
-            if file is None:
-                raise NothingHereError("there is no such picture")
-            return self.studies.stimuli(row.name) / file
+            return self.studies.stimuli(row.name) / row.file
 
     def _locked(self, session: Session, with_study: bool = False) -> tuple[Rater, Study, StudyPlan]:
         """The rater, locked; `with_study` locks the study first, and frees the places of whoever left it."""
-        rater = rater_of(session, self.secret, lock=not with_study)
-        if with_study:
-            study = lock_study(session, rater.study_id)
-            session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
-            free_lapsed(session, study, self.studies.plan(session, study), self.studies.clock())
-        else:
-            study = session.scalars(select(Study).where(Study.id == rater.study_id)).one()
-        return rater, study, self.studies.plan(session, study)
+        if not with_study:
+            return self._rater_and_study(session, lock=True)
+        rater = rater_of(session, self.secret)
+        study = lock_study(session, rater.study_id)
+        session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
+        plan = self.studies.plan(session, study)
+        free_lapsed(session, study, plan, self.studies.clock())
+        return rater, study, plan
+
+    def _rater_and_study(self, session: Session, lock: bool) -> tuple[Rater, Study, StudyPlan]:
+        """In one query: an answer is as quick as its round trips are few."""
+        newest = newest_plan(Study.id).correlate(Study).scalar_subquery()
+        query = signed_in(self.secret).join(Study, Study.id == Rater.study_id).add_columns(Study, newest)
+        row = session.execute(query.with_for_update(of=Rater) if lock else query).one_or_none()
+        if row is None:
+            raise NotYoursError(NOBODY)
+        rater, study, number = row
+        return rater, study, self.studies.plan_numbered(session, number)
 
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
@@ -159,9 +165,14 @@ def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
     rater.language = language
 
 
-def _condition(trial: Assignment, cell: Cell, side: str) -> str:
+def _condition(side: str) -> ColumnElement[str]:
+    """The condition that an assignment shows on this side; one that no picture has where it has no such side."""
+    if side not in SIDES:
+        return literal("")
     if side == "bare":
-        return BARE
-    if cell.kind != "pair":
-        return cell.first if side == "left" else ""
-    return cell.second if (side == "left") == trial.flipped else cell.first
+        return literal(BARE)
+    return case(
+        (Cell.kind != "pair", Cell.first if side == "left" else literal("")),
+        (Assignment.flipped if side == "left" else ~Assignment.flipped, Cell.second),
+        else_=Cell.first,
+    )

@@ -22,7 +22,7 @@ def test_latency_throughput_and_memory_are_measured(trio_folder: Path, tmp_path:
     for name in ("first request", "new word, known image"):
         in_passes = figures[f"{name}, in bare passes"]
         median = figures[f"{name}, median"]["value"] / figures["bare passes of the three models, median"]["value"]
-        assert in_passes["value"] == pytest.approx(median)
+        assert in_passes["value"] == pytest.approx(median, rel=1e-3)  # records are rounded
         assert in_passes["low"] <= in_passes["value"] <= in_passes["high"]
     assert figures["first requests of 2 clients"]["value"] > 0
     assert figures["requests under load that were not answered with 200"]["value"] == 0
