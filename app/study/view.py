@@ -171,7 +171,8 @@ def _word(plan: StudyPlan, cell: Cell, language: str) -> str:
 def _pace(session: Session, rater: Rater) -> float:
     """Seconds a trial: the median of the rater's last ten, or a guess before there are three."""
     times = select(CURRENT.c.response_ms).where(CURRENT.c.rater_id == rater.id)
-    recent = session.scalars(times.order_by(CURRENT.c.id.desc()).limit(10)).all()
+    # All of the rater's: with LIMIT, PostgreSQL walks back through everybody's answers until it has ten.
+    recent = session.scalars(times.order_by(CURRENT.c.id)).all()[-10:]
     if len(recent) < 3:
         return _SECONDS_A_TRIAL
     return sorted(recent)[len(recent) // 2] / 1000 * _READING
