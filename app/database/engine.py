@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Dialect, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import Session
@@ -55,7 +55,7 @@ class Database:
         else:
             self.engine = create_engine(self.url, **pool)
             event.listen(self.engine, "checkin", _note_time)
-            event.listen(self.engine, "checkout", _ping_when_idle)
+            event.listen(self.engine, "checkout", _ping_when_idle(self.engine.dialect))
         # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
         self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
         self._alone: Any = nullcontext() if self.sqlite else threading.Lock()
@@ -110,14 +110,17 @@ def _note_time(_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["used"] = time.monotonic()
 
 
-def _ping_when_idle(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-    """A server that was restarted has forgotten us; whether it has is asked of connections that rested, not of all."""
-    if time.monotonic() - record.info.get("used", time.monotonic()) > _IDLE_SECONDS:
-        try:
-            connection.execute("")
-            connection.rollback()
-        except psycopg.Error as error:
-            raise DisconnectionError from error  # the pool opens another
+def _ping_when_idle(dialect: Dialect) -> Callable[..., None]:
+    """As `pool_pre_ping`, for connections that rested alone: a server that was restarted has forgotten us."""
+
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", time.monotonic()) > _IDLE_SECONDS:
+            try:
+                dialect.do_ping(connection)
+            except psycopg.Error as error:
+                raise DisconnectionError from error  # the pool opens another
+
+    return ping
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

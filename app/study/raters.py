@@ -72,7 +72,7 @@ def enter_from_prolific(studies: Studies, pid: str, prolific_study: str, prolifi
     """
     if not (_PID.fullmatch(pid) and _PID.fullmatch(prolific_session)):
         raise NothingHereError("PROLIFIC_PID and SESSION_ID are needed: letters, digits, dashes")
-    with studies.database.writing() as session:
+    with studies.database.writing(alone=True) as session:
         study = _prolific_study(session, studies, prolific_study)
         rater = session.scalar(select(Rater).where(Rater.study_id == study.id, Rater.prolific_pid == pid))
         if rater is None:

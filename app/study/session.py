@@ -46,7 +46,7 @@ class RaterSession:
     def resume(self) -> State:
         """Where the rater is. Places that ran out are given anew, as far as there are any."""
         with self.studies.database.writing(alone=True) as session:
-            rater, study, plan = self._locked(session, with_study=True)
+            rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
             if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
                 finish(session, study, plan, rater, now)  # a whole, if shorter, session
@@ -55,7 +55,7 @@ class RaterSession:
     def consent(self, language: str) -> State:
         """The rater agrees to take part; again is as good as once."""
         with self.studies.database.writing() as session:
-            rater, study, plan = self._locked(session)
+            rater, study, plan = self._found(session, lock=True)
             _set_language(plan, rater, language)
             if stage_of(study, rater) == "consent":
                 rater.status, rater.consented_at = "consented", self.studies.clock()
@@ -64,7 +64,7 @@ class RaterSession:
     def begin(self) -> State:
         """The rater has read the instructions: places are taken and trials planned, or all places are taken."""
         with self.studies.database.writing(alone=True) as session:
-            rater, study, plan = self._locked(session, with_study=True)
+            rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
             if stage_of(study, rater) != "instructions":
                 return page_state(session, study, plan, rater, now)
@@ -80,7 +80,7 @@ class RaterSession:
             StudyError: the study does not speak it.
         """
         with self.studies.database.writing() as session:
-            rater, study, plan = self._locked(session)
+            rater, study, plan = self._found(session, lock=True)
             _set_language(plan, rater, language)
             return page_state(session, study, plan, rater, self.studies.clock())
 
@@ -91,7 +91,7 @@ class RaterSession:
             NothingHereError, ConflictError, StudyError: see `store_answer`.
         """
         with self.studies.database.writing() as session:
-            rater, study, plan = self._locked(session)
+            rater, study, plan = self._found(session, lock=True)
             now = self.studies.clock()
             trials = trials_of(session, rater)
             _, cell = store_answer(session, study, plan, rater, trials, given, now)
@@ -105,7 +105,7 @@ class RaterSession:
             NothingHereError: the rater has no such trial, or has not come to it yet.
         """
         with self.studies.database.reading() as session:
-            rater, study, plan = self._rater_and_study(session, lock=False)
+            rater, study, plan = self._found(session, lock=False)
             return page_state(session, study, plan, rater, self.studies.clock(), at=trial)
 
     def picture(self, trial: str, side: str) -> Path:
@@ -137,10 +137,8 @@ class RaterSession:
                 raise NothingHereError("there is no such picture")
             return self.studies.stimuli(row.name) / row.file
 
-    def _locked(self, session: Session, with_study: bool = False) -> tuple[Rater, Study, StudyPlan]:
-        """The rater, locked; `with_study` locks the study first, and frees the places of whoever left it."""
-        if not with_study:
-            return self._rater_and_study(session, lock=True)
+    def _study_locked(self, session: Session) -> tuple[Rater, Study, StudyPlan]:
+        """The study, locked, then the rater; the places of whoever left it are free. For a session that is `alone`."""
         rater = rater_of(session, self.secret)
         study = lock_study(session, rater.study_id)
         session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
@@ -148,8 +146,11 @@ class RaterSession:
         free_lapsed(session, study, plan, self.studies.clock())
         return rater, study, plan
 
-    def _rater_and_study(self, session: Session, lock: bool) -> tuple[Rater, Study, StudyPlan]:
-        """In one query: an answer is as quick as its round trips are few."""
+    def _found(self, session: Session, lock: bool) -> tuple[Rater, Study, StudyPlan]:
+        """The rater (`lock` keeps the rater's other requests waiting), study and plan.
+
+        In one query: an answer is as quick as its round trips are few.
+        """
         newest = newest_plan(Study.id).correlate(Study).scalar_subquery()
         query = signed_in(self.secret).join(Study, Study.id == Rater.study_id).add_columns(Study, newest)
         row = session.execute(query.with_for_update(of=Rater) if lock else query).one_or_none()

@@ -17,6 +17,7 @@ from running import wait_until_ready
 from uploads import as_bytes, scene
 
 from app.main import create_app
+from app.settings import Settings
 from app.telemetry.logs import formatter
 
 SECRET = "in-a-word-or-a-token"
@@ -113,14 +114,16 @@ def test_text_lines_are_for_people(client):
     assert "status=404" in lines[0]
 
 
-def test_requests_are_counted_by_route_and_status_and_never_by_what_visitors_type(settings):
-    """Of a service of its own: what earlier tests left running in the one they share would be counted, too."""
+@pytest.fixture
+def alone(settings: Settings) -> Iterator[TestClient]:
+    """A service of its own: what earlier tests left running in the one they share would be counted, too."""
     with TestClient(create_app(settings)) as client:
         wait_until_ready(client)
-        count_two_questions(client)
+        yield client
 
 
-def count_two_questions(client: TestClient) -> None:
+def test_requests_are_counted_by_route_and_status_and_never_by_what_visitors_type(alone):
+    client = alone
     asked = {"method": "POST", "route": "/v1/maps", "status": "200"}
     seen, hits = value(client, "lfi_requests_total", **asked), value(client, "lfi_cache_hits_total")
     runs = value(client, "lfi_inference_seconds_count", model="lfi")
