@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.methods import CONTROLS, RESULT_ORIENTED
+from evaluation.methods import CONTROLS, CONTROLS_OF_THE_BEST, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
 from lfi.errors import ConfigError, DataError
 from lfi.training.logbook import read_records
@@ -112,7 +112,7 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
         if name not in methods:
             raise ConfigError(f"no run of {name!r}; there are runs of {', '.join(methods)}")
     found = [name for name in RESULT_ORIENTED if name in methods and name != ours]
-    others = [name for name in methods if name not in (ours, *CONTROLS)]
+    others = [name for name in methods if name not in (ours, *CONTROLS, *CONTROLS_OF_THE_BEST)]
     chosen = list(rivals) or found or others
     if not chosen:
         raise ConfigError(f"all runs are of {ours!r}; a baseline to compare it with was expected")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from evaluation.convergence import read_curve
-from evaluation.methods import ABLATIONS, METHODS
+from evaluation.methods import ORDER
 from evaluation.transfer import similarity
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
@@ -93,8 +93,7 @@ def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
             found.append(replace(load_features(model, device), name=name))
         else:
             found.append(load_features(given, device))
-    order = [*METHODS, *ABLATIONS]
-    recorded.sort(key=lambda each: (order.index(each[0]) if each[0] in order else len(order), *each[:2]))
+    recorded.sort(key=lambda each: (ORDER.index(each[0]) if each[0] in ORDER else len(ORDER), *each[:2]))
     return [*(each[2] for each in recorded), *found]
 
 

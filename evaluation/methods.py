@@ -42,9 +42,11 @@ METHODS: dict[str, Method] = {
     "LFI + logit KD": Method(replace(LFI, logit_kd=1.0), 8),
     "LFI + logit + feature KD": Method(replace(LFI, logit_kd=1.0, feature_kd=1.0), 8),
 }
-RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST")
+RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST", "DIST + feature KD")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
 CONTROLS = ("queries only", "shuffled maps")
+CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
+"""Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
 
 ABLATIONS: dict[str, Method] = {
     "LFI": METHODS["LFI"],
@@ -59,3 +61,13 @@ ABLATIONS: dict[str, Method] = {
     "feedback into the patches": Method(LFI, 8, feedback=True),
 }
 """LFI with one thing changed."""
+
+CONTENDERS: dict[str, Method] = {
+    "logit + feature KD": METHODS["logit + feature KD"],
+    "DIST + feature KD": Method(ObjectiveConfig(dist=1.0, feature_kd=1.0)),
+    "LFI + logit + feature KD": METHODS["LFI + logit + feature KD"],
+    "LFI + DIST + feature KD": Method(replace(LFI, dist=1.0, feature_kd=1.0), 8),
+}
+"""What `lfi benchmark tune` starts from: the strongest of both kinds, with every loss their kind may use."""
+ORDER = tuple(dict.fromkeys((*METHODS, *CONTENDERS, *CONTROLS_OF_THE_BEST, *ABLATIONS)))
+"""Every method, as tables and plots list them."""

@@ -24,6 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from evaluation.methods import ABLATIONS, METHODS, Method
+from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
@@ -33,10 +34,12 @@ from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
-from lfi.training.sources import image_sets
+from lfi.training.sources import image_sets, split_off
 from lfi.training.views import resized
 
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
+SOURCE_VALIDATION = ", a fifth of the training images held out"
+"""Ends the name of a part on which weights are chosen: its test images are not read."""
 SEEN = 1000
 """Test images that a learning curve is measured on; the final score is of all of them."""
 
@@ -80,7 +83,11 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Setup:
-    """Where things are, and how large they are to be."""
+    """Where things are, and how large they are to be.
+
+    Attributes:
+        tuned: the record of `lfi benchmark tune`, whose methods are compared instead.
+    """
 
     scale: str
     tiny: str
@@ -89,6 +96,17 @@ class Setup:
     scenes: str
     runs: str
     device: str = "cpu"
+    tuned: str = ""
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """All that can be trained, by name."""
+        return tuned_methods(Path(self.tuned)) if self.tuned else METHODS | ABLATIONS
+
+    @property
+    def folder(self) -> Path:
+        """Where runs are kept: those of other weights lie elsewhere."""
+        return Path(self.runs) / (f"{self.scale}-tuned-{fingerprint(Path(self.tuned))}" if self.tuned else self.scale)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -135,7 +153,7 @@ def transfer(
     Raises:
         ConfigError: for an unknown method or part.
     """
-    for name, given, known in (("method", methods, METHODS | ABLATIONS), ("part", parts, setup.parts)):
+    for name, given, known in (("method", methods, setup.methods), ("part", parts, setup.parts)):
         for each in given:
             if each not in known:
                 raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
@@ -145,7 +163,7 @@ def transfer(
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
         prepared.cache_clear()
-        with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread, (workers,)) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), one_thread, (workers,)) as pool:
             futures = [pool.submit(run_one, setup, *run) for run in missing]
             bar = tqdm(as_completed(futures), total=len(futures), desc="transfer", unit="run", dynamic_ncols=True)
             for future in bar:
@@ -154,14 +172,15 @@ def transfer(
     return [read_run(record_of(setup, *run)) for run in wanted]
 
 
-def _one_thread(workers: int) -> None:
+def one_thread(workers: int) -> None:
+    """A process's share of the cores."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 
 def record_of(setup: Setup, part: str, method: str, seed: int) -> Path:
     """Where a run's record is kept."""
     name = f"{part}-{method}-{seed}".replace(" ", "_").replace("%", "").replace("+", "and")
-    return Path(setup.runs) / setup.scale / f"{name}.json"
+    return setup.folder / f"{name}.json"
 
 
 def read_run(path: Path) -> Run:
@@ -172,21 +191,13 @@ def read_run(path: Path) -> Run:
 def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
-    chosen = (METHODS | ABLATIONS)[method]
-    config = replace(
-        ready.config,
-        student=student_of(chosen, setup.at),
-        objective=chosen.objective,
-        loop=replace(ready.config.loop, seed=seed),
-    )
-    student, records = train_student(
-        replace(ready, config=config), device=setup.device, title=f"{part}, {method}, seed {seed}"
-    )
-    main = "mAP" if ready.images.multilabel else "top-1"
+    student, records = train_one(setup, part, setup.methods[method], seed, method)
+    main = main_score(ready)
     scores = {main: validate(student, tests["test"])[main]}
     if "zero-shot" in tests and (student.embed is not None or student.name is not None):
         scores["zero-shot"] = zero_shot(student, ready, tests["zero-shot"])
-    seconds = [config.loop.batch_size / record["images/s"] for record in records if "images/s" in record]
+    batch = ready.config.loop.batch_size
+    seconds = [batch / record["images/s"] for record in records if "images/s" in record]
     run = Run(
         part=part,
         method=method,
@@ -206,6 +217,23 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     return run
 
 
+def train_one(setup: Setup, part: str, method: Method, seed: int, title: str) -> tuple[Student, list[dict[str, float]]]:
+    """A student of a part, and what was noted while it learnt."""
+    ready, _ = prepared(setup, part)
+    config = replace(
+        ready.config,
+        student=student_of(method, setup.at),
+        objective=method.objective,
+        loop=replace(ready.config.loop, seed=seed),
+    )
+    return train_student(replace(ready, config=config), device=setup.device, title=f"{part}, {title}, seed {seed}")
+
+
+def main_score(ready: Prepared) -> str:
+    """What a part is measured by."""
+    return "mAP" if ready.images.multilabel else "top-1"
+
+
 def student_of(method: Method, scale: Scale) -> StudentSource:
     """The backbone of the scale with the method's queries."""
     taps = method.tapped(scale.student[2])
@@ -217,16 +245,17 @@ def prepared(setup: Setup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
     """Images, the teacher's answers and test sets of a part; the latest is kept."""
     scale, tests = setup.at, {}
     tiny, pacs, drawn = scale.epochs
-    teacher = setup.photographs
+    teacher, evaluations = setup.photographs, 10
+    base = part.removesuffix(SOURCE_VALIDATION)
     if part.startswith("TinyImageNet"):
-        share = dict(zip([p for p in setup.parts if p.startswith("Tiny")], scale.fractions, strict=True))[part]
+        share = dict(zip([p for p in setup.parts if p.startswith("Tiny")], scale.fractions, strict=True))[base]
         data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=share, crop=0.6)
         train, test = image_sets(data)
         epochs, tests["test"] = tiny, test
         if setup.pacs:
             tests["zero-shot"] = half_of(domain_folders(Path(setup.pacs), size=data.size))
     elif part.startswith("PACS"):
-        held_out = part.removeprefix("PACS without ")
+        held_out = base.removeprefix("PACS without ")
         data = DataConfig(source="domains", root=setup.pacs, held_out=held_out, crop=0.6)
         split = leave_one_out(half_of(domain_folders(Path(setup.pacs), size=data.size)), held_out, seed=0)
         epochs, train, tests["test"] = pacs, split.train, split.test
@@ -235,12 +264,14 @@ def prepared(setup: Setup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
         drawings = Scenes(1000, 12, data.size, DOMAINS[3:]).load(masks=False)
         epochs, train, tests["test"] = drawn, image_sets(data)[0], drawings.image_set("test")
         teacher = setup.scenes
+    if part != base:
+        train, held = split_off(train, 0.2, seed=0)
+        tests, evaluations = {"test": held}, 1
     if setup.scale == "tiny":
         train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
         tests = {
             name: images.take(np.arange(0, len(images), max(1, len(images) // 100))) for name, images in tests.items()
         }
-    evaluations = 10
     config = TrainConfig(
         data=data,
         teacher=TeacherSource(

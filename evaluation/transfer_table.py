@@ -9,7 +9,7 @@ from textwrap import fill
 import numpy as np
 
 from evaluation.convergence import GOAL, Curve, add_times
-from evaluation.methods import ABLATIONS, CONTROLS, METHODS, RESULT_ORIENTED
+from evaluation.methods import ABLATIONS, CONTROLS, CONTROLS_OF_THE_BEST, METHODS, ORDER, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
 from evaluation.transfer import Run
 
@@ -30,10 +30,10 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
         for method, by_seed in methods.items():
             results.figures[f"{part}: {method}"] = over_seeds(list(by_seed.values()), unit)
     for part, methods in scores.items():
-        if part.startswith("PACS without") or "LFI" not in methods:
+        if part.startswith("PACS without") or not any(name.startswith("LFI") for name in methods):
             continue
         for method in methods:
-            if method not in METHODS:
+            if method in ABLATIONS and method not in METHODS:
                 results.figures[f"{part}: {method} less LFI"] = paired(
                     methods[method], methods["LFI"], lambda a, b: a - b, "points"
                 )
@@ -43,10 +43,10 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
             (name for name in methods if name.startswith("LFI")),
             key=lambda name: np.mean(list(methods[name].values())),
         )
-        for against in (best, *CONTROLS):
+        for against in (best, *CONTROLS, *CONTROLS_OF_THE_BEST):
             if against not in methods:
                 continue
-            for own in dict.fromkeys(("LFI", ours)):
+            for own in dict.fromkeys(name for name in ("LFI", ours) if name in methods):
                 results.figures[f"{part}: {own} less {against}"] = paired(
                     methods[own], methods[against], lambda a, b: a - b, "points"
                 )
@@ -67,7 +67,7 @@ def table(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:
             part = "PACS zero-shot" if name == "zero-shot" else run.part
             found.setdefault(part, {}).setdefault(run.method, {})[run.seed] = score
     domains = [part for part in found if part.startswith("PACS without")]
-    for method in METHODS | ABLATIONS:
+    for method in ORDER:
         present = [found[part].get(method, {}) for part in domains]
         seeds = set.intersection(*map(set, present)) if len(present) == 4 else set()
         for seed in sorted(seeds):
@@ -125,14 +125,20 @@ def plot(runs: Sequence[Run], path: Path, title: str) -> None:
     parts = [part for part in scores if not part.startswith("PACS without")]
     figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 4.6), squeeze=False, layout="constrained")
     for axis, part in zip(axes[0], parts, strict=True):
-        methods = [method for method in METHODS | ABLATIONS if method in scores[part]]
+        methods = [method for method in ORDER if method in scores[part]]
         if "LFI" in methods:
             ours = float(np.mean(list(scores[part]["LFI"].values())))
             axis.axvline(ours, color="#0072b2", linewidth=0.8, linestyle=":")
         for row, method in enumerate(methods):
             found = over_seeds(list(scores[part][method].values()), "")
             reach = 0.0 if np.isnan(found.low) else found.value - found.low
-            colour = "#0072b2" if method.startswith("LFI") else "#d55e00" if method in CONTROLS else "#555555"
+            colour = (
+                "#0072b2"
+                if method.startswith("LFI")
+                else "#d55e00"
+                if method in (*CONTROLS, *CONTROLS_OF_THE_BEST)
+                else "#555555"
+            )
             axis.errorbar(found.value, row, xerr=reach, fmt="o", color=colour, capsize=3)
         axis.set_yticks(range(len(methods)), methods)
         axis.invert_yaxis()

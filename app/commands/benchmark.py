@@ -33,6 +33,7 @@ def transfer(
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
+    tuned: Annotated[Path | None, typer.Option(help="A record of `lfi benchmark tune`: its methods, instead.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
@@ -51,11 +52,17 @@ def transfer(
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
-    setup = Setup(scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device())
-    methods = method or list(ABLATIONS if ablation else METHODS)
+    if ablation and tuned:
+        raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
+    setup = Setup(
+        scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device(), str(tuned or "")
+    )
+    methods = method or list(setup.methods if tuned else ABLATIONS if ablation else METHODS)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
-    only = [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
-    title = f"{'LFI with one thing changed; ' if ablation else ''}{SCALES[scale]}"
+    only = [f"--tuned {tuned}"] if tuned else []
+    only += [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
+    of = "LFI with one thing changed; " if ablation else "weights tuned on source validation; " if tuned else ""
+    title = f"{of}{SCALES[scale]}"
     results = Results(
         command=" ".join(
             [f"lfi benchmark transfer --scale {scale} --seeds {seeds}", *["--ablation"] * ablation, *only]
@@ -71,6 +78,43 @@ def transfer(
         results.write(json)
     if plot:
         draw(done, plot, title)
+    print(markdown(results.record()))
+
+
+@benchmark.command()
+def tune(
+    tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
+    scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores) or full (a GPU).")] = "small",
+    photographs: Annotated[Path, typer.Option(help="Teacher for photographs.")] = Path(
+        "static/models/photographs/teacher"
+    ),
+    runs: Annotated[Path, typer.Option(help="Keeps trials and caches; goes on from there.")] = Path("runs/transfer"),
+    trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
+    workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
+    json: Annotated[Path | None, typer.Option(help="Write what was found here, for `transfer --tuned`.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
+) -> None:
+    """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
+    from app.commands.training import best_device
+    from evaluation.report import markdown
+    from evaluation.results import Results
+    from evaluation.transfer import SCALES, Setup
+    from evaluation.tuning import SEED, write
+    from evaluation.tuning import tune as search
+    from lfi.errors import ConfigError
+
+    if scale not in SCALES:
+        raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    setup = Setup(scale, tiny_imagenet, "", str(photographs), "", str(runs), device or best_device())
+    part = setup.parts[0]
+    found = search(setup, part, trials, workers)
+    results = Results(
+        command=f"lfi benchmark tune --scale {scale} --trials {trials}",
+        seeds=[SEED],
+        n={"trials": trials * len(found)},
+        title=f"{part}: what {trials} trials for each method found on source validation; {SCALES[scale]}",
+    )
+    write(found, setup.at.student[2], results, json)
     print(markdown(results.record()))
 
 

@@ -9,12 +9,24 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluation import tuning
 from evaluation.features import load_models
-from evaluation.methods import ABLATIONS, METHODS
+from evaluation.methods import ABLATIONS, CONTENDERS, CONTROLS_OF_THE_BEST, METHODS
 from evaluation.report import markdown
 from evaluation.results import Results
-from evaluation.transfer import Run, Setup, prepared, record_of, similarity, student_of, transfer
+from evaluation.transfer import (
+    SOURCE_VALIDATION,
+    Run,
+    Setup,
+    prepared,
+    record_of,
+    run_one,
+    similarity,
+    student_of,
+    transfer,
+)
 from evaluation.transfer_table import AVERAGE, plot, summarise
+from evaluation.tuning import finished, start_of, study_of, tune_one, write
 from lfi.errors import ConfigError, UnknownModelError
 
 DRAWN = "scenes without sketch"
@@ -96,6 +108,44 @@ def test_missing_runs_are_trained_in_processes_of_their_own(setup):
     with pytest.raises(UnknownModelError, match="has no student beside it"):
         load_models([str(record)])
     assert len(found[0].curve) >= 1
+
+
+@pytest.mark.slow
+def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_goes_on(setup, tmp_path, monkeypatch):
+    part, path = setup.parts[0], tmp_path / "tuning.json"
+    held, tests = prepared(setup, part + SOURCE_VALIDATION)
+    assert not set(held.images.ids) & set(tests["test"].ids)
+    assert all(name.startswith("train") for name in tests["test"].ids), "of the training images, none of the test's"
+    found = [tune_one(setup, part, name, 2) for name in CONTENDERS]
+    monkeypatch.setattr(tuning, "train_one", None)  # nothing is left to train
+    assert [tune_one(setup, part, name, 2) for name in CONTENDERS] == found
+    for each in found:
+        study = study_of(setup, part, each.name)
+        assert len(finished(study)) == 2
+        assert study.trials[0].params == start_of(CONTENDERS[each.name])
+        assert each.best >= each.start >= 0
+    results = Results("c", [0], {"trials": 8})
+    write(found, 2, results, path)
+    assert "| LFI + DIST + feature KD |" in markdown(results.record())
+
+    kept = replace(setup, tuned=str(path))
+    best = max((each for each in found if each.method.queries), key=lambda each: each.best)
+    assert kept.methods[best.name] == best.method
+    alone, shuffled = (kept.methods[name] for name in CONTROLS_OF_THE_BEST)
+    assert shuffled == replace(best.method, objective=replace(best.method.objective, shuffle=True))
+    assert (alone.queries, alone.objective.naming, alone.objective.feature_kd) == (
+        best.method.queries, 0, best.method.objective.feature_kd,
+    )  # fmt: skip
+    assert record_of(kept, part, best.name, 0).parent != record_of(setup, part, best.name, 0).parent
+    results.figures.clear()
+    summarise([run_one(kept, part, name, 0) for name in kept.methods], results)
+    assert any(name.endswith("less the best LFI, shuffled maps") for name in results.figures)
+
+
+def test_a_file_that_is_no_record_of_tuning_is_refused(setup, tmp_path):
+    (tmp_path / "no.json").write_text("{}")
+    with pytest.raises(ConfigError, match="is no record of `lfi benchmark tune`"):
+        _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
 
 
 def test_an_unknown_method_or_part_is_refused_by_name(setup):

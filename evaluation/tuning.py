@@ -1,0 +1,172 @@
+"""`lfi benchmark tune`: the weights of every contender, chosen on source validation with as many trials each.
+
+A fifth of the training images is held out of training; the test images are not read. The search is Optuna's TPE, which
+begins with the weights that `evaluation/methods.py` names. LFI's settings are more (three weights, the number of
+queries, taps, feedback), its trials are not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from tqdm import tqdm
+
+from evaluation.methods import CONTENDERS, CONTROLS_OF_THE_BEST, Method
+from evaluation.results import Results
+from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, one_thread, prepared, train_one
+from evaluation.tuned import as_plain
+from lfi.training.config import ObjectiveConfig
+from lfi.training.run import validate
+
+WEIGHTS = ("interaction", "relation", "naming", "logit_kd", "feature_kd", "dist")
+REACH = (0.1, 10.0)
+"""A weight is sought between a tenth and ten times of where it starts, evenly in its logarithm."""
+SEED = 1000
+"""Of the students that are tried: none of the seeds that are reported."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the search found for one method.
+
+    Attributes:
+        start, best: scores on source validation, in percent.
+    """
+
+    name: str
+    method: Method
+    start: float
+    best: float
+
+
+def tune(setup: Setup, part: str, trials: int, workers: int) -> list[Tuned]:
+    """Search for every contender, `workers` of them at a time; goes on where an earlier call stopped."""
+    prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
+    prepared.cache_clear()
+    names = sorted(CONTENDERS, key=lambda name: not CONTENDERS[name].queries)  # those that take longest first
+    with ProcessPoolExecutor(workers, get_context("spawn"), one_thread, (workers,)) as pool:
+        futures = [pool.submit(tune_one, setup, part, name, trials) for name in names]
+        for _ in tqdm(as_completed(futures), total=len(futures), desc="tune", unit="method", dynamic_ncols=True):
+            pass
+    found = {future.result().name: future.result() for future in futures}
+    return [found[name] for name in CONTENDERS]
+
+
+def tune_one(setup: Setup, part: str, name: str, trials: int) -> Tuned:
+    """Search for one contender."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = study_of(setup, part, name)
+    ready, tests = prepared(setup, part + SOURCE_VALIDATION)
+
+    def score(trial: optuna.Trial) -> float:
+        method = varied(trial, CONTENDERS[name])
+        title = f"{name}, trial {trial.number}"
+        student, _ = train_one(setup, part + SOURCE_VALIDATION, method, SEED, title)
+        reached = validate(student, tests["test"])[main_score(ready)]
+        tqdm.write(f"{title}: {reached:.2f} %, {trial.params}")
+        return reached
+
+    study.optimize(score, max(0, trials - len(finished(study))))
+    done = finished(study)
+    return Tuned(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
+
+
+def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
+    """The search of a contender, kept in a file; a new one begins with the contender as it is."""
+    kept = Path(setup.runs) / setup.scale / "tuning" / f"{part}-{name}.journal".replace(" ", "_")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(kept))),
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
+    if not finished(study):
+        study.enqueue_trial(start_of(CONTENDERS[name]))
+    return study
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials with a score; one that was killed has none and is made again."""
+    return study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+
+
+def start_of(method: Method) -> dict[str, float | int | str | bool]:
+    """A contender as parameters of a trial."""
+    objective = method.objective
+    start: dict[str, float | int | str | bool] = {
+        name: getattr(objective, name) for name in WEIGHTS if getattr(objective, name)
+    }
+    if objective.logit_kd:
+        start["temperature"] = objective.temperature
+    if method.queries:
+        start |= {"queries": method.queries, "taps": method.taps, "feedback": method.feedback}
+    return start
+
+
+def varied(trial: optuna.Trial | optuna.trial.FrozenTrial, method: Method) -> Method:
+    """The method that a trial names: of every loss that the contender has, another weight (three digits)."""
+    objective: ObjectiveConfig = method.objective
+    for name in WEIGHTS:
+        weight = getattr(objective, name)
+        if weight:
+            sought = trial.suggest_float(name, weight * REACH[0], weight * REACH[1], log=True)
+            changed: dict[str, Any] = {name: float(f"{sought:.3g}")}
+            objective = replace(objective, **changed)
+    if objective.logit_kd:
+        objective = replace(objective, temperature=trial.suggest_categorical("temperature", (1.0, 2.0, 4.0)))
+    if not method.queries:
+        return Method(objective)
+    return Method(
+        objective,
+        queries=trial.suggest_categorical("queries", (4, 8, 16)),
+        taps=trial.suggest_categorical("taps", ("all", "every second", "last")),
+        feedback=trial.suggest_categorical("feedback", (False, True)),
+    )
+
+
+def with_controls(found: Sequence[Tuned]) -> dict[str, Method]:
+    """Plain supervision, what was found, and both controls of the LFI that did best on source validation."""
+    best = max((each for each in found if each.method.queries), key=lambda each: each.best).method
+    alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0))
+    shuffled = replace(best, objective=replace(best.objective, shuffle=True))
+    return {
+        "no distillation": Method(ObjectiveConfig()),
+        **{each.name: each.method for each in found},
+        **dict(zip(CONTROLS_OF_THE_BEST, (alone, shuffled), strict=True)),
+    }
+
+
+def write(found: Sequence[Tuned], depth: int, results: Results, path: Path | None) -> None:
+    """Fill `results`, and keep them with the methods for `lfi benchmark transfer --tuned`.
+
+    Args:
+        depth: blocks of the backbone.
+    """
+    for each in found:
+        results.add(f"validation at the start: {each.name}", each.start, "%")
+        results.add(f"validation of the best trial: {each.name}", each.best, "%")
+        objective = each.method.objective
+        for name in WEIGHTS:
+            if getattr(objective, name):
+                results.add(f"{name}: {each.name}", getattr(objective, name), "weight")
+        if objective.logit_kd:
+            results.add(f"temperature: {each.name}", objective.temperature, "")
+        if each.method.queries:
+            results.add(f"queries: {each.name}", each.method.queries, "")
+            tapped = each.method.tapped(depth) or range(depth)
+            results.add(f"blocks tapped: {each.name}", len(tapped), f"of {depth}")
+            results.add(f"feedback: {each.name}", each.method.feedback, "")
+    if path:
+        chosen = {name: as_plain(method) for name, method in with_controls(found).items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results.record() | {"chosen": chosen}, indent=2) + "\n", encoding="utf-8")
