@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evaluation.results import read
 from lfi.errors import DataError
 
@@ -102,4 +104,6 @@ def rewrite(page: Path, folder: Path) -> list[str]:
 def _round(value: float | None) -> str:
     if value is None:
         return "none"
+    if 0 < abs(value) < 0.005:
+        return np.format_float_positional(float(f"{value:.1g}"))
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
