@@ -121,9 +121,12 @@ async def answer(request: Request, session: SessionDep) -> dict[str, Any]:
 
 
 @router.get("/study/pictures/{trial}/{side}")
-def picture(session: SessionDep, trial: str, side: str) -> Response:
+async def picture(session: SessionDep, trial: str, side: str) -> Response:
     """A picture of one of the rater's own trials. No date and no entity tag: they could sort conditions."""
-    data = session.picture(trial, side).read_bytes()
+    path = session.near(trial, side)
+    if path is None or not path.is_file():
+        path = await anyio.to_thread.run_sync(session.picture, trial, side)
+    data = path.read_bytes()  # some ten kilobytes of a local file: quicker than handing them to a thread
     return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
+from cachetools import TTLCache
 from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.database import Database, upgrade
-from app.database.models import Audit, Plan, Study
+from app.database.models import Audit, Plan, Stimulus, Study
 from app.settings import Settings
 from app.study.errors import NothingHereError
 from app.study.plan import StudyPlan, plan_of
+
+Drawn = tuple[str, str, str]
+"""What a stimulus shows: keys of picture and item (none for a bare picture), and the condition."""
 
 
 def utc_now() -> datetime:
@@ -35,7 +39,10 @@ class Studies:
         self.clock = clock
         self._database: Database | None = None
         self._opening = threading.Lock()
-        self._plans: dict[int, StudyPlan] = {}
+        self._plans: dict[str, StudyPlan] = {}
+        self._files: dict[int, dict[Drawn, str]] = {}
+        self._near: TTLCache[tuple[str, str, str], Path] = TTLCache(maxsize=20_000, ttl=60)
+        self._noting = threading.Lock()
 
     @property
     def database(self) -> Database:
@@ -64,26 +71,53 @@ class Studies:
             if self._database is not None:
                 self._database.close()
             self._database = None
+            self._files.clear()
+            self._near.clear()
 
     def stimuli(self, name: str) -> Path:
         """The folder of a study's rendered files; nothing serves it."""
         return self.settings.study_folder / name
 
+    def stimulus(self, session: Session, study: int, name: str, drawn: Drawn) -> Path | None:
+        """A rendered file of the study with this id and name; None where there is no such one."""
+        for known in (True, False):  # once more from the database: a draft that is created anew has other files
+            if not known or study not in self._files:
+                rows = session.execute(
+                    select(Stimulus.image, Stimulus.item, Stimulus.condition, Stimulus.file).where(
+                        Stimulus.study_id == study
+                    )
+                )
+                self._files[study] = {(row.image, row.item, row.condition): row.file for row in rows}
+            file = self._files[study].get(drawn)
+            if file and (path := self.stimuli(name) / file).is_file():
+                return path
+        return None
+
+    def note_near(self, pictures: Mapping[tuple[str, str, str], Path]) -> None:
+        """Remember for a minute what raters may see next, by the digest of their cookie, the trial and the side."""
+        with self._noting:
+            self._near.update(pictures)
+
+    def near(self, login: str, trial: str, side: str) -> Path | None:
+        """A picture of those."""
+        with self._noting:
+            return self._near.get((login, trial, side))
+
     def plan(self, session: Session, study: Study) -> StudyPlan:
         """The newest version of the study's plan; read-only, shared between threads."""
-        return self.plan_numbered(session, session.scalars(newest_plan(study.id)).one())
+        return self.plan_hashed(session, session.scalars(newest_plan(study.id)).one())
 
-    def plan_numbered(self, session: Session, number: int) -> StudyPlan:
-        """The plan with this primary key, which never changes; read once."""
-        if number not in self._plans:
-            content = session.scalars(select(Plan.content).where(Plan.id == number)).one()
-            self._plans[number] = plan_of(orjson.loads(content))
-        return self._plans[number]
+    def plan_hashed(self, session: Session, hash: str) -> StudyPlan:
+        """The plan with this hash; read once."""
+        if hash not in self._plans:
+            content = session.scalars(select(Plan.content).where(Plan.hash == hash).limit(1)).one()
+            self._plans[hash] = plan_of(orjson.loads(content))
+        return self._plans[hash]
 
 
-def newest_plan(study: InstrumentedAttribute[int] | int) -> Select[int]:
-    """The primary key of a study's newest plan; `study` is the study's, or a column that holds it."""
-    return select(Plan.id).where(Plan.study_id == study).order_by(Plan.version.desc()).limit(1)
+def newest_plan(study: InstrumentedAttribute[int] | int) -> Select[str]:
+    """The hash of a study's newest plan; `study` is the study's id, or a column that holds it."""
+    return select(Plan.hash).where(Plan.study_id == study).order_by(Plan.version.desc()).limit(1)
 
 
 def find_study(session: Session, name: str, lock: bool = False) -> Study:

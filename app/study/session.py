@@ -5,21 +5,22 @@ Lock order: the study, where places are given out; then the rater. An answer loc
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from app.database.models import Assignment, Cell, Login, Rater, Stimulus, Study
+from app.database.models import Assignment, Cell, Login, Rater, Study
 from app.study.answers import Given, store_answer
 from app.study.errors import NothingHereError, NotYoursError, StudyError
-from app.study.places import finish, free_lapsed, give_places, trials_of
+from app.study.places import Trials, finish, free_lapsed, give_places, trials_of
 from app.study.plan import StudyPlan
 from app.study.raters import NOBODY, digest, rater_of, signed_in
 from app.study.service import Studies, lock_study, newest_plan
 from app.study.stimuli import BARE
-from app.study.view import SIDES, page_state, practice_feedback, stage_of
+from app.study.view import page_state, practice_feedback, sides_of, stage_of
 
 State = dict[str, Any]
 _EARLIER = aliased(Assignment)
@@ -50,7 +51,7 @@ class RaterSession:
             now = self.studies.clock()
             if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
                 finish(session, study, plan, rater, now)  # a whole, if shorter, session
-            return page_state(session, study, plan, rater, now)
+            return self._state(session, study, plan, rater, now)
 
     def consent(self, language: str) -> State:
         """The rater agrees to take part; again is as good as once."""
@@ -71,7 +72,7 @@ class RaterSession:
             if not give_places(session, study, plan, rater, now):
                 return page_state(session, study, plan, rater, now) | {"stage": "full"}
             rater.status, rater.began_at = "active", now
-            return page_state(session, study, plan, rater, now)
+            return self._state(session, study, plan, rater, now)
 
     def speak(self, language: str) -> State:
         """Another language, at any time.
@@ -96,7 +97,7 @@ class RaterSession:
             trials = trials_of(session, rater)
             _, cell = store_answer(session, study, plan, rater, trials, given, now)
             feedback = practice_feedback(plan, rater, trials, cell, given.value)
-            return page_state(session, study, plan, rater, now, trials=trials) | {"feedback": feedback}
+            return self._state(session, study, plan, rater, now, trials) | {"feedback": feedback}
 
     def look(self, trial: str) -> State:
         """A trial that was answered already, to see it again or to answer it anew.
@@ -108,6 +109,10 @@ class RaterSession:
             rater, study, plan = self._found(session, lock=False)
             return page_state(session, study, plan, rater, self.studies.clock(), at=trial)
 
+    def near(self, trial: str, side: str) -> Path | None:
+        """As `picture`, of a trial that a page of the last minute showed or announced; the database is not asked."""
+        return self.studies.near(digest(self.secret or ""), trial, side)
+
     def picture(self, trial: str, side: str) -> Path:
         """The file of a trial's picture: the map that lies left, that on the right of a pair, or what is under both.
 
@@ -116,26 +121,49 @@ class RaterSession:
         """
         with self.studies.database.reading() as session:
             row = session.execute(
-                select(Study.name, Stimulus.file, _UNANSWERED_BEFORE.label("before"))
+                select(Study, Assignment, Cell, _UNANSWERED_BEFORE.label("before"))
                 .select_from(Assignment)
                 .join(Cell, Cell.id == Assignment.cell_id)
                 .join(Study, Study.id == Cell.study_id)
                 .join(Login, Login.rater_id == Assignment.rater_id)
-                .join(
-                    Stimulus,
-                    (Stimulus.study_id == Cell.study_id)
-                    & (Stimulus.image == Cell.image)
-                    & (Stimulus.item == ("" if side == "bare" else Cell.item))
-                    & (Stimulus.condition == _condition(side)),
-                )
                 .where(Login.secret_hash == digest(self.secret or ""), Assignment.public == trial)
             ).one_or_none()
             if row is None:
                 rater_of(session, self.secret)
             # The trial was on the screen, is, or comes next: that one is fetched ahead.
-            if row is None or row.before > 1:
+            path = self._path(session, row[0], row[1], row[2], side) if row and row.before <= 1 else None
+            if path is None:
                 raise NothingHereError("there is no such picture")
-            return self.studies.stimuli(row.name) / row.file
+            return path
+
+    def _state(
+        self,
+        session: Session,
+        study: Study,
+        plan: StudyPlan,
+        rater: Rater,
+        now: datetime,
+        trials: Trials | None = None,
+    ) -> State:
+        """What the page shows now; the pictures that it asks for next are found without the database."""
+        rows = trials_of(session, rater) if trials is None else trials
+        login, coming = digest(self.secret or ""), [row for row in rows if not row[0].answered][:2]
+        paths = {
+            (login, trial.public, side): self._path(session, study, trial, cell, side)
+            for trial, cell in coming
+            for side in sides_of(cell.kind)
+        }
+        self.studies.note_near({address: path for address, path in paths.items() if path})
+        return page_state(session, study, plan, rater, now, trials=rows)
+
+    def _path(self, session: Session, study: Study, trial: Assignment, cell: Cell, side: str) -> Path | None:
+        """The file that a trial shows on this side; None where it has no such side."""
+        if side not in sides_of(cell.kind):
+            return None
+        turned = cell.kind == "pair" and trial.flipped != (side == "right")
+        condition = BARE if side == "bare" else cell.second if turned else cell.first
+        item = "" if side == "bare" else cell.item
+        return self.studies.stimulus(session, study.id, study.name, (cell.image, item, condition))
 
     def _study_locked(self, session: Session) -> tuple[Rater, Study, StudyPlan]:
         """The study, locked, then the rater; the places of whoever left it are free. For a session that is `alone`."""
@@ -156,24 +184,11 @@ class RaterSession:
         row = session.execute(query.with_for_update(of=Rater) if lock else query).one_or_none()
         if row is None:
             raise NotYoursError(NOBODY)
-        rater, study, number = row
-        return rater, study, self.studies.plan_numbered(session, number)
+        rater, study, newest_hash = row
+        return rater, study, self.studies.plan_hashed(session, newest_hash)
 
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
     if language not in plan.languages:
         raise StudyError(f"the study does not speak {language!r}; it speaks {', '.join(plan.languages)}")
     rater.language = language
-
-
-def _condition(side: str) -> ColumnElement[str]:
-    """The condition that an assignment shows on this side; one that no picture has where it has no such side."""
-    if side not in SIDES:
-        return literal("")
-    if side == "bare":
-        return literal(BARE)
-    return case(
-        (Cell.kind != "pair", Cell.first if side == "left" else literal("")),
-        (Assignment.flipped if side == "left" else ~Assignment.flipped, Cell.second),
-        else_=Cell.first,
-    )

@@ -127,15 +127,32 @@ def test_every_trial_is_described_by_the_same_fields(walked):
 def test_a_picture_is_found_by_the_same_steps_for_every_condition(walked, studies):
     """What could take longer for one condition than for another: the statements, and the bytes that are read."""
     pictures, _, rater = walked
+    studies.close()  # a service that was started anew remembers nobody
     said: list[str] = []
     event.listen(studies.database.engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    rater.client.get(pictures["lfi"][1].url)  # reads the list of files, once
     steps = {}
     for condition, answers in pictures.items():
         said.clear()
-        rater.client.get(answers[0].url)
+        assert rater.client.get(answers[0].url).content == answers[0].content
         steps[condition] = tuple(said)
     assert len(set(steps.values())) == 1
     assert len(steps["lfi"]) > 1
+
+
+def test_pictures_that_a_page_just_announced_are_found_without_the_database(app, studies, create):
+    """So raters load them while others wait for a connection; somebody else's stay out of reach."""
+    name = create(overlap=2, images=8, trials=8)
+    first, other = (RaterBrowser(app, invited.token).start() for invited in invite(studies, name, 2, "test"))
+    said: list[str] = []
+    event.listen(studies.database.engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    addresses = [*first.state["trial"]["pictures"].values(), *first.state["ahead"]]
+    for address in filter(None, addresses):
+        assert first.client.get("/" + address).status_code == 200
+    assert said == []
+    for address in filter(None, addresses):
+        assert other.client.get("/" + address).status_code == 404
+    assert len(said) > 0
 
 
 def test_answering_takes_as_long_for_one_condition_as_for_another(walked):

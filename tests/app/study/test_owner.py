@@ -111,6 +111,17 @@ def test_a_draft_is_made_anew_and_leaves_no_file_behind(studies, create):
     assert len(list(studies.stimuli("pilot").iterdir())) == 4 + 4 * 4
 
 
+def test_a_running_service_shows_the_draft_that_was_made_anew(studies, create, study_settings, clock):
+    """SQLite gives a deleted plan's number to the next one: what a service remembers must not hang on that."""
+    service = Studies(study_settings, clock)
+    for scale in (5, 3):
+        name = create(open=False, scale=scale)  # by the command line, beside the service
+        who = Taker(service, name, preview=True).start()
+        assert who.state["scale"] == scale
+        assert who.session.picture(who.state["trial"]["id"], "left").is_file()
+    service.close()
+
+
 @on_sqlite
 def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_settings, tmp_path, clock):
     name, who = walked
