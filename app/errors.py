@@ -1,4 +1,7 @@
-"""Every error as `application/problem+json` (RFC 9457): type, title, status, detail, instance."""
+"""Every error as `application/problem+json` (RFC 9457): type, title, status, detail, instance.
+
+A browser that opens an address gets the same as a page.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -15,6 +19,7 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.batch.sources import ArchiveError
+from app.error_page import error_page, page_policy, prefers_page
 from app.inspector.decode import NotAnImageError
 from app.inspector.turns import BusyError, GoneError, LateError
 from app.study.errors import ConflictError, NothingHereError, NotYoursError, StudyError, TooMuchError
@@ -114,6 +119,10 @@ def problem(
         "request_id": request.scope["lfi.request_id"],
         **more,
     }
+    headers = {**(headers or {}), "Vary": "Accept"}
+    if prefers_page(request.headers.get("accept", "")):
+        html = error_page(body, f"{request.app.state.settings.root_path}/")
+        return HTMLResponse(html, status, {**headers, "Content-Security-Policy": page_policy()})
     return Response(orjson.dumps(body), status_code=status, headers=headers, media_type=PROBLEM)
 
 
@@ -179,14 +188,15 @@ def install_problems(app: FastAPI) -> None:
 
 
 class PlainErrorsAsProblems:
-    """Turns the framework's plain-text errors into problems.
+    """Turns the frameworks' own errors into problems.
 
     Starlette's body limit and CORS answer for themselves, in plain text and outside the exception handlers,
-    so this wraps the whole application from outside.
+    so this wraps the whole application from outside. What is missing below the mounted page is its framework's JSON.
     """
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp, page: str):
         self.app = app
+        self.page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -195,10 +205,11 @@ class PlainErrorsAsProblems:
         start: Message | None = None
         text = b""
         request = Request({**scope})  # a mounted application puts itself into the scope
+        on_page = scope["path"].removeprefix(scope.get("root_path", "")).startswith(self.page + "/")
 
         async def replace(message: Message) -> None:
             nonlocal start, text
-            if message["type"] == "http.response.start" and _is_plain_error(message):
+            if message["type"] == "http.response.start" and _is_foreign(message, on_page):
                 start = message
             elif start is None:
                 await send(message)
@@ -219,6 +230,8 @@ class PlainErrorsAsProblems:
 _REPLACED = ("content-type", "content-length")
 
 
-def _is_plain_error(message: Message) -> bool:
-    types = [value for name, value in message["headers"] if name.lower() == b"content-type"]
-    return message["status"] >= 400 and any(value.startswith(b"text/plain") for value in types)
+def _is_foreign(message: Message, on_page: bool) -> bool:
+    kind = Headers(raw=message["headers"]).get("content-type", "")
+    if on_page and message["status"] in (404, 405):
+        return kind.startswith(("text/plain", "application/json"))
+    return message["status"] >= 400 and kind.startswith("text/plain")

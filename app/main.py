@@ -60,7 +60,7 @@ class Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         root = self.state.settings.root_path
-        stack: ASGIApp = PlainErrorsAsProblems(super().build_middleware_stack())
+        stack: ASGIApp = PlainErrorsAsProblems(super().build_middleware_stack(), page=PAGE)
         stack = SecurityHeaders(stack, page=PAGE)
         return PublishedPath(Requests(stack, self.state.metrics, root), root)
 

@@ -33,6 +33,13 @@ from lfi.rendering.scale import SMALLEST_TOP
 _VEIL = 96
 """Longest side of a map's layer in pixels; the browser stretches it over the image."""
 _SHORT = {"teacher": "Teacher", "lfi": "LFI", "baseline": "Baseline"}
+_LEGEND = {
+    "nearness": "Cosine between the word and the name of the LFI student's query that stands for it.",
+    "agrees": "Share of the model's map that it has in common with the teacher's: 0 apart, 1 equal.",
+    "peak": "The map's strongest patch, in multiples of uniform attention.",
+    "density": "Share of the map on the tenth of its patches that get most; .1 is even.",
+}
+"""What a column of figures means, by the last word of its title."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,13 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
     figures = _figures(folder.asked.models)
     columns = [Column("Image", "image"), Column("Word", "word")]
     columns += [Column(_titled(model, NAMES)) for model in folder.asked.models]
-    columns += [Column(title, name, hint) for name, title, hint in figures]
+    columns += [Column(title, name, _LEGEND[_kind(title)]) for name, title in figures]
     photos: list[str] = []
     rows: list[dict[str, Any]] = []
     for number, record in enumerate(read):
         small = folder.thumbnail_file(record).read_bytes()
         photos.append(_photo(f"p{number}", small, record))
-        rows += _rows(folder, record, f"p{number}", scale, [name for name, _, _ in figures])
+        rows += _rows(folder, record, f"p{number}", scale, [name for name, _ in figures])
     ticks = scale.ticks(4)
     return _template().render(
         asked=folder.asked,
@@ -71,6 +78,7 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
         unread=[record for record in records if record.problem],
         names={model: _titled(model, NAMES) for model in folder.asked.models},
         columns=columns,
+        legend={kind: _LEGEND[kind] for kind in dict.fromkeys(_kind(title) for _, title in figures)},
         rows=rows,
         ticks=ticks,
         style=Markup(_style() + _ramp() + _places(scale, [tick.value for tick in ticks]) + "".join(photos)),
@@ -87,25 +95,21 @@ def page_policy() -> str:
     )
 
 
-def _figures(models: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Columns of figures: the name in a record's row, the title, what it means."""
+def _figures(models: Sequence[str]) -> list[tuple[str, str]]:
+    """Columns of figures: the name in a record's row, and the title."""
     found = []
     if "lfi" in models:
-        found.append(("nearness", "Nearness", "Cosine between the word and the name of the query that stands for it."))
+        found.append(("nearness", "Nearness"))
     if REFERENCE in models:
-        for model in models:
-            if model != REFERENCE:
-                title = f"{_titled(model, _SHORT)} agrees"
-                whose = f"the {_titled(model, NAMES)}"
-                hint = f"Share of its map that {whose} has in common with the teacher's: 0 apart, 1 equal."
-                found.append((f"{model} {REFERENCE} shared mass", title, hint))
-    for model in models:
-        hint = f"Strongest patch of the {_titled(model, NAMES)}, in multiples of uniform attention."
-        found.append((f"{model} peak", f"{_titled(model, _SHORT)} peak", hint))
-    for model in models:
-        hint = f"Share of the map of the {_titled(model, NAMES)} on the tenth of its patches that get most; .1 is even."
-        found.append((f"{model} densest tenth", f"{_titled(model, _SHORT)} density", hint))
+        others = [model for model in models if model != REFERENCE]
+        found += [(f"{model} {REFERENCE} shared mass", f"{_titled(model, _SHORT)} agrees") for model in others]
+    found += [(f"{model} peak", f"{_titled(model, _SHORT)} peak") for model in models]
+    found += [(f"{model} densest tenth", f"{_titled(model, _SHORT)} density") for model in models]
     return found
+
+
+def _kind(title: str) -> str:
+    return title.rpartition(" ")[2].lower()
 
 
 def _titled(model: str, titles: Mapping[str, str]) -> str:
@@ -175,7 +179,7 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    return (STATIC / "js" / "gallery.js").read_text(encoding="utf-8")
+    return "\n".join((STATIC / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("study-theme", "gallery"))
 
 
 @cache

@@ -46,7 +46,7 @@ class Owner:
         self.studies = studies
         self.token = request.app.state.settings.admin_token.get_secret_value()
         if not self.token:
-            raise NothingHereError("there is nothing here; set LFI_ADMIN_TOKEN for the owner's page")
+            raise NothingHereError("this page is not available here")
 
     @property
     def signed_in(self) -> bool:

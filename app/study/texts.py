@@ -25,6 +25,7 @@ PAGE: dict[str, dict[str, str]] = {
     "en": {
         "language": "Language",
         "dark": "Dark",
+        "light": "Light",
         "consent_title": "Taking part",
         "agree": "I have read this and agree to take part",
         "continue": "Continue",
@@ -75,6 +76,7 @@ PAGE: dict[str, dict[str, str]] = {
         "draft": "Come back later with the same link.",
         "excluded_title": "You cannot go on",
         "excluded": "Your part in this study has been ended. Write to its owner if you think that is a mistake.",
+        "home": "To the start page",
         "stranger_title": "This page needs an invitation",
         "stranger": "Open the link that you were sent. If you came here with it, it is not valid any more.",
         "preview": "Preview: nothing of this counts.",
@@ -83,6 +85,7 @@ PAGE: dict[str, dict[str, str]] = {
     "de": {
         "language": "Sprache",
         "dark": "Dunkel",
+        "light": "Hell",
         "consent_title": "Teilnahme",
         "agree": "Ich habe das gelesen und nehme teil",
         "continue": "Weiter",
@@ -133,6 +136,7 @@ PAGE: dict[str, dict[str, str]] = {
         "draft": "Kommen Sie später mit demselben Link wieder.",
         "excluded_title": "Sie können nicht weitermachen",
         "excluded": "Ihre Teilnahme wurde beendet. Schreiben Sie an die Leitung, wenn das ein Irrtum ist.",
+        "home": "Zur Startseite",
         "stranger_title": "Diese Seite braucht eine Einladung",
         "stranger": "Öffnen Sie den Link, den Sie bekommen haben. Wenn Sie damit hier sind, gilt er nicht mehr.",
         "preview": "Vorschau: Nichts davon zählt.",

@@ -29,12 +29,16 @@ def study_page(settings: Settings) -> str:
 
 def stranger_page(settings: Settings, depth: int = 0) -> str:
     """What somebody without a valid invitation sees; `depth` folders below the root of the service."""
+    root = "../" * depth
+    home = root or "./"
     said = ""
     for language, page in PAGE.items():
         title, text = escape(page["stranger_title"]), escape(page["stranger"])
-        said += f'<section lang="{language}"><h1>{title}</h1><p>{text}</p></section>'
-    head = _head(settings.static_dir, "../" * depth, scripts=())
-    return _document(head, f'<main class="lfi lfi-study lfi-plain">{said}</main>', PAGE["en"]["stranger_title"])
+        link = f'<a class="lfi-button" href="{home}">{escape(page["home"])}</a>'
+        said += f'<section lang="{language}"><h1>{title}</h1><p>{text}</p><p>{link}</p></section>'
+    brand = f'<header class="lfi-study-head"><p class="lfi-wordmark"><a href="{home}">LFI Study</a></p></header>'
+    body = f'<div class="lfi lfi-study">{brand}<main class="lfi-plain">{said}</main></div>'
+    return _document(_head(settings.static_dir, root, scripts=()), body, PAGE["en"]["stranger_title"])
 
 
 @lru_cache(4)

@@ -10,10 +10,16 @@
   const start = byId("batch-start");
   let timer = 0;
 
-  function complain(text) {
-    const place = byId("batch-error");
-    place.hidden = !text;
-    place.textContent = text ? sentence(text) : "";
+  function complain(text, said = "") {
+    for (const [name, line] of [["batch-error", text], ["batch-said", said]]) {
+      byId(name).hidden = !line;
+      byId(name).textContent = line ? sentence(line) : "";
+    }
+  }
+
+  // The words go along to the page for one image.
+  function lead(words) {
+    byId("batch-one").href = words ? `ui/?${new URLSearchParams({ words })}` : "ui/";
   }
 
   // The answer, or an Error in the service's words.
@@ -70,17 +76,18 @@
     byId("batch-state").textContent = `${TITLES[batch.state]}: ${batch.words.join(", ")}`;
     byId("batch-bar").max = batch.total;
     byId("batch-bar").value = batch.done;
-    const parts = [`${batch.done} of ${batch.total} images`];
+    const unread = batch.unread.length;
+    const missed = unread ? `, ${unread} could not be read` : "";
+    const parts = [`${batch.done - unread} of ${batch.total} images${missed}`];
     if (batch.ahead) parts.push(`${batch.ahead} batch${batch.ahead === 1 ? "" : "es"} before this one`);
     if (batch.seconds_left !== null) parts.push(time(batch.seconds_left));
     if (batch.problem) parts.push(batch.problem);
     byId("batch-left").textContent = parts.join(" · ");
 
-    const unread = byId("batch-unread");
-    unread.hidden = !batch.unread.length;
-    unread.querySelector("summary").textContent = `${batch.unread.length} could not be read`;
-    fill(unread.querySelector("ul"), ...batch.unread.map((each) => make("li", {}, `${each.image}: ${each.problem}`)));
+    byId("batch-unread").hidden = !unread;
+    fill(byId("batch-unread").querySelector("ul"), ...batch.unread.map((each) => make("li", {}, `${each.image}: ${each.problem}`)));
 
+    lead(batch.words.join(","));
     byId("batch-stop").hidden = over;
     if (!over) timer = setTimeout(() => look(batch.id), POLL);
     else finish(batch);
@@ -136,7 +143,10 @@
     try {
       const batch = await ask(pathOf(id) + end, { method });
       if (batch) show(batch);
-      else reset();
+      else {
+        reset();
+        complain("", "the batch and all of its files are deleted");
+      }
     } catch (error) {
       complain(error.message);
       if (error.status === 404) reset();
@@ -152,7 +162,14 @@
   }
   form.addEventListener("submit", send);
   byId("batch-stop").addEventListener("click", () => act("POST", "/stop"));
-  byId("batch-delete").addEventListener("click", () => act("DELETE", ""));
+  const sure = byId("batch-sure");
+  byId("batch-delete").addEventListener("click", () => sure.showModal());
+  byId("batch-sure-keep").addEventListener("click", () => sure.close());
+  byId("batch-sure-delete").addEventListener("click", () => {
+    sure.close();
+    act("DELETE", "");
+  });
+  byId("batch-words").addEventListener("input", () => lead(byId("batch-words").value));
 
   ask("v1/models")
     .then(({ default: name, trios }) => {

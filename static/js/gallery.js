@@ -1,14 +1,11 @@
 // The gallery of a batch: rows sorted by any column, and only those of one word or with a certain name.
-"use strict";
-
 (function () {
-  document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches);
-
   const body = document.querySelector("tbody");
   const heads = [...document.querySelectorAll("thead th")];
   const word = document.getElementById("word");
   const name = document.getElementById("name");
   const count = document.getElementById("count");
+  const wide = document.getElementById("wide");
 
   // Text sorts as people write it (image 2 before image 10); a number that is missing comes last either way.
   function compare(column, sign) {
@@ -46,7 +43,37 @@
     count.textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
   }
 
+  // Says that columns are out of sight, and fades the edge behind which they are.
+  function hint() {
+    const hidden = wide.scrollWidth - wide.clientWidth;
+    document.getElementById("more").hidden = hidden < 2;
+    wide.classList.toggle("lfi-cut", hidden - wide.scrollLeft > 1);
+  }
+
+  // Served and not saved: ways to the start page, and from a word to the page for one image, in a tab of its own.
+  function link() {
+    if (!/\/v1\/batches\/[^/]+\/gallery$/.test(location.pathname)) return;
+    const home = document.getElementById("home");
+    home.hidden = window !== window.top;
+    home.firstChild.href = "../../../";
+    const { trio } = document.querySelector("main").dataset;
+    for (const cell of document.querySelectorAll("td.lfi-word")) {
+      const words = cell.textContent;
+      const to = document.createElement("a");
+      to.textContent = words;
+      to.href = `../../../ui/?${new URLSearchParams({ words, trio })}`;
+      to.target = "_blank";
+      to.title = `Ask one image about “${words}”, in a new tab`;
+      cell.replaceChildren(to);
+    }
+  }
+
   heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => sort(column)));
   word.addEventListener("change", choose);
   name.addEventListener("input", choose);
+  wide.addEventListener("scroll", hint, { passive: true });
+  addEventListener("resize", hint);
+  document.getElementById("legend").open = matchMedia("(min-width: 40rem)").matches;
+  hint();
+  link();
 })();

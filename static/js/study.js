@@ -36,7 +36,8 @@ function label() {
   byId("study-title").textContent = state.title;
   byId("study-preview").hidden = !state.preview;
   byId("study-preview").textContent = said.preview;
-  byId("study-theme").textContent = said.dark;
+  Object.assign(byId("study-theme").dataset, { dark: said.dark, light: said.light });
+  theme.label();
   byId("study-language-label").textContent = said.language;
   const select = byId("study-language");
   select.hidden = state.languages.length < 2;
@@ -121,7 +122,8 @@ async function resume(message) {
     show(next);
     banner(message);
   } catch (error) {
-    if (error instanceof Refused && error.status === 403) stranger();
+    const nobody = error instanceof Refused && (error.status === 403 || (error.status === 404 && !state));
+    if (nobody) stranger();
     else banner(words().failed);
   }
 }
@@ -133,7 +135,10 @@ function stranger() {
   byId("study-trial").hidden = true;
   byId("study-text").hidden = false;
   byId("study-text-title").textContent = said.stranger_title;
-  byId("study-text-html").textContent = said.stranger;
+  const home = make("a", { class: "lfi-button", href: "./" }, said.home);
+  fill(byId("study-text-html"), make("p", {}, said.stranger), make("p", {}, home));
+  fill(byId("study-title"), make("a", { href: "./" }, "LFI Study"));
+  banner();
 }
 
 byId("study-form").addEventListener("submit", (event) => {
@@ -144,16 +149,6 @@ byId("study-language").addEventListener("change", (event) => {
   const chosen = event.target.value;
   lead(() => post("language", { language: chosen }));
 });
-byId("study-theme").addEventListener("click", () => {
-  const dark = document.documentElement.classList.toggle("dark");
-  byId("study-theme").setAttribute("aria-pressed", String(dark));
-  try {
-    localStorage.setItem("lfi-theme", dark ? "dark" : "light");
-  } catch {
-    // It lasts as long as the page.
-  }
-});
-byId("study-theme").setAttribute("aria-pressed", String(document.documentElement.classList.contains("dark")));
 byId("study-opacity").addEventListener("input", (event) => setOpacity(Number(event.target.value)));
 byId("study-back").addEventListener("click", () => {
   if (trial?.previous && taking) lead(() => post("look", { trial: trial.previous }));

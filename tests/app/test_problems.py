@@ -203,6 +203,34 @@ def test_what_is_not_there_is_a_problem_too(client, method, path, status, title,
     }
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/ui/nothing", "/static/css/nothing.css"])
+def test_a_browser_gets_a_page_and_a_client_the_problem(client, path):
+    shown = client.get(path, headers={"Accept": BROWSER})
+    assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    for said in (f"There is nothing at {path}.", "Check the address", 'href="/"', shown.headers["x-request-id"]):
+        assert said in shown.text
+    assert "Accept" in shown.headers["vary"]
+
+    for accept in ("*/*", "application/json", "application/json, text/html", "text/html;q=0.5, application/json"):
+        answer = client.get(path, headers={"Accept": accept})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert problem_of(answer)["detail"] == f"there is nothing at {path}"
+
+
+def test_the_page_of_an_error_keeps_its_headers_and_takes_a_path_for_text(client):
+    refused = client.get("/v1/maps", headers={"Accept": BROWSER})
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert "<script>alert" not in client.get("/<script>alert(1)</script>", headers={"Accept": BROWSER}).text
+
+
+def test_the_page_of_an_error_leads_home_under_the_published_path(settings):
+    published = TestClient(create_app(settings.model_copy(update={"root_path": "/lfi"})))
+    assert 'href="/lfi/"' in published.get("/lfi/ui/nothing", headers={"Accept": BROWSER}).text
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"--x", b"--x\r\nnonsense", b"--x\r\nContent-Disposition: form-data\r\n\r\n\r\n--x--"]
 )

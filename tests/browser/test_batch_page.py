@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -22,6 +23,7 @@ def page(profile: BrowserContext, service: str):
     tab.on("request", lambda request: asked.append(request.url))
     tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     tab.goto(f"{service}/batch")
+    tab.evaluate("localStorage.clear()")
     yield tab
     tab.close()
     assert [url for url in asked if not url.startswith((service, "data:"))] == []
@@ -47,7 +49,9 @@ def test_images_become_a_gallery_that_sorts_and_that_is_deleted(page, tmp_path):
     start(page, [SAMPLES / "paper.jpg", SAMPLES / "table.jpg", broken], "star, red circle")
 
     expect(page.locator("#batch-state")).to_have_text("Done: star, red circle")
-    expect(page.locator("#batch-unread summary")).to_have_text("1 could not be read")
+    expect(page.locator("#batch-left")).to_have_text("2 of 3 images, 1 could not be read")
+    page.click("#batch-unread summary")
+    expect(page.locator("#batch-unread li")).to_contain_text("broken.jpg: the image is damaged")
     gallery = page.frame_locator("#batch-gallery")
     rows = gallery.locator("tbody tr")
     expect(rows).to_have_count(4)
@@ -64,8 +68,76 @@ def test_images_become_a_gallery_that_sorts_and_that_is_deleted(page, tmp_path):
     page.reload()  # the address knows the batch
     expect(page.locator("#batch-state")).to_have_text("Done: star, red circle")
     page.click("#batch-delete")
+    accessible(page)
+    page.keyboard.press("Enter")  # whoever does not read keeps it
+    expect(page.locator("#batch-sure")).to_be_hidden()
+    expect(page.locator("#batch-state")).to_be_visible()
+    page.click("#batch-delete")
+    page.click("#batch-sure-delete")
+    expect(page.locator("#batch-said")).to_have_text("The batch and all of its files are deleted.")
     expect(page.locator("#batch-form")).to_be_visible()
     assert "#" not in page.url
+
+
+def test_a_new_batch_and_ways_to_one_image_lose_nothing(page, service):
+    start(page, [SAMPLES / "paper.jpg"], "star, red circle")
+    gallery = page.frame_locator("#batch-gallery")
+    expect(gallery.locator("tbody tr")).to_have_count(2)
+    address = page.url
+    expect(gallery.locator("#home")).to_be_hidden()
+    for link, words in (
+        (page.locator("#batch-one"), "star,red circle"),
+        (gallery.get_by_role("link", name="star"), "star"),
+    ):
+        with page.context.expect_page() as opened:
+            link.click()
+        query = parse_qs(urlsplit(opened.value.url).query)
+        assert (urlsplit(opened.value.url).path, query["words"]) == ("/ui/", [words])
+        opened.value.close()
+
+    page.goto(f"{service}/v1/batches/{address.partition('#')[2]}/gallery")
+    accessible(page)
+    page.click("#home a")
+    page.wait_for_url(f"{service}/ui/**")
+    page.goto(address)
+    page.click("text=New batch")
+    expect(page.locator("#batch-form")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#batch-state")).to_have_text("Done: star, red circle")
+
+
+def test_the_gallery_says_what_its_columns_are_and_that_there_are_more(page):
+    start(page, [SAMPLES / "paper.jpg"], "star")
+    gallery = page.frame_locator("#batch-gallery")
+    expect(gallery.get_by_role("definition").first).to_contain_text("Cosine between the word")
+    page.set_viewport_size({"width": 360, "height": 800})
+    expect(gallery.locator("#more")).to_be_visible()
+    expect(gallery.locator("#wide.lfi-cut")).to_be_visible()
+    gallery.locator("#wide").evaluate("wide => wide.scrollTo(wide.scrollWidth, 0)")
+    expect(gallery.locator("#wide.lfi-cut")).to_have_count(0)
+    page.set_viewport_size({"width": 2400, "height": 800})
+    expect(gallery.locator("#more")).to_be_hidden()
+    bar, last = (gallery.locator(each).bounding_box() for each in (".lfi-ramp", ".lfi-ticks span:last-child"))
+    assert last["x"] + last["width"] <= bar["x"] + bar["width"] + 1
+
+
+def test_dark_is_chosen_once_for_all_pages(page, service):
+    start(page, [SAMPLES / "paper.jpg"], "star")
+    gallery = page.frame_locator("#batch-gallery").locator("html")
+    expect(gallery).not_to_have_class("dark")
+    page.get_by_role("button", name="Dark").click()
+    for each in (page.locator("html"), gallery):
+        expect(each).to_have_class("dark")
+    page.goto(f"{service}/nothing")
+    expect(page.locator("body")).to_have_css("background-color", "rgb(20, 22, 26)")
+    page.go_back()
+    page.goto(f"{service}/study")
+    expect(page.locator("html")).to_have_class("dark")
+    page.get_by_role("button", name="Light").click()
+    expect(page.get_by_role("button", name="Dark")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="Dark")).to_be_visible()
+    expect(page.locator("html")).not_to_have_class("dark")
 
 
 def test_a_refusal_is_in_the_services_words_and_nothing_is_lost(page):
@@ -78,3 +150,11 @@ def test_a_refusal_is_in_the_services_words_and_nothing_is_lost(page):
 def test_a_narrow_window_shows_everything(page):
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_error_is_as_wide_as_the_form_and_apart_from_the_text_above(page):
+    start(page, [SAMPLES / "paper.jpg"], "starr")
+    boxes = {name: page.locator(name).bounding_box() for name in ("#batch-error", "#batch-form", "main h1 + p")}
+    error, form, intro = boxes.values()
+    assert (error["x"], error["width"]) == (form["x"], form["width"])
+    assert error["y"] >= intro["y"] + intro["height"] + 8

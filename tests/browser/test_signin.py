@@ -64,6 +64,22 @@ def test_a_visitor_signs_in_asks_for_maps_and_signs_out(chromium: Browser, guard
     context.close()
 
 
+def test_pages_that_open_nothing_say_so_and_lead_home(chromium: Browser, guarded: str):
+    context = chromium.new_context()
+    tab = context.new_page()
+    for path, said in {
+        "/study": "This page needs an invitation",  # nobody has created a study
+        "/admin": "There is nothing here",
+        "/signin": "This service asks for a key",
+    }.items():
+        tab.goto(guarded + path)
+        tab.get_by_role("heading", name=said).wait_for()
+        assert Axe().run(tab).violations_count == 0
+        tab.click(".lfi-wordmark a")
+        tab.wait_for_url(f"{guarded}/signin?next=*")
+    context.close()
+
+
 def test_clients_behind_a_proxy_on_this_machine_are_told_apart(guarded: str):
     def attempt(forwarded: str) -> int:
         return httpx.post(f"{guarded}/signin", headers={"X-Forwarded-For": forwarded}).status_code

@@ -234,6 +234,8 @@ def test_the_page_speaks_german(page, service):
     preview(page, service)
     page.select_option("#study-language", "de")
     page.get_by_role("heading", name="Teilnahme").wait_for()
+    page.get_by_role("button", name="Dunkel").click()
+    page.get_by_role("button", name="Hell").click()
     assert page.get_attribute("html", "lang") == "de"
     to_trials(page)
     assert page.inner_text("#study-question").startswith("Wie gut passt")
@@ -244,9 +246,33 @@ def test_somebody_without_an_invitation_is_told_so(page, service):
     page.goto(f"{service.address}/study")
     page.wait_for_selector("#study[data-stage=stranger]")
     assert "needs an invitation" in page.inner_text("h1:visible")
+    assert page.is_hidden("#study-banner")
+    assert violations(page) == ""
+    for address in ("study", "s/wrong"):
+        page.goto(f"{service.address}/{address}")
+        page.click("text=To the start page")
+        page.wait_for_url(f"{service.address}/ui/")
     page.goto(f"{service.address}/s/wrong")
     assert "needs an invitation" in page.inner_text("h1 >> nth=0")
     assert violations(page) == ""
+
+
+def test_a_real_failure_is_called_one_and_nobody_a_stranger(page, service):
+    page.route("**/study/api/session", lambda route: route.fulfill(status=422, json={"detail": "no"}))
+    page.goto(f"{service.address}/study")
+    page.wait_for_selector("#study-banner:has-text('Something went wrong')")
+    assert page.get_attribute("#study", "data-stage") == "loading"
+
+
+def test_the_brand_leads_home_but_not_out_of_a_session(page, service):
+    preview(page, service)
+    assert page.locator("#study-title a").count() == 0
+    page.goto(f"{service.address}/admin")
+    page.click(".lfi-wordmark a")
+    page.wait_for_url(f"{service.address}/ui/")
+    sign_in(page, service)
+    page.click(".lfi-wordmark a")
+    page.wait_for_url(f"{service.address}/ui/")
 
 
 @pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
