@@ -16,7 +16,7 @@ from PIL import Image
 from lfi.comparison import Comparison
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
-from lfi.rendering import DEFAULT, Scale, colour_bar, encode_webp, overlay, shared_scale
+from lfi.rendering import DEFAULT, OPACITY, Scale, colour_bar, encode_webp, overlay, shared_scale
 
 MOST_OVERLAYS = 96
 """Overlays in one answer: 16 words and three models make 48."""
@@ -68,12 +68,13 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
 
 
 def overlay_files(
-    comparison: Comparison, image: Image.Image, side: int, palette: str = DEFAULT
+    comparison: Comparison, image: Image.Image, side: int, palette: str = DEFAULT, opacity: float = OPACITY
 ) -> Iterator[tuple[str, bytes]]:
     """Name and WebP bytes of one overlay per model and query at the model's default layer, on one scale.
 
     Args:
         side: longest side in pixels; a larger image is shown smaller.
+        opacity: of the strongest attention, in [0, 1].
 
     Raises:
         ConfigError: more overlays than anybody would look at, or an unknown palette.
@@ -90,7 +91,7 @@ def overlay_files(
     for model, maps in comparison.maps.items():
         layer = comparison.default_layer[model]
         for number, query in enumerate(maps.queries[0]):
-            drawn = overlay(shown, maps.weights[0, layer, number], scale, palette)
+            drawn = overlay(shown, maps.weights[0, layer, number], scale, palette, opacity)
             yield f"{array_stem(model)}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
 
 
@@ -100,6 +101,7 @@ def zip_bytes(
     side: int,
     about: dict[str, Any] | None = None,
     palette: str = DEFAULT,
+    opacity: float = OPACITY,
 ) -> bytes:
     """Overlays, the colour bar, `maps.npz` and a `README.txt` that says what they are.
 
@@ -117,7 +119,7 @@ def zip_bytes(
             # A fixed date: equal comparisons are equal files.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
 
-        for name, data in overlay_files(comparison, image, side, palette):
+        for name, data in overlay_files(comparison, image, side, palette, opacity):
             add(name, data)
         bar = Image.new("RGB", (480, 56), "white")
         legend = colour_bar(comparison_scale(comparison), palette, size=bar.size)

@@ -1,6 +1,7 @@
 """Pictures that a visitor chose to keep, so that a link to them works: on disk, until a day that was said beforehand.
 
-What is kept is what the page then shows: upright, without metadata, at most `LONGEST` pixels, as WebP. Its name is the
+What is kept is what the page then shows: upright, without metadata, at most `LONGEST` pixels, as WebP, and without loss
+where that fits: models then answer as before. Its name is the
 SHA-256 of that file, so who has the link may look, and nobody else. Every keeper gets a key that deletes the picture;
 where two people keep the same one, it stays until the last of them lets go or the last day has passed.
 """
@@ -8,6 +9,7 @@ where two people keep the same one, it stays until the last of them lets go or t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -35,11 +37,18 @@ class KeepingError(LFIError):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a keeper gets: the picture's hash, the key that deletes it, and until when it is kept (Unix time)."""
+    """What a keeper gets.
+
+    Attributes:
+        key: deletes it.
+        until: when it goes (Unix time).
+        exact: every pixel is as it was; otherwise it was made smaller or compressed.
+    """
 
     hash: str
     key: str
     until: float
+    exact: bool
 
 
 class KeptPictures:
@@ -64,9 +73,7 @@ class KeptPictures:
         """
         if not self.days:
             raise KeepingError("this service keeps no pictures; share a sample, or the downloaded figure")
-        small = image.copy()
-        small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-        data = encode_webp(small, _QUALITY)
+        data, exact = _encoded(image, self.most_bytes // max(self.most, 1))
         name, key, until = hashlib.sha256(data).hexdigest(), secrets.token_urlsafe(24), self.clock() + self.days * _DAY
         with self._lock:
             self._sweep()
@@ -76,7 +83,7 @@ class KeptPictures:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 _write(self.folder / f"{name}.webp", data)
             self._set_keepers(name, {**keepers, _digest(key): until})
-        return Receipt(name, key, until)
+        return Receipt(name, key, until, exact)
 
     def get(self, name: str) -> bytes | None:
         """The file of this hash, None where it is not kept (any more)."""
@@ -84,6 +91,11 @@ class KeptPictures:
             return None
         with self._lock:
             return (self.folder / f"{name}.webp").read_bytes() if self._keepers(name) else None
+
+    def until(self, name: str) -> float | None:
+        """When this picture goes (Unix time), None where it is not kept (any more)."""
+        with self._lock:
+            return max(self._keepers(name).values(), default=None) if _HASH.fullmatch(name) else None
 
     def forget(self, name: str, key: str) -> None:
         """Let go of a picture.
@@ -129,6 +141,18 @@ class KeptPictures:
                 f"{len(sizes)} pictures of {sum(sizes) / 1e6:.0f} MB are kept here, and there is no room for another; "
                 "try again tomorrow, or share the downloaded figure"
             )
+
+
+def _encoded(image: Image.Image, share: int) -> tuple[bytes, bool]:
+    """The picture as WebP, and whether that is the very picture: it is where it needs no more than `share` bytes."""
+    if max(image.size) <= LONGEST and image.mode == "RGB":
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", lossless=True, quality=50, method=2)
+        if buffer.tell() <= share:
+            return buffer.getvalue(), True
+    small = image.copy()
+    small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    return encode_webp(small, _QUALITY), False
 
 
 def _digest(key: str) -> str:

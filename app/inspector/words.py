@@ -1,11 +1,15 @@
-"""The words of a request: one field each, or several in a field with commas between them."""
+"""The words of a request: one field each, or several in a field with commas between them; and what was meant by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.inspector.limits import WordLimits
 from lfi.errors import WordsError
+
+_CLOSE = 0.75
+"""Spelling likeness (difflib's ratio) from which a known word is probably the one that was meant."""
 
 
 def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
@@ -39,3 +43,11 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
         if not word.isprintable():
             raise WordsError(f"the word {word!r} holds characters that cannot be printed")
     return tuple(words)
+
+
+def close_words(nearest: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """For every unknown word those of its nearest known words that are spelled almost alike, best first."""
+    return {
+        word: difflib.get_close_matches(word, known, n=max(len(known), 1), cutoff=_CLOSE)
+        for word, known in nearest.items()
+    }

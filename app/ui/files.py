@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 import orjson
 from PIL import Image
+from torch import Tensor
 
 from app.inspector.answers import maps_body
 from app.inspector.downloads import npz_bytes, zip_bytes
+from app.ui.about import NAMES
 from app.ui.depths import Position
 from app.ui.studyitems import study_items
 from lfi.comparison import Comparison, Trio, model_of
-from lfi.rendering import TITLES, figure
+from lfi.rendering import OPACITY, figure
 
 MEDIA_TYPES = {
     "overlays": ("zip", "application/zip"),
@@ -46,6 +48,8 @@ def taken_file(
     trio: Trio,
     token: str,
     side: int,
+    opacity: float = OPACITY,
+    region: Tensor | None = None,
 ) -> TakenFile:
     """The file of one format, at the layers and on the scale that are on screen.
 
@@ -54,6 +58,8 @@ def taken_file(
         trio: that made the comparison; its cards go along.
         token: SHA-256 of the picture's file.
         side: longest side of an overlay, in pixels.
+        opacity: of the strongest attention, in [0, 1].
+        region: what is marked on the picture, bool `[height, width]`; a figure outlines it.
 
     Raises:
         ConfigError: the palette is unknown.
@@ -63,7 +69,7 @@ def taken_file(
     shown = replace(comparison, default_layer=layers)
     about = {"trio": trio.name, "sha256": token}
     if format == "overlays":
-        data = zip_bytes(shown, image, side, about, palette)
+        data = zip_bytes(shown, image, side, about, palette, opacity)
     elif format == "npz":
         data = npz_bytes(shown, about)
     elif format == "json":
@@ -79,17 +85,26 @@ def taken_file(
             layer=layers,
             scale=position.scale,
             palette=palette,
-            notes=list(_notes(trio, list(shown.maps))),
+            titles=NAMES,
+            notes=list(_notes(trio, list(shown.maps), region)),
+            opacity=opacity,
+            region=None if region is None else region.numpy(),
         )
     words = re.sub(r"[^a-z0-9]+", "-", " ".join(comparison.words).lower()).strip("-")[:60] or "maps"
     kind = "study-" if format == "study" else ""
     return TakenFile(f"lfi-{kind}{words}.{suffix}", media_type, data)
 
 
-def _notes(trio: Trio, answers: Sequence[str]) -> Iterator[str]:
-    """The cards of the models on a figure, a line each: what they are, what they learned from, what limits them."""
+def _notes(trio: Trio, answers: Sequence[str], region: Tensor | None) -> Iterator[str]:
+    """The cards of the models on a figure: what each is and learned from, then what limits them, each thing once."""
+    if region is not None:
+        yield f"Yellow outline: the region that was marked, {float(region.float().mean()):.0%} of the image."
+    limits: list[str] = []
     for model in dict.fromkeys(map(model_of, answers)):
         card = trio.cards[model]
-        limits = card.get("limits") or []
         said = [card.get("summary"), f"Learned from {card['data']}." if card.get("data") else ""]
-        yield " ".join([f"{TITLES[model]}:", *filter(None, said), *([limits] if isinstance(limits, str) else limits)])
+        yield " ".join([f"{NAMES[model]}:", *filter(None, said)])
+        own = card.get("limits") or []
+        limits += [own] if isinstance(own, str) else own
+    if limits:
+        yield " ".join(["Limits:", *dict.fromkeys(limits)])

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from app.errors import NotReadyError
 from app.inspector.inspector import Inspector
 from app.inspector.kept import KeepingError, KeptPictures
-from app.inspector.words import parse_words
+from app.inspector.words import close_words, parse_words
 from app.settings import Settings
 from app.ui.about import trio_view
 from app.ui.depths import positions
@@ -57,6 +57,9 @@ class AskedFile(Asked):
     format: Literal["overlays", "npz", "json", "study", "svg", "pdf", "png"]
     position: int = Field(0, ge=0)
     palette: str = Field(DEFAULT, max_length=40)
+    opacity: float = Field(OPACITY, ge=0, le=1)
+    region: str | None = Field(None, max_length=200_000)
+    """The region that is marked, as for `AskedRegion`."""
 
 
 class AskedRegion(Asked):
@@ -122,7 +125,7 @@ class Handlers:
         def step() -> Answer:
             asked = Asked.model_validate(payload)
             words = parse_words(asked.words, self.settings.word_limits)
-            self.inspector.trio(asked.trio).teacher.check_words(words)
+            self.inspector.trio(asked.trio).question(words)
             return {"words": list(words)}
 
         return _answered(step)
@@ -134,7 +137,7 @@ class Handlers:
             fields, data = _unpacked(payload)
             asked = Asked.model_validate(fields)
             picture = self._picture(asked, data)
-            answer: Answer = {"picture": _picture_view(picture, asked.shown)}
+            answer: Answer = {"picture": self._picture_view(picture, asked.shown)}
             if asked.words:  # words in trouble do not take the picture away
                 answer |= _answered(lambda: {"view": self._view(picture, asked)})
             return answer
@@ -161,6 +164,8 @@ class Handlers:
                 self.inspector.trio(asked.trio),
                 picture.token,
                 side=self.settings.overlay_side,
+                opacity=asked.opacity,
+                region=None if asked.region is None else read_region(asked.region),
             )
             return {"name": file.name, "type": file.media_type, "data": base64.b64encode(file.data).decode()}
 
@@ -186,8 +191,8 @@ class Handlers:
             receipt = self.kept.keep(self._picture(Asked.model_validate(fields), data).image)
             stored = self.kept.get(receipt.hash)
             assert stored is not None
-            shown = _picture_view(self.opened.add(stored), shown=False)
-            return {"picture": shown, "kept": {"key": receipt.key, "until": receipt.until}}
+            shown = self._picture_view(self.opened.add(stored), shown=False)
+            return {"picture": shown | {"exact": receipt.exact}, "kept": {"key": receipt.key}}
 
         return _answered(step)
 
@@ -225,6 +230,12 @@ class Handlers:
             raise ForgottenError("the picture is no longer held here; choose it again")
         return self.opened.add(stored)
 
+    def _picture_view(self, picture: Picture, shown: bool) -> Answer:
+        answer: Answer = {"token": picture.token, "width": picture.image.width, "height": picture.image.height}
+        if not shown:
+            answer |= {"preview": preview(picture.image), "until": self.kept.until(picture.token)}
+        return answer
+
     @cached_property
     def _sample_views(self) -> list[Answer]:
         views = []
@@ -241,7 +252,7 @@ def _answered(step: Callable[[], Answer]) -> Answer:
     try:
         return step()
     except UnknownWordError as error:
-        return _error("words", error, unknown=error.nearest)
+        return _error("words", error, unknown=close_words(error.nearest))
     except WordsError as error:
         return _error("words", error)
     except ForgottenError as error:
@@ -282,8 +293,3 @@ def _unpacked(payload: object) -> tuple[object, bytes | None]:
         return json.loads(payload.data.get("request", "")), payload.files[0][1]
     except ValueError as error:
         raise ConfigError("the form's field `request` is not JSON") from error
-
-
-def _picture_view(picture: Picture, shown: bool) -> Answer:
-    answer: Answer = {"token": picture.token, "width": picture.image.width, "height": picture.image.height}
-    return answer if shown else {**answer, "preview": preview(picture.image)}

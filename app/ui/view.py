@@ -150,4 +150,4 @@ def _difference_scale_view(scale: DifferenceScale) -> dict[str, Any]:
 
 
 def _tick_views(ticks: Sequence[Tick], low: float, high: float) -> list[dict[str, Any]]:
-    return [{"at": (tick.value - low) / (high - low), "label": tick.label} for tick in ticks]
+    return [{"at": (tick.value - low) / (high - low), "label": tick.label.replace("-", "−")} for tick in ticks]

@@ -1,7 +1,7 @@
 """What one map has more than another: A minus B, in multiples of uniform attention, on a scale around zero.
 
 Purple and brown (matplotlib's PuOr without its darkest ends) differ for every kind of colour vision; where both maps
-agree the picture stays as it is, since the opacity follows the size of the difference as it does in an overlay.
+agree the picture stays as it is, since the opacity is in proportion to the difference.
 """
 
 from __future__ import annotations
@@ -73,5 +73,5 @@ def difference(
 
     share = np.clip((values(first) - values(second)) / scale.limit, -1, 1)
     colours = DIVERGING[np.round((share + 1) * 127.5).astype(np.uint8)]
-    mask = np.sqrt(np.abs(share)) * np.float32(opacity * 255) + np.float32(0.5)
+    mask = np.abs(share) * np.float32(opacity * 255) + np.float32(0.5)
     return Image.composite(Image.fromarray(colours), base, Image.fromarray(mask.astype(np.uint8)))

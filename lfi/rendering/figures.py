@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
 
 from lfi.errors import ConfigError
 from lfi.maps import PADDING, InteractionMaps
+from lfi.rendering.overlays import OPACITY
 from lfi.rendering.palettes import DEFAULT
 from lfi.rendering.scale import Scale, shared_scale, times_uniform
 from lfi.rendering.sheet import Panel, Sheet, save
@@ -38,6 +40,8 @@ def figure(
     palette: str = DEFAULT,
     titles: Mapping[str, str] = TITLES,
     notes: Sequence[str] = (),
+    opacity: float = OPACITY,
+    region: np.ndarray | None = None,
 ) -> bytes:
     """Rows = words, columns = the image and every model, one colour scale for all of them.
 
@@ -48,6 +52,8 @@ def figure(
         scale: default: shared by the maps that are drawn.
         titles: how each model is called above its column; its name and fingerprint stand in the caption.
         notes: more of the caption, such as what the models learned from.
+        opacity: of the strongest attention, in [0, 1].
+        region: bool `[height, width]` over the whole image, outlined on it and on every map.
 
     Returns:
         The file's bytes.
@@ -71,6 +77,8 @@ def figure(
         caption=[*(_legend(_title(model, titles), maps) for model, maps in chosen.items()), *notes],
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
+        opacity=opacity,
+        region=region,
     )
     return save(sheet, scale or shared_scale(chosen.values()), palette, path, format)
 

@@ -20,10 +20,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from lfi.errors import ConfigError
-from lfi.rendering.overlays import overlay
+from lfi.rendering.overlays import OPACITY, overlay
 from lfi.rendering.palettes import palette_table
 from lfi.rendering.scale import Scale
 
@@ -42,7 +42,9 @@ _WRITING = threading.Lock()  # rc_context changes state of the whole process: on
 _DPI = 200
 _PIXELS = 400  # longest side of a panel's picture: sharp in print at two inches, small in a file
 _GREY = "#555555"
+_MARK = "#ffd600"
 _GAP, _NOTE, _HEAD, _BAR, _LINE = 0.08, 0.12, 0.34, 0.75, 0.14  # inches; a note and a caption count lines
+_HEAD_LINE = 0.15
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class Sheet:
     title: str
     cell: float
     """Width of a panel in inches."""
+    opacity: float = OPACITY
+    """Of the strongest attention."""
+    region: np.ndarray | None = None
+    """Bool `[height, width]` over the whole image; outlined on the image and on every map."""
 
 
 def save(sheet: Sheet, scale: Scale, palette: str, path: str | Path | None, format: str | None) -> bytes:
@@ -95,12 +101,15 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
     tall = sheet.cell * picture.height / picture.width
     names = [textwrap.fill(name, 16, break_long_words=True) for name in sheet.rows]
     left = 0.2 + 0.085 * max(len(line) for name in names for line in name.splitlines())
+    heads = [textwrap.fill(name, int(sheet.cell / 0.073)) for name in sheet.columns]
+    head = _HEAD + _HEAD_LINE * max(name.count("\n") for name in heads)
     inner = len(sheet.columns) * (sheet.cell + _GAP)
     caption = [line for text in sheet.caption for line in textwrap.wrap(text, int((left + inner) / 0.058))]
     width = left + inner + 0.1
     foot = _BAR + _LINE * len(caption) + 0.1
     step = tall + _NOTE * max(1 + panel.note.count("\n") for panel in sheet.panels) + 0.1
-    height = _HEAD + len(sheet.rows) * step + foot
+    height = head + len(sheet.rows) * step + foot
+    mark = None if sheet.region is None else _outline(sheet.region, picture.size)
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
@@ -112,27 +121,38 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
         figure.text(x / width, 1 - y / height, words, **how)
 
     def place(row: int, column: int) -> tuple[float, float]:
-        return left + column * (sheet.cell + _GAP), _HEAD + row * step
+        return left + column * (sheet.cell + _GAP), head + row * step
 
     def show(row: int, column: int, drawing: Image.Image) -> None:
+        if mark is not None:
+            drawing = Image.composite(Image.new("RGB", picture.size, _MARK), drawing, mark)
         cell = axes(*place(row, column), sheet.cell, tall)
         cell.imshow(np.asarray(drawing), aspect="auto", interpolation="antialiased" if format == "png" else "none")
         cell.set_axis_off()
 
-    for column, name in enumerate(sheet.columns):
-        text(place(0, column)[0] + sheet.cell / 2, _HEAD - 0.07, name, ha="center", va="bottom", fontsize=9)
+    for column, name in enumerate(heads):
+        text(place(0, column)[0] + sheet.cell / 2, head - 0.07, name, ha="center", va="bottom", fontsize=9)
     for row, name in enumerate(names):
         text(left - 0.1, place(row, 0)[1] + tall / 2, name, ha="right", va="center", fontsize=9, weight="bold")
         show(row, 0, picture)
     for panel in sheet.panels:
-        show(panel.row, panel.column, overlay(picture, panel.weights, scale, palette))
+        show(panel.row, panel.column, overlay(picture, panel.weights, scale, palette, sheet.opacity))
         x, y = place(panel.row, panel.column)
         text(x + sheet.cell / 2, y + tall + 0.03, panel.note, ha="center", va="top", fontsize=6, color=_GREY)
-    below = _HEAD + len(sheet.rows) * step
+    below = head + len(sheet.rows) * step
     _draw_bar(figure, axes(left, below + 0.12, min(inner - _GAP, 4.2), 0.12), scale, palette)
     for number, line in enumerate(caption):
         text(left, below + _BAR + _LINE * number, line, ha="left", va="top", fontsize=6, color=_GREY)
     return figure
+
+
+def _outline(region: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """The edge of a region as a mask of this size, some pixels wide and inside the region."""
+    whole = Image.fromarray(region.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
+    framed = Image.new("L", (size[0] + 8, size[1] + 8))  # the image's own edge is one of the region's, too
+    framed.paste(whole, (4, 4))
+    inner = framed.filter(ImageFilter.MinFilter(7)).crop((4, 4, size[0] + 4, size[1] + 4))
+    return Image.composite(Image.new("L", size), whole, inner)
 
 
 def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str) -> None:

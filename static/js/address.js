@@ -1,14 +1,15 @@
 // What is on screen as an address, and back: `?image=sample:paper&words=red+circle,blue+star&layer=3`. What is as it is by
-// itself is left out. A picture is named only when others can see it: a sample, or one that is kept.
+// itself is left out. A picture is named only when others can see it: a sample, or one that is kept; `image=own` says
+// that there was another. `region=.5,0,1,.5` is a box in shares of the picture: left, top, right, bottom.
 
-const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale"];
+const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "region"];
 
-function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords }, usual) {
+function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, box }, usual) {
   const address = new URL(location.href);
   for (const name of OWN) address.searchParams.delete(name);
   const set = (name, value, other) => value !== other && address.searchParams.set(name, value);
   if (picture?.sample) set("image", `sample:${picture.sample}`);
-  else if (picture?.kept) set("image", picture.token);
+  else if (picture) set("image", picture.kept ? picture.token : "own");
   set("words", words.join(","), "");
   set("word", words[selected] ?? "", words[0] ?? "");
   set("layer", best ? "best" : String(depth + 1), "best");
@@ -17,6 +18,7 @@ function addressOf({ picture, words, selected, best, depth, columns, trio, palet
   set("palette", palette, usual.palette);
   set("opacity", opacity, usual.opacity);
   if (allWords) set("scale", "all");
+  if (box) set("region", box.map((share) => String(Number(share.toFixed(3)))).join(","));
   address.hash = "";
   return address;
 }
@@ -42,6 +44,16 @@ function readAddress(about) {
     allWords: given.get("scale") === "all",
     sample: image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined,
     token: /^[0-9a-f]{64}$/.test(image) ? image : undefined,
-    lost: Boolean(image) && !/^[0-9a-f]{64}$/.test(image) && !about.samples.some((each) => `sample:${each.name}` === image),
+    own: image === "own",
+    box: boxIn(given.get("region")),
+    lost: Boolean(image) && image !== "own" && !/^[0-9a-f]{64}$/.test(image) && !about.samples.some((each) => `sample:${each.name}` === image),
   };
+}
+
+// The box of a link: four shares, undefined where the link has none, null where it makes no sense.
+function boxIn(text) {
+  if (text === null) return undefined;
+  const box = text.split(",").map((piece) => (/^(0|1|[01]?\.\d+)$/.test(piece.trim()) ? Number(piece) : NaN));
+  const [left, top, right, bottom] = box;
+  return box.length === 4 && left < right && top < bottom && right <= 1 && bottom <= 1 ? box : null;
 }

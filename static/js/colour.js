@@ -47,8 +47,8 @@ function enlarged(patches, [rows, columns], width, height) {
   return pixels;
 }
 
-// Every pixel in a colour of the palette (`entryAt(pixel)`, 0-255), as strong as `strengthAt(pixel)` in [0, 1] says.
-function colourIn(canvas, palette, entryAt, strengthAt) {
+// Every pixel in a colour of the palette (`entryAt(pixel)`, 0-255), as opaque as `opacityAt(pixel)` in [0, 1] says.
+function colourIn(canvas, palette, entryAt, opacityAt) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
   const bytes = image.data;
@@ -57,7 +57,7 @@ function colourIn(canvas, palette, entryAt, strengthAt) {
     bytes[4 * pixel] = palette[entry];
     bytes[4 * pixel + 1] = palette[entry + 1];
     bytes[4 * pixel + 2] = palette[entry + 2];
-    bytes[4 * pixel + 3] = 255 * Math.sqrt(strengthAt(pixel));
+    bytes[4 * pixel + 3] = 255 * opacityAt(pixel);
   }
   context.putImageData(image, 0, 0);
 }
@@ -66,7 +66,7 @@ function paint(canvas, map, grid, scale, palette) {
   const span = scale.high - scale.low;
   const shares = Float32Array.from(map, (value) => Math.min(Math.max((value - scale.low) / span, 0), 1));
   const pixels = enlarged(shares, grid, canvas.width, canvas.height);
-  colourIn(canvas, palette, (pixel) => Math.round(255 * pixels[pixel]), (pixel) => pixels[pixel]);
+  colourIn(canvas, palette, (pixel) => Math.round(255 * pixels[pixel]), (pixel) => Math.sqrt(pixels[pixel]));
 }
 
 // The first map less the second (`{ map, grid }`), from -limit to limit: the same steps as lfi.rendering.difference.

@@ -28,7 +28,14 @@ function sentence(text) {
 
 // .72 as people write a cosine or a share; 8.2 for larger values.
 function short(value) {
-  return Math.abs(value) < 1 ? value.toFixed(2).replace("0.", ".") : value.toFixed(value < 10 ? 1 : 0);
+  const size = Math.abs(value);
+  const digits = size < 1 ? size.toFixed(2).replace("0.", ".") : size.toFixed(size < 10 ? 1 : 0);
+  return (value < 0 && Number(digits) !== 0 ? "−" : "") + digits;
+}
+
+// Unix time -> November 3, 2026, as the reader writes it.
+function dayOf(time) {
+  return new Date(1000 * time).toLocaleDateString(undefined, { dateStyle: "long" });
 }
 
 // .123 -> 12 %

@@ -3,12 +3,13 @@
 
 const FRAME_SIDE = 112;
 
-// One row: who, a frame per layer, the drift. `onLayer(index)` when somebody points at a frame.
+// One row: who, a frame per layer, the drift. A click on a frame enlarges it below; `onLayer(index)` from there.
 function makeStrip(attributes, onLayer) {
   const head = make("div", { class: "lfi-strip-head" });
   const frames = make("div", { class: "lfi-strip-frames", role: "img" });
   const total = make("p", { class: "lfi-strip-drift" });
-  const node = make("li", attributes, head, frames, total);
+  const detail = makeDetail(onLayer);
+  const node = make("li", attributes, head, frames, total, detail.node);
   let cells = [];
 
   // As many empty frames as there will be layers, so nothing moves when maps come.
@@ -17,7 +18,7 @@ function makeStrip(attributes, onLayer) {
     cells = Array.from({ length: count }, (_, layer) => {
       const frame = makeFrame(null);
       const note = make("p", { class: "lfi-strip-note", "aria-hidden": "true" });
-      const cell = make("div", { class: "lfi-strip-cell", onclick: () => onLayer(layer) }, frame.node, note);
+      const cell = make("div", { class: "lfi-strip-cell", onclick: () => detail.toggle(layer) }, frame.node, note);
       return { frame, note, cell };
     });
     frames.style.setProperty("--lfi-layers", String(count));
@@ -30,17 +31,20 @@ function makeStrip(attributes, onLayer) {
     setCount,
     setPicture(picture) {
       for (const each of cells) each.frame.setPicture(picture, FRAME_SIDE);
+      detail.setPicture(picture);
     },
     clear(label) {
       for (const each of cells) {
         each.frame.clear();
         each.note.textContent = "";
       }
+      detail.clear();
       frames.setAttribute("aria-label", `${label}: no maps yet`);
       total.textContent = "";
     },
     setMaps(label, maps, query, scale, palette) {
       setCount(maps.layers.length);
+      detail.setMaps(label, maps, query, scale, palette);
       const drift = maps.drift[query];
       cells.forEach((each, layer) => {
         each.frame.setMap(maps.at(layer, query), maps.grid, scale, palette);
@@ -57,6 +61,55 @@ function makeStrip(attributes, onLayer) {
     },
     mark(layer) {
       cells.forEach((each, index) => each.cell.classList.toggle("lfi-current", index === layer));
+    },
+  };
+}
+
+// One frame of a row, large, with its numbers.
+function makeDetail(onLayer) {
+  const frame = makeFrame("no map yet");
+  const text = make("div", { class: "lfi-detail-text" });
+  const node = make("div", { class: "lfi-detail", hidden: true }, frame.node, text);
+  let picture = null;
+  let shown = null; // { label, maps, query, scale, palette }
+  let layer = -1;
+
+  function draw() {
+    node.hidden = !shown || layer < 0;
+    if (node.hidden) return;
+    const { label, maps, query, scale, palette } = shown;
+    const map = maps.at(layer, query);
+    const peak = peakOf(map, maps.grid);
+    const moved = layer > 0 ? `; ${percent(maps.drift[query].steps[layer - 1])} of the attention moved since the layer before` : "";
+    const numbers = `Peak ${short(peak.value)}× uniform, ${peak.place}${moved}.`;
+    frame.setPicture(picture, MAP_SIDE);
+    frame.setMap(map, maps.grid, scale, palette, `${label}, layer ${layer + 1}: ${numbers}`);
+    fill(
+      text,
+      make("p", {}, make("strong", {}, `${label}: layer ${layer + 1} of ${maps.layers.length}`)),
+      make("p", {}, numbers),
+      make("button", { type: "button", class: "lfi-button", onclick: () => onLayer(layer) }, `Show layer ${layer + 1} above`),
+      make("button", { type: "button", class: "lfi-button", onclick: () => toggle(layer) }, "Close"),
+    );
+  }
+
+  function toggle(next) {
+    layer = layer === next ? -1 : next;
+    draw();
+  }
+
+  return {
+    node,
+    toggle,
+    setPicture: (next) => (picture = next),
+    setMaps(label, maps, query, scale, palette) {
+      shown = { label, maps, query, scale, palette };
+      if (layer >= maps.layers.length) layer = -1;
+      draw();
+    },
+    clear() {
+      shown = null;
+      draw();
     },
   };
 }

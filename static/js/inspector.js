@@ -7,6 +7,7 @@ const status = byId("lfi-status");
 const banner = byId("lfi-banner");
 let words, picture, maps, film, difference, region, probe, share;
 let read = 0; // views so far
+let taken = 0; // pictures so far
 let asked = 0; // only the answer to the latest question is drawn
 
 const GONE = "The service does not answer, or wants you to wait or to sign in again. Try again in a minute, or reload the page.";
@@ -81,13 +82,29 @@ async function dropWord() {
   draw();
 }
 
+// The words on screen that the models refuse one by one; a link may hold any.
+async function unknownWords() {
+  const answers = await Promise.all(words.words.map((word) => server.check({ words: [word], trio: state.trio.name })));
+  return words.words.filter((_, index) => answers[index]?.error?.where === "words");
+}
+
 async function takePicture(next) {
   const before = state.picture;
+  next.id ??= ++taken;
   const fromSample = next.words && next.words.length > 0;
   state.picture = next;
   const previousWords = words.words;
   if (fromSample) words.replace(next.words);
-  const { error, superseded } = await refresh();
+  words.quiet();
+  let { error, superseded } = await refresh();
+  if (error?.where === "words" && next === state.picture) {
+    const unknown = await unknownWords();
+    if (next !== state.picture) return;
+    if (unknown.length) {
+      words.leaveOut(unknown);
+      ({ error, superseded } = await refresh());
+    }
+  }
   if (superseded) return;
   if (error && !next.preview) {
     state.picture = before;
@@ -100,6 +117,7 @@ async function takePicture(next) {
 
 function draw() {
   const view = state.view;
+  state.depth = Math.min(state.depth, stepsOf(view) - 1);
   const position = state.best || !view ? 0 : 1 + state.depth;
   const shown = words.words[words.selected];
   const word = view && shown !== undefined ? view.words.indexOf(shown) : -1;
@@ -123,19 +141,19 @@ function draw() {
   const spoken = make("span", { class: "lfi-unseen" }, `Maps of “${shown}”, `);
   if (word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
-  else status.textContent = "Choose a picture and type a word, or";
+  else status.textContent = "Choose a picture and type a word.";
   for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure")) button.disabled = word < 0;
 }
 
 // The address bar says what is on screen, so that a reload or a bookmark comes back to it.
 function drawAddress() {
   const shown = { ...state, words: words.words, selected: words.selected, trio: state.trio.name };
-  Object.assign(shown, { palette: byId("lfi-palette").value, opacity: byId("lfi-opacity").value, allWords: byId("lfi-all-words").checked });
+  Object.assign(shown, { palette: byId("lfi-palette").value, opacity: byId("lfi-opacity").value, allWords: byId("lfi-all-words").checked, box: region.box });
   const { palette, opacity, trio } = state.about;
   const link = addressOf(shown, { palette, opacity: String(Math.round(100 * opacity)), trio, columns: state.trio.columns });
   if (link.href !== location.href) history.replaceState(history.state, "", link);
   link.searchParams.delete("__theme"); // dark or light is the reader's own
-  share.draw(state.picture, link.href);
+  share.draw(state.picture, link.href, region.marked && !region.box);
 }
 
 // From now on the page shows what is kept, so that whoever opens the link sees exactly the same.
@@ -148,15 +166,20 @@ async function takeKept(kept) {
 async function letGo(forgotten) {
   if (state.picture.token !== forgotten.token) return;
   if (!forgotten.file) return location.assign(location.pathname);
-  await takeKept({ ...forgotten, kept: false, token: undefined, preview: undefined });
+  await takeKept({ ...forgotten, kept: false, exact: undefined, token: undefined, preview: undefined });
+}
+
+// Positions of the slider: as many as the deepest column has layers.
+function stepsOf(view) {
+  if (view) return view.positions.length - 1;
+  return Math.max(...state.trio.answers.filter((answer) => state.columns.includes(answer.key)).map((answer) => answer.layers));
 }
 
 function drawControls(view) {
   const depth = byId("lfi-depth");
-  const steps = view ? view.positions.length - 1 : 2;
+  const steps = stepsOf(view);
   depth.max = String(steps - 1);
   depth.disabled = !view || steps < 2;
-  if (view) state.depth = Math.min(state.depth, steps - 1);
   depth.value = String(state.depth);
   const label = state.best ? "best" : `${state.depth + 1} of ${steps}`;
   byId("lfi-depth-value").textContent = label;
@@ -172,6 +195,7 @@ function showLayer(model, layer) {
   state.best = false;
   state.depth = depth;
   draw();
+  root.querySelector(".lfi-maps").scrollIntoView();
 }
 
 function setOpacity() {
@@ -185,6 +209,8 @@ async function takeFile(format) {
   const message = byId("lfi-downloads-message");
   message.textContent = "Preparing…";
   const more = { format, palette: byId("lfi-palette").value, position: state.best ? 0 : 1 + state.depth };
+  more.opacity = Number(byId("lfi-opacity").value) / 100;
+  if (region.marked) more.region = region.encoded();
   const answer = await askWithPicture(server.download, { ...more, shown: true });
   message.classList.toggle("lfi-wrong", !answer || Boolean(answer.error));
   if (!answer || answer.error) {
@@ -225,10 +251,31 @@ async function copyFigure() {
 
 function setDark(dark) {
   document.body.classList.toggle("dark", dark);
-  byId("lfi-theme").setAttribute("aria-pressed", String(dark));
+  byId("lfi-theme").textContent = dark ? "Light" : "Dark";
+}
+
+// What was chosen last in this browser, on any page; Gradio's own `__theme` in the address comes first.
+function applyTheme() {
+  let kept = new URL(location.href).searchParams.get("__theme");
+  try {
+    kept ??= localStorage.getItem("lfi-theme");
+  } catch {
+    // A browser that keeps nothing follows the system.
+  }
+  setDark(kept ? kept === "dark" : document.body.classList.contains("dark"));
+}
+
+function changeTheme() {
+  const dark = !document.body.classList.contains("dark");
   const address = new URL(location.href);
-  address.searchParams.set("__theme", dark ? "dark" : "light");
+  address.searchParams.delete("__theme");
   history.replaceState(history.state, "", address);
+  try {
+    localStorage.setItem("lfi-theme", dark ? "dark" : "light");
+  } catch {
+    // It lasts as long as the page.
+  }
+  setDark(dark);
 }
 
 function setColumns(columns) {
@@ -304,15 +351,21 @@ function build(about) {
   byId("lfi-copy-figure").addEventListener("click", copyFigure);
   for (const button of root.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button));
   byId("lfi-example").addEventListener("click", () => root.querySelector("[data-sample]").click());
+  window.addEventListener("beforeunload", (event) => {
+    const { picture: shown } = state;
+    if (shown?.file && !shown.kept) event.preventDefault(); // it is nowhere but here
+  });
   follow(given);
 }
 
 // What the address asks for, in one question where it names a picture.
-async function follow({ words: wanted, word, sample, token, lost }) {
+async function follow({ words: wanted, word, sample, token, lost, own, box }) {
   const shown = wanted.length ? wanted : (sample?.words ?? []);
   words.replace(shown, Math.max(shown.indexOf(word), 0));
   const missing = () => picture.complain("the picture of this link is not kept here any more; choose one");
+  region.restore(box);
   if (lost) missing();
+  if (own) picture.complain(`the sender's picture was not kept, so it is not part of the link. Choose it here, or another; whoever sent you the link can ${state.about.keeping ? "keep the picture and send a new one" : "send a figure"}`);
   if (sample || token) {
     await takePicture(sample ? { ...sampleOf(sample), words: [] } : { token, kept: true, name: "of this link" });
     if (token && !state.picture) missing();
@@ -321,8 +374,10 @@ async function follow({ words: wanted, word, sample, token, lost }) {
 
 async function start() {
   byId("lfi-note").open = matchMedia("(min-width: 40rem)").matches;
-  byId("lfi-theme").setAttribute("aria-pressed", String(document.body.classList.contains("dark")));
-  byId("lfi-theme").addEventListener("click", () => setDark(!document.body.classList.contains("dark")));
+  applyTheme();
+  byId("lfi-theme").addEventListener("click", changeTheme);
+  addEventListener("storage", (event) => event.key === "lfi-theme" && applyTheme()); // chosen in another tab
+  addEventListener("pageshow", (event) => event.persisted && applyTheme()); // chosen elsewhere before coming back
   for (const button of root.querySelectorAll("[data-jump]")) {
     button.addEventListener("click", () => {
       const section = byId(button.dataset.jump);

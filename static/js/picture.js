@@ -11,6 +11,8 @@ function makePicture({ samples, maxBytes, onPicture }) {
   const text = byId("lfi-drop-text");
   const error = byId("lfi-picture-error");
   const list = byId("lfi-samples");
+  const hint = byId("lfi-picture-hint");
+  const HINT = hint.textContent;
   const empty = [...frame.childNodes];
   const root = byId("lfi");
 
@@ -101,6 +103,9 @@ function makePicture({ samples, maxBytes, onPicture }) {
       fill(frame, make("img", { src: picture.preview, alt: picture.alt || `Your picture ${picture.name}` }));
       text.textContent = "Choose another picture";
       drop.dataset.filled = "";
+      const until = picture.kept && picture.until ? `Kept here until ${dayOf(picture.until)}.` : "";
+      const copied = picture.exact === false ? " The numbers are now those of the stored copy, which was made smaller or compressed." : "";
+      hint.textContent = until + copied || HINT;
     },
   };
 }

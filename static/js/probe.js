@@ -120,6 +120,7 @@ function makeProbe({ panels }) {
 
   function write() {
     const { view, word, position } = scene ?? {};
+    out.toggleAttribute("data-reading", Boolean(at && view && word >= 0));
     if (peeked && view && word >= 0) {
       const what = peeked.word >= 0 ? `“${view.words[peeked.word]}”` : view.queries.names[peeked.query];
       return fill(out, make("p", {}, `Outlined: the region of ${what}, the patches with at least half of its peak.`));

@@ -29,6 +29,7 @@ function makeRegion({ ask, onMeasured }) {
 
   const tool = () => document.querySelector("[name=lfi-tool]:checked").value;
   const marked = () => mask?.some(Boolean);
+  let wanted; // the box of a link until there is a picture, null where it cannot be read
 
   function reset() {
     mask = new Uint8Array(canvas.width * canvas.height);
@@ -54,6 +55,28 @@ function makeRegion({ ask, onMeasured }) {
     const [left, right] = [Math.min(x0, x1), Math.max(x0, x1)];
     const [top, bottom] = [Math.min(y0, y1), Math.max(y0, y1)];
     for (let y = Math.floor(top); y < Math.ceil(bottom); y++) mask.fill(value, y * canvas.width + Math.floor(left), y * canvas.width + Math.ceil(right));
+  }
+
+  // The region as a box in shares of the picture, where it is one.
+  function boxOf() {
+    if (!marked()) return null;
+    const { width, height } = canvas;
+    let [left, top, right, bottom] = [width, height, 0, 0];
+    let count = 0;
+    mask.forEach((value, pixel) => {
+      if (!value) return;
+      const [x, y] = [pixel % width, Math.floor(pixel / width)];
+      [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x + 1), Math.max(bottom, y + 1)];
+      count++;
+    });
+    return count === (right - left) * (bottom - top) ? [left / width, top / height, right / width, bottom / height] : null;
+  }
+
+  function markBox([left, top, right, bottom]) {
+    const within = (share, size) => Math.round(share * size);
+    const start = [Math.min(within(left, canvas.width), canvas.width - 1), Math.min(within(top, canvas.height), canvas.height - 1)];
+    fillBox(start, [Math.max(within(right, canvas.width), start[0] + 1), Math.max(within(bottom, canvas.height), start[1] + 1)], 1);
+    paintMask();
   }
 
   function dab([x, y], value) {
@@ -154,6 +177,16 @@ function makeRegion({ ask, onMeasured }) {
     }
   });
 
+  // The mask as a PNG in base64: light is inside.
+  function encoded() {
+    const sheet = make("canvas", { width: canvas.width, height: canvas.height });
+    const context = sheet.getContext("2d");
+    const image = context.createImageData(canvas.width, canvas.height);
+    for (let pixel = 0; pixel < mask.length; pixel++) image.data.set(mask[pixel] ? [255, 255, 255, 255] : [0, 0, 0, 255], 4 * pixel);
+    context.putImageData(image, 0, 0);
+    return sheet.toDataURL("image/png").split(",")[1];
+  }
+
   async function measure() {
     trouble = "";
     const turn = ++asked;
@@ -161,12 +194,7 @@ function makeRegion({ ask, onMeasured }) {
     if (!marked() || !scene?.view || scene.word < 0) return onMeasured();
     const { number } = scene.view;
     askedFor = number;
-    const sheet = make("canvas", { width: canvas.width, height: canvas.height });
-    const context = sheet.getContext("2d");
-    const image = context.createImageData(canvas.width, canvas.height);
-    for (let pixel = 0; pixel < mask.length; pixel++) image.data.set(mask[pixel] ? [255, 255, 255, 255] : [0, 0, 0, 255], 4 * pixel);
-    context.putImageData(image, 0, 0);
-    const answer = await ask(sheet.toDataURL("image/png").split(",")[1]);
+    const answer = await ask(encoded());
     if (turn !== asked) return;
     if (!answer || answer.error) trouble = answer ? answer.error.message : GONE;
     else found = { number, ...answer.region };
@@ -186,18 +214,31 @@ function makeRegion({ ask, onMeasured }) {
         const name = answers.find((answer) => answer.key === key).choice;
         return [make("span", {}, name), make("span", {}, percent(one.energy)), make("span", {}, `peak ${one.hit ? "inside" : "outside"}`)];
       });
-      fill(note, make("div", { class: "lfi-inside" }, make("span", {}, "An even map"), make("span", {}, percent(found.area)), make("span", {}, ""), ...rows));
+      const head = make("p", {}, `Attention for “${view.words[word]}” inside your region:`);
+      fill(note, head, make("div", { class: "lfi-inside" }, make("span", {}, "An even map"), make("span", {}, percent(found.area)), make("span", {}, ""), ...rows));
     }
   }
 
   return {
+    restore: (box) => (wanted = box),
+    encoded,
+    get box() {
+      return boxOf();
+    },
+    get marked() {
+      return Boolean(marked());
+    },
     // What is known of the region for this scene: null while nothing is marked or the answer is under way.
     of(next) {
       scene = next;
-      if (next.picture && next.picture.token !== picture?.token) {
+      // a picture that is kept is still the same one, and so is its region
+      if (next.picture?.preview && next.picture.id !== picture?.id) {
         picture = next.picture;
         frame.setPicture(picture, REGION_SIDE);
         reset();
+        if (wanted) markBox(wanted);
+        else if (wanted === null) trouble = "the region of this link cannot be read, so it was left out; four shares were expected, such as 0.5,0,1,0.5";
+        wanted = undefined;
       }
       // other words or columns: the same region, asked again
       if (marked() && !start && next.view && next.word >= 0 && askedFor !== next.view.number) measure();

@@ -3,9 +3,10 @@
 function makeShare({ days, ask, onKept, onForgotten }) {
   const address = byId("lfi-address");
   const note = byId("lfi-share-note");
-  const [keep, forget] = ["lfi-keep", "lfi-forget"].map(byId);
+  const [copy, keep, forget] = ["lfi-copy-address", "lfi-keep", "lfi-forget"].map(byId);
   const span = `${days} ${days === 1 ? "day" : "days"}`;
   let picture = null;
+  let handmade = false; // a region that is no box
   let trouble = "";
   let asking = false;
 
@@ -52,11 +53,11 @@ function makeShare({ days, ask, onKept, onForgotten }) {
     setKey(mine.token, null);
     await onForgotten(mine);
   });
-  byId("lfi-copy-address").addEventListener("click", async (event) => {
+  copy.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(address.value);
-      event.target.textContent = "Copied";
-      setTimeout(() => (event.target.textContent = "Copy link"), 2000);
+      copy.textContent = "Copied";
+      setTimeout(show, 2000);
     } catch {
       address.focus();
       address.select(); // a page without the right to the clipboard at least selects
@@ -66,17 +67,19 @@ function makeShare({ days, ask, onKept, onForgotten }) {
   function words() {
     if (trouble) return trouble;
     if (!picture) return "Choose a picture: the link then shows others the same picture, words, layer and columns.";
-    if (picture.sample) return "Whoever opens it sees this sample with your words, layer and columns.";
+    const mask = handmade ? " Not your mask: only a region that is one box goes along." : "";
+    if (picture.sample) return `Whoever opens it sees this sample with your words, layer and columns.${mask}`;
     if (picture.kept) {
-      const kept = keyOf(picture.token);
-      const until = kept ? ` until ${new Date(1000 * kept.until).toLocaleDateString(undefined, { dateStyle: "long" })}` : "";
-      return `Whoever opens it sees this picture: it is kept${until}.`;
+      return `Whoever opens it sees this picture: it is kept until ${dayOf(picture.until)}.${mask}`;
     }
-    if (!days) return "The link leaves out your picture, and this service keeps none. Share a figure instead.";
-    return "The link leaves out your picture: it is nowhere but here. To share it, have it kept, without its metadata, at most 2,048 pixels large; whoever has the link sees it.";
+    if (!days) return `The link leaves out your picture, and this service keeps none. Share a figure instead.${mask}`;
+    return `The link leaves out your picture: it is nowhere but here. To share it, have it kept first, without its metadata, at most 2,048 pixels large; whoever has the link sees it.${mask}`;
   }
 
   function show() {
+    const own = Boolean(picture) && !picture.sample && !picture.kept;
+    copy.textContent = own ? "Copy link without the picture" : "Copy link";
+    copy.classList.toggle("lfi-primary", !own);
     note.textContent = words();
     note.classList.toggle("lfi-wrong", Boolean(trouble));
     keep.textContent = `Keep this picture for ${span} to share it`;
@@ -85,7 +88,8 @@ function makeShare({ days, ask, onKept, onForgotten }) {
   }
 
   return {
-    draw(next, link) {
+    draw(next, link, mask) {
+      handmade = mask;
       if (next?.token !== picture?.token && !asking) trouble = "";
       picture = next;
       address.value = link;

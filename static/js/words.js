@@ -1,6 +1,9 @@
 // Words as chips: Enter, comma or Add puts one in; its cross, Delete on it, or Backspace in the empty field takes it out.
 // `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
-// nearest words to choose from.
+// words that are spelled almost alike to choose from.
+
+const ARTICLES = ["a", "an", "the"];
+const MOST_QUOTED = 40; // characters of a word in a message
 
 function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   const field = byId("lfi-word");
@@ -12,6 +15,7 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   let selected = 0;
   let known = [];
   let turn = Promise.resolve();
+  let emptied = false; // a comma has just put in what the field held, so an Enter after it wants nothing more
 
   function say(...content) {
     const wrong = content.length > 0;
@@ -24,36 +28,56 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     return make("button", { type: "button", class: "lfi-suggestion", onclick: choose }, text);
   }
 
-  function explain(text, error) {
-    if (!error.unknown) return say(sentence(error.message));
-    const unknown = Object.keys(error.unknown);
-    const quoted = unknown.map((word) => `“${word}”`).join(" and ");
-    const first = unknown[0];
-    // Every other unknown word is replaced by its nearest, so each offer is a phrase that the models know.
-    const content = error.unknown[first].filter((near) => known.includes(near));
-    const offers = (content.length ? content : error.unknown[first]).map((near) =>
+  // A phrase without articles, where the models know none.
+  function plain(phrase) {
+    const rest = phrase.split(" ").filter((word) => !ARTICLES.includes(word.toLowerCase()) || known.includes(word.toLowerCase()));
+    return known.length && rest.length ? rest.join(" ") : phrase;
+  }
+
+  function quote(unknown) {
+    return unknown.map((word) => `“${word.length > MOST_QUOTED ? `${word.slice(0, MOST_QUOTED)}…` : word}”`).join(" and ");
+  }
+
+  // Some words they know, from all over the list.
+  function examples() {
+    if (known.length < 4) return "";
+    const some = [0.125, 0.375, 0.625, 0.875].map((share) => known[Math.floor(share * known.length)]);
+    return ` They know ${known.length} words, such as ${some.slice(0, 3).join(", ")} and ${some[3]}.`;
+  }
+
+  // The phrases that the models know and that are spelled almost like this one.
+  function nearPhrases(text, unknown) {
+    const [first] = Object.keys(unknown);
+    if (!text || !Object.values(unknown).every((near) => near.length)) return [];
+    const content = unknown[first].filter((near) => known.includes(near));
+    const offers = (content.length ? content : unknown[first]).map((near) =>
       text
         .toLowerCase()
         .split(/\s+/)
-        .map((word) => (word === first ? near : error.unknown[word] ? error.unknown[word][0] : word))
+        .map((word) => (word === first ? near : unknown[word] ? unknown[word][0] : word))
         .join(" "),
     );
+    return [...new Set(offers)];
+  }
+
+  function explain(text, error) {
+    if (!error.unknown) return say(sentence(error.message));
+    const offers = nearPhrases(text, error.unknown);
+    const trouble = `These models do not know ${quote(Object.keys(error.unknown))}.`;
+    if (offers.length === 0) return say(`${trouble}${examples()}`);
     const choose = (offer) => () => {
       field.value = "";
       add(offer);
       field.focus();
     };
-    say(
-      make("span", {}, `These models do not know ${quoted}. Nearest:`),
-      ...[...new Set(offers)].map((offer) => suggestion(offer, choose(offer))),
-    );
+    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, choose(offer))));
   }
 
   // One after the other, so that an answer always speaks of the words that were last put in.
   function add(text) {
-    const pieces = text.split(",").map((piece) => piece.trim().replace(/\s+/g, " ")).filter(Boolean);
-    if (pieces.length === 0) return;
+    const pieces = text.split(",").map((piece) => piece.trim().replace(/\s+/g, " ")).filter(Boolean).map(plain);
     field.value = "";
+    if (pieces.length === 0) return say("Type a word first.");
     turn = turn.then(() => addNow([...new Set(pieces)], text.trim()));
   }
 
@@ -149,7 +173,8 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     if (event.isComposing) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      add(field.value);
+      if (field.value || !emptied) add(field.value);
+      emptied = false;
     } else if (event.key === "Backspace" && field.value === "" && words.length > 0) {
       event.preventDefault();
       remove(words.length - 1);
@@ -157,7 +182,9 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     }
   });
   field.addEventListener("input", () => {
-    if (field.value.includes(",")) add(field.value);
+    if (field.value === "") say();
+    emptied = field.value.includes(",");
+    if (emptied) add(field.value);
     else drawVocabulary();
   });
   byId("lfi-add").addEventListener("click", () => {
@@ -175,9 +202,18 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
       return selected;
     },
     replace(next, chosen = 0) {
-      words = [...next];
-      selected = chosen;
+      words = [...new Set(next.map(plain))];
+      selected = Math.max(words.indexOf(plain(next[chosen] ?? "")), 0);
       say();
+      draw();
+    },
+    quiet: () => say(),
+    // What the models do not know goes, and is named.
+    leaveOut(unknown) {
+      const shown = words[selected];
+      words = words.filter((word) => !unknown.includes(word));
+      selected = Math.max(words.indexOf(shown), 0);
+      say(`${quote(unknown)} ${unknown.length > 1 ? "were" : "was"} left out: these models do not know ${unknown.length > 1 ? "them" : "it"}.${examples()}`);
       draw();
     },
     setKnown(next) {

@@ -122,3 +122,29 @@ def test_the_api_gives_a_kept_picture_and_nothing_else(client):
     gone = client.get(f"/v1/images/{receipt.hash}")
     assert gone.status_code == 404
     assert gone.headers["content-type"] == "application/problem+json"
+
+
+def noise(size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def test_a_picture_is_kept_without_loss_while_it_needs_no_more_than_its_share(kept):
+    small, large = noise((64, 48)), noise((512, 512))
+    receipts = [kept.keep(each) for each in (small, large)]
+    found = [np.asarray(Image.open(io.BytesIO(kept.get(each.hash))).convert("RGB")) for each in receipts]
+    assert [each.exact for each in receipts] == [True, False]
+    assert np.array_equal(found[0], np.asarray(small))
+    assert not np.array_equal(found[1], np.asarray(large))
+
+
+def test_a_picture_that_is_made_smaller_is_not_exact(kept):
+    assert not kept.keep(picture("red", (LONGEST + 200, 300))).exact
+
+
+def test_until_when_a_picture_is_kept_is_the_last_day_of_its_keepers(kept, clock):
+    first = kept.keep(picture("red"))
+    clock.now += DAY
+    second = kept.keep(picture("red"))
+    assert kept.until(first.hash) == second.until
+    assert kept.until("0" * 64) is None
+    assert kept.until("../x") is None

@@ -7,7 +7,7 @@ import pytest
 from app.errors import NotAcceptableError
 from app.inspector.limits import WordLimits
 from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
-from app.inspector.words import parse_words
+from app.inspector.words import close_words, parse_words
 from lfi.errors import WordsError
 
 LIMITS = WordLimits(words=4, phrase=3, characters=30)
@@ -74,3 +74,18 @@ def test_a_type_that_we_do_not_have_is_refused_with_those_that_we_have(accept):
     assert str(refused.value) == (
         f"Accept is {accept!r}; the answer can be application/json, application/x-npz, application/zip"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "close"),
+    [
+        ("cirle", ["circle", "red", "purple"], ["circle"]),
+        ("triangel", ["triangle", "orange"], ["triangle"]),
+        ("gray", ["grey", "green"], ["grey"]),
+        ("dog", ["orange", "dotted", "diamond"], []),
+        ("the", ["heart", "green", "square"], []),
+        ("dog", [], []),
+    ],
+)
+def test_only_words_that_are_spelled_almost_alike_are_offered(word, known, close):
+    assert close_words({word: known}) == {word: close}

@@ -45,7 +45,7 @@ def test_every_panel_says_which_model_map_and_layer_it_shows(open_page, photo):
     assert len({panel.facts["Model"] for panel in panels.values()}) == 3
     assert all(re.fullmatch(r".+@[0-9a-f]{12}", panel.facts["Model"]) for panel in panels.values())
     assert all(panel.facts["Map"] and panel.facts["Layer"] for panel in panels.values())
-    assert re.fullmatch(r"query \d+, nearness -?\.?\d+(\.\d+)?", panels["lfi"].facts["Read from"])
+    assert re.fullmatch(r"query \d+, nearness −?\.?\d+(\.\d+)?", panels["lfi"].facts["Read from"])
     assert all(
         re.search(rf"{WORDS[0]}: \d.*× uniform, (top|middle|bottom|centre)", panel.label) for panel in panels.values()
     )
@@ -145,7 +145,7 @@ def test_the_gallery_shows_every_query_and_marks_the_one_that_answers(open_page,
     queries = page.find(".lfi-query")
     texts = queries.all_inner_texts()
     assert len(texts) > 1
-    assert all(re.search(r"query \d+\s+near “.+” -?\.?\d", text) for text in texts)
+    assert all(re.search(r"query \d+\s+near “.+” −?\.?\d", text) for text in texts)
     answering = page.find(".lfi-answering")
     assert answering.count() == 1
     query = page.panels()["lfi"].facts["Read from"].split(",")[0]
@@ -155,7 +155,7 @@ def test_the_gallery_shows_every_query_and_marks_the_one_that_answers(open_page,
 
 def test_a_sample_brings_its_words_and_its_maps(open_page):
     page = open_page()
-    page.page.get_by_role("button", name="see an example").click()
+    page.page.get_by_role("button", name="See an example").click()
     page.wait_for_maps()
     assert len(page.chips()) > 0
     assert page.find("[data-sample][aria-pressed=true]").count() == 1
@@ -189,7 +189,7 @@ def test_a_word_may_come_before_the_picture(open_page, photo):
 
 def test_nothing_moves_when_maps_appear(open_page, photo):
     page = open_page()
-    fixed = ".lfi-frame, #lfi-scale-bar, #lfi-drop-frame, .lfi-downloads, #lfi-field"
+    fixed = ".lfi-panel .lfi-frame, #lfi-scale-bar, #lfi-drop-frame, #lfi-field"
     before = page.boxes(fixed)
     page.upload(photo)
     page.type_word(WORDS[0])

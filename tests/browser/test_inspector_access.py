@@ -88,6 +88,45 @@ def test_a_phone_never_scrolls_sideways(open_page, stage):
     assert page.page.evaluate(BEYOND, 360) == []
 
 
+def test_on_a_phone_the_links_are_one_row_and_no_choice_is_cut(open_page):
+    page = open_page(**PHONE)
+    assert len({box["y"] for box in page.boxes(".lfi-links .lfi-link")}) == 1
+    page.choose_sample()
+    assert all(box["width"] > 200 for box in page.boxes(".lfi-close-pick select"))
+
+
+def test_on_a_phone_a_tapped_patch_is_read_at_the_bottom_of_the_window(open_page):
+    page = open_page(**PHONE)
+    page.choose_sample()
+    stack = page.find(".lfi-panel .lfi-stack").first
+    stack.scroll_into_view_if_needed()
+    stack.click(position={"x": 20, "y": 20})
+    probe = page.find("#lfi-probe").bounding_box()
+    assert probe["y"] + probe["height"] <= PHONE["height"] + 1
+    assert "Row" in page.find("#lfi-probe").inner_text()
+
+
+def test_hardly_anything_moves_while_the_page_loads(open_page):
+    page = open_page()
+    page.page.add_init_script("""
+        window.shift = 0;
+        new PerformanceObserver(list => {
+            for (const each of list.getEntries()) if (!each.hadRecentInput) window.shift += each.value;
+        }).observe({ type: "layout-shift", buffered: true });
+    """)
+    page.load()
+    page.page.wait_for_timeout(500)
+    assert page.page.evaluate("shift") < 0.1
+
+
+def test_the_terms_of_the_numbers_are_explained_below_the_maps(open_page):
+    page = open_page()
+    assert "Learning from Interactions" in page.find(".lfi-masthead").inner_text()
+    page.choose_sample()
+    legend = page.find(".lfi-legend").inner_text()
+    assert all(term in legend for term in ("12×", "r:", "Shared", "Nearness"))
+
+
 def test_dark_is_dark_and_can_be_switched(open_page):
     def lightness(page) -> int:
         colour = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -95,11 +134,14 @@ def test_dark_is_dark_and_can_be_switched(open_page):
 
     page = open_page(dark=True)
     assert lightness(page) < 60
-    page.page.get_by_role("button", name="Dark").click()
+    page.page.get_by_role("button", name="Light").click()
     assert lightness(page) > 200
     page.page.reload()
     page.page.wait_for_selector(".lfi[data-stage=empty]")
     assert lightness(page) > 200
+    page.page.get_by_role("button", name="Dark").click()
+    page.page.goto(f"{page.address}/batch")
+    assert lightness(page) < 60, "one choice for all pages"
 
 
 def test_every_picture_has_a_text_and_every_map_says_where_it_points(open_page):

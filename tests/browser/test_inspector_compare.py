@@ -34,7 +34,7 @@ def looking(open_page):
 
 
 def said(agreed) -> str:
-    r = "–" if agreed.correlation is None else f"{agreed.correlation:.2f}".replace("0.", ".")
+    r = "–" if agreed.correlation is None else f"{agreed.correlation:.2f}".replace("0.", ".").replace("-", "−")
     return f"r {r}, {round(100 * agreed.shared)} % shared"
 
 
@@ -112,7 +112,7 @@ def test_the_difference_is_that_of_the_rendering_with_its_own_scale(looking, see
     (scale, *_) = difference_scales(seen["lfi"], seen["teacher"])
     bar = looking.find("#lfi-difference-scale")
     ticks = bar.locator(".lfi-scale-ticks span").all_inner_texts()
-    assert ticks == [tick.label for tick in scale.ticks()]
+    assert ticks == [tick.label.replace("-", "−") for tick in scale.ticks()]
     assert said(agreement(seen["lfi"], seen["teacher"])[0]) in looking.find("#lfi-difference-note").inner_text()
     uri = looking.find(".lfi-close canvas").first.evaluate("node => node.toDataURL()")
     painted = picture_in(uri)

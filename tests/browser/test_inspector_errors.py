@@ -139,3 +139,54 @@ def test_a_service_that_went_away_is_said_to_have_gone(open_page):
     page.wait_for_maps("star")
     assert page.find("#lfi-banner").is_hidden()
     page.errors.clear()  # the browser itself logs that it was offline
+
+
+def test_where_no_word_is_close_some_known_words_are_named(open_page):
+    page = open_page()
+    page.type_word("dog")
+    message = page.find("#lfi-words-message.lfi-wrong")
+    message.wait_for()
+    assert re.search(r"do not know “dog”\. They know \d+ words, such as \w+, \w+, \w+ and \w+\.", message.inner_text())
+    assert message.locator("button").count() == 0
+
+
+def test_articles_are_ignored(open_page):
+    page = open_page()
+    page.choose_sample()
+    page.type_word("the green triangle")
+    page.wait_for_maps("green triangle")
+    assert page.chips()[-1] == "green triangle"
+
+
+def test_a_very_long_unknown_word_stays_within_the_page(open_page):
+    page = open_page(width=360, height=740)
+    page.type_word("x" * 200)
+    message = page.find("#lfi-words-message.lfi-wrong")
+    message.wait_for()
+    assert "x" * 41 not in message.inner_text()
+    assert page.page.evaluate("document.documentElement.scrollWidth") == 360
+    assert message.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_a_word_error_goes_when_the_box_is_cleared_or_the_picture_changes(open_page):
+    page = open_page()
+    wrong = page.find("#lfi-words-message.lfi-wrong")
+    page.type_word("dog")
+    wrong.wait_for()
+    page.find("#lfi-word").fill("")
+    assert wrong.count() == 0
+    page.type_word("dog")
+    wrong.wait_for()
+    page.choose_sample()
+    assert wrong.count() == 0
+
+
+def test_enter_on_an_empty_box_asks_for_a_word(open_page):
+    page = open_page()
+    page.find("#lfi-word").press("Enter")
+    assert page.find("#lfi-words-message.lfi-wrong").inner_text() == "Type a word first."
+    assert page.find("#lfi-word").evaluate("node => node === document.activeElement")
+    page.type_word("red, blue")  # the comma puts both in; the Enter after it wants nothing more
+    page.find(".lfi-chip:not(.lfi-pending)").nth(1).wait_for()
+    assert page.chips() == ["red", "blue"]
+    assert page.find(".lfi-wrong").count() == 0

@@ -67,18 +67,41 @@ def test_all_frames_share_one_scale_of_their_own(looking):
     assert bar.count() == 1
 
 
-def test_a_frame_that_is_pointed_at_becomes_the_layer_on_screen(looking):
-    asked = looking.questions()
-    frames = looking.find("#lfi-film-words [data-model=lfi] .lfi-strip-cell")
+def test_a_frame_is_enlarged_in_place_and_becomes_the_layer_on_screen_when_asked(looking):
+    asked, layer = looking.questions(), looking.panels()["lfi"].facts["Layer"]
+    row = looking.find("#lfi-film-words [data-model=lfi]")
+    frames = row.locator(".lfi-strip-cell")
     frames.nth(1).click()
+    detail = row.locator(".lfi-detail")
+    assert re.search(r"layer 2 of \d+\s+Peak [\d.]+× uniform, .*; \d+ % of the attention moved", detail.inner_text())
+    assert detail.locator("canvas").is_visible()
+    assert looking.panels()["lfi"].facts["Layer"] == layer
+    detail.get_by_role("button", name="Show layer 2 above").click()
     assert looking.panels()["lfi"].facts["Layer"].startswith("2 of")
     assert "lfi-current" in frames.nth(1).get_attribute("class")
     assert looking.questions() == asked
 
 
-def test_frames_keep_their_place_before_there_are_maps(open_page):
+def test_a_query_s_frame_is_enlarged_and_follows_the_word_until_it_is_closed(looking):
+    row = looking.find("[data-query='0']")
+    row.locator(".lfi-strip-cell").nth(2).click()
+    detail = row.locator(".lfi-detail")
+    assert detail.inner_text().startswith("query 1, near ")
+    looking.find(".lfi-chip-word").nth(1).click()
+    assert detail.is_visible()
+    detail.get_by_role("button", name="Close").click()
+    assert detail.is_hidden()
+
+
+def test_later_steps_are_a_line_each_until_there_are_maps(open_page):
     page = open_page()
-    frames = "#lfi-queries .lfi-frame"
-    before = page.boxes(frames)
+    height = "document.documentElement.scrollHeight"
+    assert page.find("#lfi-film .lfi-frame:visible, .lfi-closer .lfi-frame:visible").count() == 0
+    assert page.find(".lfi-later:visible").count() == 3
+    assert page.page.evaluate(height) < 2400
+    page.page.get_by_role("button", name="Share", exact=True).click()
+    page.page.wait_for_function("document.querySelector('#lfi-share').getBoundingClientRect().top < innerHeight")
+    assert page.find("#lfi-share-title").is_visible()
     page.choose_sample()
-    assert page.boxes(frames) == before
+    assert page.find(".lfi-later:visible").count() == 0
+    assert page.find("#lfi-film .lfi-frame:visible").count() > 0

@@ -53,6 +53,7 @@ def test_a_drawn_box_is_measured_on_every_map(looking, expected):
     mouse.up()
     assert facts(looking) == expected
     assert looking.find(".lfi-inside").inner_text().split("\n")[:2] == ["An even map", "25 %"]
+    assert "Attention for “red circle” inside your region" in looking.find("#lfi-region-note").inner_text()
 
 
 def test_an_uploaded_mask_is_measured_and_can_be_cleared(looking, expected, tmp_path):

@@ -6,6 +6,7 @@ import re
 import zipfile
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from inspector_page import InspectorPage
@@ -82,7 +83,7 @@ def test_a_reload_comes_back_to_what_was_on_screen(open_page):
 
 
 def test_an_own_picture_is_in_the_link_only_once_it_is_kept_and_until_it_is_deleted(own, opened):
-    assert "image" not in parse_qs(urlsplit(link_of(own)).query)
+    assert parse_qs(urlsplit(link_of(own)).query)["image"] == ["own"]
     assert "leaves out your picture" in own.find("#lfi-share-note").inner_text()
     own.find("#lfi-keep").click()
     own.find("#lfi-forget").wait_for()
@@ -91,6 +92,7 @@ def test_an_own_picture_is_in_the_link_only_once_it_is_kept_and_until_it_is_dele
     other = opened(link)
     assert other.maps() == own.maps()
     assert other.find("#lfi-forget").is_hidden()
+    assert re.search(r"Kept here until \w+ \d+, \d{4}\.$", other.find("#lfi-picture-hint").inner_text())
     own.find("#lfi-forget").click()
     own.find("#lfi-keep").wait_for()
     gone = opened(link, stage="empty")
@@ -143,3 +145,132 @@ def test_axe_finds_nothing_in_what_looks_closer_and_shares(own):
     assert report.violations_count == 0, report.generate_report()
     assert own.page.evaluate("document.documentElement.scrollWidth") == 360
     own.find("#lfi-forget").click()
+
+
+def draw_box(page, left: float, top: float, right: float, bottom: float) -> None:
+    """Draw a box on the picture; sides in shares of it."""
+    pad = page.find(".lfi-marking")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    mouse = page.page.mouse
+    mouse.move(box["x"] + left * box["width"] + 0.2, box["y"] + top * box["height"] + 0.2)
+    mouse.down()
+    mouse.move(box["x"] + right * box["width"] - 0.2, box["y"] + bottom * box["height"] - 0.2, steps=3)
+    mouse.up()
+    page.find(".lfi-inside").wait_for()
+
+
+def regions(page) -> dict[str, str]:
+    """What is said of the region beside every map, once it is measured."""
+    page.page.wait_for_function(
+        "() => [...document.querySelectorAll('.lfi-panel dl')].every(each => /peak (in|out)side/.test(each.innerText))"
+    )
+    return {model: panel.facts["Your region"] for model, panel in page.panels().items()}
+
+
+def test_a_drawn_box_goes_along_in_the_link(open_page, opened):
+    page = open_page()
+    page.choose_sample()
+    draw_box(page, 0.5, 0, 1, 0.5)
+    drawn = regions(page)
+    assert parse_qs(urlsplit(link_of(page)).query)["region"] == ["0.5,0,1,0.5"]
+    other = opened(link_of(page))
+    assert regions(other) == drawn
+    assert link_of(other) == link_of(page)
+
+
+def test_a_free_drawing_is_said_not_to_go_along(open_page):
+    page = open_page()
+    page.choose_sample()
+    draw_box(page, 0.5, 0, 1, 0.5)
+    draw_box(page, 0, 0.7, 0.2, 1)
+    page.find("#lfi-share-note").get_by_text("Not your mask").wait_for()
+    assert "region" not in parse_qs(urlsplit(link_of(page)).query)
+
+
+@pytest.mark.parametrize("box", ["1,1,0,0", "0,0,2,2", "0.1,0.2", "a,b,c,d", "-1,0,1,1"])
+def test_a_region_that_makes_no_sense_is_left_out_and_said_to_be(opened, service, box):
+    page = opened(f"{service}/ui/?image=sample:paper&words=red+circle&region={box}")
+    assert "region of this link cannot be read" in page.find("#lfi-region-note.lfi-wrong").inner_text()
+    assert page.errors == []
+    assert "region" not in parse_qs(urlsplit(link_of(page)).query)
+
+
+def test_keeping_a_picture_keeps_its_region_and_its_numbers(own, opened):
+    draw_box(own, 0.25, 0.25, 0.75, 0.75)
+    drawn, maps = regions(own), own.maps()
+    own.find("#lfi-keep").click()
+    own.find("#lfi-forget").wait_for()
+    assert regions(own) == drawn
+    assert own.maps() == maps
+    other = opened(link_of(own))
+    assert regions(other) == drawn
+    own.find("#lfi-forget").click()
+    own.find("#lfi-keep").wait_for()
+    assert regions(own) == drawn
+
+
+def test_a_link_without_the_picture_says_so_to_who_copies_and_to_who_opens_it(own, opened):
+    assert own.find("#lfi-copy-address").inner_text() == "Copy link without the picture"
+    assert own.find("#lfi-keep").is_visible()
+    other = opened(link_of(own), stage="empty")
+    assert "is not part of the link" in other.find("#lfi-picture-error").inner_text()
+    assert other.chips() == ["red circle", "blue square"]
+    other.choose_sample()
+    assert other.find("#lfi-picture-error").inner_text() == ""
+
+
+def test_a_layer_out_of_range_is_the_last_one(opened, service):
+    empty = opened(f"{service}/ui/?layer=99", stage="empty")
+    most = empty.find("#lfi-depth-value").inner_text().split(" of ")[1]
+    assert empty.find("#lfi-depth-value").inner_text() == f"{most} of {most}"
+    page = opened(f"{service}/ui/?image=sample:paper&words=red+circle&layer=99")
+    assert page.find("#lfi-depth-value").inner_text() == f"{most} of {most}"
+    assert parse_qs(urlsplit(link_of(page)).query)["layer"] == [most]
+    assert page.errors == []
+
+
+def test_an_unknown_word_in_a_link_is_left_out_and_named(opened, service):
+    page = opened(f"{service}/ui/?image=sample:paper&words=dog,the+red+circle,!!&word=the+red+circle")
+    assert page.chips() == ["red circle"]
+    assert "“dog” and “!!” were left out" in page.find("#lfi-words-message.lfi-wrong").inner_text()
+    assert page.find("#lfi-words-message .lfi-suggestion").count() == 0
+    assert page.errors == []
+
+
+def test_leaving_an_own_picture_is_asked_about_until_it_is_kept(own):
+    dialogs = []
+    own.page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.accept()))
+    own.find("#lfi-keep").click()
+    own.find("#lfi-forget").wait_for()
+    own.page.reload()
+    own.wait_for_maps()
+    assert dialogs == []
+    own.find("#lfi-forget").click()
+    own.page.wait_for_selector(".lfi[data-stage=empty]")
+    own.upload(STATIC / "samples" / "table.jpg")
+    own.type_word("red circle")
+    own.wait_for_maps("red circle")
+    own.page.reload()
+    own.page.wait_for_selector(".lfi[data-stage=empty]")
+    assert dialogs == ["beforeunload"]
+    assert "is not part of the link" in own.find("#lfi-picture-error").inner_text()
+    own.choose_sample()
+    own.page.reload()
+    own.wait_for_maps()
+    assert dialogs == ["beforeunload"]
+
+
+def test_a_picture_that_is_not_kept_exactly_is_said_to_be_another(open_page, tmp_path):
+    file = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1000, 1200, 3), dtype=np.uint8)).save(file)
+    page = open_page()
+    page.upload(file)
+    page.type_word("red circle")
+    page.wait_for_maps("red circle")
+    page.find("#lfi-keep").click()
+    page.find("#lfi-forget").wait_for()
+    assert "numbers are now those of the stored copy" in page.find("#lfi-picture-hint").inner_text()
+    page.find("#lfi-forget").click()
+    page.find("#lfi-keep").wait_for()
+    assert "stored copy" not in page.find("#lfi-picture-hint").inner_text()

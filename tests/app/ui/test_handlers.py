@@ -230,3 +230,50 @@ def test_a_figure_carries_the_cards_of_its_models(handlers, token):
     drawn = base64.b64decode(answer["data"]).decode()
     assert "Learned from nothing" in drawn
     assert "It has learned nothing" in drawn
+
+
+def test_a_figure_says_each_limit_once_and_calls_the_models_as_the_page_does(handlers, token):
+    answer = handlers.download({"words": ["red"], "token": token, "format": "svg"})
+    drawn = base64.b64decode(answer["data"]).decode()
+    shown = drawn.partition("<defs>")[2]  # the caption stands in the file's metadata, too
+    assert shown.count("It has learned nothing") == 1
+    assert "Result-oriented baseline" in shown
+
+
+def figure_of(handlers, token, **more) -> np.ndarray:
+    answer = handlers.download({"words": ["red"], "token": token, "format": "png", **more})
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")).astype(int)
+
+
+def test_a_figure_has_the_opacity_of_the_page(handlers, token):
+    def from_usual(opacity: float) -> float:
+        return np.abs(figure_of(handlers, token, opacity=opacity) - figure_of(handlers, token)).mean()
+
+    assert from_usual(0.75) == 0
+    assert 0 < from_usual(0.5) < from_usual(0)
+    assert handlers.download({"words": ["red"], "token": token, "format": "png", "opacity": 2})["error"]
+
+
+def test_a_figure_outlines_the_marked_region(handlers, token):
+    region = Image.new("L", (64, 64))
+    region.paste(255, (0, 0, 32, 64))
+    marked = base64.b64encode(as_bytes(region)).decode()
+    yellow = (figure_of(handlers, token, region=marked) == [255, 214, 0]).all(-1)
+    assert yellow.sum() > 1000
+    assert not (figure_of(handlers, token) == [255, 214, 0]).all(-1).any()
+    drawn = handlers.download({"words": ["red"], "token": token, "format": "svg", "region": marked})
+    assert "the region that was marked, 50% of the image" in base64.b64decode(drawn["data"]).decode()
+
+
+def test_a_kept_picture_says_until_when_and_whether_it_is_the_very_picture(handlers, token):
+    answer = handlers.keep({"words": ["red"], "token": token})["picture"]
+    assert answer["exact"]
+    shown = handlers.compare({"words": ["red"], "token": answer["token"]})
+    assert shown["picture"]["until"] == answer["until"] == handlers.kept.until(answer["token"])
+    before = handlers.compare({"words": ["red"], "token": token})
+    assert shown["view"]["models"] == before["view"]["models"]
+
+
+def test_of_the_nearest_words_only_close_ones_are_offered(handlers, token):
+    error = handlers.compare({"words": ["dog", "cirle"], "token": token})["error"]
+    assert error["unknown"] == {"dog": [], "cirle": ["circle"]}
