@@ -15,9 +15,9 @@ from evaluation.pointing import (
 )
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS, explanations_of
+from lfi.students.explanations import explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
-from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_trio
+from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_default_trio
 from lfi.training.run import validate
 
 KINDS = ("shape", "colour", "colour and shape")
@@ -41,37 +41,36 @@ def train_default(
     teacher = _teacher(folder)
     students = train_students(runs, folder / "teacher", device, resume)
 
+    explanation, default_layer = choose(teacher, students, choice)
     pointers: dict[str, Pointer] = {
         "teacher": teacher_pointer(teacher),
         "lfi": lfi_pointer(students["lfi"], teacher),
-    }
-    tried = {
-        name: localise(baseline_pointer(students["baseline"], teacher, name), choice, KINDS) for name in EXPLANATIONS
-    }
-    explanation = max(tried, key=lambda name: tried[name].hits.mean(1).max())
-    pointers["baseline"] = baseline_pointer(students["baseline"], teacher, explanation)
-    default_layer = {
-        "teacher": layer,
-        "lfi": localise(pointers["lfi"], choice, KINDS).best_layer(),
-        "baseline": tried[explanation].best_layer(),
-        **{f"baseline:{name}": found.best_layer() for name, found in tried.items()},
-        **explanation_layers("lfi", students["lfi"], teacher, choice),
+        "baseline": baseline_pointer(students["baseline"], teacher, explanation),
     }
     figures = {
         part: _figures(localise(pointer, test, KINDS), default_layer[part], students.get(part), test)
         for part, pointer in pointers.items()
     }
     models = {"teacher": teacher.model, **students}
-    parameters = {part: sum(p.numel() for p in model.parameters()) for part, model in models.items()}
-    write_trio(folder, students, explanation, default_layer, figures, parameters)
+    write_default_trio(folder, models, students, explanation, default_layer, figures)
     return figures
 
 
-def explanation_layers(model: str, student: Student, teacher: CoCaTeacher, choice: SceneBatch) -> dict[str, int]:
-    """The layer with the most hits of every explanation that a student can give, by its name in a trio's card."""
-    return {
-        f"{model}:{name}": localise(baseline_pointer(student, teacher, name), choice, KINDS).best_layer()
+def choose(teacher: CoCaTeacher, students: dict[str, Student], choice: SceneBatch) -> tuple[str, dict[str, int]]:
+    """The explanation of the baseline with the most hits, and for everything a trio can show its layer with the most."""
+    found = {
+        f"{part}:{name}": localise(baseline_pointer(student, teacher, name), choice, KINDS)
+        for part, student in students.items()
         for name in explanations_of(student)
+    }
+    tried = explanations_of(students["baseline"])
+    explanation = max(tried, key=lambda name: found[f"baseline:{name}"].hits.mean(1).max())
+    layers = {name: each.best_layer() for name, each in found.items()}
+    return explanation, {
+        "teacher": localise(teacher_pointer(teacher), choice, KINDS).best_layer(),
+        "lfi": localise(lfi_pointer(students["lfi"], teacher), choice, KINDS).best_layer(),
+        "baseline": layers[f"baseline:{explanation}"],
+        **layers,
     }
 
 

@@ -42,6 +42,26 @@ def model_of(answer: str) -> str:
     return answer.partition(":")[0]
 
 
+def check_student(part: str, student: Student, teacher: CoCaTeacher, where: str) -> None:
+    """Refuse a student that cannot stand beside this teacher.
+
+    Args:
+        part: `lfi` or `baseline`.
+        where: what an error names: the trio, or the student's file.
+
+    Raises:
+        CheckpointError: LFI has no named queries, or the student projects into another text space.
+    """
+    if part == "lfi" and (student.queries is None or student.name is None):
+        raise CheckpointError(f"{where}: the LFI student has no named Interaction Queries")
+    projects = student.name is not None or student.embed is not None
+    if projects and student.config.text_dim != teacher.embed_dim:
+        raise CheckpointError(
+            f"{where}: the {part} student projects into {student.config.text_dim} dimensions; the text space of "
+            f"{teacher.name} has {teacher.embed_dim}"
+        )
+
+
 @dataclass(frozen=True)
 class Address:
     """Which Interaction Query stands for a word, and how near its name is (cosine, at most 1)."""
@@ -146,8 +166,8 @@ class Trio:
                 f"{self.name}: explanation is {self.explanation!r}; "
                 f"one of {', '.join(explanations_of(baseline))} was expected"
             )
-        if lfi.queries is None or lfi.name is None:
-            raise CheckpointError(f"{self.name}: the LFI student has no named Interaction Queries")
+        for part, student in (("lfi", lfi), ("baseline", baseline)):
+            check_student(part, student, teacher, self.name)
         self.vocabulary: tuple[str, ...] = tuple(card["vocabulary"])
         self.phrases: tuple[str, ...] = tuple(card["phrases"])
         self.fingerprints = {
@@ -189,7 +209,7 @@ class Trio:
         """
         folder = Path(folder)
         if not (folder / "card.json").is_file():
-            raise UnknownModelError(f"{folder} holds no card.json, so it is no trio; `lfi train-default` makes one")
+            raise UnknownModelError(f"{folder} holds no card.json, so it is no trio; `lfi trio` makes one")
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
             teacher = load_teacher(folder / "teacher", device=device)

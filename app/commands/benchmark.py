@@ -48,6 +48,7 @@ def transfer(
     from evaluation.transfer import transfer as run_all
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
+    from lfi.data.domains import stored_side
     from lfi.errors import ConfigError
 
     if scale not in SCALES:
@@ -63,6 +64,8 @@ def transfer(
     only += [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
     of = "LFI with one thing changed; " if ablation else "weights tuned on source validation; " if tuned else ""
     title = f"{of}{SCALES[scale]}"
+    if pacs and any(each.startswith("PACS") for each in part or setup.parts):
+        title += f"; PACS at {stored_side(Path(pacs))} px"
     results = Results(
         command=" ".join(
             [f"lfi benchmark transfer --scale {scale} --seeds {seeds}", *["--ablation"] * ablation, *only]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from evaluation.features import Features
     from evaluation.results import Results
 
 commands = typer.Typer()
@@ -147,7 +149,8 @@ def classification_(
     )
     loaded = load_models(models, device or best_device())
     train, test = image_sets(data)
-    command = f"lfi evaluate classification --source {source} --fraction {fraction:g} --size {size} --seed {seed}"
+    command = f"lfi evaluate classification {listed(loaded)} --source {source} --root {root.name}"
+    command += f" --fraction {fraction:g} --size {size} --seed {seed}" + said_by(teacher, prompt)
     results = Results(
         command=command + (f" --epochs {epochs}" if epochs else ""),
         seeds=seeds_of(loaded, seed),
@@ -190,7 +193,7 @@ def domains_(
     from evaluation.finetuning import Schedule
     from evaluation.results import Results
     from evaluation.transfer import half_of
-    from lfi.data.domains import domain_folders
+    from lfi.data.domains import domain_folders, stored_side
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
 
@@ -206,12 +209,17 @@ def domains_(
     loaded = load_models(models, device or best_device())
     images = domain_folders(root, size=size)
     images = half_of(images) if untaught else images
-    options = {"zero-shot": "", "probe": f" --seeds {seeds}", "fine-tuned": f" --epochs {epochs} --seeds {seeds}"}
+    options = {
+        "zero-shot": said_by(teacher, prompt),
+        "probe": f" --seeds {seeds}",
+        "fine-tuned": f" --epochs {epochs} --seeds {seeds}",
+    }
     results = Results(
-        command=f"lfi evaluate domains --way {way} --size {size}{' --untaught' * untaught}{options[way]}",
+        command=f"lfi evaluate domains {listed(loaded)} --root {root.name} --way {way} --size {size}"
+        f"{' --untaught' * untaught}{options[way]}",
         seeds=seeds_of(loaded, 0) if way == "zero-shot" else list(range(seeds)),
         n={"images": len(images), "classes": len(images.classes), "models": len(loaded)},
-        title=f"{root.name}: {titles[way]}",
+        title=f"{root.name} at {stored_side(root)} px: {titles[way]}",
     )
     if way == "zero-shot":
         assert teacher is not None
@@ -219,6 +227,16 @@ def domains_(
     else:
         left_out(loaded, images, range(seeds), results, Schedule(epochs) if way == "fine-tuned" else None)
     deliver(results, json, plot)
+
+
+def listed(models: Sequence[Features]) -> str:
+    """Models as they are typed, each name once and without the path."""
+    return " ".join(f'"{name}=..."' for name in dict.fromkeys(model.name for model in models))
+
+
+def said_by(teacher: Path | None, prompt: str) -> str:
+    """The options of a teacher that names classes."""
+    return f' --teacher {teacher} --prompt "{prompt}"' if teacher else ""
 
 
 @evaluate.command("gaze")
@@ -253,7 +271,12 @@ def gaze_(
         name, _, tag = model.removeprefix("open_clip:").partition(":")
         look = teacher_looks(load_teacher(name, tag or None), model)
     seen = find_images(read_gaze(fixations), images, read_words(words) if words else word or [])
-    results = Results("lfi evaluate gaze", [0], {}, title=f"Maps against where people looked, {fixations.parent.name}")
+    results = Results(
+        f"lfi evaluate gaze {Path(model).name}",
+        [0],
+        {},
+        title=f"Maps against where people looked, {fixations.parent.name}",
+    )
     evaluate_gaze(seen, look, results)
     deliver(results, json, plot)
 
@@ -311,9 +334,10 @@ def convergence_(
         name, equals, path = run.partition("=")
         named = equals and not Path(run).exists()
         curves.append(read_curve(Path(path), name, score) if named else read_curve(Path(run), score=score))
-    chosen = "".join(f" --against {name!r}" for name in against or [])
+    chosen = "".join(f' --against "{name}"' for name in against or [])
+    names = " ".join(f'"{name}=..."' for name in dict.fromkeys(curve.method for curve in curves))
     results = Results(
-        command=f"lfi evaluate convergence --ours {ours!r}{chosen} RUN...",
+        command=f'lfi evaluate convergence {names} --ours "{ours}"{chosen}',
         seeds=sorted({curve.seed for curve in curves}),
         n={"runs": len(curves)},
         title=f"Convergence of {ours}",

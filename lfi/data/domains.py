@@ -8,10 +8,12 @@ folders between domain and class: `full` is read where it exists, else all the o
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from lfi.data.decode import image_files
 from lfi.data.folders import class_names, subfolders
@@ -93,6 +95,14 @@ def domain_folders(
         domains=tuple(domains[row] for row in kept),
         skipped=decoded.skipped,
     )
+
+
+def stored_side(root: Path) -> int:
+    """Longest side in pixels of the first image below `root` that can be read, as it lies on disk; 0 without one."""
+    for file in image_files(root):
+        with suppress(OSError), Image.open(file) as image:
+            return max(image.size)
+    return 0
 
 
 def phrase(domain: str) -> str:

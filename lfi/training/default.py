@@ -5,13 +5,13 @@ Each stage keeps its checkpoints in the runs folder and goes on from them; what 
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lfi.data.objects import COLOURS, SIZES, TEXTURES
 from lfi.data.scenes import CLASSES, Scenes
@@ -31,6 +31,7 @@ from lfi.training.config import (
 from lfi.training.loop import train
 from lfi.training.run import prepare, train_student
 from lfi.training.teacher import VOCABULARY, SceneSentences, TeacherConfig, TeacherTask
+from lfi.training.trio import ABOUT, losses_of, parameters_of, trio_card, write_trio
 
 TEACHER_SCENES, TEACHER_SEED = 50_000, 1
 TEACHER_LOOP = LoopConfig(
@@ -90,69 +91,53 @@ def train_students(runs: Path, teacher: Path, device: str = "cpu", resume: bool 
     return students
 
 
-def write_trio(
+def write_default_trio(
     folder: Path,
+    models: dict[str, nn.Module],
     students: dict[str, Student],
     explanation: str,
     default_layer: dict[str, int],
     figures: dict[str, Any],
-    parameters: dict[str, int],
 ) -> None:
     """Students and the card beside the teacher that is already in `folder/teacher`.
 
     Args:
+        models: all three, to be counted.
         figures: per model what was measured, as the card shows it.
-        parameters: per model how many.
     """
-    for part, student in students.items():
-        student.save(folder / part / "student.safetensors")
     images = "64 px images of 2-4 coloured shapes, drawn by lfi/data/scenes.py in four styles"
     limits = (
         "These models have seen nothing but drawings of ten shapes in eight colours. On a photograph their maps show "
         "which patches resemble those colours and shapes; they know no dogs, people or grass."
     )
     common = {"limits": [limits], "licence": "Apache-2.0"}
-    steps = STUDENT_DATA.count // STUDENT_LOOP.batch_size * STUDENT_LOOP.epochs
-    trained = f"{STUDENT_DATA.count:,} scenes (seed {STUDENT_DATA.seed}): {images}"
-    models = {
+    trained = {
+        "data": f"{STUDENT_DATA.count:,} scenes (seed {STUDENT_DATA.seed}): {images}",
+        "steps": STUDENT_DATA.count // STUDENT_LOOP.batch_size * STUDENT_LOOP.epochs,
+        "seed": STUDENT_LOOP.seed,
+    }
+    own = {
         "teacher": {
-            "title": "Teacher",
-            "kind": "CoCa",
             "summary": "A small CoCa: the words of its decoder attend to the patches of a vision transformer.",
             "data": f"{TEACHER_SCENES:,} scenes (seed {TEACHER_SEED}) with captions and presence statements: {images}",
             "steps": TEACHER_SCENES // TEACHER_LOOP.batch_size * TEACHER_LOOP.epochs,
             "seed": TEACHER_LOOP.seed,
         },
         "lfi": {
-            "title": "LFI student",
-            "kind": "ViT with Interaction Queries",
             "summary": "A plain vision transformer with 8 Interaction Queries, taught where the teacher's words look.",
-            "data": trained,
-            "steps": steps,
-            "seed": STUDENT_LOOP.seed,
-            "losses": {"interaction": LFI.interaction, "relation": LFI.relation, "naming": LFI.naming},
+            **trained,
+            "losses": losses_of(LFI),
         },
         "baseline": {
-            "title": "Result-oriented baseline",
-            "kind": "ViT",
             "summary": "The same vision transformer, taught the teacher's answers and image embeddings only.",
-            "data": trained,
-            "steps": steps,
-            "seed": STUDENT_LOOP.seed,
-            "losses": {"logit KD": BASELINE.logit_kd, "feature KD": BASELINE.feature_kd},
+            **trained,
+            "losses": losses_of(BASELINE),
             "explanation": explanation,
         },
     }
-    card = {
-        "name": folder.name,
-        "summary": "Coloured shapes, drawn in four styles",
-        "explanation": explanation,
-        "default_layer": default_layer,
-        "vocabulary": list(TYPED),
-        "phrases": list(CLASSES),
-        "models": {
-            part: {**card, **common, "figures": figures[part], "parameters": parameters[part]}
-            for part, card in models.items()
-        },
+    cards = {
+        part: {**ABOUT[part], **card, **common, "figures": figures[part], "parameters": parameters_of(models[part])}
+        for part, card in own.items()
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    summary = "Coloured shapes, drawn in four styles"
+    write_trio(folder, students, trio_card(folder.name, summary, explanation, default_layer, TYPED, CLASSES, cards))
