@@ -55,7 +55,8 @@ def main() -> None:
         visit = Visit(browser, address)
         show_inspector(visit)
         show_batch(visit)
-        show_study(visit, lfi)
+        show_study(visit, lfi, Path(folder))
+        save(visit.page("/a-typing-error", height=420), "error")
         browser.close()
 
 
@@ -98,7 +99,7 @@ def show_batch(visit: Visit) -> None:
     save(page, "batch")
 
 
-def show_study(visit: Visit, lfi: Callable[..., str]) -> None:
+def show_study(visit: Visit, lfi: Callable[..., str], folder: Path) -> None:
     lfi("study", "create", str(DOCS / "study.toml"))
     lfi("study", "open", "pilot")
     page = visit.page(lfi("study", "preview", "pilot", "--address", "").strip())
@@ -109,10 +110,17 @@ def show_study(visit: Visit, lfi: Callable[..., str]) -> None:
     page.wait_for_selector("#study[data-stage=practice] #study-answers button:enabled")
     page.wait_for_function("[...document.images].every(each => each.complete)")
     save(page, "study-trial")
+    plan = folder / "simulated-pilot.toml"
+    text = (DOCS / "study.toml").read_text(encoding="utf-8").replace('"../static', f'"{ROOT}/static')
+    plan.write_text(text.replace('name = "pilot"', f'name = "{plan.stem}"'), encoding="utf-8")
+    lfi("study", "create", str(plan))
+    lfi("study", "open", plan.stem)
+    lfi("study", "simulate", "--url", visit.address, "--study", plan.stem, "--raters", "20", "--think", "0")
     owner = visit.page("/admin")
+    save(owner, "study-sign-in")
     owner.fill("#token", TOKEN)
     owner.click("text=Sign in")
-    owner.click("text=pilot")
+    owner.click(f"text={plan.stem}")
     owner.wait_for_selector("text=Response times")
     save(owner, "study-owner")
 
