@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from evaluation.metrics import METRICS, UndefinedWarning, of_category
+from evaluation.metrics.grids import on_coarser
 from evaluation.pointing import (
     Cases,
     Pointer,
@@ -33,9 +34,10 @@ from evaluation.sanity import randomise
 from evaluation.transfer import similarity
 from lfi.comparison import Trio
 from lfi.data.scenes import CLASSES
+from lfi.errors import UnsupportedModelError
 from lfi.images import normalise
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS
+from lfi.students.explanations import explanations_of
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.views import resized
 
@@ -95,7 +97,7 @@ def evaluate_maps(
                 metric(maps[name], cases.masks), cases.images, metric.unit
             )
         for metric in of_category("agreement") if name != "teacher" else ():
-            values = quiet(metric, maps[name], maps["teacher"])
+            values = quiet(metric, *on_coarser(maps[name], maps["teacher"]))
             results.figures[f"{name}: {metric.name} with the teacher"] = figure(values, cases.images, metric.unit)
     faithfulness(columns, maps, cases, test, results, scorer)
     robustness(columns, cases, test, results)
@@ -108,7 +110,9 @@ def columns_of(trio: Trio, choice: Cases) -> tuple[list[Column], str]:
     """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
     teacher, lfi = teacher_pointer(trio.teacher), lfi_pointer(trio.lfi, trio.teacher)
     columns, rates = [], {}
-    for explanation in tqdm(EXPLANATIONS, desc="choosing layers", unit="explanation", dynamic_ncols=True):
+    for explanation in tqdm(
+        explanations_of(trio.baseline), desc="choosing layers", unit="explanation", dynamic_ncols=True
+    ):
         pointer, name = baseline_pointer(trio.baseline, trio.teacher, explanation), f"baseline, {explanation}"
         tried = word_maps(pointer, choice)
         hits = torch.stack([METRICS[_HIT](layer, tried.masks).mean() for layer in tried.maps])
@@ -153,10 +157,20 @@ def scene_probability(student: Student, phrases: Sequence[str]) -> Callable[[Ten
     return lambda images: student(images).logits.sigmoid().gather(1, classes[:, None])[:, 0]
 
 
+def scene_scorer(trio: Trio) -> Scorer:
+    """A student's probability of a scene's class where both students know these, else its likeness to the word."""
+    known = trio.lfi.config.classes == trio.baseline.config.classes == len(CLASSES)
+    return scene_probability if known else text_likeness(trio.teacher)
+
+
 def text_likeness(teacher: OpenClipTeacher) -> Scorer:
     """Cosine of a student's image, or of its nearest query's name, with each phrase in the teacher's text space."""
 
     def scorer(student: Student, phrases: Sequence[str]) -> Callable[[Tensor], Tensor]:
+        if student.name is None and student.embed is None:
+            raise UnsupportedModelError(
+                "a student that projects nothing into the teacher's space has no score for a word; feature KD gives one"
+            )
         texts = teacher.embed_texts(phrases)
 
         def score(images: Tensor) -> Tensor:

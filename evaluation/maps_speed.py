@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 from evaluation.results import Goal, Results
-from evaluation.training_speed import ratio, take_turns
+from evaluation.training_speed import median, ratio, take_turns
 from lfi.students import Student, StudentConfig
 from lfi.students.explanations import explain
 from lfi.students.reading import attention_rows, self_attention
@@ -36,7 +36,7 @@ OPEN_CLIP = "open_clip with need_weights"
 
 
 def maps_speed(backbone: str, batch: int, rounds: int, device: str = "cpu") -> Results:
-    """Median seconds and peak memory of every variant, as ratios to the bare pass of the same model.
+    """Seconds of every variant (medians), their ratios to the bare pass of the same model, and peak memory beyond it.
 
     Args:
         backbone: a timm ViT; open_clip's ViT-B-16 stands beside its own bare pass.
@@ -57,6 +57,7 @@ def maps_speed(backbone: str, batch: int, rounds: int, device: str = "cpu") -> R
     memory = {name: peak_bytes(run, device) for name, run in variants.items()}
     seconds = take_turns(variants, rounds, device, "maps")
     for name in variants:
+        results.figures[f"seconds: {name}"] = median(seconds[name], "s (95 % of rounds)")
         if name != bare[name]:
             results.figures[f"time: {name}"] = ratio(seconds[name], seconds[bare[name]])
             results.add(f"memory: {name}", (memory[name] - memory[bare[name]]) / 2**20, "MiB beyond the bare pass")

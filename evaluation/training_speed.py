@@ -86,8 +86,7 @@ def training_speed(backbone: str, batch: int, rounds: int, device: str = "cpu", 
         title=f"{backbone}, 224 px, teacher coca_ViT-B-32, {'bfloat16 autocast' if autocast else 'float32'}, {device}",
     )
     for name, taken in seconds.items():
-        low, high = np.quantile(taken, (0.025, 0.975))
-        results.figures[f"step: {name}"] = Figure(float(np.median(taken)), float(low), float(high), "s (95 % of steps)")
+        results.figures[f"step: {name}"] = median(taken, "s (95 % of steps)")
     ratios = {
         "LFI from the cache over plain": ("LFI from the cache", "plain"),
         "online over the cache": ("LFI with the teacher online", "LFI from the cache"),
@@ -170,6 +169,12 @@ def take_turns(
             if index >= warm:
                 seconds[name].append(time.perf_counter() - start)
     return {name: np.array(taken) for name, taken in seconds.items()}
+
+
+def median(taken: np.ndarray, unit: str) -> Figure:
+    """Median, and the range that holds 95 % of what was taken."""
+    low, high = np.quantile(taken, (0.025, 0.975))
+    return Figure(float(np.median(taken)), float(low), float(high), unit)
 
 
 def ratio(above: np.ndarray, below: np.ndarray, draws: int = 2000) -> Figure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from evaluation.pointing import (
     Localisation,
     Pointer,
@@ -57,11 +59,11 @@ def train_default(
 
 
 def choose(teacher: CoCaTeacher, students: dict[str, Student], choice: SceneBatch) -> tuple[str, dict[str, int]]:
-    """The explanation of the baseline with the most hits, and for everything a trio can show its layer with the most."""
+    """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most."""
+    ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
     found = {
-        f"{part}:{name}": localise(baseline_pointer(student, teacher, name), choice, KINDS)
-        for part, student in students.items()
-        for name in explanations_of(student)
+        f"{part}:{name}": localise(baseline_pointer(students[part], teacher, name), choice, KINDS)
+        for part, name in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
     }
     tried = explanations_of(students["baseline"])
     explanation = max(tried, key=lambda name: found[f"baseline:{name}"].hits.mean(1).max())

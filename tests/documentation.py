@@ -45,6 +45,14 @@ def all_blocks(*languages: str) -> list[Block]:
     return [block for page in PAGES for block in blocks(page) if block.language in languages]
 
 
+def lines(block: Block) -> list[str]:
+    """The command lines of a block of shell, without comments and continuation; a script is one."""
+    if block.content.startswith("#!"):
+        return [block.content]
+    joined = re.sub(r"\\\n\s*", " ", block.content).splitlines()
+    return [shlex.join(words) for line in joined if (words := shlex.split(line, comments=True))]
+
+
 def commands(block: Block) -> Iterator[list[str]]:
     """The words of every call of `lfi` in a block of shell, whatever starts it (torchrun, variables, srun)."""
     for line in block.content.replace("\\\n", " ").splitlines():

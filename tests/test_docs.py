@@ -1,23 +1,64 @@
-"""Every code block of the documentation is run, or where it would take hours or a cluster, checked to be runnable."""
+"""Every code block of the documentation is run, or it stands in `ONLY_PARSED` with the reason and can be read."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from documentation import PAGES, ROOT, Block, all_blocks, blocks, commands
+from documentation import PAGES, ROOT, Block, all_blocks, blocks, commands, lines
+from running import running
 from typer.main import get_command
 
 from app.cli import cli
+from app.main import create_app
+from app.settings import read_settings
 from evaluation.metrics import Metric
 from lfi.training.config import load_config
 
 SHELL = ("bash", "sh", "text", "console")
+SERVICE = "http://127.0.0.1:7860"
+
+ONLY_PARSED = {
+    r"\b(CONFIG|DIR|TRIO|PACS|NAME)\b": "names the reader's own files",
+    r"captions\.csv|ratings\.parquet|runs/(a|kd|lfi KD)\b": "names the reader's own files",
+    r"^#!": "needs Slurm",
+    r"^docker compose": "needs docker; tests/test_containers.py reads the files",
+    r"^cp \.env\.example|^git pull": "changes the checkout",
+    r"^make ": "installs, and runs the service or all tests",
+    r"^schemathesis": "takes minutes; tests/app/test_openapi_fuzz.py is shorter",
+    r"^locust": "takes minutes; tests/app/test_load.py is shorter",
+    r"lfi serve$": "runs until it is stopped; tests/app/test_cli.py stops it",
+    r"^lfi (benchmark|evaluate scenes|study coverage)\b": "takes hours; tests/evaluation has small ones",
+    r"^lfi train lfi/training/recipes/detection": "takes hours; tests/app/test_detection_commands.py is shorter",
+    r"^lfi report": "needs runs; tests/evaluation/test_page.py has small ones",
+    r"^lfi evaluate maps static": "extending.md runs it",
+    r"^lfi study demo": "takes half a minute; tests/app/test_study_analysis.py has a small one",
+    r"^lfi study (export|analyse) pilot": "nobody has answered; tests/app/study answers",
+    r"^lfi study plan": "tests/app/test_study_analysis.py runs it",
+}
+"""Patterns of command lines that are not run here, and why."""
+
+TINY = ("data.count=64", "data.validation=32", "loop.epochs=1", "loop.tensorboard=false")
+SMALLER = {
+    ("train",): [
+        *(part for value in TINY for part in ("--set", value)),
+        *("--set", "student.overrides={img_size=64, patch_size=8, embed_dim=24, depth=2, num_heads=2}"),
+    ],
+    ("trio",): ["--scenes", "2"],
+    ("evaluate", "maps"): ["--scenes", "3"],
+    ("scenes", "write"): ["--count", "8"],
+}
+"""What is added to a command that would take long as it stands; the last of two equal options counts."""
 
 
 def test_every_page_is_in_the_navigation_and_the_pages_build():
@@ -65,27 +106,82 @@ def test_toml_can_be_read(block: Block):
     assert tomllib.loads(block.content)
 
 
+@pytest.mark.parametrize("block", all_blocks("json"), ids=str)
+def test_json_can_be_read(block: Block):
+    assert json.loads(block.content)
+
+
+def reasons(line: str) -> list[str]:
+    """Why a command line is only parsed; empty for one that is run."""
+    return [pattern for pattern in ONLY_PARSED if re.search(pattern, line)]
+
+
+def test_every_reason_not_to_run_is_needed():
+    every = [line for block in all_blocks(*SHELL) for line in lines(block)]
+    assert set(ONLY_PARSED) == {pattern for line in every for pattern in reasons(line)}
+
+
+CHEAP = {
+    page.name: [line for block in blocks(page) if block.language in SHELL for line in lines(block) if not reasons(line)]
+    for page in PAGES
+}
+"""The command lines of every page that are run."""
+
+
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of extending.md, beside the models that ship."""
-    folder = tmp_path_factory.mktemp("extending")
-    (folder / "static").symlink_to(ROOT / "static")
-    for block in blocks(ROOT / "docs" / "extending.md"):
-        if block.title and "/" not in block.title:
-            (folder / block.title).write_text(block.content)
-    return folder
+def address(trio_folder: Path) -> Iterator[str]:
+    """A service over tiny models."""
+    with running(create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name))) as url:
+        yield url
 
 
-@pytest.mark.parametrize("block", [b for b in all_blocks("bash") if b.page == "extending.md"][:2], ids=str)
-def test_an_objective_and_a_teacher_of_ones_own_train(block: Block, written: Path, monkeypatch):
-    monkeypatch.chdir(written)
-    for words in commands(block):
-        assert lfi(words) == 0
-        run = written / words[words.index("--out") + 1]
-        records = (run / "metrics.jsonl").read_text()
-        assert '"cka.py:loss"' in records
-        assert (run / "student.safetensors").is_file()
-    assert load_config(written / "cka.toml").objective.fields == ("maps", "latents")
+@pytest.fixture(scope="module")
+def ran(address: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`ran(page)`: a folder in which the cheap commands of a page were run, one after the other."""
+
+    @cache
+    def run_page(page: str) -> Path:
+        folder = tmp_path_factory.mktemp(page.partition(".")[0])
+        for name in ("static", "docs", "lfi/training/recipes"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(ROOT / name)
+        for block in blocks(next(each for each in PAGES if each.name == page)):
+            if block.title and "/" not in block.title:
+                (folder / block.title).write_text(block.content)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            for line in CHEAP[page]:
+                run(line, address)
+        return folder
+
+    return run_page
+
+
+def run(line: str, address: str) -> None:
+    """Run a command line, made smaller, against the service at this address; fails unless it ends well."""
+    program, *words = shlex.split(line)
+    if program == "lfi":
+        more = [option for start, option in SMALLER.items() if tuple(words[: len(start)]) == start]
+        assert lfi([*words, *(more[0] if more else [])]) == 0, line
+    else:
+        assert program == "curl", f"{line} is neither run nor in ONLY_PARSED"
+        command = ["curl", "--silent", "--show-error", "--fail", *(word.replace(SERVICE, address) for word in words)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("page", [page for page, found in CHEAP.items() if found])
+def test_cheap_commands_run(page: str, ran):
+    assert ran(page).is_dir()
+
+
+def test_an_objective_and_a_teacher_of_ones_own_train(ran):
+    folder = ran("extending.md")
+    for run in ("cka", "sharper"):
+        assert '"cka.py:loss"' in (folder / "runs" / run / "metrics.jsonl").read_text()
+        assert (folder / "runs" / run / "student.safetensors").is_file()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert load_config(Path("cka.toml")).objective.fields == ("maps", "latents")
 
 
 def test_a_metric_of_ones_own_is_one_file(monkeypatch):
@@ -100,15 +196,10 @@ def test_a_metric_of_ones_own_is_one_file(monkeypatch):
     assert found.tolist() == pytest.approx([1, 0], abs=1e-6)
 
 
-def test_the_quick_start_runs(tmp_path: Path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "static").symlink_to(ROOT / "static")
-    for block in blocks(ROOT / "docs" / "index.md"):
-        if block.language == "bash":
-            for words in commands(block):
-                assert lfi(words) == 0, words
-    assert {path.name for path in (tmp_path / "maps").iterdir()} >= {"figure.svg", "maps.npz"}
-    assert (tmp_path / "scenes.png").is_file()
+def test_the_quick_start_leaves_its_files(ran):
+    folder = ran("index.md")
+    assert {path.name for path in (folder / "maps").iterdir()} >= {"figure.svg", "maps.npz"}
+    assert (folder / "scenes.png").is_file()
 
 
 def lfi(words: list[str]) -> int:

@@ -69,7 +69,7 @@ def maps_(
 ) -> None:
     """Maps of words against masks or boxes, floors and ceiling; insertion, deletion, shifts, randomised weights."""
     from evaluation.cases import coco_cases, known_to, split, tiny_imagenet_cases
-    from evaluation.maps import KINDS, evaluate_maps, scene_probability, text_likeness
+    from evaluation.maps import KINDS, evaluate_maps, scene_scorer, text_likeness
     from evaluation.maps import plot as draw
     from evaluation.pointing import scene_cases
     from lfi.comparison import Trio
@@ -84,7 +84,7 @@ def maps_(
     if source == "scenes":
         test = scene_cases(Scenes(scenes, seed).load(), KINDS)
         choice = scene_cases(Scenes(max(10, scenes // 3), seed + 1).load(), KINDS)
-        found = evaluate_maps(models, test, choice, command, seed, scene_probability)
+        found = evaluate_maps(models, test, choice, command, seed, scene_scorer(models))
     else:
         assert root is not None
         knows = known_to(models.teacher)

@@ -1,11 +1,14 @@
-"""`lfi train`, `lfi cache` and `lfi train-default`."""
+"""`lfi train`, `lfi cache`, `lfi trio` and `lfi train-default`."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from lfi.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from lfi.training.config import DataConfig
@@ -74,7 +77,6 @@ def cache(
     """
     from dataclasses import replace
 
-    from lfi.errors import ConfigError
     from lfi.training.config import load_config
 
     settings = load_config(config, set_ or [])
@@ -88,6 +90,68 @@ def cache(
     source = replace(settings.teacher, cache=kept, online=False)
     prepare(replace(settings, teacher=source), device or best_device())
     print(kept)
+
+
+@commands.command()
+def trio(
+    teacher: Annotated[
+        Path, typer.Argument(help="Folder of the teacher, or of the run that trained it.", show_default=False)
+    ],
+    lfi: Annotated[Path, typer.Argument(help="Run of the LFI student, or its safetensors.", show_default=False)],
+    baseline: Annotated[Path, typer.Argument(help="Run of the baseline, or its safetensors.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the trio; its name is the trio's.")],
+    summary: Annotated[str, typer.Option(help="What the three have seen, in a line.")] = "",
+    title: Annotated[list[str] | None, typer.Option(help="teacher=, lfi= or baseline=TEXT; repeatable.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="A limit that the page shall name; repeatable.")] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="Words that can be typed, one a line; the teacher's own without.", show_default=False),
+    ] = None,
+    phrases: Annotated[
+        Path | None, typer.Option(help="Names for the queries, one a line; the vocabulary without.", show_default=False)
+    ] = None,
+    explanation: Annotated[str, typer.Option(help="How the baseline is explained; the best on scenes.")] = "",
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Generated scenes that layers and explanation are chosen on; 0: the last layers. 100 where the "
+            "teacher's vocabulary holds the scenes' words, else 0.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Put a teacher and two students of your own into a folder that the page, `lfi maps` and `lfi evaluate` read."""
+    from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
+
+    check_empty(out)
+    members = read_members(teacher, lfi, baseline)
+    if explanation:
+        members.check_explanation(explanation)
+    card_of = partial(
+        own_card,
+        members,
+        out.resolve().name,
+        summary=summary,
+        titles=dict(pair(each, "--title") for each in title or []),
+        notes=note or [],
+        vocabulary=lines_of(vocabulary) if vocabulary else [],
+        phrases=lines_of(phrases) if phrases else [],
+    )
+    best, layers = members.unmeasured()
+    card_of(best, layers)  # what is wrong is said before anything is measured
+    count = (100 if members.know_scenes else 0) if scenes is None else scenes
+    if count:
+        from evaluation.trio import VALIDATION_SEED, choose
+        from lfi.data.scenes import Scenes
+
+        best, layers = choose(members.teacher, members.students, Scenes(count, VALIDATION_SEED).load())
+    shown = explanation or best
+    layers["baseline"] = layers[f"baseline:{shown}"]
+    write_own_trio(out, members, card_of(shown, layers))
+    how = "as asked" if explanation else f"the best on {count} scenes" if count else "nothing was measured"
+    print(f"{out}: the baseline is explained by {shown} ({how})")
+    print(f"LFI_MODELS_DIR={out.resolve().parent} LFI_TRIO={out.resolve().name} lfi serve")
 
 
 @commands.command("train-default")
@@ -136,6 +200,33 @@ def validation_of(data: DataConfig) -> Measure | None:
         return None
     images, annotations = data.validation_root or data.root, data.validation_annotations or data.annotations
     return lambda detector: average_precision(detector, Path(images), Path(annotations))
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """`NAME=TEXT` in two.
+
+    Raises:
+        ConfigError: one of them is missing.
+    """
+    name, _, value = text.partition("=")
+    if not name.strip() or not value.strip():
+        raise ConfigError(f"{option} is {text!r}; NAME=TEXT was expected")
+    return name.strip(), value.strip()
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file of words, trimmed, each once.
+
+    Raises:
+        DataError: it cannot be read, or holds none.
+    """
+    try:
+        lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if not any(lines):
+        raise DataError(f"{path} holds no words; one a line was expected")
+    return list(dict.fromkeys(line for line in lines if line))
 
 
 def best_device() -> str:

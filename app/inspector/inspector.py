@@ -116,7 +116,7 @@ class Inspector:
         """
         folder = self.settings.models_dir / name
         if not folder.is_dir():
-            known = ", ".join(self._found()) or "none; `lfi train-default` makes one"
+            known = ", ".join(self._found()) or "none; `lfi trio` makes one"
             raise UnknownModelError(f"no trio {name!r} in {folder.parent}; there are: {known}")
         trio = load_trio(folder, self.settings.device)
         self._batches[name] = Batches(

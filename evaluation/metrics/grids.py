@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,6 +40,19 @@ def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps `[n, rows, columns]` interpolated bilinearly to `[n, *size]`, float32; an even map stays even to the bit."""
     return F.interpolate(maps[:, None].double(), size, mode="bilinear", align_corners=False)[:, 0].float()
+
+
+def on_coarser(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps `[n, rows, columns]` on the coarser of both grids, each summing to 1: none gains detail it does not have."""
+    rows, columns = min(one.shape[-2:], other.shape[-2:], key=math.prod)
+
+    def on_grid(maps: Tensor) -> Tensor:
+        if maps.shape[-2:] == (rows, columns):
+            return maps
+        shared = coverage(maps, (rows, columns))
+        return shared / shared.sum((-2, -1), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+
+    return on_grid(one), on_grid(other)
 
 
 def undefined(values: Tensor, where: Tensor) -> Tensor:

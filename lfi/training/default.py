@@ -20,6 +20,7 @@ from lfi.images import MEAN, STD
 from lfi.students import Student
 from lfi.teachers import save_teacher
 from lfi.training import checkpoints
+from lfi.training.cards import ABOUT, losses_of, parameters_of, trio_card
 from lfi.training.config import (
     DataConfig,
     LoopConfig,
@@ -31,7 +32,7 @@ from lfi.training.config import (
 from lfi.training.loop import train
 from lfi.training.run import prepare, train_student
 from lfi.training.teacher import VOCABULARY, SceneSentences, TeacherConfig, TeacherTask
-from lfi.training.trio import ABOUT, losses_of, parameters_of, trio_card, write_trio
+from lfi.training.trio import write_trio
 
 TEACHER_SCENES, TEACHER_SEED = 50_000, 1
 TEACHER_LOOP = LoopConfig(

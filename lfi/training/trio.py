@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +13,14 @@ from torch import nn
 
 from lfi.comparison import MODELS, Trio, check_student
 from lfi.data.scenes import CLASSES
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.loading import CONFIG, WEIGHTS
 from lfi.teachers.words import WordTokenizer
-from lfi.training.config import ObjectiveConfig
-from lfi.training.logbook import read_records
-
-ABOUT = {
-    "teacher": {
-        "title": "Teacher",
-        "kind": "CoCa",
-        "summary": "A CoCa: the words of its decoder attend to the patches of a vision transformer.",
-    },
-    "lfi": {
-        "title": "LFI student",
-        "kind": "ViT with Interaction Queries",
-        "summary": "A plain vision transformer with Interaction Queries, taught where the teacher's words look.",
-    },
-    "baseline": {
-        "title": "Result-oriented baseline",
-        "kind": "ViT",
-        "summary": "A plain vision transformer; its map for a word is an explanation made afterwards.",
-    },
-}
-"""What a card says of a model of which nothing else is known."""
+from lfi.training.cards import ABOUT, parameters_of, read_object, run_card, trio_card
 
 PREFERRED = ("gradient", "grad-cam")
 """Explanations that are shown, if the baseline can give them, where none was chosen by measurement."""
@@ -70,20 +50,32 @@ class Members:
             return False
         return True
 
-    @property
-    def explanation(self) -> str:
-        """The baseline's, where nothing was measured."""
-        possible = explanations_of(self.students["baseline"])
-        return next((each for each in PREFERRED if each in possible), possible[0])
+    def check_explanation(self, explanation: str) -> None:
+        """Refuse one that the baseline cannot give.
 
-    @property
-    def default_layer(self) -> dict[str, int]:
-        """The layer of each model that is shown, where nothing was measured; the baseline's depends on `explanation`."""
-        depth = 1 if self.explanation == "dense-similarity" else len(self.students["baseline"].backbone.blocks)
-        return {
+        Raises:
+            UnsupportedModelError: names those that it can.
+        """
+        possible = explanations_of(self.students["baseline"])
+        if explanation not in possible:
+            raise UnsupportedModelError(
+                f"the baseline cannot be explained by {explanation!r}; it can by {', '.join(possible)}"
+            )
+
+    def unmeasured(self) -> tuple[str, dict[str, int]]:
+        """The baseline's explanation and every answer's layer, where none was chosen by measurement."""
+        possible = explanations_of(self.students["baseline"])
+        explanation = next((each for each in PREFERRED if each in possible), possible[0])
+        depth = {part: len(student.backbone.blocks) for part, student in self.students.items()}
+        return explanation, {
             "teacher": self.teacher.default_layers[0],
             "lfi": len(self.students["lfi"].layers) - 1,
-            "baseline": depth - 1,
+            "baseline": depth["baseline"] - 1,
+            **{
+                f"{part}:{name}": 0 if name == "dense-similarity" else depth[part] - 1
+                for part, student in self.students.items()
+                for name in explanations_of(student)
+            },
         }
 
 
@@ -120,7 +112,7 @@ def _check_teacher_of(student: Student, file: Path, teacher: CoCaTeacher) -> Non
     environment = file.parent / "environment.json"
     if not environment.is_file() or (student.name is None and student.embed is None):
         return
-    taught_by = str(_read(environment).get("teacher", ""))
+    taught_by = str(read_object(environment).get("teacher", ""))
     if taught_by and taught_by.rpartition("@")[2] != teacher.fingerprint:
         raise CheckpointError(f"{file} was taught by {taught_by}, not by {teacher.label}")
 
@@ -174,29 +166,8 @@ def own_card(
     return trio_card(name, summary, explanation, default_layer, words, names, cards)
 
 
-def trio_card(
-    name: str,
-    summary: str,
-    explanation: str,
-    default_layer: Mapping[str, int],
-    vocabulary: Sequence[str],
-    phrases: Sequence[str],
-    models: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    """A card as `Trio` reads it."""
-    return {
-        "name": name,
-        "summary": summary,
-        "explanation": explanation,
-        "default_layer": dict(default_layer),
-        "vocabulary": list(vocabulary),
-        "phrases": list(phrases),
-        "models": {part: dict(card) for part, card in models.items()},
-    }
-
-
 def write_trio(folder: Path, students: Mapping[str, Student], card: Mapping[str, Any]) -> None:
-    """Students and the card beside the teacher that is already in `folder/teacher`; the card, which makes it one, last."""
+    """Students beside the teacher that is already in `folder/teacher`, and the card, which makes it a trio, last."""
     for part, student in students.items():
         student.save(folder / part / "student.safetensors")
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -230,73 +201,7 @@ def check_empty(folder: Path) -> None:
         raise ConfigError(f"{folder} is there already and not empty; name another folder")
 
 
-def run_card(folder: Path) -> dict[str, Any]:
-    """What a folder that `lfi train` left says of its model: data, steps, seed, losses, figures; else nothing.
-
-    Raises:
-        CheckpointError: its files cannot be read.
-    """
-    if not (folder / "config.json").is_file():
-        return {}
-    config = _read(folder / "config.json")
-    try:
-        records = read_records(folder / "metrics.jsonl")
-        card = {"data": _data(config["data"]), "seed": config["loop"]["seed"]}
-        if config["task"] == "student":
-            card["losses"] = losses_of(config["objective"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} is not what `lfi train` leaves: {error!r}") from error
-    if records:
-        card["steps"] = int(records[-1]["step"])
-    scores: Mapping[str, float] = next((each for each in reversed(records) if "loss" not in each), {})
-    card["figures"] = {
-        f"{name} on validation images, %": round(value, 1) for name, value in scores.items() if name != "step"
-    }
-    return card
-
-
-def losses_of(objective: ObjectiveConfig | Mapping[str, Any]) -> dict[str, float]:
-    """Weights of what is copied from the teacher, by names to be read."""
-    values = asdict(objective) if isinstance(objective, ObjectiveConfig) else objective
-    copied = (
-        "interaction",
-        "relation",
-        "naming",
-        "logit_kd",
-        "feature_kd",
-        "activation_attention",
-        "attention_transfer",
-        "relational_kd",
-        "dist",
-    )
-    named = {name.replace("_kd", " KD").replace("_", " "): values.get(name, 0) for name in copied}
-    return {name: weight for name, weight in {**named, **values.get("extra", {})}.items() if weight}
-
-
-def parameters_of(model: nn.Module) -> int:
-    """How many."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _data(data: Mapping[str, Any]) -> str:
-    if data["source"] == "scenes":
-        return f"{data['count']:,} generated scenes (seed {data['seed']})"
-    said = f"{data['source']}: {Path(data['root']).name}"
-    said += f", {data['fraction']:.0%} of it" if data["fraction"] < 1 else ""
-    return said + (f", without {data['held_out']}" if data["held_out"] else "")
-
-
 def _card_beside(teacher: Path) -> dict[str, Any]:
     """The card of the trio that a teacher's folder belongs to already, if it does."""
     path = teacher.parent / "card.json"
-    return _read(path) if teacher.name == "teacher" and path.is_file() else {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"cannot read {path}: an object was expected")
-    return found
+    return read_object(path) if teacher.name == "teacher" and path.is_file() else {}

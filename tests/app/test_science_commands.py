@@ -181,7 +181,7 @@ def test_domains_are_left_out_one_by_one(tmp_path, trio_folder, capsys):
     assert lfi("evaluate", "domains", model, *data, "--way", "zero-shot", "--teacher", teacher) == 0
     out = capsys.readouterr().out
     assert "data at 32 px: linear probe of frozen features, one domain left out" in out
-    assert "data: no labels, class names alone" in out
+    assert "data at 32 px: no labels, class names alone" in out
     tuned = [f"ours={model}", "--way", "fine-tuned", "--epochs", "1", "--seeds", "1", "--untaught"]
     outputs = ["--json", str(tmp_path / "tuned.json"), "--plot", str(tmp_path / "tuned.png")]
     assert lfi("evaluate", "domains", *tuned, *data, *outputs) == 0

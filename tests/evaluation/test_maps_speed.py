@@ -6,6 +6,7 @@ import torch
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+from evaluation import maps_speed as module
 from evaluation.maps_speed import (
     ALL,
     ATTENTION_PEERS,
@@ -108,3 +109,23 @@ def test_the_whole_benchmark_runs_small():
     assert found.goals["memory of all maps over that of the class token's rows"].value > 50
     assert {f"time: {name}" for name in (OURS, ALL, *ATTENTION_PEERS, *GRADIENT_PEERS)} <= set(found.figures)
     assert "time: open_clip with need_weights" in found.figures
+    assert_ratios_are_of_seconds(found)
+
+
+def test_seconds_stand_beside_their_ratios(monkeypatch):
+    """The same run without models: what the variants took is recorded as such and as ratios."""
+    monkeypatch.setattr(module, "gradient_variants", lambda student, images: {})
+    monkeypatch.setattr(module, "clip_variants", lambda images: {})
+    found = maps_speed("vit_tiny_patch16_224", batch=1, rounds=2)
+    assert {f"seconds: {name}" for name in ("bare", OURS, ALL, *ATTENTION_PEERS)} <= set(found.figures)
+    assert_ratios_are_of_seconds(found)
+
+
+def assert_ratios_are_of_seconds(found):
+    for name, figure in found.figures.items():
+        if name.startswith("time: "):
+            variant = name.removeprefix("time: ")
+            bare = found.figures["seconds: bare open_clip" if "open_clip" in variant else "seconds: bare"]
+            seconds = found.figures[f"seconds: {variant}"]
+            assert 0 < seconds.low <= seconds.value <= seconds.high
+            assert figure.value == pytest.approx(seconds.value / bare.value)

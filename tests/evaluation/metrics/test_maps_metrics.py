@@ -13,7 +13,7 @@ from evaluation.metrics import METRICS, UndefinedWarning, of_category
 from evaluation.metrics.best_iou import best_iou
 from evaluation.metrics.correlation import correlation
 from evaluation.metrics.fixation_kl import fixation_kl
-from evaluation.metrics.grids import coverage, resize
+from evaluation.metrics.grids import coverage, on_coarser, resize
 from evaluation.metrics.half_peak_iou import half_peak_iou
 from evaluation.metrics.metric import Metric
 from evaluation.metrics.nss import nss
@@ -184,3 +184,13 @@ def test_the_best_of_several_follows_the_direction_and_passes_over_what_is_undef
     low = Metric("x", "agreement", "y", "lower", lambda a: a)
     scores = torch.tensor([float("nan"), 2.0, 3.0, 1.0])
     assert (high.best(scores), low.best(scores)) == (2, 3)
+
+
+def test_maps_on_two_grids_meet_on_the_coarser_one():
+    fine = torch.zeros(1, 4, 6)
+    fine[0, 0, 0], fine[0, 3, 5] = 0.25, 0.75
+    coarse = torch.full((1, 2, 3), 1 / 6)
+    expected = torch.tensor([[[0.25, 0, 0], [0, 0, 0.75]]])
+    for ours, theirs in (on_coarser(fine, coarse), on_coarser(coarse, fine)[::-1]):
+        assert torch.allclose(ours, expected)
+        assert torch.equal(theirs, coarse)
