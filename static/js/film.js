@@ -9,8 +9,10 @@ function makeStrip(attributes, onLayer) {
   const frames = make("div", { class: "lfi-strip-frames", role: "img" });
   const total = make("p", { class: "lfi-strip-drift" });
   const detail = makeDetail(onLayer);
-  const node = make("li", attributes, head, frames, total, detail.node);
+  const enlarge = make("button", { type: "button", class: "lfi-enlarge", hidden: true, onclick: () => detail.toggle(current) }, "Enlarge");
+  const node = make("li", attributes, head, frames, make("div", {}, total, enlarge), detail.node);
   let cells = [];
+  let current = 0;
 
   // As many empty frames as there will be layers, so nothing moves when maps come.
   function setCount(count) {
@@ -39,12 +41,15 @@ function makeStrip(attributes, onLayer) {
         each.note.textContent = "";
       }
       detail.clear();
+      enlarge.hidden = true;
       frames.setAttribute("aria-label", `${label}: no maps yet`);
       total.textContent = "";
     },
     setMaps(label, maps, query, scale, palette) {
       setCount(maps.layers.length);
       detail.setMaps(label, maps, query, scale, palette);
+      enlarge.hidden = false;
+      enlarge.setAttribute("aria-label", `Enlarge a layer of ${label}`);
       const drift = maps.drift[query];
       cells.forEach((each, layer) => {
         each.frame.setMap(maps.at(layer, query), maps.grid, scale, palette);
@@ -60,6 +65,7 @@ function makeStrip(attributes, onLayer) {
       else fill(total, make("span", { class: "lfi-strip-mean" }, percent(drift.mean)), " drift per layer");
     },
     mark(layer) {
+      current = layer;
       cells.forEach((each, index) => each.cell.classList.toggle("lfi-current", index === layer));
     },
   };
@@ -68,7 +74,21 @@ function makeStrip(attributes, onLayer) {
 // One frame of a row, large, with its numbers.
 function makeDetail(onLayer) {
   const frame = makeFrame("no map yet");
-  const text = make("div", { class: "lfi-detail-text" });
+  const title = make("strong", {});
+  const said = make("p", {});
+  const button = (text, onclick) => make("button", { type: "button", class: "lfi-button", onclick }, text);
+  const before = button("Layer before", () => toggle(layer - 1));
+  const after = button("Layer after", () => toggle(layer + 1));
+  const above = button("", () => onLayer(layer));
+  const text = make(
+    "div",
+    { class: "lfi-detail-text" },
+    make("p", {}, title),
+    said,
+    make("div", { class: "lfi-detail-steps" }, before, after),
+    above,
+    button("Close", () => toggle(layer)),
+  );
   const node = make("div", { class: "lfi-detail", hidden: true }, frame.node, text);
   let picture = null;
   let shown = null; // { label, maps, query, scale, palette }
@@ -84,13 +104,11 @@ function makeDetail(onLayer) {
     const numbers = `Peak ${short(peak.value)}× uniform, ${peak.place}${moved}.`;
     frame.setPicture(picture, MAP_SIDE);
     frame.setMap(map, maps.grid, scale, palette, `${label}, layer ${layer + 1}: ${numbers}`);
-    fill(
-      text,
-      make("p", {}, make("strong", {}, `${label}: layer ${layer + 1} of ${maps.layers.length}`)),
-      make("p", {}, numbers),
-      make("button", { type: "button", class: "lfi-button", onclick: () => onLayer(layer) }, `Show layer ${layer + 1} above`),
-      make("button", { type: "button", class: "lfi-button", onclick: () => toggle(layer) }, "Close"),
-    );
+    title.textContent = `${label}: layer ${layer + 1} of ${maps.layers.length}`;
+    said.textContent = numbers;
+    before.disabled = layer === 0;
+    after.disabled = layer === maps.layers.length - 1;
+    above.textContent = `Show layer ${layer + 1} above`;
   }
 
   function toggle(next) {

@@ -93,6 +93,19 @@ def test_a_query_s_frame_is_enlarged_and_follows_the_word_until_it_is_closed(loo
     assert detail.is_hidden()
 
 
+def test_a_keyboard_opens_a_frame_and_walks_through_its_layers(looking):
+    row = looking.find("#lfi-film-words [data-model=lfi]")
+    row.get_by_role("button", name="Enlarge a layer of LFI student").press("Enter")
+    detail = row.locator(".lfi-detail")
+    last = detail.inner_text()
+    assert re.search(r"layer (\d+) of \1", last)
+    assert detail.get_by_role("button", name="Layer after").is_disabled()
+    before = detail.get_by_role("button", name="Layer before")
+    before.press("Enter")
+    assert detail.inner_text() != last
+    assert before.evaluate("each => each === document.activeElement"), "so that Enter goes on"
+
+
 def test_later_steps_are_a_line_each_until_there_are_maps(open_page):
     page = open_page()
     height = "document.documentElement.scrollHeight"
