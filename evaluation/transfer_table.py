@@ -145,7 +145,7 @@ def plot(runs: Sequence[Run], path: Path, title: str) -> None:
         axis.set_xlabel("mAP, %" if part.startswith("scenes") else "top-1, %")
         axis.set_title(fill(part, 24), fontsize=9)
         axis.grid(axis="x", alpha=0.3)
-    figure.suptitle(f"{title}: mean and 95 % interval over seeds", fontsize=9)
+    figure.suptitle(fill(f"{title}: mean and 95 % interval over seeds", 55 * len(parts)), fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
