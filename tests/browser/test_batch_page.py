@@ -154,6 +154,7 @@ def test_a_narrow_window_shows_everything(page):
 
 def test_the_error_is_as_wide_as_the_form_and_apart_from_the_text_above(page):
     start(page, [SAMPLES / "paper.jpg"], "starr")
+    page.locator("#batch-error").wait_for()
     boxes = {name: page.locator(name).bounding_box() for name in ("#batch-error", "#batch-form", "main h1 + p")}
     error, form, intro = boxes.values()
     assert (error["x"], error["width"]) == (form["x"], form["width"])
