@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,6 @@ def tuned_methods(path: Path) -> dict[str, Method]:
 def fingerprint(path: Path) -> str:
     """Eight hexadecimal digits that change with any weight; errors as `tuned_methods`."""
     return hashlib.sha256(json.dumps(_chosen(path), sort_keys=True).encode()).hexdigest()[:8]
-
-
-def as_plain(method: Method) -> dict[str, Any]:
-    """A method as JSON keeps it."""
-    return asdict(method)
 
 
 def _chosen(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from tqdm import tqdm
 from evaluation.methods import CONTENDERS, CONTROLS_OF_THE_BEST, Method
 from evaluation.results import Results
 from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, one_thread, prepared, train_one
-from evaluation.tuned import as_plain
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
@@ -167,6 +166,6 @@ def write(found: Sequence[Tuned], depth: int, results: Results, path: Path | Non
             results.add(f"blocks tapped: {each.name}", len(tapped), f"of {depth}")
             results.add(f"feedback: {each.name}", each.method.feedback, "")
     if path:
-        chosen = {name: as_plain(method) for name, method in with_controls(found).items()}
+        chosen = {name: asdict(method) for name, method in with_controls(found).items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results.record() | {"chosen": chosen}, indent=2) + "\n", encoding="utf-8")
