@@ -22,7 +22,8 @@ import torch
 from tqdm import tqdm
 
 from evaluation.detection import average_precision
-from evaluation.scenes import METHODS
+from evaluation.scenes import LFI, QUERIES
+from evaluation.scenes import METHODS as ON_SCENES
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
 from lfi.errors import ConfigError
@@ -31,7 +32,10 @@ from lfi.training.detection import train_detector
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
 
-COMPARED = ("no distillation", "feature KD", "logit + feature KD", "shuffled maps", "LFI")
+BOTH = "LFI + logit + feature KD"
+METHODS = ON_SCENES | {BOTH: (QUERIES, replace(LFI, logit_kd=1.0, feature_kd=0.1))}
+"""What a backbone can be trained with: as on scenes, and interactions and results together."""
+COMPARED = ("no distillation", "logit KD", "feature KD", "logit + feature KD", "shuffled maps", "LFI", BOTH)
 WAYS = ("fine-tuned", "frozen")
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 40, 41, 42
 """Of the scenes that detectors see; those that students see have the seeds of `DataConfig`."""
