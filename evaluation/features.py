@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
@@ -18,14 +16,14 @@ from tqdm import tqdm
 from evaluation.convergence import read_curve
 from evaluation.methods import ORDER
 from evaluation.transfer import similarity
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError
+from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
+from lfi.peers import timm_model
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.views import resized
 
-RANDOM = "random"
 _BATCH = 128
 
 
@@ -162,15 +160,7 @@ def _teacher(name: str, teacher: OpenClipTeacher, device: str) -> Features:
 
 
 def _timm(model: str, name: str, weights: str, device: str) -> Features:
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), 3)
-        raise UnknownModelError(f"timm knows no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
-    try:
-        file = weights if weights not in ("", RANDOM) else ""
-        made: Any = timm.create_model(name, pretrained=not weights, num_classes=0, checkpoint_path=file)
-    except Exception as error:  # of the network, of files and of shapes, raised by three libraries
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(f"cannot get the weights of {model}: {reason}; timm:{name}:FILE reads a file") from error
+    made = timm_model(name, weights, num_classes=0)
     data = resolve_model_data_config(made)
     mean, std = (torch.tensor(data[key], device=device)[:, None, None] for key in ("mean", "std"))
 

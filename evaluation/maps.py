@@ -1,14 +1,15 @@
 """`lfi evaluate maps`: semantic consistency without people, and faithfulness, of every map that a trio can draw.
 
-Every figure has its floor (maps of another image, and a spot in the centre) and its ceiling (the teacher). The layers
-of the baseline's explanations, and which of these is its best, are chosen on images of their own.
+Its peers stand in the same table. Every figure has its floor (maps of another image, and a spot in the centre) and its
+ceiling (the teacher). The layers of explanations, and which of the baseline's is its best, are chosen on images of
+their own.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from evaluation.pointing import (
     WordMaps,
     baseline_pointer,
     lfi_pointer,
+    peer_pointer,
     shuffled_pointer,
     teacher_pointer,
     word_maps,
@@ -34,10 +36,11 @@ from evaluation.sanity import randomise
 from evaluation.transfer import similarity
 from lfi.comparison import Trio
 from lfi.data.scenes import CLASSES
-from lfi.errors import UnsupportedModelError
+from lfi.errors import UnknownWordError, UnsupportedModelError
 from lfi.images import normalise
+from lfi.peers import Peer
 from lfi.students import Student
-from lfi.students.explanations import explanations_of
+from lfi.students.explanations import WORDLESS, explanations_of
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.views import resized
 
@@ -48,8 +51,10 @@ CENTRE = 0.25
 """Standard deviation of the spot in the centre, as a share of the grid."""
 _HIT = "pointing game"
 
-Scorer = Callable[[Student, Sequence[str]], Callable[[Tensor], Tensor]]
-"""From a student and a phrase for each of `n` images to a function of these images, `[n]`."""
+Score = Callable[[Tensor], Tensor]
+"""From `n` images, normalised by `lfi.images`, to how strongly a model sees in each what it is watched for, `[n]`."""
+Scorer = Callable[[Student, Sequence[str]], Score]
+"""From a student and a phrase for each image to its score."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +63,17 @@ class Column:
 
     Attributes:
         pointer: draws all layers; `layer` is the one that counts.
-        student: whose score faithfulness asks for; None where there is no such score.
+        score: what insertion and deletion watch, for a phrase per image; None where the model scores no words.
+        weights: what is replaced by noise to see whether the map falls with it; None where that is not tried.
+        floor: whether these are another image's maps.
     """
 
     name: str
     pointer: Pointer
     layer: int
-    student: Student | None = None
+    score: Callable[[Sequence[str]], Score] | None = None
+    weights: Student | None = None
+    floor: bool = False
 
 
 def evaluate_maps(
@@ -81,7 +90,7 @@ def evaluate_maps(
     Args:
         scorer: what insertion and deletion watch of a student.
     """
-    columns, best = columns_of(trio, choice)
+    columns, best = columns_of(trio, choice, scorer)
     results = Results(command, [seed], {"images": len(test.images)}, title=title)
     found = {
         column.name: word_maps(column.pointer, test)
@@ -99,53 +108,89 @@ def evaluate_maps(
         for metric in of_category("agreement") if name != "teacher" else ():
             values = quiet(metric, *on_coarser(maps[name], maps["teacher"]))
             results.figures[f"{name}: {metric.name} with the teacher"] = figure(values, cases.images, metric.unit)
-    faithfulness(columns, maps, cases, test, results, scorer)
+    faithfulness(columns, maps, cases, test, results)
     robustness(columns, cases, test, results)
-    sanity(columns, best, cases, test, results)
+    sanity(columns, cases, test, results)
     against(best, maps, cases, results)
     return results
 
 
-def columns_of(trio: Trio, choice: Cases) -> tuple[list[Column], str]:
+def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column], str]:
     """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
-    teacher, lfi = teacher_pointer(trio.teacher), lfi_pointer(trio.lfi, trio.teacher)
-    columns, rates = [], {}
-    for explanation in tqdm(
-        explanations_of(trio.baseline), desc="choosing layers", unit="explanation", dynamic_ncols=True
+    lfi, watched = lfi_pointer(trio.lfi, trio.teacher), {"lfi": partial(scorer, trio.lfi)}
+    watched["baseline"] = partial(scorer, trio.baseline)
+    explained, rates = [], {}
+    for name, pointer, score, weights in tqdm(
+        [*_explanations(trio, watched["baseline"]), *_peers(trio, choice.phrases)],
+        desc="choosing layers",
+        unit="explanation",
+        dynamic_ncols=True,
     ):
-        pointer, name = baseline_pointer(trio.baseline, trio.teacher, explanation), f"baseline, {explanation}"
         tried = word_maps(pointer, choice)
         hits = torch.stack([METRICS[_HIT](layer, tried.masks).mean() for layer in tried.maps])
         layer = METRICS[_HIT].best(hits)
-        columns.append(Column(name, pointer, layer, trio.baseline))
+        explained.append(Column(name, pointer, layer, score, weights))
         rates[name] = float(hits[layer])
-    best = max(rates, key=lambda name: rates[name])
-    chosen = next(column for column in columns if column.name == best)
-    ours = Column("LFI", lfi, trio.default_layer["lfi"], trio.lfi)
-    floors = [
-        Column("LFI, another image's", shuffled_pointer(lfi), ours.layer, trio.lfi),
-        Column("baseline, another image's", shuffled_pointer(chosen.pointer), chosen.layer, trio.baseline),
-    ]
-    return [Column("teacher", teacher, trio.default_layer["teacher"]), ours, *columns, *floors], best
+    best = max((name for name in rates if name.startswith("baseline, ")), key=lambda name: rates[name])
+    chosen = next(column for column in explained if column.name == best)
+    layer = trio.default_layer["lfi"]
+    return [
+        Column("teacher", teacher_pointer(trio.teacher), trio.default_layer["teacher"]),
+        Column("LFI", lfi, layer, watched["lfi"], trio.lfi),
+        *explained,
+        Column("LFI, another image's", shuffled_pointer(lfi), layer, watched["lfi"], floor=True),
+        replace(chosen, name="baseline, another image's", pointer=shuffled_pointer(chosen.pointer), floor=True),
+    ], best
+
+
+Explained = tuple[str, Pointer, Callable[[Sequence[str]], Score] | None, Student | None]
+"""A column before its layer is chosen: name, pointer, score and weights."""
+
+
+def _explanations(trio: Trio, score: Callable[[Sequence[str]], Score]) -> Iterator[Explained]:
+    for explanation in explanations_of(trio.baseline):
+        pointer = baseline_pointer(trio.baseline, trio.teacher, explanation)
+        yield f"baseline, {explanation}", pointer, score, trio.baseline
+
+
+def _peers(trio: Trio, phrases: Sequence[str]) -> Iterator[Explained]:
+    """Explanations of peers; of one that does not know the phrases, those that need none."""
+    for name, peer in trio.peers.items():
+        try:
+            peer.check(list(dict.fromkeys(phrases)))
+            possible, score = peer.explanations, partial(peer_score, peer) if peer.student.embed is not None else None
+        except UnknownWordError:
+            possible, score = WORDLESS, None
+        for explanation in possible:
+            # dense similarity runs through the whole CLIP, whose tower is the peer's in another form
+            weights = None if explanation == "dense-similarity" else peer.student
+            yield f"{name}, {explanation}", peer_pointer(peer, explanation), score, weights
+
+
+def peer_score(peer: Peer, phrases: Sequence[str]) -> Score:
+    """A classifier's probability of the phrase's class, or the cosine of CLIP's image with the phrase."""
+    texts = peer.embed(phrases)
+
+    @torch.no_grad()
+    def score(images: Tensor) -> Tensor:
+        found = peer.student.project(peer.student(peer.read(resized(images, peer.student.image_size))).features)
+        return ((found.softmax(-1) if peer.clip is None else found) * texts).sum(-1)
+
+    return score
 
 
 def faithfulness(
-    columns: Sequence[Column],
-    maps: dict[str, Tensor],
-    cases: WordMaps,
-    test: Cases,
-    results: Results,
-    scorer: Scorer,
+    columns: Sequence[Column], maps: dict[str, Tensor], cases: WordMaps, test: Cases, results: Results
 ) -> None:
-    """Insertion and deletion of the student's own score of the word."""
+    """Insertion and deletion of the model's own score of the word."""
     rows = one_word_each(cases, CASES)
     images = images_of(test, cases.images[rows])
     phrases = [cases.phrases[row] for row in rows]
     results.n["words for faithfulness"] = len(rows)
     for column in tqdm(columns, desc="faithfulness", unit="model", dynamic_ncols=True):
-        if column.student is None:
+        if column.score is None:
             continue
-        score = scorer(column.student, phrases)
+        score = column.score(phrases)
         for metric in of_category("faithfulness"):
             values = metric(maps[column.name][rows], images, score)
             results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
@@ -188,7 +233,7 @@ def robustness(columns: Sequence[Column], cases: WordMaps, test: Cases, results:
     images = images_of(test, cases.images[rows])
     results.n["words for shifts"] = len(rows)
     for column in tqdm(columns, desc="shifts", unit="model", dynamic_ncols=True):
-        if column.name.endswith("another image's"):
+        if column.floor:
             continue
         explain = explainer(column, [cases.phrases[row] for row in rows])
         for metric in of_category("robustness"):
@@ -196,15 +241,16 @@ def robustness(columns: Sequence[Column], cases: WordMaps, test: Cases, results:
             results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
 
 
-def sanity(columns: Sequence[Column], best: str, cases: WordMaps, test: Cases, results: Results) -> None:
-    """Whether maps of the LFI student and of the baseline fall with the weights."""
+def sanity(columns: Sequence[Column], cases: WordMaps, test: Cases, results: Results) -> None:
+    """Whether maps fall with the weights of their model."""
     rows = one_word_each(cases, CASES // 4)
     images = images_of(test, cases.images[rows])
-    for column in columns:
-        if column.name not in ("LFI", best) or column.student is None:
-            continue
+    results.n["words for randomised weights"] = len(rows)
+    tried = [column for column in columns if column.weights is not None and not column.floor]
+    for column in tqdm(tried, desc="randomised weights", unit="model", dynamic_ncols=True):
+        assert column.weights is not None
         explain = explainer(column, [cases.phrases[row] for row in rows])
-        found = randomise(column.student, parts_of(column.student), partial(explain, images))
+        found = randomise(column.weights, parts_of(column.weights), partial(explain, images))
         for part, values in zip(found.parts, found.correlations, strict=True):
             name = f"{column.name}: rank correlation with its map after noise in {part}"
             results.figures[name] = figure(values, cases.images[rows], "Spearman's rho")

@@ -22,16 +22,15 @@ from evaluation.results import Goal, Results
 from evaluation.training_speed import median, ratio, take_turns
 from lfi.students import Student, StudentConfig
 from lfi.students.explanations import explain
-from lfi.students.reading import attention_rows, self_attention
+from lfi.students.reading import rows_of, self_attention
 
 Variant = Callable[[int], Any]
 OURS, ALL = "ours: the class token's rows", "ours: all rows"
 ATTENTION_PEERS = ("timm AttentionExtract, fx", "timm AttentionExtract, hooks")
-GRADIENT_PEERS = {
-    "pytorch-grad-cam, Grad-CAM": "ours: Grad-CAM",
-    "Captum, gradient x attention": "ours: gradient x attention",
-}
+GRADIENT_PEERS = {"Captum, gradient x attention": "ours: gradient x attention"}
 """Those that need a backward pass, and which of ours does the same work."""
+GRAD_CAM = "Grad-CAM, by pytorch-grad-cam"
+"""Of every layer; there is no other of ours."""
 OPEN_CLIP = "open_clip with need_weights"
 
 
@@ -86,9 +85,7 @@ def attention_variants(student: Student, images: Tensor) -> dict[str, Variant]:
     extracts = [AttentionExtract(unfused(student).backbone, method=method) for method in ("fx", "hook")]
 
     def rows(index: int) -> list[Tensor]:
-        with torch.no_grad(), attention_rows(backbone) as attention:
-            backbone(images)
-            return attention()
+        return rows_of(backbone, images)
 
     def every(index: int) -> list[Tensor]:
         with torch.no_grad(), self_attention(student) as attention:
@@ -117,29 +114,7 @@ def gradient_variants(student: Student, images: Tensor) -> dict[str, Variant]:
     def ours(explanation: str) -> Variant:
         return lambda index: explain(student, explanation, images, ["word"], word, heads=True, model="random").weights
 
-    variants: dict[str, Variant] = {
-        "ours: Grad-CAM": ours("grad-cam"),
-        "ours: gradient x attention": ours("gradient"),
-    }
-    score = Score(student, word)
-    try:
-        from pytorch_grad_cam import GradCAM
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-        layers: list[Any] = [block.norm1 for block in student.backbone.blocks]
-        prefix, grid = student.backbone.num_prefix_tokens, student.grid
-        wanted = [ClassifierOutputTarget(0)] * len(images)
-
-        def grid_of(tokens: Tensor) -> Tensor:
-            return tokens[:, prefix:].transpose(1, 2).unflatten(2, grid)
-
-        def grad_cam(index: int) -> Any:
-            with GradCAM(score, layers, grid_of) as cam:  # its hooks stay on the modules for its turn alone
-                return cam(images.clone().requires_grad_(True), wanted)
-
-        variants["pytorch-grad-cam, Grad-CAM"] = grad_cam
-    except ImportError:
-        print("pytorch-grad-cam is not installed (the extra `peers` has it); left out", file=sys.stderr)
+    variants = {GRAD_CAM: ours("grad-cam"), "ours: gradient x attention": ours("gradient")}
     try:
         from captum.attr import LayerGradientXActivation
 
@@ -151,7 +126,7 @@ def gradient_variants(student: Student, images: Tensor) -> dict[str, Variant]:
             images.clone().requires_grad_(True), target=0
         )
     except ImportError:
-        print("Captum is not installed (the extra `peers` has it); left out", file=sys.stderr)
+        print("Captum is not installed (the extra `captum` has it); left out", file=sys.stderr)
     return variants
 
 

@@ -15,9 +15,10 @@ from evaluation.metrics.pointing_game import pointing_hit
 from lfi.data.scenes import SceneBatch, phrase_of
 from lfi.images import MEAN, STD, normalise
 from lfi.maps import InteractionMaps
+from lfi.peers import Peer
 from lfi.students import Student
 from lfi.students.explanations import explain
-from lfi.teachers import CoCaTeacher
+from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.views import resized
 
 PHRASES = {
@@ -163,12 +164,12 @@ def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple
     return cases
 
 
-def teacher_pointer(teacher: CoCaTeacher) -> Pointer:
+def teacher_pointer(teacher: OpenClipTeacher) -> Pointer:
     """The teacher's cross-attention at the phrase's last word."""
     return lambda images, prompts: teacher.interactions_of(teacher.from_pixels(images * STD + MEAN), prompts)
 
 
-def lfi_pointer(student: Student, teacher: CoCaTeacher) -> Pointer:
+def lfi_pointer(student: Student, teacher: OpenClipTeacher) -> Pointer:
     """The Interaction Query whose name is nearest to the phrase's text embedding."""
 
     @torch.inference_mode()
@@ -191,7 +192,7 @@ def lfi_pointer(student: Student, teacher: CoCaTeacher) -> Pointer:
     return point
 
 
-def baseline_pointer(student: Student, teacher: CoCaTeacher, explanation: str) -> Pointer:
+def baseline_pointer(student: Student, teacher: OpenClipTeacher, explanation: str) -> Pointer:
     """A post-hoc explanation of a student without queries."""
     return lambda images, prompts: explain(
         student,
@@ -201,6 +202,13 @@ def baseline_pointer(student: Student, teacher: CoCaTeacher, explanation: str) -
         teacher.embed_texts(prompts).clone(),
         heads=False,
         model="baseline",
+    )
+
+
+def peer_pointer(peer: Peer, explanation: str) -> Pointer:
+    """An explanation of another model."""
+    return lambda images, prompts: peer.explain(
+        explanation, peer.read(resized(images, peer.student.image_size)), prompts, model="peer"
     )
 
 

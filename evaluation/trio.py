@@ -19,6 +19,7 @@ from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_default_trio
 from lfi.training.run import validate
 
@@ -58,7 +59,7 @@ def train_default(
     return figures
 
 
-def choose(teacher: CoCaTeacher, students: dict[str, Student], choice: SceneBatch) -> tuple[str, dict[str, int]]:
+def choose(teacher: OpenClipTeacher, students: dict[str, Student], choice: SceneBatch) -> tuple[str, dict[str, int]]:
     """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most."""
     ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
     found = {

@@ -3,7 +3,7 @@
 Besides the three, each can be asked for another explanation by name, such as `baseline:rollout`.
 
 A trio is a folder: `card.json`, `teacher/` (as open_clip reads it), `lfi/student.safetensors` and
-`baseline/student.safetensors`.
+`baseline/student.safetensors`. Its `peers/NAME/` hold models of other people, which can be asked beside the three.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,25 @@ from torch import Tensor, nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
 from lfi.maps import InteractionMaps
+from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS, explain, explanations_of, gradient_maps
+from lfi.students.explanations import WORDLESS, explain, explanations_of, gradient_maps
 from lfi.students.relevance import Trace, relevance, trace, traceable
-from lfi.teachers import CoCaTeacher, EncodedImages, load_teacher
+from lfi.teachers import ClipTeacher, CoCaTeacher, EncodedImages, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 
 MODELS = ("teacher", "lfi", "baseline")
 DENSE = "teacher:dense-similarity"
-EXPLAINED = (DENSE, *(f"{student}:{explanation}" for student in MODELS[1:] for explanation in EXPLANATIONS))
-"""Other explanations by name. A trio gives those that its models can (`Trio.layers` holds them)."""
-ANSWERS = (*MODELS, *EXPLAINED)
-"""Everything that `Trio.compare` can be asked for, in the order in which it is shown."""
+PEERS = "peers"
+AnyTeacher = CoCaTeacher | ClipTeacher
 
 
 def model_of(answer: str) -> str:
-    """Which of `MODELS` gives one of `ANSWERS`."""
+    """Which model gives an answer: one of `MODELS`, or a peer."""
     return answer.partition(":")[0]
 
 
-def check_student(part: str, student: Student, teacher: CoCaTeacher, where: str) -> None:
+def check_student(part: str, student: Student, teacher: AnyTeacher, where: str) -> None:
     """Refuse a student that cannot stand beside this teacher.
 
     Args:
@@ -77,7 +76,7 @@ class Comparison:
 
     Attributes:
         words: as asked, trimmed.
-        maps: for each of `ANSWERS` asked, a batch of one; the query axis holds the words (or words and heads).
+        maps: for each of the answers asked, a batch of one; the query axis holds the words (or words and heads).
         default_layer: for each, the layer that localised best on validation data, as an index into its maps.
         queries: LFI's Interaction Queries themselves `[1, layer, query, height, width]`, if LFI was asked.
         addressed: per word the query that LFI shows for it.
@@ -100,7 +99,7 @@ class Question:
 
     Attributes:
         words: words or short phrases.
-        models: which of `ANSWERS` to ask for.
+        models: which of the trio's answers (`Trio.layers`) to ask for.
         layers: indices of the layers to keep, for every model asked; all when None.
         heads: one map per head and word instead of the mean over heads.
     """
@@ -119,7 +118,7 @@ class EncodedTrio:
         teacher: the teacher's cached image.
         attended: what the LFI queries attend to per layer and head, `[1, layer, head, query, patch]`.
         names: its queries' names in the teacher's text space, unit norm, `[query, text_dim]`.
-        pixels: the image as each student reads it.
+        pixels: the image as each student and each peer reads it.
         trace: the baseline's forward pass over the images it was encoded with, and which of them it is; None where its
             explanation runs the baseline for the words.
         seconds: time each model took for the image.
@@ -149,16 +148,29 @@ class Trio:
         lfi: a student with queries and names.
         baseline: a student that projects into the teacher's space.
         card: `name`, `explanation` (the baseline's own, one of `EXPLANATIONS`), `default_layer` per model (and for any
-            of `EXPLAINED`, whose last layer is shown otherwise), `phrases` that name queries, `vocabulary` that people
-            can type (empty where any word will do), and `models`, a card per model.
+            other answer, whose last layer is shown otherwise), `phrases` that name queries, `vocabulary` that people
+            can type (empty where any word will do), `models`, a card per model, and `peers`, a card per peer, which may
+            say what `explanation` it shows.
+        peers: models of other people, by the names they are asked for by.
 
     Attributes:
-        layers: names of the layers of everything that this trio can be asked for.
-        default_layer: the layer of each that is shown first.
+        models: names of the models, the three and their peers.
+        layers: names of the layers of every answer: the models by their names, other explanations of one as
+            `baseline:rollout`; in the order in which they are shown.
+        default_layer: the layer of each answer that is shown first.
     """
 
-    def __init__(self, teacher: CoCaTeacher, lfi: Student, baseline: Student, card: dict[str, Any]):
+    def __init__(
+        self,
+        teacher: AnyTeacher,
+        lfi: Student,
+        baseline: Student,
+        card: dict[str, Any],
+        peers: Mapping[str, Peer] | None = None,
+    ):
         self.teacher, self.lfi, self.baseline, self.card = teacher, lfi.eval(), baseline.eval(), card
+        self.peers = dict(peers or {})
+        self.models = (*MODELS, *self.peers)
         self.name: str = card["name"]
         self.explanation: str = card["explanation"]
         if self.explanation not in explanations_of(baseline):
@@ -174,19 +186,26 @@ class Trio:
             "teacher": teacher.fingerprint,
             "lfi": fingerprint_of(lfi),
             "baseline": fingerprint_of(baseline),
+            **{name: peer.fingerprint for name, peer in self.peers.items()},
         }
+        said = {**card["models"], **self._peer_cards()}
         self.cards: dict[str, dict[str, Any]] = {
-            model: {**card["models"][model], "fingerprint": self.fingerprints[model]} for model in MODELS
+            model: {**said[model], "fingerprint": self.fingerprints[model]} for model in self.models
         }
         self.layers: dict[str, tuple[str, ...]] = {
             "teacher": teacher.layers,
             "lfi": lfi.layers,
             "baseline": _layers_of(baseline, self.explanation),
-            DENSE: (teacher.dense_variant,),
+            **{name: peer.layers(self.cards[name]["explanation"]) for name, peer in self.peers.items()},
         }
+        if isinstance(teacher, CoCaTeacher):  # a CLIP's own maps are these
+            self.layers[DENSE] = (teacher.dense_variant,)
         for model, student in (("lfi", lfi), ("baseline", baseline)):
             for explanation in explanations_of(student):
                 self.layers[f"{model}:{explanation}"] = _layers_of(student, explanation)
+        for name, peer in self.peers.items():
+            for explanation in peer.explanations:
+                self.layers[f"{name}:{explanation}"] = peer.layers(explanation)
         last = {name: len(layers) - 1 for name, layers in self.layers.items() if name not in MODELS}
         self.default_layer = {name: int(layer) for name, layer in {**last, **card["default_layer"]}.items()}
         for name, layer in self.default_layer.items():
@@ -213,17 +232,30 @@ class Trio:
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
             teacher = load_teacher(folder / "teacher", device=device)
-            if not isinstance(teacher, CoCaTeacher):
-                raise CheckpointError(f"{folder}: the teacher of a trio must be a CoCa; {teacher.name} is none")
             lfi, baseline = (Student.load(folder / part / "student.safetensors").to(device) for part in MODELS[1:])
-            return cls(teacher, lfi, baseline, card)
+            peers = {name: load_peer(str(folder / PEERS / name), device) for name in card.get("peers", {})}
+            return cls(teacher, lfi, baseline, card, peers)
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 
+    def _peer_cards(self) -> dict[str, dict[str, Any]]:
+        """What is known of every peer, with the explanation that it shows."""
+        cards = {}
+        for name, peer in self.peers.items():
+            check_name(name, MODELS)
+            cards[name] = {"explanation": peer.explanation, **peer.about, **self.card.get("peers", {}).get(name, {})}
+            if cards[name]["explanation"] not in peer.explanations:
+                raise CheckpointError(
+                    f"{self.name}: explanation of {name} is {cards[name]['explanation']!r}; "
+                    f"one of {', '.join(peer.explanations)} was expected"
+                )
+        return cards
+
     def squash(self, image: Image.Image) -> Image.Image:
-        """The few pixels that all three models read, where they read the same ones; else the image as it is."""
+        """The few pixels that all models read, where they read the same ones; else the image as it is."""
         side = (self.teacher.image_size,) * 2
-        if not self.lfi.image_size == self.baseline.image_size == side:
+        students = (self.lfi, self.baseline, *(peer.student for peer in self.peers.values()))
+        if any(student.image_size != side for student in students):
             return image
         return image.convert("RGB").resize(side, Image.Resampling.BICUBIC)
 
@@ -248,12 +280,14 @@ class Trio:
         pixels = self.baseline.preprocess(images).to(device)
         traced = trace(self.baseline, pixels) if self._traces else None
         clock.stop("baseline")
+        seen = {"lfi": read, "baseline": pixels}
+        seen |= {name: peer.preprocess(images).to(device) for name, peer in self.peers.items()}
         return [
             EncodedTrio(
                 teacher.image(index),
                 attended[index : index + 1],
                 names[index],
-                {"lfi": read[index : index + 1], "baseline": pixels[index : index + 1]},
+                {model: each[index : index + 1] for model, each in seen.items()},
                 None if traced is None else (traced, index),
                 clock.seconds,
             )
@@ -271,24 +305,35 @@ class Trio:
 
         Raises:
             WordsError: no word, an empty one, or one that is too long.
-            UnknownWordError: a word outside a small vocabulary.
+            UnknownWordError: a word outside a small vocabulary, or outside the classes of a peer that is asked.
             UnknownModelError: a model or an explanation that this trio does not have.
             ConfigError: a layer that a model asked for does not have.
         """
         words = tuple(" ".join(word.split()) for word in words)
         if not words or not all(words):
             raise WordsError("no word was given" if not words else "a word is empty")
-        unknown = [model for model in models if model not in self.layers]
-        if unknown or not models:
-            raise UnknownModelError(
-                f"unknown model {', '.join(map(repr, unknown)) or '(none)'}; known: {', '.join(self.layers)}"
-            )
+        if not models:
+            raise UnknownModelError(f"no model is asked for; there are: {', '.join(self.layers)}")
+        self.ordered(models)
         for model in models:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
             if wrong:
                 raise ConfigError(f"{model} has no layer {wrong[0]}; it has 0 to {len(self.layers[model]) - 1}")
-        self._check_words(words)
+        if heads and "teacher" in models and not self.teacher.heads:
+            raise ConfigError(f"{self.teacher.name} has no heads to show: its maps are dense similarity, not attention")
+        self._check_words(words, models)
         return Question(words, tuple(dict.fromkeys(models)), None if layers is None else tuple(layers), heads)
+
+    def ordered(self, models: Sequence[str]) -> tuple[str, ...]:
+        """What is asked for in the order in which it is shown; `MODELS` where nothing is.
+
+        Raises:
+            UnknownModelError: a model or an explanation that this trio does not have.
+        """
+        unknown = [model for model in models if model not in self.layers]
+        if unknown:
+            raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(self.layers)}")
+        return tuple(model for model in self.layers if model in models) or MODELS
 
     def compare(
         self,
@@ -332,7 +377,11 @@ class Trio:
             if not asked:
                 continue
             together = EncodedImages.cat([images[index].teacher for index in asked])
-            maps = self.teacher.interactions_for(together, [questions[index].words for index in asked], heads=heads)
+            words = [questions[index].words for index in asked]
+            if isinstance(self.teacher, CoCaTeacher):
+                maps = self.teacher.interactions_for(together, words, heads=heads)
+            else:  # `question` lets no heads through
+                maps = self.teacher.interactions_for(together, words)
             for row, index in enumerate(asked):
                 count = len(questions[index].words) * (self.teacher.heads if heads else 1)
                 alone = maps.image(row)
@@ -396,14 +445,26 @@ class Trio:
             seconds=seconds,
         )
 
-    def _check_words(self, words: Sequence[str]) -> None:
-        """As the teacher does, but the words it suggests are those that show something."""
+    def _check_words(self, words: Sequence[str], models: Sequence[str]) -> None:
+        """As the teacher and the peers that are asked do, but the teacher suggests words that show something."""
         try:
             self.teacher.check_prompts(words)
         except UnknownWordError as error:
             raise UnknownWordError(
                 {word: difflib.get_close_matches(word, self.vocabulary, 3, cutoff=0) for word in error.words}
             ) from None
+        for answer in models:
+            model = model_of(answer)
+            if model in self.peers and self._shows(answer) not in WORDLESS:
+                try:
+                    self.peers[model].check(words)
+                except UnknownWordError as error:
+                    raise UnknownWordError(error.nearest, peer=model) from None
+
+    def _shows(self, answer: str) -> str:
+        """The explanation behind an answer of the baseline or of a peer, where none is named as well."""
+        model, _, explanation = answer.partition(":")
+        return explanation or (self.cards[model]["explanation"] if model in self.peers else self.explanation)
 
     def _shown(self, model: str, layers: Sequence[int] | None) -> int:
         """Where the default layer is among the layers kept; the last one if it was dropped."""
@@ -441,11 +502,14 @@ class Trio:
     def _explained(
         self, answer: str, encoded: EncodedTrio, words: Sequence[str], embeddings: Tensor, heads: bool
     ) -> InteractionMaps:
-        """What a student's explanation shows: the one that is named, or the baseline's own."""
-        model, _, explanation = answer.partition(":")
+        """What an explanation of a student or of a peer shows: the one that is named, or the model's own."""
+        model, explanation = model_of(answer), self._shows(answer)
+        if model in self.peers:
+            peer, label = self.peers[model], self._label(model)
+            return peer.explain(explanation, encoded.pixels[model], words, heads=heads, model=label)
         return explain(
             self.lfi if model == "lfi" else self.baseline,
-            explanation or self.explanation,
+            explanation,
             encoded.pixels[model],
             words,
             embeddings,

@@ -42,15 +42,17 @@ class WordsError(LFIError):
 
 
 class UnknownWordError(WordsError):
-    """A word outside the teacher's vocabulary.
+    """A word outside the vocabulary of the teacher, or of a peer.
 
     Attributes:
         words: the unknown words.
         nearest: for each of them, the nearest words that are known, best first.
+        peer: who does not know them, where it is not the teacher.
     """
 
-    def __init__(self, words: dict[str, list[str]]):
+    def __init__(self, words: dict[str, list[str]], peer: str = ""):
+        self.peer = peer
         self.words = list(words)
         self.nearest = words
         parts = [f"{word!r} (nearest: {', '.join(near)})" for word, near in words.items()]
-        super().__init__(f"this model does not know {'; '.join(parts)}")
+        super().__init__(f"{peer or 'this model'} does not know {'; '.join(parts)}")

@@ -112,13 +112,14 @@ def agent_route(server: MCPServer, settings: Settings) -> Route:
 
 def _answer(inspector: Inspector, question: Question, image: str, overlays: bool) -> CallToolResult:
     picture = inspector.decode(_bytes(image))
-    count = len(question.words) * len(question.models) if overlays else 0
+    models = inspector.trio(question.trio).ordered(question.models)
+    count = len(question.words) * len(models) if overlays else 0
     if count > MOST_OVERLAYS:
         raise ConfigError(
             f"{count} pictures would be sent; at most {MOST_OVERLAYS} are: "
             "ask for fewer words or models, or with overlays=false"
         )
-    comparison = inspector.compare(picture, question.words, question.models, trio=question.trio)
+    comparison = inspector.compare(picture, question.words, models, trio=question.trio)
     numbers = NumbersBody(
         trio=question.trio or inspector.default,
         width=picture.width,

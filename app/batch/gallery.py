@@ -113,9 +113,9 @@ def _kind(title: str) -> str:
 
 
 def _titled(model: str, titles: Mapping[str, str]) -> str:
-    """`baseline:rollout` is the baseline's title and the explanation."""
+    """`baseline:rollout` is the baseline's title and the explanation; a peer is called as it is asked for."""
     explanation = model.partition(":")[2]
-    return titles[model_of(model)] + (f", {explanation}" if explanation else "")
+    return titles.get(model_of(model), model_of(model)) + (f", {explanation}" if explanation else "")
 
 
 def _scale(records: Sequence[Record], models: Sequence[str]) -> Scale:

@@ -32,8 +32,8 @@ def asked_of(question: Question, trio: Trio, name: str) -> Asked:
         UnknownWordError, UnknownModelError: what this trio cannot answer; better said before the first image than
             after it.
     """
-    trio.question(question.words, question.models)
-    models = question.models
+    models = trio.ordered(question.models)
+    trio.question(question.words, models)
     shown = {model: (trio.layers[model][trio.default_layer[model]], trio.default_layer[model]) for model in models}
     return Asked(question.words, models, name, {model: trio.fingerprints[model_of(model)] for model in models}, shown)
 

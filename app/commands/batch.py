@@ -41,7 +41,8 @@ def batch(
     images = open_images(source)
     inspector = Inspector(settings)
     loaded = inspector.load_only(settings.trio)
-    folder = BatchFolder(out, asked_of(question, loaded, settings.trio))
+    asked = asked_of(question, loaded, settings.trio)
+    folder = BatchFolder(out, asked)
     stopped = False
     try:
         for name in tqdm(images.names, desc="batch", unit="image", dynamic_ncols=True):
@@ -49,7 +50,7 @@ def batch(
                 folder,
                 images,
                 name,
-                lambda picture: loaded.compare(picture, question.words, models=question.models),
+                lambda picture: loaded.compare(picture, question.words, models=asked.models),
                 settings.image_limits,
             )
     except KeyboardInterrupt:

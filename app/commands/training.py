@@ -110,6 +110,14 @@ def trio(
     phrases: Annotated[
         Path | None, typer.Option(help="Names for the queries, one a line; the vocabulary without.", show_default=False)
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another model beside them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG or the folder of one; "
+            "repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     explanation: Annotated[str, typer.Option(help="How the baseline is explained; the best on scenes.")] = "",
     scenes: Annotated[
         int | None,
@@ -125,7 +133,7 @@ def trio(
     from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
 
     check_empty(out)
-    members = read_members(teacher, lfi, baseline)
+    members = read_members(teacher, lfi, baseline, dict(pair(each, "--peer") for each in peer or []))
     if explanation:
         members.check_explanation(explanation)
     card_of = partial(

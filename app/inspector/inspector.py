@@ -203,7 +203,7 @@ class Inspector:
             LateError, GoneError: the turn was over before the models began.
         """
         chosen = self.trio(trio)
-        question = chosen.question(words, models, layers, heads)
+        question = chosen.question(words, chosen.ordered(models), layers, heads)
         if isinstance(image, Image.Image):
             image = self.picture(image, trio)
         found = self._batches[trio or self.default].ask((image, question), turn)

@@ -18,8 +18,7 @@ from app.inspector.limits import ImageLimits, WordLimits
 from app.inspector.negotiation import NPZ, ZIP
 from app.inspector.turns import Turn
 from app.inspector.words import parse_words
-from lfi.comparison import ANSWERS, MODELS
-from lfi.errors import ConfigError, ImageTooLargeError, UnknownModelError
+from lfi.errors import ConfigError, ImageTooLargeError
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Question:
 
     Attributes:
         words: words or phrases, in their order.
-        models: some of `ANSWERS`, in the order of `ANSWERS`.
+        models: some of what the trio answers (`lfi.comparison.Trio.layers`); its three models where empty.
         layers: numbers of layers, from 0; None for all.
         trio: name of the trio; None for the default one.
         heads: every attention head on its own.
     """
 
     words: tuple[str, ...]
-    models: tuple[str, ...] = MODELS
+    models: tuple[str, ...] = ()
     layers: tuple[int, ...] | None = None
     trio: str | None = None
     heads: bool = False
@@ -54,12 +53,11 @@ class Question:
 
         Raises:
             WordsError: as `parse_words`.
-            UnknownModelError: a model that no trio has.
             ConfigError: a layer that is no number.
         """
         return cls(
             words=parse_words(words, limits),
-            models=_models(_split(models)),
+            models=tuple(_split(models)),
             layers=_layers(_split(layers)),
             trio=trio.strip() or None,
             heads=heads,
@@ -75,6 +73,7 @@ def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_typ
     """
     turn.check()
     settings, trio = inspector.settings, inspector.trio(question.trio)
+    trio.ordered(question.models)  # before the image is decoded and run
     data = _read(upload, settings.image_limits)
     key, image = hashlib.sha256(data).hexdigest(), None
     picture = inspector.recall(key, question.trio)
@@ -109,13 +108,6 @@ def _read(upload: BinaryIO, limits: ImageLimits) -> bytes:
 
 def _split(fields: Sequence[str]) -> list[str]:
     return [piece.strip() for field in fields for piece in field.split(",") if piece.strip()]
-
-
-def _models(names: Sequence[str]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in ANSWERS]
-    if unknown:
-        raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(ANSWERS)}")
-    return tuple(model for model in ANSWERS if model in names) or MODELS
 
 
 def _layers(numbers: Sequence[str]) -> tuple[int, ...] | None:

@@ -160,8 +160,9 @@ class StudyPlan:
         languages: offered to raters, the first by default.
         seed: of everything that is drawn by lot.
         trio: the models, by name in `LFI_MODELS_DIR`.
-        maps: which other explanation a condition shows, `{baseline = "baseline:rollout"}`; a condition that is not
-            named shows the model's own maps, which for the baseline is the explanation that its trio's card chose.
+        maps: which other explanation a condition shows, `{baseline = "baseline:rollout"}`, or which peer of the trio,
+            `{baseline = "clip:legrad"}`; a condition that is not named shows the model's own maps, which for the
+            baseline is the explanation that its trio's card chose.
         side: longest side of a rendered picture in pixels.
         texts: per language a `Texts`.
         analysis: what the report will test, written down before there are data; a rater who fails more than its
@@ -220,8 +221,12 @@ class StudyPlan:
         for name, shown in self.maps.items():
             if name not in self.conditions or name == "shuffled":
                 raise ConfigError(f"maps names {name!r}; a model among the conditions was expected")
-            if not shown.startswith(f"{name}:"):
-                raise ConfigError(f"maps.{name} is {shown!r}; an explanation such as '{name}:rollout' was expected")
+            model, _, explanation = shown.partition(":")
+            if (model == name and not explanation) or (model != name and model in CONDITIONS):
+                raise ConfigError(
+                    f"maps.{name} is {shown!r}; an explanation such as '{name}:rollout', or a peer of the trio such as "
+                    "'clip' or 'clip:legrad', was expected"
+                )
         if "shuffled" in self.conditions and len({item.image for item in self.items}) < 2:
             raise ConfigError("shuffled maps come from another picture; at least two pictures were expected")
 

@@ -26,20 +26,31 @@ def trio_view(trio: Trio) -> dict[str, Any]:
         "vocabulary": list(trio.vocabulary),
         "queries": trio.lfi.config.queries,
         "note": _note(trio.cards),
-        "models": [_model_view(key, trio.cards[key], len(trio.layers[key])) for key in MODELS],
+        "models": [_model_view(key, trio.cards[key], len(trio.layers[key])) for key in trio.models],
         "columns": list(MODELS),
         "answers": [_answer_view(trio, answer) for answer in trio.layers],
     }
 
 
+def name_of(trio: Trio, model: str) -> str:
+    """What people call a model: its part in the trio, or a peer's title."""
+    return NAMES.get(model) or _text(trio.cards[model]["title"])
+
+
+def _role(model: str) -> str:
+    """How a model is drawn: as its part in the trio, or as a peer."""
+    return model if model in MODELS else "peer"
+
+
 def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
     """Something that a column can show: a model, or a post-hoc explanation of one (`baseline:rollout`)."""
     model, explanation = model_of(answer), answer.partition(":")[2]
+    name = name_of(trio, model)
     return {
         "key": answer,
-        "model": model,
-        "name": NAMES[model],
-        "choice": f"{TITLES[model]}: {KINDS[explanation]}" if explanation else NAMES[model],
+        "role": _role(model),
+        "name": name,
+        "choice": f"{TITLES.get(model, name)}: {KINDS[explanation]}" if explanation else name,
         "explained": bool(explanation),
         "layers": len(trio.layers[answer]),
     }
@@ -49,8 +60,9 @@ def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any
     facts = [(label, _text(card[name])) for name, label in _FACTS if card.get(name) not in (None, "")]
     return {
         "key": key,
-        "name": NAMES[key],
-        "title": _text(card.get("title", NAMES[key])),
+        "role": _role(key),
+        "name": NAMES.get(key) or _text(card["title"]),
+        "title": _text(card.get("title", NAMES.get(key))),
         "summary": _text(card.get("summary", "")),
         "facts": [list(fact) for fact in [*facts, ("Layers", str(layers))]],
         "figures": [[name, _figure(value)] for name, value in (card.get("figures") or {}).items()],
@@ -60,7 +72,7 @@ def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any
 
 def _note(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the models' limits mean for what a visitor sees, each thing said once; the data are on the cards."""
-    return list(dict.fromkeys(limit for key in MODELS for limit in _sentences(cards[key].get("limits"))))
+    return list(dict.fromkeys(limit for card in cards.values() for limit in _sentences(card.get("limits"))))
 
 
 def _figure(value: Any) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from app.inspector.answers import maps_body
 from app.inspector.downloads import npz_bytes, zip_bytes
-from app.ui.about import NAMES
+from app.ui.about import name_of
 from app.ui.depths import Position
 from app.ui.studyitems import study_items
 from lfi.comparison import Comparison, Trio, model_of
@@ -85,7 +85,7 @@ def taken_file(
             layer=layers,
             scale=position.scale,
             palette=palette,
-            titles=NAMES,
+            titles={model: name_of(trio, model) for model in trio.models},
             notes=list(_notes(trio, list(shown.maps), region)),
             opacity=opacity,
             region=None if region is None else region.numpy(),
@@ -103,7 +103,7 @@ def _notes(trio: Trio, answers: Sequence[str], region: Tensor | None) -> Iterato
     for model in dict.fromkeys(map(model_of, answers)):
         card = trio.cards[model]
         said = [card.get("summary"), f"Learned from {card['data']}." if card.get("data") else ""]
-        yield " ".join([f"{NAMES[model]}:", *filter(None, said)])
+        yield " ".join([f"{name_of(trio, model)}:", *filter(None, said)])
         own = card.get("limits") or []
         limits += [own] if isinstance(own, str) else own
     if limits:

@@ -252,7 +252,8 @@ def _answered(step: Callable[[], Answer]) -> Answer:
     try:
         return step()
     except UnknownWordError as error:
-        return _error("words", error, unknown=close_words(error.nearest))
+        # what a peer does not know stays among the words: the other columns may know it
+        return _error("words", error) if error.peer else _error("words", error, unknown=close_words(error.nearest))
     except WordsError as error:
         return _error("words", error)
     except ForgottenError as error:

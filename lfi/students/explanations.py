@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
-from lfi.students.reading import attention_rows, self_attention
-from lfi.students.vit import Student, StudentOutput
+from lfi.students.reading import attention_rows, rows_of, self_attention
+from lfi.students.vit import Student
 
 EXPLANATIONS = ("dense-similarity", "self-attention", "rollout", "gradient", "grad-cam", "legrad")
 WORDLESS = ("self-attention", "rollout")
@@ -109,10 +109,11 @@ def explain(
     )
 
 
-def _scores(out: StudentOutput, embeddings: Tensor) -> Tensor:
+def _scores(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """Cosine of every word with the image, or with the name of the query that is nearest to it, `[batch, word]`."""
-    if out.embedding is not None:
-        return F.normalize(out.embedding, dim=-1) @ embeddings.T
+    out = student(images)
+    if student.embed is not None:
+        return student.project(out.features) @ embeddings.T
     assert out.names is not None
     return (F.normalize(out.names, dim=-1) @ embeddings.T).amax(1)
 
@@ -142,17 +143,19 @@ def gradient_maps(
 @torch.no_grad()
 def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """`[batch, 1, word, patch]`."""
-    assert student.embed is not None
-    patches = F.normalize(student.embed(student(images).patches), dim=-1)
+    patches = student.project(student(images).patches)
     return (_SHARPNESS * embeddings @ patches.transpose(1, 2)).softmax(-1)[:, None]
 
 
-@torch.no_grad()
 def _attention(student: Student, images: Tensor) -> Tensor:
     """CLS row of every block, mean over heads, `[batch, layer, token]`."""
-    with attention_rows(student.backbone) as attention:
-        student(images)
-        return torch.stack([layer.float().mean(1)[:, 0] for layer in attention()], 1)
+    if student.feedback is not None:  # the queries change what the patches are
+        with torch.no_grad(), attention_rows(student.backbone) as attention:
+            student(images)
+            layers = attention()
+    else:
+        layers = rows_of(student.backbone, images)
+    return torch.stack([layer.float().mean(1)[:, 0] for layer in layers], 1)
 
 
 @torch.no_grad()
@@ -172,9 +175,8 @@ def _rollout(student: Student, images: Tensor) -> Tensor:
 def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """`relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`."""
     with torch.enable_grad(), self_attention(student) as attention:
-        out = student(images.clone().requires_grad_(True))
-        layers, scores = attention(), _scores(out, embeddings)
-        relevance = []
+        scores = _scores(student, images.clone().requires_grad_(True), embeddings)
+        layers, relevance = attention(), []
         for word in range(scores.shape[1]):
             gradients = torch.autograd.grad(scores[:, word].sum(), layers, retain_graph=True)
             relevance.append(torch.stack([(g.relu() * a)[:, :, 0] for g, a in zip(gradients, layers, strict=True)], 1))
@@ -183,28 +185,21 @@ def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
 
 def _grad_cam(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """relu of tokens times mean gradient, of what every block's attention reads, `[batch, layer, word, patch]`."""
+    from lfi.students.gradcam import grad_cam  # its package takes a second to load
+
     blocks: Any = student.backbone.blocks
-    with torch.enable_grad(), _outputs([block.norm1 for block in blocks]) as tokens:
-        scores = _scores(student(images.clone().requires_grad_(True)), embeddings)
-        patches = slice(student.backbone.num_prefix_tokens, None)
-        relevance = []
-        for score in scores.unbind(1):
-            gradients = torch.autograd.grad(score.sum(), tokens, retain_graph=True)
-            weights = [gradient[:, patches].mean(1) for gradient in gradients]
-            maps = [torch.einsum("bpc,bc->bp", t[:, patches], w) for t, w in zip(tokens, weights, strict=True)]
-            relevance.append(torch.stack(maps, 1).relu())
-    return torch.stack(relevance, 2).detach()
+    read = [block.norm1 for block in blocks]
+    return grad_cam(student, read, images, lambda pixels: _scores(student, pixels, embeddings), len(embeddings))
 
 
 def _legrad(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """Mean of relu(gradient) over heads and reading tokens, summed up to every block, `[batch, layer, word, token]`."""
-    assert student.embed is not None
     relevance = []
     with torch.enable_grad(), self_attention(student) as attention, _outputs(student.backbone.blocks) as outputs:
         student(images.clone().requires_grad_(True))
         for tokens, layer in zip(outputs, attention(), strict=True):
             pooled = student.backbone.norm(tokens)[:, 0]
-            scores = F.normalize(student.embed(pooled), dim=-1) @ embeddings.T
+            scores = student.project(pooled) @ embeddings.T
             words = [torch.autograd.grad(score.sum(), layer, retain_graph=True)[0] for score in scores.unbind(1)]
             relevance.append(torch.stack([each.relu().mean((1, 2)) for each in words], 1))
     return torch.stack(relevance, 1).cumsum(1).detach()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
@@ -73,3 +74,32 @@ def attention_rows(
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Enough(Exception):
+    """Everything that was wanted of a pass is there."""
+
+
+@torch.no_grad()
+def rows_of(backbone: VisionTransformer, images: Tensor, rows: Sequence[int] = (0,)) -> list[Tensor]:
+    """What some tokens of images attend to, `[batch, head, row, token]` for each block: `attention_rows` of a pass that
+    ends with the last block's keys, since nothing behind them is read.
+
+    Args:
+        images: `[batch, 3, height, width]`.
+        rows: tokens that look, such as 0 for the class token.
+    """
+    last: Any = backbone.blocks[-1]
+
+    def stop(*_: Any) -> None:
+        raise _Enough
+
+    with attention_rows(backbone, rows) as attention:
+        handle = last.attn.k_norm.register_forward_hook(stop)
+        try:
+            backbone.forward_features(images)
+        except _Enough:
+            pass
+        finally:
+            handle.remove()
+        return attention()

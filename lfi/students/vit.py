@@ -91,6 +91,15 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
         model = timm.create_model(name, num_classes=0, **(overrides or {}))
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         raise UnsupportedModelError(f"timm cannot build {name} with {overrides}: {error}") from error
+    return plain(model, name)
+
+
+def plain(model: nn.Module, name: str) -> VisionTransformer:
+    """The model itself, if its attention can be read.
+
+    Raises:
+        UnsupportedModelError: it is no plain vision transformer (rotary positions, windows, no ViT at all).
+    """
     if type(model) is not VisionTransformer:
         raise UnsupportedModelError(
             f"{name} is a {type(model).__name__}, not a plain vision transformer (ViT, DeiT, DINO or AugReg)"
@@ -108,10 +117,10 @@ class Student(nn.Module):
 
     labels: Tensor
 
-    def __init__(self, config: StudentConfig):
+    def __init__(self, config: StudentConfig, backbone: VisionTransformer | None = None):
         super().__init__()
         self.config = config
-        self.backbone = create_backbone(config.backbone, config.overrides)
+        self.backbone = backbone or create_backbone(config.backbone, config.overrides)
         depth, dim = len(self.backbone.blocks), self.backbone.embed_dim
         self.taps = config.taps or tuple(range(depth))
         if max(self.taps) >= depth or min(self.taps) < 0:
@@ -219,6 +228,11 @@ class Student(nn.Module):
                 attended.append(layer)
                 tokens = torch.cat([tokens[:, :prefix], self.feedback(patches[index], queries)], 1)
         return (backbone.norm(tokens), queries), attended, patches
+
+    def project(self, features: Tensor) -> Tensor:
+        """Into the space where words are compared, unit norm: `[..., width of the head]` to `[..., text_dim]`."""
+        assert self.embed is not None
+        return F.normalize(self.embed(features), dim=-1)
 
     def save(self, path: Path) -> None:
         """Weights as safetensors with the configuration in its header."""

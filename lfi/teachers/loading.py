@@ -54,6 +54,23 @@ def load_teacher(
     name = str(name)
     if is_reference(name):
         return _to(_made_by(name), device)
+    model, model_cfg, preprocess = _named(name, pretrained)
+    return _to(_teacher(model, _tokenizer(model_cfg, name), name, preprocess, None), device)
+
+
+def save_named(name: str, pretrained: str | Path, folder: Path) -> None:
+    """A model by its open_clip name, as `load_teacher` takes it, as a folder that `load_teacher` reads.
+
+    Raises:
+        UnknownModelError, UnsupportedModelError, CheckpointError: as `load_teacher`.
+    """
+    model, model_cfg, preprocess = _named(name, pretrained)
+    mean, std = preprocess.get("mean", OPENAI_DATASET_MEAN), preprocess.get("std", OPENAI_DATASET_STD)
+    save_teacher(folder, model, model_cfg, mean=mean, std=std, card={"name": name})
+
+
+def _named(name: str, pretrained: str | Path | None) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    """A model by its open_clip name with its configuration and preprocessing."""
     model_cfg = open_clip.get_model_config(name) if name in open_clip.list_models() else None
     if model_cfg is None:
         near = difflib.get_close_matches(name, open_clip.list_models(), 5, cutoff=0.3)
@@ -79,7 +96,7 @@ def load_teacher(
             )
     model = build(model_cfg, name)
     fit(model, read_weights(path), name=name, source=str(path))
-    return _to(_teacher(model, _tokenizer(model_cfg, name), name, preprocess, None), device)
+    return model, model_cfg, preprocess
 
 
 def _made_by(reference: str) -> CoCaTeacher | ClipTeacher:

@@ -72,8 +72,8 @@ class OpenClipTeacher:
         self.default_layers = tuple(range(len(layers)) if default_layers is None else default_layers)
         if not self.default_layers or not all(0 <= layer < len(layers) for layer in self.default_layers):
             raise ConfigError(f"default layers {list(self.default_layers)} of {name}: 0 to {len(layers) - 1} exist")
-        self._mean = torch.tensor(mean).view(3, 1, 1)
-        self._std = torch.tensor(std).view(3, 1, 1)
+        self.mean = torch.tensor(mean).view(3, 1, 1)
+        self.std = torch.tensor(std).view(3, 1, 1)
         self._texts: OrderedDict[str, Tensor] = OrderedDict()
         self._texts_lock = threading.Lock()
 
@@ -92,14 +92,14 @@ class OpenClipTeacher:
         side = (self.image_size, self.image_size)
         small = [image.convert("RGB").resize(side, PIL.Image.Resampling.BICUBIC) for image in images]
         pixels = torch.from_numpy(np.stack([np.asarray(image) for image in small])).permute(0, 3, 1, 2)
-        return (pixels.float() / 255 - self._mean) / self._std
+        return (pixels.float() / 255 - self.mean) / self.std
 
     def from_pixels(self, pixels: Tensor) -> Tensor:
         """Float pixels (0 to 1) `[batch, 3, height, width]` of any size -> normalised `[batch, 3, size, size]`."""
         side = (self.image_size, self.image_size)
         if tuple(pixels.shape[-2:]) != side:
             pixels = F.interpolate(pixels, side, mode="bicubic", antialias=True).clamp(0, 1)
-        return (pixels - self._mean.to(pixels)) / self._std.to(pixels)
+        return (pixels - self.mean.to(pixels)) / self.std.to(pixels)
 
     def encode(self, images: Tensor) -> EncodedImages:
         """Run the image tower once, for any number of prompts."""
@@ -109,6 +109,12 @@ class OpenClipTeacher:
         self, images: Tensor | EncodedImages, captions: Sequence[str], *, heads: bool = False
     ) -> InteractionMaps:
         """Where the content words of each image's own caption look."""
+        raise NotImplementedError
+
+    def interactions_of(
+        self, images: Tensor | EncodedImages, prompts: Sequence[str], *, heads: bool = False
+    ) -> InteractionMaps:
+        """Where each prompt, a word or a phrase on its own, looks in every image."""
         raise NotImplementedError
 
     def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:

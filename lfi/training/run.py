@@ -97,9 +97,7 @@ def cache_settings(questions: Questions) -> cache.Settings:
     """What a cache must have been made with to answer these questions."""
     teacher, source = questions.teacher, questions.source
     wants_tower = bool({"activations", "attentions"} & set(questions.wanted))
-    mean, std = (
-        ", ".join(f"{value:.4f}" for value in part.flatten().tolist()) for part in (teacher._mean, teacher._std)
-    )
+    mean, std = (", ".join(f"{value:.4f}" for value in part.flatten().tolist()) for part in (teacher.mean, teacher.std))
     return cache.Settings(
         teacher=teacher.label,
         maps=source.maps,

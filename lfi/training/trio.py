@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from lfi.comparison import MODELS, Trio, check_student
+from lfi.comparison import MODELS, PEERS, AnyTeacher, Trio, check_student
 from lfi.data.scenes import CLASSES
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
+from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
-from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.teachers import load_teacher
 from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.loading import CONFIG, WEIGHTS
 from lfi.teachers.words import WordTokenizer
@@ -33,11 +34,13 @@ class Members:
     Attributes:
         students: `lfi` and `baseline`.
         folders: where each of `MODELS` lies; of a student also what its run left.
+        peers: models of other people, by the names they will be asked for by.
     """
 
-    teacher: CoCaTeacher
+    teacher: AnyTeacher
     students: dict[str, Student]
     folders: dict[str, Path]
+    peers: dict[str, Peer] = field(default_factory=dict)
 
     @property
     def know_scenes(self) -> bool:
@@ -79,14 +82,17 @@ class Members:
         }
 
 
-def read_members(teacher: Path, lfi: Path, baseline: Path) -> Members:
+def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, str] | None = None) -> Members:
     """Load the models of a trio to be.
 
     Args:
         teacher: a folder that open_clip reads, or that of a run that trained one.
         lfi, baseline: a run's folder, or the safetensors in it.
+        peers: other models by name, each as for `load_peer`.
 
     Raises:
+        ConfigError: a peer cannot be called so.
+        UnsupportedModelError: a peer's attention cannot be read.
         UnknownModelError: one of them is not there.
         CheckpointError: one cannot be read, or a student does not fit the teacher or was taught by another one.
     """
@@ -94,8 +100,6 @@ def read_members(teacher: Path, lfi: Path, baseline: Path) -> Members:
     if not folder.is_dir():
         raise UnknownModelError(f"{teacher} is no folder; that of a teacher was expected")
     loaded = load_teacher(folder)
-    if not isinstance(loaded, CoCaTeacher):
-        raise CheckpointError(f"{folder}: the teacher of a trio must be a CoCa; {loaded.name} is none")
     students, folders = {}, {"teacher": folder}
     for part, path in (("lfi", lfi), ("baseline", baseline)):
         file = path / "student.safetensors" if path.is_dir() else path
@@ -104,10 +108,14 @@ def read_members(teacher: Path, lfi: Path, baseline: Path) -> Members:
         students[part], folders[part] = Student.load(file), file.parent
         check_student(part, students[part], loaded, str(file))
         _check_teacher_of(students[part], file, loaded)
-    return Members(loaded, students, folders)
+    beside: dict[str, Peer] = {}
+    for name, model in (peers or {}).items():
+        check_name(name, MODELS)
+        beside[name] = load_peer(model)
+    return Members(loaded, students, folders, beside)
 
 
-def _check_teacher_of(student: Student, file: Path, teacher: CoCaTeacher) -> None:
+def _check_teacher_of(student: Student, file: Path, teacher: AnyTeacher) -> None:
     """What a student learned of one teacher's text space says nothing in another's, however wide both are."""
     environment = file.parent / "environment.json"
     if not environment.is_file() or (student.name is None and student.embed is None):
@@ -163,7 +171,10 @@ def own_card(
     cards["baseline"]["explanation"] = explanation
     for part, title in (titles or {}).items():
         cards[part]["title"] = title
-    return trio_card(name, summary, explanation, default_layer, words, names, cards)
+    card = trio_card(name, summary, explanation, default_layer, words, names, cards)
+    if members.peers:
+        card[PEERS] = {name: {**peer.about, **limits} for name, peer in members.peers.items()}
+    return card
 
 
 def write_trio(folder: Path, students: Mapping[str, Student], card: Mapping[str, Any]) -> None:
@@ -180,12 +191,14 @@ def write_own_trio(folder: Path, members: Members, card: Mapping[str, Any]) -> N
         ConfigError: the folder holds files already, or cannot be written.
         CheckpointError: the card does not fit the models.
     """
-    Trio(members.teacher, members.students["lfi"], members.students["baseline"], dict(card))
+    Trio(members.teacher, members.students["lfi"], members.students["baseline"], dict(card), members.peers)
     check_empty(folder)
     try:
         (folder / "teacher").mkdir(parents=True, exist_ok=True)
         for file in (CONFIG, WEIGHTS):
             shutil.copyfile(members.folders["teacher"] / file, folder / "teacher" / file)
+        for name, peer in members.peers.items():
+            peer.write(folder / PEERS / name)
         write_trio(folder, members.students, card)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {(error.strerror or str(error)).lower()}") from error

@@ -7,7 +7,7 @@ function describeModels(trio) {
     ...trio.models.map((model) =>
       make(
         "article",
-        { class: "lfi-card", "data-model": model.key, "aria-label": `About: ${model.name}` },
+        { class: "lfi-card", "data-model": model.role, "aria-label": `About: ${model.name}` },
         make("h3", {}, make("span", { class: "lfi-dot", "aria-hidden": "true" }), model.name),
         model.title !== model.name ? make("p", { class: "lfi-card-title" }, model.title) : null,
         make("p", {}, model.summary),

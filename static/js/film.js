@@ -140,7 +140,7 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
 
   function wordStrip(key) {
     const answer = answerOf(key);
-    const strip = makeStrip({ class: "lfi-strip", "data-model": answer.model, "data-answer": key }, (layer) => onLayer(key, layer));
+    const strip = makeStrip({ class: "lfi-strip", "data-model": answer.role, "data-answer": key }, (layer) => onLayer(key, layer));
     const who = make("p", { class: "lfi-strip-who" }, make("span", { class: "lfi-dot", "aria-hidden": "true" }), answer.name);
     const what = make("p", { class: "lfi-strip-what" });
     fill(strip.head, who, what);

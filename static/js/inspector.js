@@ -75,10 +75,13 @@ async function askWords(wanted) {
   return error;
 }
 
-// The scale is that of the words on screen, so one word less is a question, too.
-async function dropWord() {
+// The scale is that of the words and columns on screen, so one word less or another column is a question, too.
+async function askAgain() {
   draw();
-  if (state.picture && words.words.length > 0) await refresh();
+  if (state.picture && words.words.length > 0) {
+    const { error } = await refresh();
+    if (error?.where === "words") words.explain(error);
+  }
   draw();
 }
 
@@ -283,12 +286,10 @@ function setColumns(columns) {
   for (const each of [maps, film, difference]) each.setColumns(columns);
 }
 
-// Other columns are another scale, so they are a question, too.
 async function changeColumns(columns) {
   setColumns(columns);
-  draw();
-  if (state.picture && words.words.length > 0) await refresh();
-  draw();
+  words.quiet();
+  await askAgain();
 }
 
 // Point at a word to see its region; the word on screen has its map.
@@ -321,7 +322,7 @@ function build(about) {
   byId("lfi-all-words").checked = given.allWords;
   setOpacity();
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: takePicture });
-  words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: dropWord, onSelect: draw, onPeek: peekWord });
+  words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
   region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
   share = makeShare({ days: about.keeping, ask: askWithPicture, onKept: takeKept, onForgotten: letGo });
   chooseTrio(given.trio);

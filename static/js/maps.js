@@ -47,9 +47,9 @@ function makeMaps({ answers, columns, onColumns }) {
       panel.key = answer.key;
       panel.name = answer.name;
       panel.select.value = answer.key;
-      Object.assign(panel.node.dataset, { model: answer.model, answer: answer.key });
+      Object.assign(panel.node.dataset, { model: answer.role, answer: answer.key });
       panel.node.setAttribute("aria-label", answer.choice);
-      fill(panel.teaching, byId(`lfi-teach-${answer.model}`).content.cloneNode(true));
+      fill(panel.teaching, byId(`lfi-teach-${answer.role}`).content.cloneNode(true));
     }
   }
 

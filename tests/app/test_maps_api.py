@@ -18,7 +18,7 @@ from app.inspector.answers import MapsBody, ModelsBody
 from app.inspector.cache import LatestUsed
 from app.inspector.decode import decode_image
 from app.inspector.downloads import comparison_scale
-from lfi.comparison import EXPLAINED, MODELS
+from lfi.comparison import MODELS
 
 WORDS = ("red circle", "star", "blue")
 
@@ -272,7 +272,7 @@ def test_the_models_are_listed_with_their_cards_layers_and_words(client, inspect
                     "explanation": trio.explanation,
                     "vocabulary": list(trio.vocabulary),
                     "models": {name: {"card": trio.cards[name], "layers": list(trio.layers[name])} for name in MODELS},
-                    "explanations": {name: list(trio.layers[name]) for name in EXPLAINED if name in trio.layers},
+                    "explanations": {name: list(trio.layers[name]) for name in trio.layers if name not in MODELS},
                 }
             ],
         },

@@ -11,8 +11,8 @@ from uploads import as_bytes, nine_hundred_megapixels, scene, truncated_jpeg, tw
 
 from app.main import create_app
 from app.settings import read_settings
-from lfi.comparison import ANSWERS
 from lfi.errors import LFIError
+from lfi.students.explanations import EXPLANATIONS
 
 READABLE = "send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image"
 NAMES = "urn:problem-type:lfi:"
@@ -94,7 +94,9 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         422,
         "unknown-model",
         "Unknown model",
-        "no model 'student'; there are: " + ", ".join(ANSWERS),
+        "no model 'student'; there are: teacher, lfi, baseline, teacher:dense-similarity, "
+        "lfi:self-attention, lfi:rollout, lfi:grad-cam, "
+        + ", ".join(f"baseline:{explanation}" for explanation in EXPLANATIONS),
     ),
     "unknown trio": (
         {"trio": "../scenes"},

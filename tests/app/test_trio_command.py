@@ -11,6 +11,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from running import wait_until_ready
+from tiny_peers import clip_folder, timm_folder
 from tiny_trio import COLOURS, SHAPES, VOCABULARY
 from uploads import as_bytes, scene
 
@@ -20,6 +21,7 @@ from app.settings import read_settings
 from lfi.comparison import MODELS, Trio
 from lfi.data.scenes import CLASSES
 from lfi.students import Student, StudentConfig
+from lfi.students.explanations import EXPLANATIONS
 from lfi.teachers import load_teacher, save_teacher
 from lfi.teachers.loading import build
 from lfi.training.cards import run_card
@@ -126,6 +128,51 @@ def test_a_teacher_that_belongs_to_a_trio_brings_its_card(trio_folder, models, t
     assert trio.cards["teacher"]["limits"] == ["It has learned nothing."]
 
 
+def test_peers_stand_beside_the_three_everywhere(models, tmp_path, capsys):
+    clip, vit = clip_folder(tmp_path / "sources" / "clip"), timm_folder(tmp_path / "sources" / "vit")
+    out = tmp_path / "trios" / "peered"
+    command = ["trio", models / "teachers/mine", models / "lfi", models / "baseline", "--out", out, "--scenes", 0]
+    assert lfi(*command, "--peer", f"clip={clip}", "--peer", f"vit={vit}", "--note", "Random weights.") == 0
+    shutil.rmtree(tmp_path / "sources")  # the trio holds its peers
+    scene().save(tmp_path / "scene.png")
+    asked = ["maps", tmp_path / "scene.png", "--word", "star", "--trio", out, "--out", tmp_path / "maps"]
+    assert lfi(*asked, "--models", "lfi,clip,vit:rollout") == 0
+    assert {path.name for path in (tmp_path / "maps").iterdir()} >= {"clip-01-star.webp", "vit-rollout-01-star.webp"}
+    assert lfi(*asked, "--models", "vit:legrad") == 2
+    assert "'star' (nearest: " in capsys.readouterr().err
+    assert lfi("evaluate", "maps", out, "--scenes", 3, "--json", tmp_path / "maps.json") == 0
+    record = json.loads((tmp_path / "maps.json").read_text())
+    assert {
+        *(f"clip, {explanation}: insertion" for explanation in EXPLANATIONS),
+        "vit, rollout: pointing game",
+        "vit, self-attention: rank correlation with its map after noise in everything",
+        "clip, legrad: rank correlation with its map after noise in everything",
+        "baseline, rollout: rank correlation with its map after noise in everything",
+    } <= set(record["figures"])
+    assert not {name for name in record["figures"] if name.startswith(("vit, legrad", "vit, rollout: insertion"))}
+    with TestClient(create_app(read_settings(models_dir=out.parent, trio="peered"))) as client:
+        wait_until_ready(client)
+        (told,) = client.get("/v1/models").json()["trios"]
+        assert told["models"]["clip"]["card"]["title"] == "tiny-clip"
+        assert told["models"]["vit"]["card"]["limits"] == ["Random weights."]
+        files = {"image": ("scene.png", as_bytes(scene()))}
+        answer = client.post(
+            "/v1/maps", files=files, data={"words": "star", "models": "vit,clip:legrad,teacher"}
+        ).json()
+        assert list(answer["models"]) == ["teacher", "vit", "clip:legrad"]
+        assert answer["models"]["vit"]["card"]["kind"] == "ViT of timm"
+
+
+def test_peers_that_cannot_be_are_refused(models, tmp_path, capsys):
+    command = [models / "teachers/mine", models / "lfi", models / "baseline", "--out", tmp_path / "trio"]
+    assert "--peer is 'clip'; NAME=TEXT was expected" in refused(capsys, *command, "--peer", "clip")
+    assert "a peer cannot be called 'lfi'" in refused(
+        capsys, *command, "--peer", "lfi=timm:vit_tiny_patch16_224:random"
+    )
+    assert "is no peer; timm:NAME" in refused(capsys, *command, "--peer", f"clip={tmp_path / 'gone'}")
+    assert not (tmp_path / "trio").exists()
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """What the command says when it refuses, which must be one line."""
     assert lfi("trio", *arguments) == 2
@@ -156,7 +203,7 @@ def test_models_that_do_not_fit_are_refused_and_nothing_is_written(models, trio_
         capsys, teacher, tmp_path / "narrow", theirs, *to
     )
     assert "was taught by tiny-teacher@" in refused(capsys, tmp_path / "other", ours, theirs, *to)
-    assert "must be a CoCa; a CLIP is none" in refused(capsys, tmp_path / "clip", ours, theirs, *to)
+    assert "was taught by tiny-teacher@" in refused(capsys, tmp_path / "clip", ours, theirs, *to)
     assert "is no folder" in refused(capsys, tmp_path / "none", ours, theirs, *to)
     assert "there is no student" in refused(capsys, teacher, tmp_path, theirs, *to)
     assert "is not what `lfi train` leaves" in refused(capsys, teacher, damaged, theirs, *to)

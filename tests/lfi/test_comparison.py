@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from lfi.comparison import ANSWERS, MODELS, Trio, model_of
+from lfi.comparison import MODELS, Trio, model_of
 from lfi.errors import (
     CheckpointError,
     ConfigError,
@@ -109,8 +110,8 @@ def test_layers_are_kept_in_the_order_asked_and_the_default_follows(trio, pictur
         ({"words": ["dog"]}, UnknownWordError, "'dog' \\(nearest: "),
         ({"words": ["!"]}, WordsError, "'!' holds no word"),
         ({"words": ["red " * 23]}, WordsError, "has 23 words, more than tiny-teacher reads"),
-        ({"words": ["red"], "models": ["lfy"]}, UnknownModelError, "'lfy'; known: teacher, lfi, baseline"),
-        ({"words": ["red"], "models": []}, UnknownModelError, "none"),
+        ({"words": ["red"], "models": ["lfy"]}, UnknownModelError, "no model 'lfy'; there are: teacher, lfi, baseline"),
+        ({"words": ["red"], "models": []}, UnknownModelError, "no model is asked for; there are: teacher"),
         ({"words": ["red"], "layers": [2]}, ConfigError, "teacher has no layer 2; it has 0 to 1"),
     ],
 )
@@ -131,7 +132,7 @@ def test_every_explanation_of_the_baseline_is_a_map(trio, picture, explanation):
 
 
 def test_every_model_is_explained_by_name_as_by_hand(trio, picture):
-    named = [name for name in ANSWERS if name in trio.layers and name not in MODELS]
+    named = [name for name in trio.layers if name not in MODELS]
     assert named == [
         "teacher:dense-similarity",
         *(f"lfi:{explanation}" for explanation in ("self-attention", "rollout", "grad-cam")),
@@ -170,7 +171,7 @@ def test_a_card_may_choose_the_layer_of_any_explanation(trio, trio_folder, pictu
 
 def test_a_student_is_not_explained_by_what_it_cannot_give(trio, picture):
     assert explanations_of(trio.baseline) == EXPLANATIONS
-    with pytest.raises(UnknownModelError, match=r"unknown model 'lfi:legrad'; known: teacher, .*lfi:grad-cam"):
+    with pytest.raises(UnknownModelError, match=r"no model 'lfi:legrad'; there are: teacher, .*lfi:grad-cam"):
         trio.compare(picture, ["blue"], models=["lfi:legrad"])
     images, embeddings = trio.lfi.preprocess([picture]), trio.teacher.embed_texts(["blue"])
     with pytest.raises(UnsupportedModelError, match="cannot be explained by gradient; it can by self-attention"):
@@ -251,3 +252,29 @@ def test_a_folder_that_is_no_trio_or_a_broken_one_is_refused(trio_folder, tmp_pa
         Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "explanation": "magic"})
     with pytest.raises(CheckpointError, match="default layer 9 of lfi"):
         Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "default_layer": {"teacher": 0, "lfi": 9, "baseline": 0}})
+
+
+def test_grad_cam_is_tokens_weighted_by_their_mean_gradient(trio, picture):
+    """By hand: the package's maps of every layer, for two images and two words at once."""
+    student, images = trio.baseline, trio.baseline.preprocess([picture, picture.rotate(180)])
+    embeddings = trio.teacher.embed_texts(["blue", "moon"])
+    learning = [parameter.requires_grad for parameter in student.parameters()]
+    found = explain(student, "grad-cam", images, ["blue", "moon"], embeddings, heads=False, model="m@0").weights
+    assert [parameter.requires_grad for parameter in student.parameters()] == learning
+    assert not any(parameter.grad is not None for parameter in student.parameters())
+    tokens = []
+    handles = [
+        block.norm1.register_forward_hook(lambda module, given, output: tokens.append(output))
+        for block in student.backbone.blocks
+    ]
+    scores = F.normalize(student(images).embedding, dim=-1) @ embeddings.T
+    for handle in handles:
+        handle.remove()
+    for word in range(2):
+        gradients = torch.autograd.grad(scores[:, word].sum(), tokens, retain_graph=True)
+        for block, (token, gradient) in enumerate(zip(tokens, gradients, strict=True)):
+            weighted = (token[:, 1:] * gradient[:, 1:].mean(1, keepdim=True)).sum(-1).relu()
+            total = weighted.sum(1, keepdim=True)
+            expected = (weighted / total)[total[:, 0] > 0]
+            assert len(expected)
+            assert torch.allclose(found[total[:, 0] > 0, block, word].flatten(1), expected, atol=1e-5)

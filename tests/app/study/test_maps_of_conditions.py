@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from plans import write_plan
+from tiny_peers import peered_trio
 
 from app.study.plan import StudyPlan, read_plan
 from app.study.stimuli import Rendered, render_all
@@ -32,10 +33,22 @@ def test_a_plan_without_maps_keeps_the_hash_it_had(tmp_path):
     assert planned(tmp_path, "{}").hash == read_plan(write_plan(tmp_path)).hash
 
 
+def test_a_condition_may_show_a_peer_of_the_trio(tmp_path, trio_folder):
+    trio = Trio.load(peered_trio(tmp_path / "models" / "peered", trio_folder))
+    usual, other = read_plan(write_plan(tmp_path)), planned(tmp_path, '{ baseline = "clip:legrad" }')
+    one, two = drawn(usual, tmp_path, trio), drawn(other, tmp_path, trio)
+    assert set(one) == set(two)
+    assert all(one[key].data != two[key].data for key in one if key[1] == "baseline")
+
+
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
         ('{ shuffled = "shuffled:rollout" }', "maps names 'shuffled'; a model among the conditions was expected"),
+        (
+            '{ baseline = "baseline" }',
+            "maps.baseline is 'baseline'; an explanation such as 'baseline:rollout', or a peer",
+        ),
         ('{ baseline = "lfi:rollout" }', "maps.baseline is 'lfi:rollout'; an explanation such as 'baseline:rollout'"),
     ],
 )

@@ -4,7 +4,7 @@ import timm
 import torch
 
 from lfi.students import Student, StudentConfig
-from lfi.students.reading import attention_rows, self_attention
+from lfi.students.reading import attention_rows, rows_of, self_attention
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
 
@@ -37,6 +37,23 @@ def test_reading_changes_nothing_and_leaves_nothing():
         assert all(block.attn.fused_attn for block in model.backbone.blocks)
     assert not any(block.attn.q_norm._forward_hooks for block in model.backbone.blocks)
     assert torch.equal(model(images).logits, before)
+
+
+def test_a_pass_for_rows_alone_gives_them_and_ends_before_the_last_mlp():
+    model, images = student(), torch.randn(2, 3, 32, 32)
+    with attention_rows(model.backbone, rows=(0, 5)) as attention:
+        model(images)
+        expected = attention()
+    ran = []
+    handles = [
+        block.mlp.register_forward_hook(lambda module, *_: ran.append(module)) for block in model.backbone.blocks
+    ]
+    found = rows_of(model.backbone, images, rows=(0, 5))
+    for handle in handles:
+        handle.remove()
+    assert ran == [block.mlp for block in model.backbone.blocks[:-1]]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert not any(block.attn.k_norm._forward_hooks for block in model.backbone.blocks)
 
 
 def test_some_blocks_and_gradients():
