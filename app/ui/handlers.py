@@ -112,6 +112,7 @@ class Handlers:
             "diverging": diverging_view(),
             "opacity": OPACITY,
             "keeping": self.kept.days,
+            "studies": bool(self.settings.admin_token.get_secret_value()),
             "limits": {
                 "bytes": self.settings.max_bytes,
                 "words": self.settings.max_words,

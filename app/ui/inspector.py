@@ -35,6 +35,7 @@ SCRIPTS = (
     "film",
     "address",
     "share",
+    "drafts",
     "about",
     "inspector",
 )

@@ -142,7 +142,7 @@ function draw() {
   if (word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
   else status.textContent = "Choose a picture and type a word.";
-  for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure")) button.disabled = word < 0;
+  for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure, #lfi-add-items")) button.disabled = word < 0;
 }
 
 // The address bar says what is on screen, so that a reload or a bookmark comes back to it.
@@ -204,20 +204,24 @@ function setOpacity() {
   byId("lfi-opacity-value").textContent = `${value} %`;
 }
 
+function sayBelow(text, wrong = false) {
+  const message = byId("lfi-downloads-message");
+  message.classList.toggle("lfi-wrong", wrong);
+  message.textContent = text;
+}
+
 // A file of what is on screen, or null after saying why there is none.
 async function takeFile(format) {
-  const message = byId("lfi-downloads-message");
-  message.textContent = "Preparing…";
+  sayBelow("Preparing…");
   const more = { format, palette: byId("lfi-palette").value, position: state.best ? 0 : 1 + state.depth };
   more.opacity = Number(byId("lfi-opacity").value) / 100;
   if (region.marked) more.region = region.encoded();
   const answer = await askWithPicture(server.download, { ...more, shown: true });
-  message.classList.toggle("lfi-wrong", !answer || Boolean(answer.error));
   if (!answer || answer.error) {
-    message.textContent = answer ? sentence(answer.error.message) : GONE;
+    sayBelow(answer ? sentence(answer.error.message) : GONE, true);
     return null;
   }
-  message.textContent = `${answer.name} is ready.`;
+  sayBelow(`${answer.name} is ready.`);
   return { name: answer.name, blob: new Blob([bytesOf(answer.data)], { type: answer.type }) };
 }
 
@@ -242,10 +246,10 @@ async function copyFigure() {
   if (!file) return;
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": file.blob })]);
-    byId("lfi-downloads-message").textContent = "The figure is on the clipboard.";
+    sayBelow("The figure is on the clipboard.");
   } catch {
     save(file);
-    byId("lfi-downloads-message").textContent = "This browser does not let the page copy pictures, so the figure was saved instead.";
+    sayBelow("This browser does not let the page copy pictures, so the figure was saved instead.");
   }
 }
 
@@ -350,6 +354,7 @@ function build(about) {
   byId("lfi-opacity").addEventListener("change", drawAddress);
   byId("lfi-copy-figure").addEventListener("click", copyFigure);
   for (const button of root.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button));
+  if (about.studies) makeDrafts({ takeFile, say: sayBelow });
   byId("lfi-example").addEventListener("click", () => root.querySelector("[data-sample]").click());
   window.addEventListener("beforeunload", (event) => {
     const { picture: shown } = state;
