@@ -41,7 +41,7 @@ _INSTRUCTIONS = (
 )
 
 Image = Annotated[str, Field(description="The image file, base64 or a data URL: JPEG, PNG, WebP, GIF, AVIF or HEIC.")]
-Words = Annotated[list[str], Field(description="Words or short phrases, such as 'red circle'.")]
+Words = Annotated[list[str], Field(description="Words or short phrases, such as 'red circle'; articles are left out.")]
 Models = Annotated[
     list[str], Field(description="Some of teacher, lfi, baseline, or an explanation that describe_models lists.")
 ]

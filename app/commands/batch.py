@@ -49,7 +49,7 @@ def batch(
                 folder,
                 images,
                 name,
-                lambda picture: loaded.compare(picture, question.words, models=question.models),
+                lambda picture: loaded.compare(picture, folder.asked.words, models=question.models),
                 settings.image_limits,
             )
     except KeyboardInterrupt:

@@ -34,7 +34,8 @@ Upload = Annotated[
 Words = Annotated[
     list[str],
     Form(
-        description="Words or short phrases: one per field, or several with commas between.",
+        description="Words or short phrases: one per field, or several with commas between. Where the models know no "
+        "articles, these are left out: `the star` is answered as `star`.",
         examples=[["red circle", "star"]],
     ),
 ]

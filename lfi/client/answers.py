@@ -59,7 +59,7 @@ class Answer:
     """Where the models look.
 
     Attributes:
-        words: as asked.
+        words: as they are answered, without articles where the models know none.
         maps: per model, a batch of one image; the query axis holds the words (or words and heads).
         queries: the Interaction Queries themselves, if LFI was asked.
         default_layer: per model, the layer to look at first, as an index into its maps.

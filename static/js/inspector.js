@@ -51,8 +51,10 @@ async function refresh() {
     picture.show(wanted);
   }
   // Words in trouble leave the maps on screen, unless they are of another picture.
-  if (answer?.view) state.view = readView(answer.view);
-  else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
+  if (answer?.view) {
+    state.view = readView(answer.view);
+    words.rename(answer.view.called);
+  } else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
   if (answer?.picture) state.drawn = wanted;
   return { error: answer ? answer.error : { where: "page", message: GONE } };
 }
@@ -69,6 +71,7 @@ async function askWords(wanted) {
   if (!state.picture) {
     const answer = await server.check({ words: wanted, trio: state.trio.name });
     if (!answer) complain(GONE);
+    if (answer?.called) words.rename(answer.called);
     return answer ? answer.error : { where: "page", message: GONE };
   }
   const { error } = await refresh();

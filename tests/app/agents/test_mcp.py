@@ -86,6 +86,12 @@ def test_maps_are_numbers_and_pictures(address, trio_folder):
     assert json.loads(answer.content[0].text) == numbers
 
 
+def test_articles_are_left_out(address):
+    arguments = {"image": PICTURE, "models": ["teacher"], "overlays": False}
+    full, plain = (call(address, "interaction_maps", words=[word], **arguments) for word in ("The star", "star"))
+    assert full.structured_content == plain.structured_content
+
+
 def test_a_data_url_will_do_and_pictures_can_be_left_out(address):
     arguments = {"image": f"data:image/png;base64,{PICTURE}", "words": ["star"], "models": ["lfi"], "overlays": False}
     answer = call(address, "interaction_maps", **arguments)
