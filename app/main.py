@@ -95,9 +95,9 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.keyring = Keyring(settings.keys) if asked_for else None
     app.state.inspector = inspector
     app.state.batches = Batches(inspector)
-    app.state.agents = agent_server(inspector, app.version)
-    app.state.studies = Studies(settings)
     app.state.kept = KeptPictures(settings.kept_folder, settings.kept_days, settings.kept_pictures, settings.kept_bytes)
+    app.state.agents = agent_server(inspector, app.state.kept, app.version)
+    app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
     app.add_middleware(
         Gate,
