@@ -256,35 +256,6 @@ async function copyFigure() {
   }
 }
 
-function setDark(dark) {
-  document.body.classList.toggle("dark", dark);
-  byId("lfi-theme").textContent = dark ? "Light" : "Dark";
-}
-
-// What was chosen last in this browser, on any page; Gradio's own `__theme` in the address comes first.
-function applyTheme() {
-  let kept = new URL(location.href).searchParams.get("__theme");
-  try {
-    kept ??= localStorage.getItem("lfi-theme");
-  } catch {
-    // A browser that keeps nothing follows the system.
-  }
-  setDark(kept ? kept === "dark" : document.body.classList.contains("dark"));
-}
-
-function changeTheme() {
-  const dark = !document.body.classList.contains("dark");
-  const address = new URL(location.href);
-  address.searchParams.delete("__theme");
-  history.replaceState(history.state, "", address);
-  try {
-    localStorage.setItem("lfi-theme", dark ? "dark" : "light");
-  } catch {
-    // It lasts as long as the page.
-  }
-  setDark(dark);
-}
-
 function setColumns(columns) {
   state.columns = columns;
   for (const each of [maps, film, difference]) each.setColumns(columns);
@@ -382,10 +353,7 @@ async function follow({ words: wanted, word, sample, token, lost, own, box }) {
 
 async function start() {
   byId("lfi-note").open = matchMedia("(min-width: 40rem)").matches;
-  applyTheme();
-  byId("lfi-theme").addEventListener("click", changeTheme);
-  addEventListener("storage", (event) => event.key === "lfi-theme" && applyTheme()); // chosen in another tab
-  addEventListener("pageshow", (event) => event.persisted && applyTheme()); // chosen elsewhere before coming back
+  theme.apply(); // its button is here now, and Gradio has set its own
   for (const button of root.querySelectorAll("[data-jump]")) {
     button.addEventListener("click", () => {
       const section = byId(button.dataset.jump);
