@@ -29,8 +29,9 @@ function makeDrafts({ takeFile, say }) {
       const answer = await fetch(`../admin/${name}/items`, { method: "POST", body: form });
       const said = await answer.json();
       if (!answer.ok) return say(sentence(said.detail), true);
+      if (said.added === 0) return say(`Nothing added: “${name}” has these words on this picture already.`);
       const known = said.known ? ` ${said.known} of the words were there already.` : "";
-      say(`${said.added ? `${said.added} ${said.added === 1 ? "item" : "items"} added to` : "Nothing added to"} “${name}”.${known}`);
+      say(`${said.added} ${said.added === 1 ? "item" : "items"} added to “${name}”.${known}`);
     } catch {
       say(GONE, true);
     }

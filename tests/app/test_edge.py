@@ -22,7 +22,7 @@ def test_the_root_leads_to_the_page(client):
 def test_dark_or_light_is_decided_before_anything_else_in_the_page(client, encoding):
     page = client.get("/ui/", headers={"Accept-Encoding": encoding})
     first = page.text.partition("<head>")[2].lstrip()
-    assert first.startswith("<link rel=\"icon\"")
+    assert first.startswith('<link rel="icon"')
     assert first.index("lfi-theme") < first.index("--lfi-paper") < first.index("gradio_config")
     assert client.head("/ui/").status_code == 200
 
