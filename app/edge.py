@@ -1,4 +1,4 @@
-"""What wraps the whole application: the path a proxy publishes it under, and headers on every answer."""
+"""What wraps the whole application: the path a proxy publishes it under, headers on every answer, the page's head."""
 
 from __future__ import annotations
 
@@ -62,3 +62,45 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+class PageHead:
+    """Puts markup at the start of the page's head. Gradio adds what it is given by script, after the first paint.
+
+    Args:
+        markup: elements that may stand in a head.
+    """
+
+    def __init__(self, app: ASGIApp, page: str, markup: str):
+        self.app = app
+        self.page = page
+        self.markup = markup.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        below = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        if scope["type"] != "http" or scope["method"] != "GET" or below != self.page + "/":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        html = b""
+
+        async def insert(message: Message) -> None:
+            nonlocal start, html
+            if message["type"] == "http.response.start" and _is_plain_html(message):
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                html += message.get("body", b"")
+                if not message.get("more_body", False):
+                    html = html.replace(b"<head>", b"<head>" + self.markup, 1)
+                    MutableHeaders(scope=start)["Content-Length"] = str(len(html))
+                    await send(start)
+                    await send({"type": "http.response.body", "body": html})
+
+        await self.app(scope, receive, insert)
+
+
+def _is_plain_html(message: Message) -> bool:
+    headers = MutableHeaders(scope=message)
+    return headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers

@@ -71,7 +71,7 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    return (STATIC / "js" / "study-theme.js").read_text(encoding="utf-8")
+    return (STATIC / "js" / "theme.js").read_text(encoding="utf-8")
 
 
 @cache

@@ -26,7 +26,7 @@ from app.access.rates import Rates
 from app.agents.server import agent_route, agent_server
 from app.batch import routes as batch_routes
 from app.batch.store import Batches
-from app.edge import PublishedPath, SecurityHeaders
+from app.edge import PageHead, PublishedPath, SecurityHeaders
 from app.errors import PlainErrorsAsProblems, install_problems
 from app.inspector import kept_routes, routes
 from app.inspector.inspector import Inspector
@@ -40,7 +40,7 @@ from app.telemetry import metrics as metrics_routes
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 from app.telemetry.traces import telemetry_config, tracer_provider
-from app.ui import build_inspector
+from app.ui import build_inspector, page_head
 
 PAGE = "/ui"
 _QUEUE = 64
@@ -61,6 +61,7 @@ class Service(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         root = self.state.settings.root_path
         stack: ASGIApp = PlainErrorsAsProblems(super().build_middleware_stack(), page=PAGE)
+        stack = PageHead(stack, PAGE, page_head(self.state.settings))
         stack = SecurityHeaders(stack, page=PAGE)
         return PublishedPath(Requests(stack, self.state.metrics, root), root)
 
@@ -95,9 +96,9 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.keyring = Keyring(settings.keys) if asked_for else None
     app.state.inspector = inspector
     app.state.batches = Batches(inspector)
-    app.state.agents = agent_server(inspector, app.version)
-    app.state.studies = Studies(settings)
     app.state.kept = KeptPictures(settings.kept_folder, settings.kept_days, settings.kept_pictures, settings.kept_bytes)
+    app.state.agents = agent_server(inspector, app.state.kept, app.version)
+    app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
     app.add_middleware(
         Gate,

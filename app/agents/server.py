@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import re
 from typing import Annotated
 
 from mcp.server import MCPServer
@@ -22,6 +23,7 @@ from app.agents.answers import NumbersBody, OverlayBody, word_body
 from app.inspector.answers import ModelsBody, trio_body
 from app.inspector.downloads import overlay_files
 from app.inspector.inspector import Inspector
+from app.inspector.kept import KeptPictures
 from app.inspector.questions import Question
 from app.settings import Settings
 from evaluation.scores import score
@@ -32,6 +34,7 @@ MOST_OVERLAYS = 12
 """Pictures in one answer: each costs an agent as much as a page of text."""
 _SIDE = 384
 """Longest side of a picture."""
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _READING = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 _INSTRUCTIONS = (
@@ -40,8 +43,14 @@ _INSTRUCTIONS = (
     "only a few words."
 )
 
-Image = Annotated[str, Field(description="The image file, base64 or a data URL: JPEG, PNG, WebP, GIF, AVIF or HEIC.")]
-Words = Annotated[list[str], Field(description="Words or short phrases, such as 'red circle'.")]
+Image = Annotated[
+    str,
+    Field(
+        description="The image file, base64 or a data URL: JPEG, PNG, WebP, GIF, AVIF or HEIC. Or the SHA-256 (64 hex "
+        "digits) of a picture that somebody keeps here for a link: what stands after `image=` in the link."
+    ),
+]
+Words = Annotated[list[str], Field(description="Words or short phrases, such as 'red circle'; articles are left out.")]
 Models = Annotated[
     list[str], Field(description="Some of teacher, lfi, baseline, or an explanation that describe_models lists.")
 ]
@@ -49,8 +58,8 @@ TrioName = Annotated[str, Field(description="A trio of describe_models; the defa
 Overlays = Annotated[bool, Field(description=f"Also send the maps as pictures, at most {MOST_OVERLAYS}.")]
 
 
-def agent_server(inspector: Inspector, version: str) -> MCPServer:
-    """The tools over this inspector."""
+def agent_server(inspector: Inspector, kept: KeptPictures, version: str) -> MCPServer:
+    """The tools over this inspector, and the pictures that visitors keep."""
     logging.getLogger("mcp").setLevel(logging.WARNING)  # below that it would log people's words
     server = MCPServer(
         "lfi", title="Learning from Interactions", instructions=_INSTRUCTIONS, version=version, log_level="WARNING"
@@ -77,7 +86,7 @@ def agent_server(inspector: Inspector, version: str) -> MCPServer:
         """Where each model looks for each word in an image: numbers for every model, and overlays as pictures."""
         try:
             question = Question.from_fields(inspector.settings.word_limits, words, models, trio=trio)
-            return await inspector.admission.run(lambda turn: _answer(inspector, question, image, overlays))
+            return await inspector.admission.run(lambda turn: _answer(inspector, kept, question, image, overlays))
         except LFIError as error:
             raise ToolError(str(error)) from error
 
@@ -110,8 +119,8 @@ def agent_route(server: MCPServer, settings: Settings) -> Route:
     return Route(PATH, route.endpoint, methods=["POST"], include_in_schema=False)
 
 
-def _answer(inspector: Inspector, question: Question, image: str, overlays: bool) -> CallToolResult:
-    picture = inspector.decode(_bytes(image))
+def _answer(inspector: Inspector, kept: KeptPictures, question: Question, image: str, overlays: bool) -> CallToolResult:
+    picture = inspector.decode(_bytes(image, kept))
     models = inspector.trio(question.trio).ordered(question.models)
     count = len(question.words) * len(models) if overlays else 0
     if count > MOST_OVERLAYS:
@@ -136,13 +145,21 @@ def _answer(inspector: Inspector, question: Question, image: str, overlays: bool
     return CallToolResult(content=content, structured_content=numbers.model_dump(mode="json"))
 
 
-def _bytes(image: str) -> bytes:
-    """The file of base64 or a data URL.
+def _bytes(image: str, kept: KeptPictures) -> bytes:
+    """The file of base64, a data URL or the SHA-256 of a kept picture; no image is so small that the two look alike.
 
     Raises:
-        ImageError: it is neither.
+        ImageError: it is none of them, or no such picture is kept.
     """
     text = image.strip()
+    if _SHA256.fullmatch(text):
+        stored = kept.get(text.lower())
+        if stored is None:
+            raise ImageError(
+                f"no picture with the SHA-256 {text.lower()[:12]}... is kept here, or not any more: "
+                "send the image itself, or have it kept again on the page"
+            )
+        return stored
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):
@@ -150,4 +167,4 @@ def _bytes(image: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ImageError("the image is neither base64 nor a data URL") from error
+        raise ImageError("the image is neither base64 nor a data URL, nor the SHA-256 of a kept picture") from error

@@ -35,7 +35,7 @@ class Asked:
     """What a batch asks of every image.
 
     Attributes:
-        words: as asked.
+        words: as the models are asked for them.
         models: some of `lfi.comparison.ANSWERS`.
         trio: name of the trio.
         fingerprints: of its models; another training is another batch.

@@ -179,7 +179,7 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    return "\n".join((STATIC / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("study-theme", "gallery"))
+    return "\n".join((STATIC / "js" / f"{name}.js").read_text(encoding="utf-8") for name in ("theme", "gallery"))
 
 
 @cache

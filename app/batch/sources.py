@@ -97,7 +97,7 @@ class ZipImages:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise ArchiveError(f"{called} is no zip that can be read") from error
         try:
-            _check(self._zip, limits or ArchiveLimits(), called)
+            check_archive(self._zip, limits or ArchiveLimits(), called)
             entries = {entry.filename: entry for entry in self._zip.infolist() if not entry.is_dir()}
             self.names, self.others = _chosen(sorted(entries), called)
         except ArchiveError:
@@ -130,7 +130,12 @@ def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
     return ZipImages(path, limits, str(path))
 
 
-def _check(archive: zipfile.ZipFile, limits: ArchiveLimits, called: str) -> None:
+def check_archive(archive: zipfile.ZipFile, limits: ArchiveLimits, called: str) -> None:
+    """Judge a zip by its table of contents.
+
+    Raises:
+        ArchiveError: it is encrypted, names files outside of itself, or is beyond `limits`.
+    """
     entries = archive.infolist()
     if len(entries) > limits.entries:
         raise ArchiveError(f"{called} holds {len(entries):,} entries; at most {limits.entries:,} are taken")

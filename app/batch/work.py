@@ -15,6 +15,7 @@ from app.inspector.decode import decode_image
 from app.inspector.downloads import npz_bytes
 from app.inspector.limits import ImageLimits
 from app.inspector.questions import Question
+from app.inspector.words import plain_words
 from evaluation.scores import row, score
 from lfi.comparison import Comparison, Trio, model_of
 from lfi.errors import ImageError
@@ -32,10 +33,10 @@ def asked_of(question: Question, trio: Trio, name: str) -> Asked:
         UnknownWordError, UnknownModelError: what this trio cannot answer; better said before the first image than
             after it.
     """
-    models = trio.ordered(question.models)
-    trio.question(question.words, models)
+    words, models = plain_words(question.words, trio.vocabulary), trio.ordered(question.models)
+    trio.question(words, models)
     shown = {model: (trio.layers[model][trio.default_layer[model]], trio.default_layer[model]) for model in models}
-    return Asked(question.words, models, name, {model: trio.fingerprints[model_of(model)] for model in models}, shown)
+    return Asked(words, models, name, {model: trio.fingerprints[model_of(model)] for model in models}, shown)
 
 
 def answer_image(folder: BatchFolder, images: Images, name: str, compare: Compare, limits: ImageLimits) -> Record:

@@ -50,7 +50,7 @@ def batch(
                 folder,
                 images,
                 name,
-                lambda picture: loaded.compare(picture, question.words, models=asked.models),
+                lambda picture: loaded.compare(picture, asked.words, models=asked.models),
                 settings.image_limits,
             )
     except KeyboardInterrupt:

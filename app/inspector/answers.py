@@ -32,7 +32,7 @@ class MapBlock(BaseModel):
 class ModelBlock(MapBlock):
     """Raw maps of one model for the words, with its card."""
 
-    default_layer: int = Field(description="Index of the layer to show first.")
+    default_layer: int = Field(description="Index of the layer to show first, from 0; the page counts from 1.")
     card: dict[str, Any] = Field(description="What the model is, what it was trained on, figures and limits.")
 
 
@@ -46,7 +46,9 @@ class AddressBody(BaseModel):
     """Which Interaction Query shows a word."""
 
     word: str
-    query: int = Field(description="Index of the query, from 0.")
+    query: int = Field(
+        description="Index of the query, from 0, along `interaction_queries`; the page and `scores.csv` count from 1."
+    )
     nearness: float = Field(description="Cosine between the query's name and the word.")
 
 

@@ -18,6 +18,7 @@ from app.inspector.batches import Batches
 from app.inspector.cache import LatestUsed, content_hash
 from app.inspector.decode import decoded, opened
 from app.inspector.turns import Admission, Pixels, Turn
+from app.inspector.words import plain_words
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, Trio
@@ -195,6 +196,7 @@ class Inspector:
 
         Args:
             image: RGB, as `decode_image` gives it.
+            words: answered under the names that `plain_words` gives them.
             turn: time that is left, and whether anybody waits.
 
         Raises:
@@ -203,7 +205,7 @@ class Inspector:
             LateError, GoneError: the turn was over before the models began.
         """
         chosen = self.trio(trio)
-        question = chosen.question(words, chosen.ordered(models), layers, heads)
+        question = chosen.question(plain_words(words, chosen.vocabulary), chosen.ordered(models), layers, heads)
         if isinstance(image, Image.Image):
             image = self.picture(image, trio)
         found = self._batches[trio or self.default].ask((image, question), turn)

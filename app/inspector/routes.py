@@ -34,7 +34,8 @@ Upload = Annotated[
 Words = Annotated[
     list[str],
     Form(
-        description="Words or short phrases: one per field, or several with commas between.",
+        description="Words or short phrases: one per field, or several with commas between. Where the models know no "
+        "articles, these are left out: `the star` is answered as `star`.",
         examples=[["red circle", "star"]],
     ),
 ]
@@ -46,7 +47,9 @@ Models = Annotated[
         examples=[["teacher", "lfi", "baseline:rollout"]],
     ),
 ]
-Layers = Annotated[list[str], Form(description="Numbers of layers, from 0; all by default.", examples=[["0"]])]
+Layers = Annotated[
+    list[str], Form(description="Indices of layers, from 0 (the page counts from 1); all by default.", examples=[["0"]])
+]
 Heads = Annotated[bool, Form(description="Every attention head on its own instead of their mean.")]
 TrioName = Annotated[str, Form(description="A trio of `GET /v1/models`; the default one where empty.")]
 Accept = Annotated[str | None, Header(include_in_schema=False)]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.inspector.limits import WordLimits
 from lfi.errors import WordsError
 
+_ARTICLES = ("a", "an", "the")
 _CLOSE = 0.75
 """Spelling likeness (difflib's ratio) from which a known word is probably the one that was meant."""
 
@@ -43,6 +44,21 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
         if not word.isprintable():
             raise WordsError(f"the word {word!r} holds characters that cannot be printed")
     return tuple(words)
+
+
+def plain(phrase: str, vocabulary: Sequence[str]) -> str:
+    """A phrase without its articles, under which it is answered: `the star` is `star`.
+
+    Articles stay where any word can be asked (an empty vocabulary), where the vocabulary holds them, and where nothing
+    else is in the phrase.
+    """
+    rest = [word for word in phrase.split() if word.lower() not in _ARTICLES or word.lower() in vocabulary]
+    return " ".join(rest) if vocabulary and rest else phrase
+
+
+def plain_words(phrases: Iterable[str], vocabulary: Sequence[str]) -> tuple[str, ...]:
+    """The phrases as `plain` makes them, in their order; two that are then the same count once."""
+    return tuple(dict.fromkeys(plain(phrase, vocabulary) for phrase in phrases))
 
 
 def close_words(nearest: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

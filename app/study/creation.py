@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from PIL import Image
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
-from app.study.errors import StudyError
+from app.study.errors import ConflictError, StudyError
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
-from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, write_all
+from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, scaled, write_all
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import Trio
+from lfi.errors import ConfigError
 
 _FIXED = (
     "name",
@@ -44,25 +46,52 @@ def create_study(studies: Studies, path: Path, load: Callable[[str], Trio], acto
         ConfigError, ImageError, UnknownWordError: see `read_plan` and `render_all`.
     """
     plan = read_plan(path)
-    database = studies.open(create=True)
-    with database.reading() as session:
-        _check_free(session, plan.name)
-    rendered = list(render_all(plan, path.parent, load(plan.trio)))
+    with studies.open(create=True).reading() as session:
+        check_free(session, plan.name)
+    pictures = {name: scaled(_read(path.parent / name), plan.side) for name in plan.pictures}
+    make_draft(studies, plan, pictures, load(plan.trio), actor, "created")
+    return plan
+
+
+def make_draft(
+    studies: Studies,
+    plan: StudyPlan,
+    pictures: Mapping[str, Image.Image],
+    trio: Trio,
+    actor: str,
+    action: str,
+    follows: str = "",
+) -> None:
+    """Render a plan and store it in place of the draft of its name, if there is one.
+
+    Args:
+        pictures: by the plan's paths, as `scaled` gives them.
+        action: what the audit trail calls it.
+        follows: hash of the draft's plan that this one was made of; any may be there where it is empty.
+
+    Raises:
+        StudyError: the study has been opened, or has invitations.
+        ConflictError: the draft is another one by now.
+        UnknownWordError: as `render_all`.
+    """
+    rendered = list(render_all(plan, pictures, trio))
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
     names = write_all(rendered, folder)
     try:
-        with database.writing() as session:
-            _check_free(session, plan.name)
+        with studies.database.writing() as session:
+            check_free(session, plan.name)
+            if follows and studies.plan(session, find_study(session, plan.name, lock=True)).hash != follows:
+                raise ConflictError(f"the draft of {plan.name!r} was changed meanwhile; add the items once more")
             _forget_draft(session, plan.name)
-            _store(session, studies, plan, rendered, names, actor)
+            _store(session, studies, plan, rendered, names, actor, action)
     except BaseException:
         for name in names:
-            (folder / name).unlink()
+            (folder / name).unlink(missing_ok=True)
         raise
     for old in before:
-        old.unlink()
-    return plan
+        old.unlink(missing_ok=True)
+    _keep_pictures(studies, plan, pictures)
 
 
 def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
@@ -99,23 +128,55 @@ def remove_study(studies: Studies, name: str) -> None:
         session.execute(delete(Audit).where(Audit.study_id == study.id))
         session.delete(study)
     studies.database.wipe()
-    shutil.rmtree(studies.stimuli(name), ignore_errors=True)
+    for folder in (studies.stimuli(name), studies.pictures(name)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_free(session: Session, name: str) -> None:
+def check_free(session: Session, name: str) -> None:
+    """Whether a draft of this name can be made, or made anew.
+
+    Raises:
+        StudyError: the study of this name has been opened.
+    """
     status = session.scalar(select(Study.status).where(Study.name == name))
     if status not in (None, "draft"):
         raise StudyError(f"study {name!r} is {status} already; give the new one another name")
 
 
-def _forget_draft(session: Session, name: str) -> None:
-    study = session.scalar(select(Study).where(Study.name == name).with_for_update())
-    if study is None:
-        return
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the picture {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _keep_pictures(studies: Studies, plan: StudyPlan, pictures: Mapping[str, Image.Image]) -> None:
+    """Keep what the draft was drawn from, and nothing else: items that are added later draw all maps anew."""
+    folder = studies.pictures(plan.name)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path, hash in plan.pictures.items():
+        pictures[path].save(folder / hash, "PNG")
+    for file in folder.iterdir():
+        if file.name not in plan.pictures.values():
+            file.unlink(missing_ok=True)
+
+
+def check_uninvited(session: Session, study: Study) -> None:
+    """Whether the study can still be made anew.
+
+    Raises:
+        StudyError: somebody has an invitation.
+    """
     counts = select(func.count()).select_from(Rater).where(Rater.study_id == study.id, ~Rater.preview)
     if session.scalars(counts).one():
-        raise StudyError(f"study {name!r} has invitations already; `lfi study remove {name}` forgets them")
-    _forget(session, study)
+        raise StudyError(f"study {study.name!r} has invitations already; `lfi study remove {study.name}` forgets them")
+
+
+def _forget_draft(session: Session, name: str) -> None:
+    study = session.scalar(select(Study).where(Study.name == name).with_for_update())
+    if study is not None:
+        check_uninvited(session, study)
+        _forget(session, study)
 
 
 def _forget(session: Session, study: Study) -> None:
@@ -127,7 +188,13 @@ def _forget(session: Session, study: Study) -> None:
 
 
 def _store(
-    session: Session, studies: Studies, plan: StudyPlan, rendered: list[Rendered], names: list[str], actor: str
+    session: Session,
+    studies: Studies,
+    plan: StudyPlan,
+    rendered: list[Rendered],
+    names: list[str],
+    actor: str,
+    action: str,
 ) -> None:
     now = studies.clock()
     study = session.scalar(select(Study).where(Study.name == plan.name))
@@ -139,7 +206,7 @@ def _store(
     for each, name in zip(rendered, names, strict=True):
         session.add(Stimulus(study_id=study.id, image=each.image, item=each.item, condition=each.condition, file=name))
     session.add_all(_cells(study, plan))
-    note(session, study, now, actor, "created", plan.hash)
+    note(session, study, now, actor, action, plan.hash)
 
 
 def _add_plan(session: Session, studies: Studies, study: Study, plan: StudyPlan, version: int) -> None:

@@ -5,6 +5,8 @@ Every act is one transaction and leaves a line in the audit trail, whoever did i
 
 from __future__ import annotations
 
+import shutil
+
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
@@ -39,6 +41,7 @@ def set_status(studies: Studies, name: str, status: str, actor: str) -> None:
             study.opened_at, study.opened_hash = now, studies.plan(session, study).hash
         study.closed_at = now if status == "closed" else None
         note(session, study, now, actor, status, studies.plan(session, study).hash)
+    shutil.rmtree(studies.pictures(name), ignore_errors=True)  # nothing can be added any more
 
 
 def exclude(studies: Studies, name: str, code: str, reason: str, actor: str) -> None:

@@ -13,17 +13,23 @@ import io
 import secrets
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import anyio
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from starlette.datastructures import UploadFile
 
+from app.error_page import prefers_page
+from app.inspector.routes import InspectorDep
 from app.study.errors import NothingHereError, NotYoursError, StudyError
 from app.study.export import export_study
 from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
+from app.study.items import add_items, editable_drafts
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
@@ -86,15 +92,34 @@ class Owner:
         """
         self.check()
         fields = await self.fields()
-        if not _same(fields.get("csrf", ""), self.csrf):
-            raise NotYoursError("the form is not ours, or older than your session; load the page again")
+        self._check_csrf(fields.get("csrf", ""))
         return fields
+
+    async def file(self) -> bytes:
+        """The file that one of our own forms brings along, in its field `file`.
+
+        Raises:
+            NotYoursError: nobody is signed in, or the form is not ours.
+            StudyError: there is no file in it.
+        """
+        self.check()
+        check_origin(self.request)
+        async with self.request.form(max_files=1, max_fields=1) as form:
+            self._check_csrf(str(form.get("csrf", "")))
+            file = form.get("file")
+            if not isinstance(file, UploadFile) or not file.size:
+                raise StudyError("no file was chosen")
+            return await file.read()
 
     async def fields(self) -> dict[str, str]:
         """The fields of any form of our own origin."""
         check_origin(self.request)
         body = await read_body(self.request)
         return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+    def _check_csrf(self, given: str) -> None:
+        if not _same(given, self.csrf):
+            raise NotYoursError("the form is not ours, or older than your session; load the page again")
 
     def _signed(self, text: str) -> str:
         return hmac.new(self.token.encode(), text.encode(), hashlib.sha256).hexdigest()
@@ -140,6 +165,16 @@ async def logout(owner: OwnerDep) -> Response:
     return answer
 
 
+@router.get("/drafts.json")  # no study has a dot in its name
+def drafts(owner: OwnerDep) -> Response:
+    """For the inspector's page: which drafts it can add to, and what its form carries; nothing for everybody else."""
+    try:
+        names = editable_drafts(owner.studies) if owner.signed_in else []
+    except NothingHereError:
+        names = []
+    return JSONResponse({"drafts": names, "csrf": owner.csrf if names else ""}, headers=PRIVATE)
+
+
 @router.get("/{name}")
 def study_page(owner: OwnerDep, name: str) -> Response:
     """One study."""
@@ -160,6 +195,24 @@ async def status(owner: OwnerDep, name: str) -> Response:
     """Open, pause, close."""
     fields = await owner.form()
     return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR)
+
+
+@router.post("/{name}/items")
+async def items(owner: OwnerDep, inspector: InspectorDep, name: str, accept: Annotated[str, Header()] = "") -> Response:
+    """Add the items of a zip to a draft: its page again for a form, the counts for the inspector's page."""
+    data = await owner.file()
+    add = partial(add_items, owner.studies, name, data, inspector.trio, _ACTOR)
+    try:
+        found = await anyio.to_thread.run_sync(add, limiter=inspector.jobs)
+    except LFIError as error:
+        if not prefers_page(accept):
+            raise
+        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+    if not prefers_page(accept):
+        return JSONResponse(asdict(found), headers=PRIVATE)
+    known = f" {found.known} were there already." if found.known else ""
+    progress = await anyio.to_thread.run_sync(progress_of, owner.studies, name)
+    return _page(owner_page("../../", owner.csrf, progress, said=f"Items added: {found.added}.{known}"))
 
 
 @router.post("/{name}/exclude")

@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import tomllib
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,21 @@ def read_plan(path: Path) -> StudyPlan:
     paths = dict.fromkeys(each.image for each in shown)
     raw["pictures"] = {name: _sha256(path.parent / name) for name in paths}
     return plan_of(raw)
+
+
+def extended(plan: StudyPlan, items: Sequence[Item], pictures: Mapping[str, str]) -> StudyPlan:
+    """The plan with more items, as if they stood at the end of its file.
+
+    Args:
+        pictures: SHA-256 of what the items show, by path.
+
+    Raises:
+        ConfigError: an item is there already.
+    """
+    known = plan.pictures | dict(pictures)
+    all_items = (*plan.items, *items)
+    shown: tuple[Item | Known, ...] = (*all_items, *plan.practice, *plan.catch)
+    return replace(plan, items=all_items, pictures={each.image: known[each.image] for each in shown})
 
 
 def plan_of(raw: dict[str, Any]) -> StudyPlan:

@@ -78,6 +78,10 @@ class Studies:
         """The folder of a study's rendered files; nothing serves it."""
         return self.settings.study_folder / name
 
+    def pictures(self, name: str) -> Path:
+        """The folder of a draft's scaled pictures, by the SHA-256 of their files; gone once the study has opened."""
+        return self.settings.study_folder / f"{name}.pictures"
+
     def stimulus(self, session: Session, study: int, name: str, drawn: Drawn) -> Path | None:
         """A rendered file of the study with this id and name; None where there is no such one."""
         for known in (True, False):  # once more from the database: a draft that is created anew has other files

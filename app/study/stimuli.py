@@ -11,7 +11,7 @@ import io
 import os
 import secrets
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from app.inspector.decode import decode_image
 from app.study.plan import Known, StudyPlan
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import MODELS, Trio
-from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering import Scale, heatmap, shared_scale
 
@@ -59,21 +58,33 @@ def known_key(kind: str, number: int) -> str:
     return f"{kind}{number + 1:02}"
 
 
-def render_all(plan: StudyPlan, folder: Path, trio: Trio) -> Iterator[Rendered]:
+def scaled(data: bytes, side: int) -> Image.Image:
+    """The picture in a file, RGB, its longest side `side` pixels; one that was scaled before stays as it is.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    picture = decode_image(data)
+    share = side / max(picture.size)
+    size = (max(round(picture.width * share), 1), max(round(picture.height * share), 1))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], trio: Trio) -> Iterator[Rendered]:
     """Every picture and every map of the study, one after another.
 
     Args:
-        folder: what the plan's paths are relative to.
+        pictures: by the plan's paths, as `scaled` gives them.
 
     Raises:
-        ImageError, UnknownWordError: a picture cannot be read, or the models do not know a word.
+        UnknownWordError: the models do not know a word.
     """
     keys = image_keys(plan)
-    pictures = {path: _picture(folder / path, plan.side) for path in plan.pictures}
     for path, key in keys.items():
         yield Rendered(key, "", BARE, _encode(pictures[path]))
     asked = {condition: plan.maps.get(condition, condition) for condition in MODELS}
-    maps = [_maps(trio, pictures[item.image], item.word, asked) for item in tqdm(plan.items, desc="maps", unit="item")]
+    items = tqdm(plan.items, desc="maps", unit="item", disable=None)
+    maps = [_maps(trio, pictures[item.image], item.word, asked) for item in items]
     floor = _elsewhere([item.image for item in plan.items], plan.seed) if "shuffled" in plan.conditions else {}
     for number, item in enumerate(plan.items):
         shown = maps[number] | ({"shuffled": maps[floor[number]]["lfi"]} if floor else {})
@@ -144,16 +155,6 @@ def _elsewhere(images: Sequence[str], seed: int) -> dict[int, int]:
         others = [*order[place + 1 :], *order[:place]]
         chosen[number] = next(other for other in others if images[other] != images[number])
     return chosen
-
-
-def _picture(path: Path, side: int) -> Image.Image:
-    try:
-        picture = decode_image(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read the picture {path}: {(error.strerror or str(error)).lower()}") from error
-    share = side / max(picture.size)
-    size = (max(round(picture.width * share), 1), max(round(picture.height * share), 1))
-    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def _overlay(weights: np.ndarray, scale: Scale, size: tuple[int, int]) -> Image.Image:

@@ -1,8 +1,8 @@
 """Style sheets, scripts and markup of a page, read from files and put into one Gradio component.
 
-A page is one `gr.HTML`: its markup is the value, its style sheets stand in the head before the first paint,
-and its scripts are joined into the function that Gradio runs when the component appears. So page and scripts
-are always of one version, and the page works behind any proxy path.
+A page is one `gr.HTML`: its markup is the value, its style sheets are the component's head, and its scripts are joined
+into the function that Gradio runs when the component appears. So page and scripts are always of one version, and the
+page works behind any proxy path.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ def style(static: Path, names: Iterable[str]) -> str:
     """One `<style>` element from `static/css/NAME.css`, in this order."""
     sheets = [(static / "css" / f"{name}.css").read_text(encoding="utf-8") for name in names]
     return f"<style>{chr(10).join(sheets)}</style>"
+
+
+def early_script(static: Path, name: str) -> str:
+    """One `<script>` element of `static/js/NAME.js`, for the head: it runs before the first paint."""
+    return f"<script>{(static / 'js' / f'{name}.js').read_text(encoding='utf-8')}</script>"
 
 
 def script(static: Path, names: Iterable[str]) -> str:

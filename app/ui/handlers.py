@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from app.errors import NotReadyError
 from app.inspector.inspector import Inspector
 from app.inspector.kept import KeepingError, KeptPictures
-from app.inspector.words import close_words, parse_words
+from app.inspector.words import close_words, parse_words, plain, plain_words
 from app.settings import Settings
 from app.ui.about import trio_view
 from app.ui.depths import positions
@@ -112,6 +112,7 @@ class Handlers:
             "diverging": diverging_view(),
             "opacity": OPACITY,
             "keeping": self.kept.days,
+            "studies": bool(self.settings.admin_token.get_secret_value()),
             "limits": {
                 "bytes": self.settings.max_bytes,
                 "words": self.settings.max_words,
@@ -125,8 +126,9 @@ class Handlers:
         def step() -> Answer:
             asked = Asked.model_validate(payload)
             words = parse_words(asked.words, self.settings.word_limits)
-            self.inspector.trio(asked.trio).question(words)
-            return {"words": list(words)}
+            trio = self.inspector.trio(asked.trio)
+            trio.question(plain_words(words, trio.vocabulary))
+            return {"called": self._called(words, asked)}
 
         return _answered(step)
 
@@ -207,7 +209,13 @@ class Handlers:
         return _answered(step)
 
     def _view(self, picture: Picture, asked: Asked) -> Answer:
-        return comparison_view(self._compared(picture, asked), asked.columns)
+        view = comparison_view(self._compared(picture, asked), asked.columns)
+        return view | {"called": self._called(asked.words, asked)}
+
+    def _called(self, words: Sequence[str], asked: Asked) -> dict[str, str]:
+        """The names under which the words are answered."""
+        vocabulary = self.inspector.trio(asked.trio).vocabulary
+        return {word: plain(word, vocabulary) for word in words}
 
     def _compared(self, picture: Picture, asked: Asked) -> Comparison:
         """The columns asked for, and the three models in any case: the page compares with the teacher."""

@@ -17,12 +17,13 @@ from app.inspector.inspector import Inspector
 from app.inspector.kept import KeptPictures
 from app.inspector.turns import BusyError, LateError
 from app.settings import Settings
-from app.ui.assets import ICON, markup, script, style
+from app.ui.assets import ICON, early_script, markup, script, style
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
 
 _PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
-STYLES = ("tokens", *(f"inspector/{part}" for part in _PARTS))
+EARLY_STYLES = ("tokens", "inspector/page")
+STYLES = tuple(f"inspector/{part}" for part in _PARTS)
 SCRIPTS = (
     "elements",
     "colour",
@@ -35,6 +36,7 @@ SCRIPTS = (
     "film",
     "address",
     "share",
+    "drafts",
     "about",
     "inspector",
 )
@@ -72,12 +74,18 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
     with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             markup("inspector"),
-            head=ICON + style(settings.static_dir, STYLES),
+            head=style(settings.static_dir, STYLES),
             js_on_load=script(settings.static_dir, SCRIPTS),
             apply_default_css=False,
             server_functions=[describe, check, compare, download, measure, keep, forget],
         )
     return page
+
+
+def page_head(settings: Settings) -> str:
+    """What stands in the page's head before anything is painted: its icon, dark or light, and its ground."""
+    static = settings.static_dir
+    return ICON + early_script(static, "theme") + style(static, EARLY_STYLES)
 
 
 async def admitted(inspector: Inspector, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:

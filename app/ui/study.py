@@ -19,6 +19,7 @@ from app.study.texts import LANGUAGES, PAGE, PAIR, SCALES
 from app.ui.assets import HERE, ICON
 
 STYLES = ("tokens", "study")
+_THEME = '<button type="button" class="lfi-link" data-theme hidden>Dark</button>'
 SCRIPTS = ("elements", "study-answers", "study-pictures", "study-trial", "study")
 
 
@@ -36,7 +37,9 @@ def stranger_page(settings: Settings, depth: int = 0) -> str:
         title, text = escape(page["stranger_title"]), escape(page["stranger"])
         link = f'<a class="lfi-button" href="{home}">{escape(page["home"])}</a>'
         said += f'<section lang="{language}"><h1>{title}</h1><p>{text}</p><p>{link}</p></section>'
-    brand = f'<header class="lfi-study-head"><p class="lfi-wordmark"><a href="{home}">LFI Study</a></p></header>'
+    brand = (
+        f'<header class="lfi-study-head"><p class="lfi-wordmark"><a href="{home}">LFI Study</a></p>{_THEME}</header>'
+    )
     body = f'<div class="lfi lfi-study">{brand}<main class="lfi-plain">{said}</main></div>'
     return _document(_head(settings.static_dir, root, scripts=()), body, PAGE["en"]["stranger_title"])
 
@@ -51,7 +54,7 @@ def _page(static: Path, root: str) -> str:
 
 def _head(static: Path, root: str, scripts: tuple[str, ...]) -> str:
     sheets = [f'<link rel="stylesheet" href="{_file(static, root, "css", f"{name}.css")}" />' for name in STYLES]
-    theme = f'<script src="{_file(static, root, "js", "study-theme.js")}"></script>'  # before the first paint
+    theme = f'<script src="{_file(static, root, "js", "theme.js")}"></script>'  # before the first paint
     rest = [f'<script defer src="{_file(static, root, "js", f"{name}.js")}"></script>' for name in scripts]
     return "\n".join([ICON, *sheets, theme, *rest])
 

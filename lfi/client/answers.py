@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # tensors come with the first maps, not with the import
     from lfi.maps import InteractionMaps
 
 _QUERIES = "interaction_queries"
+OVER = ("done", "stopped", "failed")
+"""States of a batch that is over."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Answer:
     """Where the models look.
 
     Attributes:
-        words: as asked.
+        words: as they are answered, without articles where the models know none.
         maps: per model, a batch of one image; the query axis holds the words (or words and heads).
         queries: the Interaction Queries themselves, if LFI was asked.
         default_layer: per model, the layer to look at first, as an index into its maps.
@@ -71,6 +73,32 @@ class Answer:
     default_layer: dict[str, int]
     nearness: dict[str, float]
     about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """How a batch stands.
+
+    Attributes:
+        state: `waiting`, `running`, `done`, `stopped` or `failed`.
+        total, done: images.
+        unread: why each image that could not be read could not be, by name.
+        seconds_left: at the pace so far; None while nobody knows.
+        problem: why it failed.
+    """
+
+    state: str
+    total: int
+    done: int
+    unread: dict[str, str]
+    seconds_left: float | None
+    problem: str
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> BatchStatus:
+        """Of `GET /v1/batches/ID`."""
+        unread = {each["image"]: each["problem"] for each in body["unread"]}
+        return cls(body["state"], body["total"], body["done"], unread, body["seconds_left"], body["problem"])
 
 
 def read_models(body: dict[str, Any]) -> Models:

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lfi.client import calls
+from lfi.client.answers import OVER, BatchStatus
+
 if TYPE_CHECKING:
     from lfi.client.client import Client
-
-OVER = ("done", "stopped", "failed")
-
-
-@dataclass(frozen=True)
-class BatchStatus:
-    """How a batch stands.
-
-    Attributes:
-        state: `waiting`, `running`, `done`, `stopped` or `failed`.
-        total, done: images.
-        unread: why each image that could not be read could not be, by name.
-        seconds_left: at the pace so far; None while nobody knows.
-        problem: why it failed.
-    """
-
-    state: str
-    total: int
-    done: int
-    unread: dict[str, str]
-    seconds_left: float | None
-    problem: str
-
-    @classmethod
-    def of(cls, body: dict[str, Any]) -> BatchStatus:
-        """Of `GET /v1/batches/ID`."""
-        unread = {each["image"]: each["problem"] for each in body["unread"]}
-        return cls(body["state"], body["total"], body["done"], unread, body["seconds_left"], body["problem"])
 
 
 class RemoteBatch:
@@ -53,7 +25,7 @@ class RemoteBatch:
 
     def status(self) -> BatchStatus:
         """How it stands now."""
-        return BatchStatus.of(self._get("").json())
+        return self.client.ask(calls.batch_status(self.id))
 
     def wait(self, pause: float = 1.0, progress: Callable[[BatchStatus], None] | None = None) -> BatchStatus:
         """Wait until it is over.
@@ -72,26 +44,20 @@ class RemoteBatch:
 
     def scores(self) -> list[dict[str, Any]]:
         """One row an image and word, of what is done: `image`, and the columns of `scores.csv`."""
-        rows = self._get("/scores.json").json()["rows"]
-        return [{"image": row["image"], **row["scores"]} for row in rows]
+        return self.client.ask(calls.batch_scores(self.id))
 
     def gallery(self) -> str:
         """The page of what is done, HTML that needs nothing else."""
-        return self._get("/gallery").text
+        return self.client.ask(calls.batch_gallery(self.id))
 
     def save(self, folder: str | Path) -> Path:
         """Write `index.html`, `scores.csv` and `maps/*.npz` of a batch that is over into a folder, and return it."""
-        with zipfile.ZipFile(io.BytesIO(self._get("/batch.zip").content)) as archive:
-            archive.extractall(folder)
-        return Path(folder)
+        return self.client.ask(calls.batch_saved(self.id, folder))
 
     def stop(self) -> BatchStatus:
         """Let it end after the image in work and keep what is done."""
-        return BatchStatus.of(self.client.send("POST", f"v1/batches/{self.id}/stop").json())
+        return self.client.ask(calls.batch_stopped(self.id))
 
     def delete(self) -> None:
         """End it and delete everything of it."""
-        self.client.send("DELETE", f"v1/batches/{self.id}")
-
-    def _get(self, what: str) -> Any:
-        return self.client.send("GET", f"v1/batches/{self.id}{what}")
+        self.client.ask(calls.batch_deleted(self.id))

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from lfi.client.answers import Answer, Models, read_maps, read_models, read_overlays
+from lfi.client import calls
+from lfi.client.answers import Answer, Models
 from lfi.client.batches import RemoteBatch
+from lfi.client.calls import Call
 from lfi.client.retries import Retries
-from lfi.errors import ImageError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from lfi.client.calls import Picture
 
-    Picture = str | os.PathLike[str] | bytes | Image.Image
-
-_NPZ, _ZIP = "application/x-npz", "application/zip"
-_MEMORY = 10**7
-"""Bytes of a zip that is made to be sent, up to which it stays in memory."""
+T = TypeVar("T")
 
 
 class Client:
@@ -49,8 +41,9 @@ class Client:
         retries: Retries | None = None,
         transport: httpx.BaseTransport | None = None,
     ):
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport)
+        self._http = httpx.Client(
+            base_url=base_url, headers=calls.key_headers(key), timeout=timeout, transport=transport
+        )
         self._retries = retries or Retries()
 
     def __enter__(self) -> Client:
@@ -67,7 +60,7 @@ class Client:
 
     def models(self) -> Models:
         """The trios of the service: their cards, layers and vocabulary."""
-        return read_models(self.send("GET", "v1/models").json())
+        return self.ask(calls.models())
 
     def maps(
         self,
@@ -95,7 +88,7 @@ class Client:
             UnreachableError: the service does not answer.
             ImageError: the path cannot be read.
         """
-        return read_maps(self._ask(_NPZ, image, words, models, layers, trio, heads))
+        return self.ask(calls.maps(image, words, models, layers, trio, heads))
 
     def overlays(
         self,
@@ -110,7 +103,7 @@ class Client:
 
         Arguments and errors are those of `maps`.
         """
-        return read_overlays(self._ask(_ZIP, image, words, models, layers, trio, False))
+        return self.ask(calls.overlays(image, words, models, layers, trio))
 
     def batch(
         self,
@@ -128,16 +121,7 @@ class Client:
         Raises:
             ProblemError, UnreachableError, ImageError: as `maps`.
         """
-        fields = {"words": list(words), "models": list(models), "trio": trio}
-        with _packed(images) as files:
-
-            def send() -> httpx.Response:
-                for _, (_, file) in files:
-                    file.seek(0)
-                return self._http.request("POST", "v1/batches", data=fields, files=files)
-
-            response = self._retries.run(send, repeatable=False)
-        return RemoteBatch(self, response.json()["id"])
+        return RemoteBatch(self, self.ask(calls.batch(images, words, models, trio)))
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request, again where that helps; its answer is 2xx. For what has no method here.
@@ -145,60 +129,10 @@ class Client:
         Raises:
             ProblemError, UnreachableError: as `maps`.
         """
-        return self._retries.run(lambda: self._http.request(method, path, **request))
+        return self.ask(Call(method, path, lambda response: response, request))
 
-    def _ask(
-        self,
-        accept: str,
-        image: Picture,
-        words: Sequence[str],
-        models: Sequence[str],
-        layers: Sequence[int],
-        trio: str,
-        heads: bool,
-    ) -> bytes:
-        name, data = _file(image)
-        fields: dict[str, Any] = {"words": list(words), "models": list(models), "trio": trio, "heads": str(heads)}
-        fields["layers"] = [str(layer) for layer in layers]
-        headers = {"Accept": accept}
-        return self.send("POST", "v1/maps", data=fields, files={"image": (name, data)}, headers=headers).content
-
-
-@contextmanager
-def _packed(
-    images: str | os.PathLike[str] | Sequence[Picture],
-) -> Iterator[list[tuple[str, tuple[str, BinaryIO]]]]:
-    """Form fields of a batch: a zip as it is, a folder as a zip, images one by one."""
-    if not isinstance(images, str | os.PathLike):
-        yield [("images", (name, io.BytesIO(data))) for name, data in map(_file, images)]
-        return
-    path = Path(images)
-    if not path.is_dir():
-        with _opened(path) as file:
-            yield [("images", (path.name, file))]
-        return
-    with tempfile.SpooledTemporaryFile(_MEMORY) as packed:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:  # images are packed already
-            for each in sorted(path.rglob("*")):
-                if each.is_file():
-                    archive.write(each, each.relative_to(path).as_posix())
-        yield [("images", ("images.zip", packed))]  # type: ignore[list-item]
-
-
-def _file(image: Picture) -> tuple[str, bytes]:
-    """Name and bytes of an image file."""
-    if isinstance(image, bytes):
-        return "image", image
-    if isinstance(image, str | os.PathLike):
-        with _opened(Path(image)) as file:
-            return Path(image).name, file.read()
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "image.png", buffer.getvalue()
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    def ask(self, call: Call[T]) -> T:
+        """The answer to a call of `lfi.client.calls`."""
+        with call:
+            response = self._retries.run(lambda: self._http.request(**call.request()), call.repeatable)
+        return call.read(response)

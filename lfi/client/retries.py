@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import anyio
 import httpx
 
 from lfi.client.errors import ProblemError, UnreachableError
@@ -30,7 +31,7 @@ class Retries:
         attempts: requests in all, the first with them.
         first: seconds before the second one, at most, where the service names no time; later ones wait twice as long.
         longest: seconds that one pause may last. A service that asks for more is not waited for.
-        sleep: waits; a program with an event loop of its own may have another.
+        sleep, async_sleep: wait, in `Client` and in `AsyncClient`.
 
     Raises:
         ValueError: not even one attempt.
@@ -40,6 +41,7 @@ class Retries:
     first: float = 0.5
     longest: float = 60.0
     sleep: Callable[[float], None] = time.sleep
+    async_sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -56,26 +58,51 @@ class Retries:
             ProblemError: the service refuses, for good or for longer than we wait.
             UnreachableError: it does not answer.
         """
-        for attempt in range(1, self.attempts + 1):
-            last = attempt == self.attempts
-            wait = random.uniform(0, self.first * 2 ** (attempt - 1))
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 response = send()
             except httpx.TransportError as error:
-                if last or not (repeatable or isinstance(error, httpx.ConnectError)):
-                    raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
+                pause = self._after_error(error, attempt, repeatable)
             else:
                 if response.is_success:
                     return response
-                if last or response.status_code not in (_LATER if repeatable else _NOT_TAKEN):
-                    raise ProblemError.of(response)
-                said = retry_after(response)
-                if said is not None:
-                    wait = said
-                if wait > self.longest:
-                    raise ProblemError.of(response)
-            self.sleep(min(wait, self.longest))
-        raise AssertionError("the last attempt returns or raises")
+                pause = self._after_refusal(response, attempt, repeatable)
+            self.sleep(pause)
+
+    async def run_async(self, send: Callable[[], Awaitable[httpx.Response]], repeatable: bool = True) -> httpx.Response:
+        """As `run`, in an event loop."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = await send()
+            except httpx.TransportError as error:
+                pause = self._after_error(error, attempt, repeatable)
+            else:
+                if response.is_success:
+                    return response
+                pause = self._after_refusal(response, attempt, repeatable)
+            await self.async_sleep(pause)
+
+    def _after_error(self, error: httpx.TransportError, attempt: int, repeatable: bool) -> float:
+        """Seconds to wait after an attempt without an answer, or `UnreachableError`."""
+        if attempt == self.attempts or not (repeatable or isinstance(error, httpx.ConnectError)):
+            raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
+        return self._drawn(attempt)
+
+    def _after_refusal(self, response: httpx.Response, attempt: int, repeatable: bool) -> float:
+        """Seconds to wait after an answer that is not 2xx, or `ProblemError`."""
+        said = retry_after(response)
+        wait = self._drawn(attempt) if said is None else said
+        later = response.status_code in (_LATER if repeatable else _NOT_TAKEN)
+        if attempt == self.attempts or not later or wait > self.longest:
+            raise ProblemError.of(response)
+        return wait
+
+    def _drawn(self, attempt: int) -> float:
+        return min(random.uniform(0, self.first * 2 ** (attempt - 1)), self.longest)
 
 
 def retry_after(response: httpx.Response) -> float | None:

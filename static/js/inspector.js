@@ -51,8 +51,10 @@ async function refresh() {
     picture.show(wanted);
   }
   // Words in trouble leave the maps on screen, unless they are of another picture.
-  if (answer?.view) state.view = readView(answer.view);
-  else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
+  if (answer?.view) {
+    state.view = readView(answer.view);
+    words.rename(answer.view.called);
+  } else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
   if (answer?.picture) state.drawn = wanted;
   return { error: answer ? answer.error : { where: "page", message: GONE } };
 }
@@ -69,6 +71,7 @@ async function askWords(wanted) {
   if (!state.picture) {
     const answer = await server.check({ words: wanted, trio: state.trio.name });
     if (!answer) complain(GONE);
+    if (answer?.called) words.rename(answer.called);
     return answer ? answer.error : { where: "page", message: GONE };
   }
   const { error } = await refresh();
@@ -145,7 +148,7 @@ function draw() {
   if (word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
   else status.textContent = "Choose a picture and type a word.";
-  for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure")) button.disabled = word < 0;
+  for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure, #lfi-add-items")) button.disabled = word < 0;
 }
 
 // The address bar says what is on screen, so that a reload or a bookmark comes back to it.
@@ -207,20 +210,24 @@ function setOpacity() {
   byId("lfi-opacity-value").textContent = `${value} %`;
 }
 
+function sayBelow(text, wrong = false) {
+  const message = byId("lfi-downloads-message");
+  message.classList.toggle("lfi-wrong", wrong);
+  message.textContent = text;
+}
+
 // A file of what is on screen, or null after saying why there is none.
 async function takeFile(format) {
-  const message = byId("lfi-downloads-message");
-  message.textContent = "Preparing…";
+  sayBelow("Preparing…");
   const more = { format, palette: byId("lfi-palette").value, position: state.best ? 0 : 1 + state.depth };
   more.opacity = Number(byId("lfi-opacity").value) / 100;
   if (region.marked) more.region = region.encoded();
   const answer = await askWithPicture(server.download, { ...more, shown: true });
-  message.classList.toggle("lfi-wrong", !answer || Boolean(answer.error));
   if (!answer || answer.error) {
-    message.textContent = answer ? sentence(answer.error.message) : GONE;
+    sayBelow(answer ? sentence(answer.error.message) : GONE, true);
     return null;
   }
-  message.textContent = `${answer.name} is ready.`;
+  sayBelow(`${answer.name} is ready.`);
   return { name: answer.name, blob: new Blob([bytesOf(answer.data)], { type: answer.type }) };
 }
 
@@ -245,40 +252,11 @@ async function copyFigure() {
   if (!file) return;
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": file.blob })]);
-    byId("lfi-downloads-message").textContent = "The figure is on the clipboard.";
+    sayBelow("The figure is on the clipboard.");
   } catch {
     save(file);
-    byId("lfi-downloads-message").textContent = "This browser does not let the page copy pictures, so the figure was saved instead.";
+    sayBelow("This browser does not let the page copy pictures, so the figure was saved instead.");
   }
-}
-
-function setDark(dark) {
-  document.body.classList.toggle("dark", dark);
-  byId("lfi-theme").textContent = dark ? "Light" : "Dark";
-}
-
-// What was chosen last in this browser, on any page; Gradio's own `__theme` in the address comes first.
-function applyTheme() {
-  let kept = new URL(location.href).searchParams.get("__theme");
-  try {
-    kept ??= localStorage.getItem("lfi-theme");
-  } catch {
-    // A browser that keeps nothing follows the system.
-  }
-  setDark(kept ? kept === "dark" : document.body.classList.contains("dark"));
-}
-
-function changeTheme() {
-  const dark = !document.body.classList.contains("dark");
-  const address = new URL(location.href);
-  address.searchParams.delete("__theme");
-  history.replaceState(history.state, "", address);
-  try {
-    localStorage.setItem("lfi-theme", dark ? "dark" : "light");
-  } catch {
-    // It lasts as long as the page.
-  }
-  setDark(dark);
 }
 
 function setColumns(columns) {
@@ -351,6 +329,7 @@ function build(about) {
   byId("lfi-opacity").addEventListener("change", drawAddress);
   byId("lfi-copy-figure").addEventListener("click", copyFigure);
   for (const button of root.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button));
+  if (about.studies) makeDrafts({ takeFile, say: sayBelow });
   byId("lfi-example").addEventListener("click", () => root.querySelector("[data-sample]").click());
   window.addEventListener("beforeunload", (event) => {
     const { picture: shown } = state;
@@ -375,10 +354,7 @@ async function follow({ words: wanted, word, sample, token, lost, own, box }) {
 
 async function start() {
   byId("lfi-note").open = matchMedia("(min-width: 40rem)").matches;
-  applyTheme();
-  byId("lfi-theme").addEventListener("click", changeTheme);
-  addEventListener("storage", (event) => event.key === "lfi-theme" && applyTheme()); // chosen in another tab
-  addEventListener("pageshow", (event) => event.persisted && applyTheme()); // chosen elsewhere before coming back
+  theme.apply(); // its button is here now, and Gradio has set its own
   for (const button of root.querySelectorAll("[data-jump]")) {
     button.addEventListener("click", () => {
       const section = byId(button.dataset.jump);

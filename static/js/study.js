@@ -37,7 +37,7 @@ function label() {
   byId("study-preview").hidden = !state.preview;
   byId("study-preview").textContent = said.preview;
   Object.assign(byId("study-theme").dataset, { dark: said.dark, light: said.light });
-  theme.label();
+  theme.apply();
   byId("study-language-label").textContent = said.language;
   const select = byId("study-language");
   select.hidden = state.languages.length < 2;

@@ -2,7 +2,6 @@
 // `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
 // words that are spelled almost alike to choose from.
 
-const ARTICLES = ["a", "an", "the"];
 const MOST_QUOTED = 40; // characters of a word in a message
 
 function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
@@ -26,12 +25,6 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
 
   function suggestion(text, choose) {
     return make("button", { type: "button", class: "lfi-suggestion", onclick: choose }, text);
-  }
-
-  // A phrase without articles, where the models know none.
-  function plain(phrase) {
-    const rest = phrase.split(" ").filter((word) => !ARTICLES.includes(word.toLowerCase()) || known.includes(word.toLowerCase()));
-    return known.length && rest.length ? rest.join(" ") : phrase;
   }
 
   function quote(unknown) {
@@ -75,7 +68,7 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
 
   // One after the other, so that an answer always speaks of the words that were last put in.
   function add(text) {
-    const pieces = text.split(",").map((piece) => piece.trim().replace(/\s+/g, " ")).filter(Boolean).map(plain);
+    const pieces = text.split(",").map((piece) => piece.trim().replace(/\s+/g, " ")).filter(Boolean);
     field.value = "";
     if (pieces.length === 0) return say("Type a word first.");
     turn = turn.then(() => addNow([...new Set(pieces)], text.trim()));
@@ -202,12 +195,19 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
       return selected;
     },
     replace(next, chosen = 0) {
-      words = [...new Set(next.map(plain))];
-      selected = Math.max(words.indexOf(plain(next[chosen] ?? "")), 0);
+      words = [...new Set(next)];
+      selected = Math.max(words.indexOf(next[chosen]), 0);
       say();
       draw();
     },
     quiet: () => say(),
+    // The service answers “the star” as “star”.
+    rename(called) {
+      const shown = called[words[selected]] ?? words[selected];
+      words = [...new Set(words.map((word) => called[word] ?? word))];
+      selected = Math.max(words.indexOf(shown), 0);
+      draw();
+    },
     // What the models do not know goes, and is named.
     leaveOut(unknown) {
       const shown = words[selected];

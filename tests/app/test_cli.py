@@ -38,7 +38,7 @@ def run(*arguments: object) -> int:
 def test_maps_writes_overlays_a_figure_and_the_numbers_and_says_so(photo, trio_folder, tmp_path, capsys):
     out = tmp_path / "made" / "maps"
 
-    code = run("maps", photo, "--word", "star", "--word", "red circle", "--out", out, "--trio", trio_folder)
+    code = run("maps", photo, "--word", "the star", "--word", "red circle", "--out", out, "--trio", trio_folder)
 
     names = [
         *(f"{model}-{number}.webp" for model in MODELS for number in ("01-star", "02-red-circle")),

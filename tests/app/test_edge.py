@@ -18,6 +18,15 @@ def test_the_root_leads_to_the_page(client):
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
+@pytest.mark.parametrize("encoding", ["identity", "gzip, br"])
+def test_dark_or_light_is_decided_before_anything_else_in_the_page(client, encoding):
+    page = client.get("/ui/", headers={"Accept-Encoding": encoding})
+    first = page.text.partition("<head>")[2].lstrip()
+    assert first.startswith('<link rel="icon"')
+    assert first.index("lfi-theme") < first.index("--lfi-paper") < first.index("gradio_config")
+    assert client.head("/ui/").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/ui/", "/ui/config", "/v1/nothing"])
 def test_every_answer_forbids_sniffing_framing_and_other_hosts(client, path):
     headers = client.get(path).headers

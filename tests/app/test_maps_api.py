@@ -169,6 +169,15 @@ def test_words_may_share_one_field(ask):
     assert apart["models"] == together["models"]
 
 
+def test_articles_are_left_out(ask):
+    """The tiny teacher itself knows "a": its map of "a star" would be another one."""
+    plain, full = ask(words=list(WORDS)).json(), ask(words=[*(f"a {word}" for word in WORDS), "The star"]).json()
+    assert full["words"] == list(WORDS)
+    assert full["models"] == plain["models"]
+    assert full["addressed"] == plain["addressed"]
+    assert ask(words="the").json()["unknown"].keys() == {"the"}
+
+
 def test_only_the_models_and_layers_that_are_asked_for_are_answered(ask):
     everything = ask().json()
     some = ask(models="baseline,teacher", layers="0").json()

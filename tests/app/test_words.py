@@ -7,7 +7,7 @@ import pytest
 from app.errors import NotAcceptableError
 from app.inspector.limits import WordLimits
 from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
-from app.inspector.words import close_words, parse_words
+from app.inspector.words import close_words, parse_words, plain_words
 from lfi.errors import WordsError
 
 LIMITS = WordLimits(words=4, phrase=3, characters=30)
@@ -89,3 +89,23 @@ def test_a_type_that_we_do_not_have_is_refused_with_those_that_we_have(accept):
 )
 def test_only_words_that_are_spelled_almost_alike_are_offered(word, known, close):
     assert close_words({word: known}) == {word: close}
+
+
+KNOWN = ("red", "circle", "star")
+
+
+@pytest.mark.parametrize(
+    ("phrases", "vocabulary", "words"),
+    [
+        (["the star", "A red circle"], KNOWN, ("star", "red circle")),
+        (["a star on the circle"], KNOWN, ("star on circle",)),
+        (["the star", "star", "an star"], KNOWN, ("star",)),
+        (["the"], KNOWN, ("the",)),
+        (["The Star"], KNOWN, ("Star",)),
+        (["theatre"], KNOWN, ("theatre",)),
+        (["a star", "the star"], (*KNOWN, "a"), ("a star", "star")),
+        (["the star", "star"], (), ("the star", "star")),
+    ],
+)
+def test_articles_are_left_out_where_the_models_know_none(phrases, vocabulary, words):
+    assert plain_words(phrases, vocabulary) == words

@@ -156,6 +156,11 @@ def test_articles_are_ignored(open_page):
     page.type_word("the green triangle")
     page.wait_for_maps("green triangle")
     assert page.chips()[-1] == "green triangle"
+    before = page.chips()
+    page.type_word("a green triangle")
+    page.page.wait_for_function("() => !document.querySelector('.lfi-pending')")
+    assert page.chips() == before
+    assert page.find(".lfi-chip-word[aria-pressed=true]").inner_text() == "green triangle"
 
 
 def test_a_very_long_unknown_word_stays_within_the_page(open_page):

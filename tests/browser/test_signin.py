@@ -45,6 +45,9 @@ def test_a_visitor_signs_in_asks_for_maps_and_signs_out(chromium: Browser, guard
     assert tab.get_by_role("alert").inner_text() == "There is no such key."
     page.errors.clear()  # the browser says that the form was answered with 403
 
+    tab.set_viewport_size({"width": 360, "height": 740})
+    assert tab.evaluate("document.documentElement.scrollWidth") == 360
+    tab.set_viewport_size({"width": 1280, "height": 720})
     tab.get_by_label("API key").fill(SECRET)
     tab.get_by_role("button", name="Sign in").click()
     tab.wait_for_url(f"{guarded}/ui/?__theme=dark")

@@ -297,3 +297,34 @@ def test_the_owner_sees_the_study_and_runs_it(page, service, size):
     assert download.value.suggested_filename == "pilot-ratings.csv"
     page.click("text=Sign out")
     page.wait_for_selector("#token")
+
+
+def test_an_owner_adds_what_the_inspector_shows_to_a_draft(page, service):
+    plan = service.folder / "next.toml"
+    plan.write_text((service.folder / "pilot.toml").read_text().replace('name = "pilot"', 'name = "next"'))
+    service.lfi("create", plan)
+    page.goto(f"{service.address}/ui/")
+    page.click("[data-sample]")
+    page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
+    assert not page.is_visible("#lfi-drafts")  # nobody is signed in
+
+    sign_in(page, service)
+    page.goto(f"{service.address}/ui/")
+    page.click("[data-sample]")
+    page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
+    assert page.locator("#lfi-draft option").all_text_contents() == ["next"]  # the pilot is open
+    words = page.locator(".lfi-chip-word").all_text_contents()
+    page.click("#lfi-add-items")
+    page.get_by_text(f"{len(words)} items added to “next”.").wait_for()
+    page.click("#lfi-add-items")
+    page.get_by_text("Nothing added: “next” has these words on this picture already.").wait_for()
+    assert not violations(page)
+
+    with page.expect_download() as started:
+        page.click("text=Items of a study, zip")
+    page.goto(f"{service.address}/admin/next")
+    assert all(page.get_by_role("row", name=f" {word} ").count() for word in words)
+    page.set_input_files("#items", started.value.path())
+    page.click("text=Add to this draft")
+    page.get_by_text("Items added: 0.").wait_for()
+    assert not violations(page)

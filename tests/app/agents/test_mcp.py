@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from mcp.client import Client
 from PIL import Image
 from running import running
@@ -28,11 +29,20 @@ HEADERS = {"Accept": "application/json, text/event-stream"}
 
 
 @pytest.fixture(scope="module")
-def address(trio_folder: Path) -> Iterator[str]:
+def service(trio_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     settings = read_settings(
-        models_dir=trio_folder.parent, trio=trio_folder.name, max_bytes=2_000_000, mcp_hosts="lfi.example.org"
+        models_dir=trio_folder.parent,
+        trio=trio_folder.name,
+        max_bytes=2_000_000,
+        mcp_hosts="lfi.example.org",
+        kept_folder=tmp_path_factory.mktemp("kept"),
     )
-    with running(create_app(settings)) as url:
+    return create_app(settings)
+
+
+@pytest.fixture(scope="module")
+def address(service: FastAPI) -> Iterator[str]:
+    with running(service) as url:
         yield url
 
 
@@ -86,12 +96,39 @@ def test_maps_are_numbers_and_pictures(address, trio_folder):
     assert json.loads(answer.content[0].text) == numbers
 
 
+def test_articles_are_left_out(address):
+    arguments = {"image": PICTURE, "models": ["teacher"], "overlays": False}
+    full, plain = (call(address, "interaction_maps", words=[word], **arguments) for word in ("The star", "star"))
+    assert full.structured_content == plain.structured_content
+
+
 def test_a_data_url_will_do_and_pictures_can_be_left_out(address):
     arguments = {"image": f"data:image/png;base64,{PICTURE}", "words": ["star"], "models": ["lfi"], "overlays": False}
     answer = call(address, "interaction_maps", **arguments)
     assert [block.type for block in answer.content] == ["text"]
     assert answer.structured_content["overlays"] == []
     assert list(answer.structured_content["words"][0]["models"]) == ["lfi"]
+
+
+def test_a_kept_picture_is_asked_for_by_its_hash_until_it_is_let_go(address, service):
+    receipt = service.state.kept.keep(scene())
+    arguments = {"words": ["star"], "models": ["lfi"]}
+    sent = call(address, "interaction_maps", image=PICTURE, **arguments)
+    for hash in (receipt.hash, receipt.hash.upper()):
+        assert call(address, "interaction_maps", image=hash, **arguments) == sent
+    service.state.kept.forget(receipt.hash, receipt.key)
+    refused = call(address, "interaction_maps", image=receipt.hash, **arguments)
+    assert refused.is_error
+    assert refused.content[0].text.endswith(
+        f"no picture with the SHA-256 {receipt.hash[:12]}... is kept here, or not any more: "
+        "send the image itself, or have it kept again on the page"
+    )
+
+
+def test_a_kept_picture_whose_time_is_over_is_not_answered(address, service, monkeypatch):
+    receipt = service.state.kept.keep(scene())
+    monkeypatch.setattr(service.state.kept, "clock", lambda: receipt.until + 1)
+    assert call(address, "interaction_maps", image=receipt.hash, words=["star"]).is_error
 
 
 REFUSED = {

@@ -139,6 +139,14 @@ def test_other_explanations_are_columns_too(pictures, tmp_path, trio_folder):
     assert "baseline:rollout teacher shared mass" in (out / "scores.csv").read_text()
 
 
+def test_articles_are_left_out(pictures, tmp_path, trio_folder):
+    out = tmp_path / "gallery"
+    batch(pictures, out, trio_folder)
+    assert (
+        run("batch", pictures, "--word", "the star", "--word", "a red circle", "--out", out, "--trio", trio_folder) == 0
+    )
+
+
 def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, capsys):
     out = tmp_path / "gallery"
     batch(pictures, out, trio_folder)

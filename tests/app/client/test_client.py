@@ -1,24 +1,40 @@
-"""`lfi.client` against the running service: the same maps as in this process, and the service's own words where it
-refuses."""
+"""`lfi.client`, both kinds, against the running service: the same maps as in this process, and the service's own words
+where it refuses."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
+import httpx
 import pytest
 import torch
 from documentation import ROOT, blocks
 from PIL import Image
 from running import running
 from uploads import as_bytes, scene, truncated_jpeg
+from waiting import waiting
 
 from app.main import create_app
 from app.settings import read_settings
-from lfi.client import Client, ProblemError, Retries, UnreachableError
+from lfi.client import (
+    Answer,
+    AsyncClient,
+    AsyncRemoteBatch,
+    Client,
+    ProblemError,
+    RemoteBatch,
+    Retries,
+    UnreachableError,
+)
 from lfi.comparison import MODELS, Trio
 from lfi.errors import ImageError
 
@@ -32,9 +48,14 @@ def address(trio_folder: Path) -> Iterator[str]:
         yield f"{url}/lfi"
 
 
+@pytest.fixture(params=[Client, waiting], ids=["Client", "AsyncClient"])
+def opened(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[Client]]:
+    return request.param
+
+
 @pytest.fixture
-def client(address: str) -> Iterator[Client]:
-    with Client(address, retries=Retries(attempts=2, first=0.01, longest=5)) as client:
+def client(address: str, opened) -> Iterator[Client]:
+    with opened(address, retries=Retries(attempts=2, first=0.01, longest=5)) as client:
         yield client
 
 
@@ -115,7 +136,7 @@ def test_a_folder_is_a_batch(client, tmp_path):
         batch.status()
 
 
-def test_images_are_a_batch_and_a_full_service_is_asked_again(client):
+def test_images_are_a_batch_and_a_full_service_is_asked_again(client, address, opened):
     batches = [client.batch([scene(), as_bytes(scene())], ["star"]) for _ in range(2)]
     pauses = []
 
@@ -123,8 +144,10 @@ def test_images_are_a_batch_and_a_full_service_is_asked_again(client):
         pauses.append(seconds)
         batches.pop(0).delete()
 
-    patient = Client(str(client._http.base_url), retries=Retries(sleep=wait))
-    with patient:
+    async def wait_in_a_loop(seconds: float) -> None:
+        await anyio.to_thread.run_sync(wait, seconds)
+
+    with opened(address, retries=Retries(sleep=wait, async_sleep=wait_in_a_loop)) as patient:
         batches.append(patient.batch([scene()], ["star"]))
         assert pauses == [2.0]  # what the service's Retry-After said
         for batch in batches:
@@ -132,10 +155,19 @@ def test_images_are_a_batch_and_a_full_service_is_asked_again(client):
             batch.delete()
 
 
-def test_nobody_there_is_said_after_some_tries():
+def test_nobody_there_is_said_after_some_tries(opened):
     pauses = []
-    client = Client("http://127.0.0.1:1", retries=Retries(attempts=3, sleep=pauses.append))
-    with client, pytest.raises(UnreachableError, match=r"no answer from http://127.0.0.1:1: .*refused"):
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    retries = Retries(attempts=3, sleep=pauses.append, async_sleep=pause)
+    with (
+        opened("http://127.0.0.1:1", retries=retries) as client,
+        pytest.raises(
+            UnreachableError, match=r"no answer from http://127.0.0.1:1: (.*refused|all connection.* failed)"
+        ),
+    ):
         client.models()
     assert len(pauses) == 2
 
@@ -152,3 +184,35 @@ def test_the_documentation_runs_as_it_stands(block, address, tmp_path, monkeypat
 def test_importing_the_client_imports_no_torch():
     code = "import sys, lfi.client; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+
+
+@pytest.mark.parametrize(("one", "other"), [(Client, AsyncClient), (RemoteBatch, AsyncRemoteBatch)])
+def test_both_clients_have_the_same_methods_with_the_same_arguments(one, other):
+    def methods(kind: type) -> dict[str, list[inspect.Parameter]]:
+        found = inspect.getmembers(kind, inspect.isfunction)
+        own = {name: inspect.signature(each) for name, each in found if name[0] != "_" and name != "ask"}
+        return {name: list(signature.parameters.values()) for name, signature in own.items()}
+
+    assert methods(one) == methods(other)
+
+
+def test_many_questions_are_under_way_at_once(address):
+    """The service answers waiting questions in one batch, so none may wait for the answer to another."""
+    under_way, most = 0, 0
+
+    class Counting(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                return await super().handle_async_request(request)
+            finally:
+                under_way -= 1
+
+    async def ask() -> list[Answer]:
+        async with AsyncClient(address, transport=Counting()) as client:
+            return await asyncio.gather(*(client.maps(scene(), [word]) for word in WORDS))
+
+    assert [answer.words for answer in asyncio.run(ask())] == [("star",), ("red circle",)]
+    assert most == 2

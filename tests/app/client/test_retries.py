@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
+from waiting import waiting
 
 from lfi.client import Client, ProblemError, Retries
 from lfi.client.retries import retry_after
@@ -48,43 +49,66 @@ def server(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str
             thread.join()
 
 
-def test_a_service_that_is_full_is_asked_again_when_it_said():
+@pytest.fixture(params=[Client, waiting], ids=["Client", "AsyncClient"])
+def opened(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[Client]]:
+    return request.param
+
+
+def noting(pauses: list[float], *arguments: float) -> Retries:
+    """Retries that note their pauses instead of waiting."""
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+
+    return Retries(*arguments, sleep=pauses.append, async_sleep=note)
+
+
+def test_a_service_that_is_full_is_asked_again_when_it_said(opened):
     pauses: list[float] = []
     answers = [(503, {"Retry-After": "7"}), (429, {"Retry-After": "2"}), (200, {})]
     with (
         server(*answers) as (url, asked),
-        Client(url, key="lfi_secret", retries=Retries(sleep=pauses.append)) as client,
+        opened(url, key="lfi_secret", retries=noting(pauses)) as client,
     ):
         assert client.models().default == "x"
     assert asked == ["/v1/models Bearer lfi_secret"] * 3
     assert pauses == [7, 2]
 
 
-def test_pauses_double_at_most_where_nobody_says():
+def test_pauses_double_at_most_where_nobody_says(opened):
     pauses: list[float] = []
     refused = pytest.raises(ProblemError, match=r"502 Bad Gateway: <h1>A proxy's page</h1>")
-    retries = Retries(5, 1.0, sleep=pauses.append)
-    with server(*[(502, {})] * 5) as (url, _), Client(url, retries=retries) as client, refused:
+    retries = noting(pauses, 5, 1.0)
+    with server(*[(502, {})] * 5) as (url, _), opened(url, retries=retries) as client, refused:
         client.models()
     assert len(pauses) == 4
     assert all(0 <= pause <= 2**number for number, pause in enumerate(pauses))
 
 
-def test_a_service_that_asks_for_too_long_is_not_waited_for():
+def test_a_pause_that_nobody_named_is_never_longer_than_the_longest(opened):
+    pauses: list[float] = []
+    refused = pytest.raises(ProblemError, match="502")
+    retries = noting(pauses, 3, 1e6, 0.5)
+    with server(*[(502, {})] * 3) as (url, _), opened(url, retries=retries) as client, refused:
+        client.models()
+    assert pauses == [0.5, 0.5]
+
+
+def test_a_service_that_asks_for_too_long_is_not_waited_for(opened):
     refused = pytest.raises(ProblemError, match="503")
-    with server((503, {"Retry-After": "3600"})) as (url, asked), Client(url) as client, refused:
+    with server((503, {"Retry-After": "3600"})) as (url, asked), opened(url) as client, refused:
         client.models()
     assert len(asked) == 1
 
 
-def test_a_refusal_is_final():
-    with server((404, {})) as (url, asked), Client(url) as client, pytest.raises(ProblemError, match="404"):
+def test_a_refusal_is_final(opened):
+    with server((404, {})) as (url, asked), opened(url) as client, pytest.raises(ProblemError, match="404"):
         client.models()
     assert len(asked) == 1
 
 
-def test_a_batch_is_not_sent_twice_where_nobody_knows_whether_it_arrived():
-    with server((504, {})) as (url, asked), Client(url) as client, pytest.raises(ProblemError, match="504"):
+def test_a_batch_is_not_sent_twice_where_nobody_knows_whether_it_arrived(opened):
+    with server((504, {})) as (url, asked), opened(url) as client, pytest.raises(ProblemError, match="504"):
         client.batch([b"image"], ["star"])
     assert len(asked) == 1
 

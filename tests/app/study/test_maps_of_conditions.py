@@ -7,7 +7,7 @@ from plans import write_plan
 from tiny_peers import peered_trio
 
 from app.study.plan import StudyPlan, read_plan
-from app.study.stimuli import Rendered, render_all
+from app.study.stimuli import Rendered, render_all, scaled
 from lfi.comparison import Trio
 from lfi.errors import ConfigError, UnknownModelError
 
@@ -17,7 +17,8 @@ def planned(folder: Path, maps: str) -> StudyPlan:
 
 
 def drawn(plan: StudyPlan, folder: Path, trio: Trio) -> dict[tuple[str, str], Rendered]:
-    return {(each.item, each.condition): each for each in render_all(plan, folder, trio)}
+    pictures = {path: scaled((folder / path).read_bytes(), plan.side) for path in plan.pictures}
+    return {(each.item, each.condition): each for each in render_all(plan, pictures, trio)}
 
 
 def test_only_the_condition_that_the_plan_names_looks_different(tmp_path, tiny_trio):

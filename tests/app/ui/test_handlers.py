@@ -277,3 +277,11 @@ def test_a_kept_picture_says_until_when_and_whether_it_is_the_very_picture(handl
 def test_of_the_nearest_words_only_close_ones_are_offered(handlers, token):
     error = handlers.compare({"words": ["dog", "cirle"], "token": token})["error"]
     assert error["unknown"] == {"dog": [], "cirle": ["circle"]}
+
+
+def test_the_page_is_told_under_which_names_its_words_are_answered(handlers, token):
+    words = ["the star", "red"]
+    called = {"the star": "star", "red": "red"}
+    assert handlers.check({"words": words}) == {"called": called}
+    view = handlers.compare({"words": words, "token": token})["view"]
+    assert (view["words"], view["called"]) == (["star", "red"], called)

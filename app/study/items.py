@@ -1,0 +1,136 @@
+"""Items that an owner adds to a draft: a zip as the inspector's page gives it, `items.toml` and the pictures it names.
+
+The draft becomes exactly what `lfi study create` makes of its plan's file with the blocks pasted at its end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tomllib
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+from sqlalchemy import select
+
+from app.batch.sources import ArchiveError, ArchiveLimits, check_archive
+from app.database.models import Rater, Study
+from app.study.creation import check_free, check_uninvited, make_draft
+from app.study.errors import StudyError
+from app.study.plan import Item, StudyPlan, extended
+from app.study.service import Studies, find_study
+from app.study.stimuli import scaled
+from lfi.comparison import Trio
+from lfi.errors import ConfigError
+from lfi.training.config import build
+
+LIST = "items.toml"
+_LIMITS = ArchiveLimits(entries=200, unpacked=200_000_000)
+
+
+@dataclass(frozen=True)
+class _List:
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """What a zip holds.
+
+    Attributes:
+        pictures: files by the name that the items use.
+    """
+
+    items: tuple[Item, ...]
+    pictures: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Added:
+    """How many items were new to the draft, and how many it had already."""
+
+    added: int
+    known: int
+
+
+def editable_drafts(studies: Studies) -> list[str]:
+    """Names of the studies that items can be added to: drafts without invitations, the newest first."""
+    invited = select(Rater.study_id).where(~Rater.preview)
+    with studies.database.reading() as session:
+        drafts = select(Study.name).where(Study.status == "draft", Study.id.not_in(invited))
+        return list(session.scalars(drafts.order_by(Study.id.desc())))
+
+
+def add_items(studies: Studies, name: str, data: bytes, load: Callable[[str], Trio], actor: str) -> Added:
+    """Add the items of a zip to a draft, and draw all its maps anew. Items that it has already are left out.
+
+    Args:
+        load: gives a trio by its name.
+
+    Raises:
+        NothingHereError: there is no such study.
+        StudyError: it is no draft, has invitations, or was made by a version that kept no pictures.
+        ConflictError: it was changed meanwhile.
+        ArchiveError, ConfigError: the zip is none, or does not hold what it should.
+        ImageError, UnknownWordError: a picture cannot be read, or the models do not know a word.
+    """
+    new = read_items(data)
+    plan = _draft(studies, name)
+    hashes = {path: hashlib.sha256(file).hexdigest() for path, file in new.pictures.items()}
+    for path, hash in hashes.items():
+        if plan.pictures.get(path, hash) != hash:
+            raise ConfigError(f"the draft has another picture called {path}; give this one another name")
+    there = {(item.image, item.word) for item in plan.items}
+    fresh = [item for item in new.items if (item.image, item.word) not in there]
+    if fresh:
+        grown = extended(plan, fresh, hashes)
+        pictures = _kept(studies, plan)
+        pictures |= {path: scaled(new.pictures[path], plan.side) for path in grown.pictures if path not in pictures}
+        make_draft(studies, grown, pictures, load(plan.trio), actor, "items added", follows=plan.hash)
+    return Added(len(fresh), len(new.items) - len(fresh))
+
+
+def read_items(data: bytes) -> NewItems:
+    """The items in a zip.
+
+    Raises:
+        ArchiveError: it is no zip, or one that `check_archive` refuses.
+        ConfigError: it has no list, or the list is not TOML, holds something else, or names a picture that is missing.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_archive(archive, _LIMITS, "the zip")
+            files = {entry.filename: archive.read(entry) for entry in archive.infolist() if not entry.is_dir()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise ArchiveError("the file is no zip that can be read") from error
+    if LIST not in files:
+        raise ConfigError(f"the zip holds no {LIST}; the inspector's page makes one: *Items of a study*")
+    try:
+        raw = tomllib.loads(files[LIST].decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{LIST} is not TOML: {error}") from error
+    items = build(_List, raw).items
+    missing = [item.image for item in items if item.image not in files]
+    if missing:
+        raise ConfigError(f"{LIST} names {missing[0]}, which is not in the zip")
+    return NewItems(items, {item.image: files[item.image] for item in items})
+
+
+def _draft(studies: Studies, name: str) -> StudyPlan:
+    with studies.database.reading() as session:
+        study = find_study(session, name)
+        check_free(session, name)
+        check_uninvited(session, study)
+        return studies.plan(session, study)
+
+
+def _kept(studies: Studies, plan: StudyPlan) -> dict[str, Image.Image]:
+    """The draft's own pictures."""
+    folder = studies.pictures(plan.name)
+    try:
+        return {path: Image.open(folder / hash).convert("RGB") for path, hash in plan.pictures.items()}
+    except OSError as error:
+        raise StudyError(f"the pictures of {plan.name!r} are not here; `lfi study create` makes it anew") from error

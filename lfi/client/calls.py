@@ -1,0 +1,200 @@
+"""Everything that a service can be asked: each request, and how its answer is read. Nothing here sends anything."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
+
+import httpx
+
+from lfi.client.answers import Answer, BatchStatus, Models, read_maps, read_models, read_overlays
+from lfi.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    Picture = str | os.PathLike[str] | bytes | Image.Image
+
+T = TypeVar("T")
+File = tuple[str, BinaryIO]
+"""Name and content."""
+
+_NPZ, _ZIP = "application/x-npz", "application/zip"
+_MEMORY = 10**7
+"""Bytes of a zip that is made to be sent, up to which it stays in memory."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request; its files are closed at the end of a `with`.
+
+    Attributes:
+        read: makes a value of the answer.
+        options: of httpx, besides the files.
+        files: form fields with files.
+        repeatable: whether it may be sent twice where nobody knows if the first one arrived.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    options: dict[str, Any] = field(default_factory=dict)
+    files: tuple[tuple[str, File], ...] = ()
+    repeatable: bool = True
+
+    def __enter__(self) -> Call[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _, (_, file) in self.files:
+            file.close()
+
+    def request(self) -> dict[str, Any]:
+        """Arguments of httpx's `request`, for one attempt."""
+        for _, (_, file) in self.files:
+            file.seek(0)
+        files = {"files": self.files} if self.files else {}
+        return {"method": self.method, "url": self.path, **self.options, **files}
+
+
+def key_headers(key: str | None) -> dict[str, str]:
+    """Headers that show an API key."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def models() -> Call[Models]:
+    """What there is."""
+    return Call("GET", "v1/models", lambda response: read_models(response.json()))
+
+
+def maps(
+    image: Picture, words: Sequence[str], models: Sequence[str], layers: Sequence[int], trio: str, heads: bool
+) -> Call[Answer]:
+    """Raw maps of an image.
+
+    Raises:
+        ImageError: the path cannot be read.
+    """
+    fields = {**_question(words, models, trio), **_layers(layers), "heads": str(heads)}
+    return _of_image(_NPZ, image, fields, lambda response: read_maps(response.content))
+
+
+def overlays(
+    image: Picture, words: Sequence[str], models: Sequence[str], layers: Sequence[int], trio: str
+) -> Call[dict[str, bytes]]:
+    """Pictures of the maps of an image.
+
+    Raises:
+        ImageError: as `maps`.
+    """
+    fields = {**_question(words, models, trio), **_layers(layers)}
+    return _of_image(_ZIP, image, fields, lambda response: read_overlays(response.content))
+
+
+def batch(
+    images: str | os.PathLike[str] | Sequence[Picture], words: Sequence[str], models: Sequence[str], trio: str
+) -> Call[str]:
+    """Many images: a folder, a zip or several; answered with the id of the batch.
+
+    Raises:
+        ImageError: as `maps`.
+    """
+    files = tuple(("images", file) for file in _packed(images))
+    options = {"data": _question(words, models, trio)}
+    return Call("POST", "v1/batches", lambda response: response.json()["id"], options, files, repeatable=False)
+
+
+def batch_status(id: str) -> Call[BatchStatus]:
+    """How a batch stands."""
+    return Call("GET", f"v1/batches/{id}", lambda response: BatchStatus.of(response.json()))
+
+
+def batch_scores(id: str) -> Call[list[dict[str, Any]]]:
+    """One row an image and word."""
+
+    def read(response: httpx.Response) -> list[dict[str, Any]]:
+        return [{"image": row["image"], **row["scores"]} for row in response.json()["rows"]]
+
+    return Call("GET", f"v1/batches/{id}/scores.json", read)
+
+
+def batch_gallery(id: str) -> Call[str]:
+    """The page of a batch."""
+    return Call("GET", f"v1/batches/{id}/gallery", lambda response: response.text)
+
+
+def batch_saved(id: str, folder: str | Path) -> Call[Path]:
+    """Everything of a batch that is over, unpacked into a folder."""
+
+    def read(response: httpx.Response) -> Path:
+        with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+            archive.extractall(folder)
+        return Path(folder)
+
+    return Call("GET", f"v1/batches/{id}/batch.zip", read)
+
+
+def batch_stopped(id: str) -> Call[BatchStatus]:
+    """Let it end."""
+    return Call("POST", f"v1/batches/{id}/stop", lambda response: BatchStatus.of(response.json()))
+
+
+def batch_deleted(id: str) -> Call[None]:
+    """Delete it."""
+    return Call("DELETE", f"v1/batches/{id}", lambda response: None)
+
+
+def _question(words: Sequence[str], models: Sequence[str], trio: str) -> dict[str, Any]:
+    return {"words": list(words), "models": list(models), "trio": trio}
+
+
+def _layers(layers: Sequence[int]) -> dict[str, Any]:
+    return {"layers": [str(layer) for layer in layers]}
+
+
+def _of_image(accept: str, image: Picture, fields: dict[str, Any], read: Callable[[httpx.Response], T]) -> Call[T]:
+    options = {"data": fields, "headers": {"Accept": accept}}
+    return Call("POST", "v1/maps", read, options, (("image", _file(image)),))
+
+
+def _packed(images: str | os.PathLike[str] | Sequence[Picture]) -> Iterator[File]:
+    """A zip as it is, a folder as a zip, images one by one."""
+    if not isinstance(images, str | os.PathLike):
+        yield from map(_file, images)
+    elif not Path(images).is_dir():
+        yield Path(images).name, _opened(Path(images))
+    else:
+        packed = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 -- closed by the call
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:  # images are packed already
+            for each in sorted(Path(images).rglob("*")):
+                if each.is_file():
+                    archive.write(each, each.relative_to(images).as_posix())
+        yield "images.zip", packed  # type: ignore[misc]
+
+
+def _file(image: Picture) -> File:
+    """Name and content of an image file, in memory."""
+    if isinstance(image, bytes):
+        return "image", io.BytesIO(image)
+    if isinstance(image, str | os.PathLike):
+        with _opened(Path(image)) as file:
+            return Path(image).name, io.BytesIO(file.read())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "image.png", buffer
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
