@@ -319,6 +319,7 @@ class Trio:
         clock.stop("baseline")
         return [self._comparison(*each, clock) for each in zip(images, questions, own, addressed, found, strict=True)]
 
+    @torch.inference_mode()
     def _ask_teacher(
         self,
         images: Sequence[EncodedTrio],
@@ -338,6 +339,7 @@ class Trio:
                 # the rest is padding
                 found[index]["teacher"] = alone if len(maps.queries[0]) == count else alone.select(queries=range(count))
 
+    @torch.inference_mode()
     def _ask_baseline(
         self,
         images: Sequence[EncodedTrio],

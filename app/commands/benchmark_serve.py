@@ -86,6 +86,7 @@ def serve_(
             "LFI_MODELS_DIR": str(models_dir.resolve()),
             "LFI_TRIO": trio,
             "LFI_DEVICE": "cpu",
+            "LFI_CACHED_IMAGES": str(loadtest.CACHED),
             "LFI_STUDY_FOLDER": folder,
             "LFI_LOG_LEVEL": "warning",
             "LFI_AUTH": "off",

@@ -9,6 +9,9 @@ import pytest
 from tiny_size import TINY_SIZE
 
 from app.cli import main
+from app.inspector.cache import LatestUsed, content_hash
+from app.inspector.decode import decode_image
+from app.inspector.loadtest import CACHED, Requests
 from lfi.training import untrained
 
 
@@ -32,6 +35,14 @@ def test_latency_throughput_and_memory_are_measured(trio_folder: Path, tmp_path:
     assert figures["memory after the warm-up"]["value"] > 50
     assert goals["requests that failed, at most"]["holds"]
     assert "new word, known image, in bare passes" in capsys.readouterr().out
+
+
+def test_no_image_comes_again_while_the_service_remembers_its_pixels():
+    requests, remembered = Requests(("red", "star")), LatestUsed[bool](CACHED)
+    for _ in range(3 * CACHED):
+        key = content_hash(decode_image(requests.image()).resize((64, 64)))
+        assert remembered.find(key) is None
+        remembered.keep(key, True)
 
 
 @pytest.mark.slow
