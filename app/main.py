@@ -45,6 +45,8 @@ from app.ui import build_inspector, page_head
 PAGE = "/ui"
 _QUEUE = 64
 """Events of the page that may wait at once; a further one is told that the service is busy."""
+_QUEUE_SECONDS = 0.01
+"""How long such an event lies at most before it is seen."""
 
 _SWEEP_SECONDS = 600
 
@@ -184,6 +186,8 @@ async def _not_stored() -> None:
 def _mount_page(app: FastAPI, inspector: Inspector, settings: Settings) -> None:
     blocks = build_inspector(inspector, settings, app.state.kept)
     blocks.queue(max_size=_QUEUE, api_open=False)
+    # By itself it wakes the event loop a thousand times a second to see whether the page has asked for something.
+    blocks._queue.sleep_when_free = _QUEUE_SECONDS
     gr.mount_gradio_app(
         app,
         blocks,

@@ -134,10 +134,9 @@ class EncodedTrio:
     @property
     def bytes(self) -> int:
         """Memory that it holds, about."""
-        held = [self.teacher.latent, self.teacher.dense, self.teacher.tokens, self.teacher.pool]
-        held += [self.attended, self.names, *self.pixels.values()]
+        held = [self.attended, self.names, *self.pixels.values()]
         traced = 0 if self.trace is None else self.trace[0].bytes // len(self.trace[0])
-        return traced + sum(tensor.nbytes for tensor in held if tensor is not None)
+        return traced + self.teacher.bytes + sum(tensor.nbytes for tensor in held)
 
 
 class Trio:
@@ -268,7 +267,7 @@ class Trio:
         """Run some images together, in one forward pass of each model: on most machines quicker than one by one."""
         device, clock = self._phrase_embeddings.device, _Clock(len(images))
         images = [self.squash(image) for image in images]
-        teacher = self.teacher.encode(self.teacher.preprocess(images).to(device))
+        teacher = self.teacher.project(self.teacher.encode(self.teacher.preprocess(images).to(device)))
         clock.stop("teacher")
         read = self.lfi.preprocess(images).to(device)
         (_, queries), layers, _ = self.lfi.run(read)
@@ -365,6 +364,7 @@ class Trio:
         clock.stop("baseline")
         return [self._comparison(*each, clock) for each in zip(images, questions, own, addressed, found, strict=True)]
 
+    @torch.inference_mode()
     def _ask_teacher(
         self,
         images: Sequence[EncodedTrio],
@@ -388,6 +388,7 @@ class Trio:
                 # the rest is padding
                 found[index]["teacher"] = alone if len(maps.queries[0]) == count else alone.select(queries=range(count))
 
+    @torch.inference_mode()
     def _ask_baseline(
         self,
         images: Sequence[EncodedTrio],

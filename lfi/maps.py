@@ -6,6 +6,7 @@ weights on the model's own grid; normalising for display belongs to `lfi.renderi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -69,14 +70,22 @@ class InteractionMaps:
             raise ValueError(f"{len(self.layers)} layer names for {layers} layers")
         if len(self.queries) != batch or any(len(names) != queries for names in self.queries):
             raise ValueError(f"queries must name {queries} queries for each of {batch} images")
-        if not torch.isfinite(self.weights).all() or not torch.isfinite(self.outside).all():
-            raise ValueError("maps hold NaN or infinity")
-        if (self.weights < 0).any():
-            raise ValueError("maps hold negative weights")
+        if self.weights.numel():
+            self._check_values()
+
+    def _check_values(self) -> None:
+        """Extremes alone are looked at: they are NaN where any value is."""
         sums = self.weights.sum((-2, -1))
-        if not torch.allclose(sums, torch.ones_like(sums), atol=_TOLERANCE):
-            raise ValueError(f"maps must sum to 1 over the grid; sums run from {sums.min():.4f} to {sums.max():.4f}")
-        if (self.outside < -_TOLERANCE).any() or (self.outside > 1 + _TOLERANCE).any():
+        least, most = _extremes(self.weights)
+        low, high = _extremes(sums)
+        fewest, fullest = _extremes(self.outside)
+        if not all(map(math.isfinite, (least, most, fewest, fullest))):
+            raise ValueError("maps hold NaN or infinity")
+        if least < 0:
+            raise ValueError("maps hold negative weights")
+        if low < 1 - _TOLERANCE or high > 1 + _TOLERANCE:
+            raise ValueError(f"maps must sum to 1 over the grid; sums run from {low:.4f} to {high:.4f}")
+        if fewest < -_TOLERANCE or fullest > 1 + _TOLERANCE:
             raise ValueError("outside must lie in [0, 1]")
 
     @property
@@ -137,7 +146,9 @@ class InteractionMaps:
 
     def layer(self, index: int) -> InteractionMaps:
         """The maps of one layer, layer axis kept."""
-        return self.select(layers=[range(len(self.layers))[index]])
+        index = range(len(self.layers))[index]
+        pick = slice(index, index + 1)
+        return replace(self, weights=self.weights[:, pick], outside=self.outside[:, pick], layers=self.layers[pick])
 
     def select(self, layers: Sequence[int] | None = None, queries: Sequence[int] | None = None) -> InteractionMaps:
         """A copy with only these layers and queries, in the given order."""
@@ -167,3 +178,8 @@ class InteractionMaps:
     def flipped(self) -> InteractionMaps:
         """The maps of the horizontally mirrored image."""
         return replace(self, weights=self.weights.flip(-1))
+
+
+def _extremes(values: Tensor) -> tuple[float, float]:
+    least, most = values.aminmax()
+    return float(least), float(most)

@@ -1,7 +1,12 @@
-"""`lfi benchmark serve`: the service against the bare forward passes of its models, and under a long load."""
+"""`lfi benchmark serve`: the service against the bare forward passes of its models, and under a long load.
+
+The trio that comes with the project is a tiny one, whose service spends much of its time on HTTP and JSON; `--size`
+says how it is with models of the size that people distil into.
+"""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +21,18 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 
+class Size(StrEnum):
+    """Those of `lfi.training.untrained`."""
+
+    SMALL = "small"
+    BASE = "base"
+
+
 @commands.command("serve")
 def serve_(
     rounds: Annotated[int, typer.Option(min=10, help="Rounds of bare passes, a first request and a new word.")] = 200,
     clients: Annotated[int, typer.Option(min=2, help="Clients at once, against one.")] = 8,
-    turns: Annotated[int, typer.Option(min=2, help="Turns of one client and of all of them.")] = 8,
+    turns: Annotated[int, typer.Option(min=0, help="Turns of one client and of all of them; 0 leaves them out.")] = 8,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a turn.")] = 5.0,
     requests: Annotated[int, typer.Option(min=0, help="Requests over which memory is watched; 0 leaves it out.")] = (
         10_000
@@ -28,6 +40,10 @@ def serve_(
     soak: Annotated[float, typer.Option(min=0, help="Minutes of load instead of so many requests.")] = 0.0,
     models_dir: Annotated[Path, typer.Option(help="Folder that holds the trios.")] = Path("static/models"),
     trio: Annotated[str, typer.Option(help="Which of them.")] = "scenes",
+    size: Annotated[
+        Size | None,
+        typer.Option(help="Instead of a trained trio, one with random weights and students ViT-S/16 or ViT-B/16."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of images and words.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
 ) -> None:
@@ -46,23 +62,31 @@ def serve_(
     from app.study.servers import Service
     from evaluation.report import markdown
     from evaluation.results import Results
+    from lfi.training.untrained import SIZES, write_untrained_trio
 
     threads = int(os.environ.get("LFI_TORCH_THREADS", "1"))
     torch.set_num_threads(threads)  # as the service does, so that both do the same work
-    models = load_trio(models_dir / trio, "cpu")
-    asked = loadtest.Requests(models.vocabulary, seed)
+    about = f"Trio {trio}" if size is None else f"{SIZES[size].title}, random weights"
     found = Results(
-        f"lfi benchmark serve --rounds {rounds} --clients {clients} --turns {turns} --seconds {seconds:g}"
+        "lfi benchmark serve"
+        + (f" --size {size}" if size else "")
+        + f" --rounds {rounds} --clients {clients} --turns {turns} --seconds {seconds:g}"
         + (f" --soak {soak:g}" if soak else f" --requests {requests}"),
         [seed],
-        {"rounds": rounds, "turns": turns},
-        title=f"Trio {trio}, 256 px JPEG in, raw maps of three models as JSON out, torch threads: {threads}",
+        {"rounds": rounds} | ({"turns": turns} if turns else {}),
+        title=f"{about}; 256 px JPEG in, raw maps of three models as JSON out, torch threads: {threads}",
     )
     with tempfile.TemporaryDirectory(prefix="lfi-serve") as folder:
+        if size is not None:
+            models_dir, trio = Path(folder) / "models", size.value
+            write_untrained_trio(models_dir / trio, SIZES[size])
+        models = load_trio(models_dir / trio, "cpu")
+        asked = loadtest.Requests(models.vocabulary, seed)
         environment = {
             "LFI_MODELS_DIR": str(models_dir.resolve()),
             "LFI_TRIO": trio,
             "LFI_DEVICE": "cpu",
+            "LFI_CACHED_IMAGES": str(loadtest.CACHED),
             "LFI_STUDY_FOLDER": folder,
             "LFI_LOG_LEVEL": "warning",
             "LFI_AUTH": "off",
@@ -73,8 +97,9 @@ def serve_(
         try:
             taken = loadtest.latencies(loadtest.Bare(models), loadtest.Client(service.port), asked, rounds)
             _add_latencies(found, taken)
-            rates = loadtest.throughput(service.port, asked, clients, turns, seconds)
-            _add_rates(found, rates, clients)
+            if turns:
+                rates = loadtest.throughput(service.port, asked, clients, turns, seconds)
+                _add_rates(found, rates, clients)
             if requests or soak:
                 warm = 0 if soak else requests // 10
                 left = loadtest.endure(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from app.inspector.downloads import comparison_scale
@@ -113,12 +112,12 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
 
 
 def _block(maps: InteractionMaps) -> dict[str, Any]:
-    weights = maps.weights[0].cpu().numpy()
+    weights = maps.weights[0].cpu().half().numpy()
     return {
         "queries": list(maps.queries[0]),
         "layers": list(maps.layers),
         "shape": list(weights.shape),
-        "weights": base64.b64encode(np.ascontiguousarray(weights, "<f2").tobytes()).decode(),
+        "weights": base64.b64encode(weights.astype("<f2", copy=False).tobytes()).decode(),
         "outside": maps.outside[0].tolist(),
         "kind": maps.kind,
         "model": maps.model,

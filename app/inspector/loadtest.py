@@ -31,7 +31,9 @@ from lfi.errors import DataError
 SIDE = 256
 _BOUNDARY = "lfi-benchmark"
 _HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}", "Accept": "application/json"}
-_SCENES = 32
+_SCENES = 128
+CACHED = _SCENES // 2
+"""Images that the service may remember: fewer than there are, or it would know their pixels when they come again."""
 _WARM = 5
 
 
@@ -49,7 +51,7 @@ class Requests:
         self._scenes = [_jpeg(scene.image) for scene in Scenes(_SCENES, seed, SIDE)]
 
     def image(self) -> bytes:
-        """A JPEG that no service has seen: one of some scenes, with a comment of its own."""
+        """A JPEG that a service does not know: the scene that was longest away, with a comment of its own."""
         number = next(self._numbers)
         scene, comment = self._scenes[number % _SCENES], f"{number}".encode()
         return scene[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + scene[2:]

@@ -101,7 +101,8 @@ def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
         height, width = each.grid
         values = each.weights.detach().cpu().numpy().ravel() * (height * width)
         if values.size:
-            tops.append(float(np.quantile(values, 1 - _CLIPPED_SHARE, method="higher")))
+            rank = math.ceil((values.size - 1) * (1 - _CLIPPED_SHARE))
+            tops.append(float(np.partition(values, rank)[rank]))
             peaks.append(float(values.max()))
     if not tops:
         raise ValueError("a scale needs at least one map")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
 from lfi.teachers.content import Tokenizer
 from lfi.teachers.openclip import OpenClipTeacher, full_precision, is_word, pad, unit
-from lfi.teachers.taps import attention_weights, inputs_of, tap, values
+from lfi.teachers.taps import inputs_of, project, tap, values
 from lfi.teachers.teacher import EncodedImages
 
 _PROMPTS_REMEMBERED = 1024
@@ -154,7 +156,7 @@ class CoCaTeacher(OpenClipTeacher):
 
         The tokens `[position, width]` end with the text and are remembered.
         """
-        embeddings, tokens = self.model._encode_text(ids, normalize=True)
+        latents, tokens = self._run_text(ids)
         ends = 1 + ((ids != 0) * torch.arange(ids.shape[1], device=ids.device)).max(1).values
         # copies, so that no text keeps a whole batch in memory
         read = {text: row[:end].clone() for text, row, end in zip(texts, tokens.float(), ends.tolist(), strict=True)}
@@ -162,7 +164,23 @@ class CoCaTeacher(OpenClipTeacher):
             self._prompts.update(read)
             while len(self._prompts) > _PROMPTS_REMEMBERED:
                 self._prompts.popitem(last=False)
-        return embeddings.float(), read
+        return unit(latents), read
+
+    def _run_text(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The text tower: latents `[text, dim]`, not normalised, and tokens `[text, position, width]`.
+
+        Where it is causal and its CLS token stands behind the padding, positions that no CLS token reads are left out:
+        what is left is given as in a run of the full length, and a word needs 4 positions instead of 77.
+        """
+        tower = self.model.text
+        if tower.attn_mask is None or tower.cls_emb is None:
+            return tower(ids)
+        tokens, mask = tower._embeds(ids)
+        read = int((mask[:, -1, :-1] == 0).any(0).nonzero().max()) + 1
+        kept = torch.tensor([*range(read), tokens.shape[1] - 1], device=ids.device)
+        tokens = tower.transformer(tokens[:, kept], attn_mask=mask[:, kept][:, :, kept])
+        latents, projection = tower.ln_final(tokens[:, -1]), tower.text_projection
+        return projection(latents) if isinstance(projection, nn.Linear) else latents @ projection, tokens[:, :-1]
 
     @torch.no_grad()
     def _read(self, prompts: Sequence[str], last: Tensor) -> Tensor:
@@ -214,7 +232,8 @@ class CoCaTeacher(OpenClipTeacher):
 
         Self-attention sees each prompt alone, cross-attention sees all prompts of an image side by side: its
         rows do not depend on one another, and so the image's keys and values are projected once, not once a
-        prompt. What follows the last attention is left out, the projection to the vocabulary with it.
+        prompt, or not at all where `project` has done it. What follows the last attention is left out, the projection
+        to the vocabulary with it.
 
         Args:
             text: the text tower's tokens `[batch or 1, prompt, position, width]`; the decoder is causal, so the
@@ -224,19 +243,38 @@ class CoCaTeacher(OpenClipTeacher):
         Returns:
             `[batch, layer, row, token]`, or `[batch, layer, head, row, token]` unless `average`.
         """
-        assert encoded.tokens is not None
+        projected = encoded.projected or self._projected(encoded)
         _, prompts, length, width = text.shape
         batch, decoder, found = len(encoded), self.model.text_decoder, []
         mask = decoder.attn_mask[:length, :length]
-        rows = rows.expand(batch, -1)
-        for layer, (block, cross) in enumerate(zip(decoder.resblocks, decoder.cross_attn, strict=True)):
+        rows = rows.to(text.device).expand(batch, -1)[:, None, :, None]
+        for block, cross, (key, value) in zip(decoder.resblocks, decoder.cross_attn, projected, strict=True):
             text = block(text.reshape(-1, length, width), attn_mask=mask)
             text = text.reshape(-1, prompts * length, width).expand(batch, -1, -1)
-            weights = attention_weights(cross.attn, cross.ln_1(text), cross.ln_1_kv(encoded.tokens), rows=rows)
+            with full_precision(text.device):  # bfloat16 scores are off by up to .1
+                query = project(cross.attn, cross.ln_1(text), 0)
+                wanted = query.gather(2, rows.expand(-1, query.shape[1], -1, query.shape[-1]))
+                weights = (wanted @ key.transpose(-2, -1) * cross.attn.head_dim**-0.5).softmax(-1)
             found.append(weights.mean(1) if average else weights)
-            if layer + 1 < len(decoder.cross_attn):
-                text = cross(text, k_x=encoded.tokens, v_x=encoded.tokens)
+            if len(found) < len(projected):
+                mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+                text = text + cross.ls_1(cross.attn.out_proj(mixed.to(text.dtype)))
+                text = text + cross.ls_2(cross.mlp(cross.ln_2(text)))
         return torch.stack(found, 1)
+
+    def project(self, encoded: EncodedImages) -> EncodedImages:
+        """The images with what the decoder reads of them, for images that will be asked about again and again."""
+        return replace(encoded, projected=self._projected(encoded))
+
+    @torch.no_grad()
+    def _projected(self, encoded: EncodedImages) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Keys and values of every cross-attention, as `EncodedImages.projected`."""
+        assert encoded.tokens is not None
+        found = []
+        for cross in self.model.text_decoder.cross_attn:
+            seen = cross.ln_1_kv(encoded.tokens)
+            found.append((project(cross.attn, seen, 1).contiguous(), project(cross.attn, seen, 2).contiguous()))
+        return tuple(found)
 
 
 def _of_head(name: str, head: int) -> str:

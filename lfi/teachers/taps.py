@@ -165,19 +165,18 @@ def attention_weights(
     if not attention.batch_first:
         query, key = query.transpose(0, 1), key.transpose(0, 1)
     batch, positions, keys = *query.shape[:2], key.shape[1]
-    wanted = None if heads is None else list(heads)
     if rows is not None:
         rows = rows.to(query.device).expand(batch, -1)
         query = query.gather(1, rows[..., None].expand(-1, -1, query.shape[-1]))
     with torch.autocast(query.device.type, enabled=False):
-        q = _project(attention, query, 0, wanted)
-        k = _project(attention, key, 1, wanted)
+        q = project(attention, query, 0, heads)
+        k = project(attention, key, 1, heads)
         scores = q @ k.transpose(-2, -1) / math.sqrt(attention.head_dim)
         if attn_mask is not None:
             mask = attn_mask
             if mask.ndim == 3:
                 mask = mask.view(batch, attention.num_heads, positions, keys)
-                mask = mask if wanted is None else mask[:, wanted]
+                mask = mask if heads is None else mask[:, list(heads)]
             else:
                 mask = mask.expand(batch, 1, positions, keys)
             if rows is not None:
@@ -198,14 +197,22 @@ def _hide(scores: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(mask, -torch.inf) if mask.dtype == torch.bool else scores + mask.float()
 
 
-def _project(attention: nn.MultiheadAttention, inputs: Tensor, part: int, heads: list[int] | None) -> Tensor:
-    """`[batch, position, width]` -> `[batch, head, position, head_dim]` in float32, only these heads."""
+def project(attention: nn.MultiheadAttention, inputs: Tensor, part: int, heads: Sequence[int] | None = None) -> Tensor:
+    """Queries (part 0), keys (1) or values (2) of an attention in float32, outside of autocast.
+
+    Args:
+        inputs: `[batch, position, width]`.
+        heads: the heads wanted; all when None.
+
+    Returns:
+        `[batch, head, position, head_dim]`.
+    """
     weight, bias = _projection(attention, part)
     weight, bias = weight.float(), None if bias is None else bias.float()
     if heads is not None:
         shape = (attention.num_heads, attention.head_dim)
-        weight = weight.unflatten(0, shape)[heads].flatten(0, 1)
-        bias = None if bias is None else bias.unflatten(0, shape)[heads].flatten()
+        weight = weight.unflatten(0, shape)[list(heads)].flatten(0, 1)
+        bias = None if bias is None else bias.unflatten(0, shape)[list(heads)].flatten()
     return F.linear(inputs.float(), weight, bias).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
 
 

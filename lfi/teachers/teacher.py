@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 import PIL.Image
@@ -24,6 +25,8 @@ class EncodedImages:
         pool: the attentional pooler's weights, mean over heads, from each of `tokens` to CLS and the patches:
             `[batch, token, 1 + height * width]`; None without such a pooler (then `tokens` are the patches).
         fingerprint: of the teacher that encoded them.
+        projected: for every layer of a CoCa decoder the keys and values of `tokens`, float32
+            `[batch, head, token, head_dim]`; None where nobody has worked them out yet.
     """
 
     latent: Tensor
@@ -31,16 +34,26 @@ class EncodedImages:
     tokens: Tensor | None
     pool: Tensor | None
     fingerprint: str
+    projected: tuple[tuple[Tensor, Tensor], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.latent)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds."""
+        held = [self.latent, self.dense, self.tokens, self.pool, *chain.from_iterable(self.projected or ())]
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
 
     def image(self, index: int) -> EncodedImages:
         """One of the images, as a batch of one."""
         pick = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
         tokens = None if self.tokens is None else self.tokens[pick]
         pool = None if self.pool is None else self.pool[pick]
-        return replace(self, latent=self.latent[pick], dense=self.dense[pick], tokens=tokens, pool=pool)
+        projected = None if self.projected is None else tuple((k[pick], v[pick]) for k, v in self.projected)
+        return replace(
+            self, latent=self.latent[pick], dense=self.dense[pick], tokens=tokens, pool=pool, projected=projected
+        )
 
     @classmethod
     def cat(cls, parts: Sequence[EncodedImages]) -> EncodedImages:
@@ -58,7 +71,19 @@ class EncodedImages:
             join([part.tokens for part in parts]),
             join([part.pool for part in parts]),
             parts[0].fingerprint,
+            _projected_together([part.projected for part in parts]),
         )
+
+
+def _projected_together(
+    parts: Sequence[tuple[tuple[Tensor, Tensor], ...] | None],
+) -> tuple[tuple[Tensor, Tensor], ...] | None:
+    """Keys and values of several images; None unless all have theirs."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    layers = zip(*known, strict=True)
+    return tuple((torch.cat([k for k, _ in layer]), torch.cat([v for _, v in layer])) for layer in layers)
 
 
 class Teacher(Protocol):

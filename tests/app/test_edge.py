@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from fastapi.testclient import TestClient
+from gradio.queueing import Queue
 from uploads import as_bytes, scene
 
 from app.main import create_app
@@ -68,6 +71,13 @@ def test_the_page_takes_no_larger_upload_than_the_api(client):
 def test_nothing_that_is_sent_to_the_page_is_stored(client):
     for path in ("upload", "upload/", "upload?upload_id=x"):
         assert client.post(f"/ui/gradio_api/{path}", files={"files": as_bytes(scene())}).status_code == 404
+
+
+def test_an_idle_page_lets_the_event_loop_sleep(client, monkeypatch):
+    looks, length = [], Queue.__len__
+    monkeypatch.setattr(Queue, "__len__", lambda queue: looks.append(queue) or length(queue))
+    time.sleep(0.5)
+    assert 0 < len(looks) < 150  # a thousand times a second, if gradio has its way
 
 
 @pytest.mark.parametrize("prefix", ["", "/lfi"], ids=["proxy strips the prefix", "proxy keeps it"])

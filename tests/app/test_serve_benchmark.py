@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_size import TINY_SIZE
 
 from app.cli import main
+from app.inspector.cache import LatestUsed, content_hash
+from app.inspector.decode import decode_image
+from app.inspector.loadtest import CACHED, Requests
+from lfi.training import untrained
 
 
 @pytest.mark.slow
@@ -30,3 +35,28 @@ def test_latency_throughput_and_memory_are_measured(trio_folder: Path, tmp_path:
     assert figures["memory after the warm-up"]["value"] > 50
     assert goals["requests that failed, at most"]["holds"]
     assert "new word, known image, in bare passes" in capsys.readouterr().out
+
+
+def test_no_image_comes_again_while_the_service_remembers_its_pixels():
+    requests, remembered = Requests(("red", "star")), LatestUsed[bool](CACHED)
+    for _ in range(3 * CACHED):
+        key = content_hash(decode_image(requests.image()).resize((64, 64)))
+        assert remembered.find(key) is None
+        remembered.keep(key, True)
+
+
+@pytest.mark.slow
+def test_models_of_another_size_have_random_weights_and_their_own_title(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(untrained.SIZES, "small", TINY_SIZE)
+    record = tmp_path / "serve-small.json"
+    options = ["--size", "small", "--rounds", "10", "--turns", "0", "--requests", "0"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["benchmark", "serve", *options, "--json", str(record)])
+    found = json.loads(record.read_text())
+    assert found["title"].startswith("tiny, random weights;")
+    assert found["command"].startswith("lfi benchmark serve --size small --rounds 10")
+    assert found["n"] == {"rounds": 10}
+    assert set(found["goals"]) == {
+        "first request, in bare passes, at most",
+        "new word, known image, in bare passes, at most",
+    }

@@ -50,6 +50,7 @@ def test_a_row_without_mass_on_patches_is_uniform_and_wholly_outside():
         ({"weights": torch.ones(2, 3, 2, 4, 6, dtype=torch.float64)}, "float32 was expected"),
         ({"weights": torch.ones(2, 3, 2, 4, 6)}, "sum to 1"),
         ({"weights": torch.full((2, 3, 2, 4, 6), float("nan"))}, "NaN"),
+        ({"outside": torch.full((2, 3, 2), float("inf"))}, "infinity"),
         ({"outside": torch.full((2, 3, 2), 1.5)}, r"\[0, 1\]"),
         ({"outside": torch.zeros(2, 3, 1)}, "outside has shape"),
         ({"layers": ("only",)}, "layer names"),

@@ -18,6 +18,7 @@ from lfi.maps import PADDING
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.coca import cross_attentions, pooler_attention
 from lfi.teachers.loading import build
+from lfi.teachers.teacher import EncodedImages
 
 CAPTIONS = ["a red circle and an axolotl", "the star", "it is what it is"]
 POSITIONS = [{"red": 2, "circle": 3, "axolotl": 9}, {"star": 2}, {}]
@@ -107,6 +108,30 @@ def test_an_image_encoded_once_gives_the_maps_of_the_image_itself(coca: CoCaTeac
     torch.testing.assert_close(second.weights, direct.image(1).weights[:, :, :1], atol=1e-5, rtol=0)
     last = coca.interactions_of(encoded.image(-1), ["star"])
     torch.testing.assert_close(last.weights, coca.interactions_of(images[2:], ["star"]).weights, atol=1e-5, rtol=0)
+
+
+def test_projected_images_give_the_same_maps_in_any_company(coca: CoCaTeacher, images: Tensor) -> None:
+    projected = coca.project(coca.encode(images))
+    again = EncodedImages.cat([projected.image(2), projected.image(0)])
+    assert projected.bytes > coca.encode(images).bytes
+    assert again.projected is not None
+    maps, direct = (coca.interactions_of(each, ["star", "red circle"]) for each in (again, images[[2, 0]]))
+    torch.testing.assert_close(maps.weights, direct.weights, atol=1e-5, rtol=0)
+    mixed = EncodedImages.cat([projected.image(0), coca.encode(images[1:2])])
+    torch.testing.assert_close(
+        coca.interactions_of(mixed, ["star"]).weights, coca.interactions_of(images[:2], ["star"]).weights
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"no_causal_mask": True}], ids=str)
+def test_texts_are_embedded_as_in_a_run_of_their_full_length(options: dict[str, bool], tokenizer: SimpleTokenizer):
+    text = CONFIGS["direct"]["text_cfg"] | options
+    coca = CoCaTeacher(sharp(CONFIGS["direct"] | {"text_cfg": text}), tokenizer)
+    with torch.no_grad():
+        full = coca.model.encode_text(tokenizer(CAPTIONS), normalize=True)
+        alone = torch.cat([coca.embed_texts([caption]) for caption in reversed(CAPTIONS)]).flip(0)
+    torch.testing.assert_close(alone, full, atol=1e-5, rtol=0)
+    torch.testing.assert_close(coca.embed_texts(CAPTIONS), full, atol=1e-5, rtol=0)
 
 
 def test_images_of_another_teacher_are_refused(images: Tensor, tokenizer: SimpleTokenizer) -> None:
