@@ -105,6 +105,10 @@ class OpenClipTeacher:
         """Run the image tower once, for any number of prompts."""
         raise NotImplementedError
 
+    def project(self, encoded: EncodedImages) -> EncodedImages:
+        """The images with all that answers about them read again and again; here there is nothing more to keep."""
+        return encoded
+
     def interactions(
         self, images: Tensor | EncodedImages, captions: Sequence[str], *, heads: bool = False
     ) -> InteractionMaps:
