@@ -204,10 +204,12 @@ def test_the_owner_runs_a_study_from_the_page(app, studies, create):
     invited = owner.act(f"{name}/invite", count="2")
     assert invited.headers["content-type"].startswith("text/csv")
     links = [row["link"] for row in csv.DictReader(io.StringIO(invited.text))]
+    assert f"/admin/{name}/export/" not in owner.client.get(f"/admin/{name}").text, "there is nothing to export yet"
     rater = RaterBrowser(app, links[0].rpartition("/")[2]).start().finish()
     assert rater.state["stage"] == "thanks"
     page = owner.client.get(f"/admin/{name}").text
     assert "32 of 32 answers" in page
+    assert f"/admin/{name}/export/ratings.csv" in page
     assert owner.client.get(f"/admin/{name}/export/ratings.csv").text.count("\n") == 33
     with studies.database.reading() as session:
         code = session.scalars(select(Rater.code).where(Rater.status == "finished")).one()
