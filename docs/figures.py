@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from lfi.comparison import Trio
 from lfi.rendering import figure, film_strip
+from lfi.trio import Trio
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE, WORDS, FOLLOWED = "static/samples/paper.jpg", ["red circle", "star", "blue"], "star"

@@ -23,11 +23,11 @@ from evaluation.maps import figure, quiet
 from evaluation.metrics import of_category
 from evaluation.metrics.grids import resize
 from evaluation.results import Results
-from lfi.comparison import Trio
 from lfi.data.gaze import Gaze
 from lfi.errors import DataError
 from lfi.maps import PADDING, InteractionMaps
 from lfi.teachers.openclip import OpenClipTeacher
+from lfi.trio import Trio
 
 SIDE = 128
 """Pixels of the square on which fixations are counted."""
@@ -48,7 +48,7 @@ class Seen:
 
 
 def trio_looks(trio: Trio, models: Sequence[str]) -> Looker:
-    """Some of a trio's answers (`lfi.comparison.ANSWERS`), each at its default layer."""
+    """Some of a trio's answers (`lfi.trio.Trio.layers`), each at its default layer."""
 
     def look(image: Image.Image, words: Sequence[str]) -> dict[str, Tensor]:
         found = trio.compare(image, words, models=models)

@@ -34,7 +34,6 @@ from evaluation.pointing import (
 from evaluation.results import Figure, Goal, Results, over_clusters
 from evaluation.sanity import randomise
 from evaluation.transfer import similarity
-from lfi.comparison import Trio
 from lfi.data.scenes import CLASSES
 from lfi.errors import UnknownWordError, UnsupportedModelError
 from lfi.images import normalise
@@ -43,6 +42,7 @@ from lfi.students import Student
 from lfi.students.explanations import WORDLESS, explanations_of
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.views import resized
+from lfi.trio import Trio
 
 KINDS = ("shape", "colour", "colour and shape")
 CASES = 200

@@ -21,10 +21,10 @@ from PIL import Image
 from evaluation.drawing import STYLE, by_unit, draw_intervals
 from evaluation.report import markdown
 from evaluation.results import read
-from lfi.comparison import Trio
 from lfi.errors import DataError
 from lfi.rendering import figure
 from lfi.training.curves import draw_records
+from lfi.trio import Trio
 
 _FIELDS = {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals"}
 _CSS = """

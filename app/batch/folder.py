@@ -36,7 +36,7 @@ class Asked:
 
     Attributes:
         words: as the models are asked for them.
-        models: some of `lfi.comparison.ANSWERS`.
+        models: some of `lfi.trio.Trio.layers`.
         trio: name of the trio.
         fingerprints: of its models; another training is another batch.
         layers: per model, name and index of the layer that is drawn and scored.

@@ -17,8 +17,9 @@ from app.inspector.limits import ImageLimits
 from app.inspector.questions import Question
 from app.inspector.words import plain_words
 from evaluation.scores import row, score
-from lfi.comparison import Comparison, Trio, model_of
+from lfi.comparison import Comparison, model_of
 from lfi.errors import ImageError
+from lfi.trio import Trio
 
 Compare = Callable[[Image.Image], Comparison]
 

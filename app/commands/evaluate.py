@@ -71,9 +71,9 @@ def maps_(
     from evaluation.maps import KINDS, evaluate_maps, scene_scorer, text_likeness
     from evaluation.maps import plot as draw
     from evaluation.pointing import scene_cases
-    from lfi.comparison import Trio
     from lfi.data.scenes import Scenes
     from lfi.errors import ConfigError
+    from lfi.trio import Trio
 
     if source not in ("scenes", "coco", "tiny-imagenet"):
         raise ConfigError(f"--source is {source!r}; scenes, coco or tiny-imagenet was expected")
@@ -118,10 +118,11 @@ def gaze_(
     """Maps against where people looked: NSS, AUC and KL, with two floors and the agreement of people as the ceiling."""
     from evaluation.gaze import evaluate_gaze, find_images, teacher_looks, trio_looks
     from evaluation.results import Results
-    from lfi.comparison import MODELS, Trio
+    from lfi.comparison import MODELS
     from lfi.data.gaze import read_gaze
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
+    from lfi.trio import Trio
 
     if bool(word) == bool(words):
         raise ConfigError("what are the images asked for? Either --word WORD or --words FILE was expected")

@@ -29,7 +29,7 @@ def report(
     from app.inspector.decode import decode_image
     from app.settings import read_settings
     from evaluation.page import report_page
-    from lfi.comparison import Trio
+    from lfi.trio import Trio
 
     if example and trio is None:
         raise ConfigError("--example needs --trio, the folder of the models that draw it")

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.inspector.downloads import comparison_scale
-from lfi.comparison import MODELS, Comparison, Trio, model_of
+from lfi.comparison import MODELS, Comparison, model_of
 from lfi.maps import InteractionMaps
+from lfi.trio import Trio
 
 
 class MapBlock(BaseModel):

@@ -21,8 +21,9 @@ from app.inspector.turns import Admission, Pixels, Turn
 from app.inspector.words import plain_words
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, Trio
+from lfi.comparison import MODELS, Comparison, EncodedTrio, Question
 from lfi.errors import CheckpointError, LFIError, UnknownModelError
+from lfi.trio import Trio
 
 log = logging.getLogger("lfi")
 

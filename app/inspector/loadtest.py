@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from lfi.comparison import Trio
 from lfi.data.scenes import Scenes
 from lfi.errors import DataError
+from lfi.trio import Trio
 
 SIDE = 256
 _BOUNDARY = "lfi-benchmark"

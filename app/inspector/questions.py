@@ -27,7 +27,7 @@ class Question:
 
     Attributes:
         words: words or phrases, in their order.
-        models: some of what the trio answers (`lfi.comparison.Trio.layers`); its three models where empty.
+        models: some of what the trio answers (`lfi.trio.Trio.layers`); its three models where empty.
         layers: numbers of layers, from 0; None for all.
         trio: name of the trio; None for the default one.
         heads: every attention head on its own.

@@ -16,8 +16,8 @@ from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, scaled, write_all
 from evaluation.study.ratings import DRAWN
-from lfi.comparison import Trio
 from lfi.errors import ConfigError
+from lfi.trio import Trio
 
 _FIXED = (
     "name",

@@ -23,9 +23,9 @@ from app.study.errors import StudyError
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
-from lfi.comparison import Trio
 from lfi.errors import ConfigError
 from lfi.training.config import build
+from lfi.trio import Trio
 
 LIST = "items.toml"
 _LIMITS = ArchiveLimits(entries=200, unpacked=200_000_000)

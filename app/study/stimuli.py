@@ -22,9 +22,10 @@ from tqdm import tqdm
 from app.inspector.decode import decode_image
 from app.study.plan import Known, StudyPlan
 from evaluation.study.ratings import DRAWN
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
 from lfi.maps import InteractionMaps
 from lfi.rendering import Scale, heatmap, shared_scale
+from lfi.trio import Trio
 
 BARE = "bare"
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.ui.view import KINDS
-from lfi.comparison import MODELS, Trio, model_of
+from lfi.comparison import MODELS, model_of
 from lfi.rendering import TITLES
+from lfi.trio import Trio
 
 NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
 _FACTS = (

@@ -15,8 +15,9 @@ from app.inspector.downloads import npz_bytes, zip_bytes
 from app.ui.about import name_of
 from app.ui.depths import Position
 from app.ui.studyitems import study_items
-from lfi.comparison import Comparison, Trio, model_of
+from lfi.comparison import Comparison, model_of
 from lfi.rendering import OPACITY, figure
+from lfi.trio import Trio
 
 MEDIA_TYPES = {
     "overlays": ("zip", "application/zip"),

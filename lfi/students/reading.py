@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
@@ -77,29 +78,39 @@ def attention_rows(
 
 
 class _Enough(Exception):
-    """Everything that was wanted of a pass is there."""
+    """What the last block's attention reads, `[batch, token, dim]`: nothing behind it is wanted."""
+
+    def __init__(self, tokens: Tensor):
+        self.tokens = tokens
 
 
 @torch.no_grad()
 def rows_of(backbone: VisionTransformer, images: Tensor, rows: Sequence[int] = (0,)) -> list[Tensor]:
     """What some tokens of images attend to, `[batch, head, row, token]` for each block: `attention_rows` of a pass that
-    ends with the last block's keys, since nothing behind them is read.
+    ends in the last block, of whose attention only these rows' queries and the keys are worked out.
 
     Args:
         images: `[batch, 3, height, width]`.
         rows: tokens that look, such as 0 for the class token.
     """
-    last: Any = backbone.blocks[-1]
+    depth, last = len(backbone.blocks), backbone.blocks[-1]
+    attention: Any = last.attn
 
-    def stop(*_: Any) -> None:
-        raise _Enough
+    def stop(module: Any, inputs: tuple[Tensor, ...]) -> None:
+        raise _Enough(inputs[0])
 
-    with attention_rows(backbone, rows) as attention:
-        handle = last.attn.k_norm.register_forward_hook(stop)
+    with attention_rows(backbone, rows, range(depth - 1)) as found:
+        handle = attention.register_forward_pre_hook(stop)
         try:
             backbone.forward_features(images)
-        except _Enough:
-            pass
+        except _Enough as enough:
+            tokens = enough.tokens
         finally:
             handle.remove()
-        return attention()
+        layers = found()
+    (to_q, to_k, _), bias = attention.qkv.weight.chunk(3), attention.qkv.bias
+    of_q, of_k, _ = (None, None, None) if bias is None else bias.chunk(3)
+    heads = (attention.num_heads, -1)
+    q = attention.q_norm(F.linear(tokens[:, list(rows)], to_q, of_q).unflatten(-1, heads).transpose(1, 2))
+    k = attention.k_norm(F.linear(tokens, to_k, of_k).unflatten(-1, heads).transpose(1, 2))
+    return [*layers, (attention.scale * q @ k.transpose(-2, -1)).softmax(-1)]

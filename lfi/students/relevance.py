@@ -3,8 +3,8 @@
 Relevance of a word (Chefer et al. 2021, arXiv 2103.15679) is `relu(gradient) * attention` of CLS in every block, and
 only the gradient depends on the word. `trace` keeps of the forward pass what the backward pass reads; `relevance` goes
 back for many words of many images at once. The score reads CLS alone, so the last block is left through one token and
-the first is entered by one: two blocks of the backward pass cost next to nothing. `explanations.explain` is the same
-by autograd, for every architecture; this is for the plain block (`traceable`).
+the first is entered by one: two blocks of the backward pass cost next to nothing. This is for the plain block
+(`traceable`); `explanations.explain` leaves every other architecture to autograd.
 """
 
 from __future__ import annotations
@@ -90,9 +90,10 @@ class Trace:
 
 
 def traceable(student: Student) -> bool:
-    """Whether its blocks are the plain ones that this file goes back through."""
+    """Whether its blocks are the plain ones that this file goes back through, and words are scored by cosine."""
     backbone: Any = student.backbone
-    plain = student.queries is None and student.embed is not None and backbone.has_class_token
+    cosine = type(student).project is Student.project
+    plain = cosine and student.queries is None and student.embed is not None and backbone.has_class_token
     norms = [backbone.norm, *(norm for block in backbone.blocks for norm in (block.norm1, block.norm2))]
     return (
         plain

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from lfi.comparison import MODELS, PEERS, AnyTeacher, Trio, check_student
+from lfi.comparison import MODELS
 from lfi.data.scenes import CLASSES
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
 from lfi.peers import Peer, check_name, load_peer
@@ -22,6 +22,7 @@ from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.loading import CONFIG, WEIGHTS
 from lfi.teachers.words import WordTokenizer
 from lfi.training.cards import ABOUT, parameters_of, read_object, run_card, trio_card
+from lfi.trio import PEERS, AnyTeacher, Trio, check_student
 
 PREFERRED = ("gradient", "grad-cam")
 """Explanations that are shown, if the baseline can give them, where none was chosen by measurement."""

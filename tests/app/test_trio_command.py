@@ -18,7 +18,7 @@ from uploads import as_bytes, scene
 from app.cli import main
 from app.main import create_app
 from app.settings import read_settings
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
 from lfi.data.scenes import CLASSES
 from lfi.students import Student, StudentConfig
 from lfi.students.explanations import EXPLANATIONS
@@ -27,6 +27,7 @@ from lfi.teachers.loading import build
 from lfi.training.cards import run_card
 from lfi.training.config import DataConfig, ObjectiveConfig, TrainConfig
 from lfi.training.provenance import write_provenance
+from lfi.trio import Trio
 
 MADE = ("card.json", "teacher/open_clip_config.json", "lfi/student.safetensors", "baseline/student.safetensors")
 

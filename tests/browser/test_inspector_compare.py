@@ -12,8 +12,8 @@ from PIL import Image
 
 from app.inspector.agreement import agreement
 from app.settings import STATIC
-from lfi.comparison import Trio
 from lfi.rendering import difference, difference_scales, times_uniform
+from lfi.trio import Trio
 
 WORDS = ["red circle", "blue star", "heart"]
 SAMPLE = STATIC / "samples" / "paper.jpg"

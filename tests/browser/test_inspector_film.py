@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from app.settings import STATIC
-from lfi.comparison import Trio
 from lfi.persistence import drift, mean_drift
+from lfi.trio import Trio
 
 DRIFT = re.compile(r"(\d+) % drift per layer|one layer")
 

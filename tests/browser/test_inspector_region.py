@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.inspector.agreement import inside
 from app.settings import STATIC
-from lfi.comparison import Trio
+from lfi.trio import Trio
 
 SAMPLE = Image.open(STATIC / "samples" / "paper.jpg").convert("RGB")
 QUARTER = Image.new("L", (100, 100))

@@ -10,12 +10,13 @@ from evaluation.pointing import baseline_pointer, lfi_pointer, localise, teacher
 from evaluation.results import Results
 from evaluation.scenes import METHODS, measure_teacher, run_method
 from evaluation.trio import KINDS
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
 from lfi.data.scenes import Scenes
 from lfi.students.explanations import EXPLANATIONS
 from lfi.training.config import DataConfig, LoopConfig, TrainConfig
 from lfi.training.run import Prepared, validate
 from lfi.training.targets import Questions
+from lfi.trio import Trio
 
 FOLDER = Path(__file__).parents[2] / "static/models/scenes"
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from evaluation.gaze import GRID, evaluate_gaze, find_images, smoothed, teacher_looks, trio_looks, unit_mass
 from evaluation.results import Results
-from lfi.comparison import Trio
 from lfi.data.gaze import Gaze
 from lfi.errors import DataError
 from lfi.teachers import load_teacher
+from lfi.trio import Trio
 
 SHAPE = (60, 80)
 

@@ -8,8 +8,8 @@ from evaluation.maps import KINDS, against, evaluate_maps, figure, parts_of, plo
 from evaluation.metrics import of_category
 from evaluation.pointing import WordMaps, scene_cases
 from evaluation.results import Results
-from lfi.comparison import Trio
 from lfi.data.scenes import Scenes
+from lfi.trio import Trio
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from PIL import Image
 from evaluation.drawing import colour_of
 from evaluation.page import report_page
 from evaluation.results import Figure, Goal, Results
-from lfi.comparison import Trio
 from lfi.errors import DataError
+from lfi.trio import Trio
 
 
 def record(tmp_path, name="one", **changes):

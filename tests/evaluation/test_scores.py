@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from evaluation.scores import REGIONS, columns, row, score
-from lfi.comparison import MODELS, Address, Comparison, Trio
+from lfi.comparison import MODELS, Address, Comparison
 from lfi.maps import InteractionMaps
+from lfi.trio import Trio
 
 
 def maps(*weights: torch.Tensor) -> InteractionMaps:

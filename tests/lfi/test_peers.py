@@ -11,11 +11,12 @@ from PIL import Image
 from timm.data import ImageNetInfo
 from tiny_peers import clip_folder, peered_trio, timm_folder
 
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
 from lfi.peers import Classifier, check_name, load_peer
 from lfi.students.explanations import EXPLANATIONS, WORDLESS
 from lfi.teachers import load_teacher
+from lfi.trio import Trio
 
 WORDS = ["red square", "a cat"]
 

@@ -21,7 +21,8 @@ from uploads import as_bytes, nine_hundred_megapixels, scene
 from app.main import create_app
 from app.settings import read_settings
 from evaluation.scores import REGIONS, score
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
+from lfi.trio import Trio
 
 PICTURE = base64.b64encode(as_bytes(scene())).decode()
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}

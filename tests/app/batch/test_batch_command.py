@@ -16,7 +16,8 @@ from app.batch import work
 from app.cli import main
 from app.inspector.decode import DAMAGED
 from evaluation.scores import columns, row, score
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
+from lfi.trio import Trio
 
 WORDS = ("star", "red circle")
 

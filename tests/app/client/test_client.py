@@ -35,8 +35,9 @@ from lfi.client import (
     Retries,
     UnreachableError,
 )
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
 from lfi.errors import ImageError
+from lfi.trio import Trio
 
 WORDS = ["star", "red circle"]
 

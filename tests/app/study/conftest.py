@@ -17,7 +17,7 @@ from app.settings import Settings, read_settings
 from app.study.creation import create_study
 from app.study.owner import set_status
 from app.study.service import Studies
-from lfi.comparison import Trio
+from lfi.trio import Trio
 
 OWNER = "an owner's secret token"
 

@@ -8,8 +8,8 @@ from tiny_peers import peered_trio
 
 from app.study.plan import StudyPlan, read_plan
 from app.study.stimuli import Rendered, render_all, scaled
-from lfi.comparison import Trio
 from lfi.errors import ConfigError, UnknownModelError
+from lfi.trio import Trio
 
 
 def planned(folder: Path, maps: str) -> StudyPlan:

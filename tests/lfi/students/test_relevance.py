@@ -33,15 +33,19 @@ def words(count: int) -> Tensor:
     ids=["plain", "layer scale", "registers", "one block", "no bias"],
 )
 @pytest.mark.parametrize("heads", [False, True])
-def test_it_is_what_autograd_finds(overrides, heads):
+def test_it_is_what_autograd_finds(overrides, heads, monkeypatch):
     model, images, names = student(**overrides), torch.randn(3, 3, 32, 32), ("a", "b")
-    expected = explain(model, "gradient", images, names, words(2), heads=heads, model="m@1")
+    with monkeypatch.context() as patch:
+        patch.setattr("lfi.students.explanations.traceable", lambda model: False)
+        expected = explain(model, "gradient", images, names, words(2), heads=heads, model="m@1")
+    by_default = explain(model, "gradient", images, names, words(2), heads=heads, model="m@1")
     found = gradient_maps(
         relevance(model, trace(model, images), words(2).expand(3, -1, -1)), model, names, heads=heads, model="m@1"
     )
     assert (found.queries, found.layers, found.kind) == (expected.queries, expected.layers, expected.kind)
     torch.testing.assert_close(found.weights, expected.weights, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.outside, expected.outside, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(by_default.weights, found.weights)
 
 
 def test_images_of_several_traces_make_one_batch():

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from tiny_size import TINY_SIZE
 
-from lfi.comparison import MODELS, Trio
+from lfi.comparison import MODELS
 from lfi.students.vit import describe
 from lfi.teachers.loading import build
 from lfi.training.untrained import SIZES, write_untrained_trio
+from lfi.trio import Trio
 
 
 def test_an_untrained_trio_answers_words_of_scenes(tmp_path: Path):

@@ -1,18 +1,10 @@
-"""Peers: models of other people beside a trio, explained by the same means on the same scale.
-
-A peer is a vision transformer of timm or the image tower of an open_clip CLIP. Either is read as a student without
-queries, so `lfi.students.explanations` explains it as it does a baseline. What differs is where a word is scored: in
-CLIP's own text space, or by a classifier's logit of the class of that name. A timm model that names no classes shows
-what does not depend on a word.
-"""
+"""Finding and building peers: a name that timm or open_clip knows, or a folder that one of them wrote."""
 
 from __future__ import annotations
 
 import difflib
-import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,139 +12,21 @@ from typing import Any
 import timm
 import torch
 from open_clip.transformer import QuickGELU
-from PIL import Image
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_model_data_config
 from timm.models import save_for_hf
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
-from torch import Tensor, nn
+from torch import nn
 
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
-from lfi.images import MEAN, STD, pixels
-from lfi.maps import InteractionMaps
+from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
+from lfi.peers.peer import Classifier, Peer
 from lfi.students import Student, StudentConfig
-from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain
 from lfi.students.vit import plain
 from lfi.teachers import ClipTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.loading import CONFIG, WEIGHTS, save_named
 
 RANDOM = "random"
-NAMES = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
-"""What a peer can be called."""
-PREFERRED = ("dense-similarity", "self-attention")
-"""What a peer shows when it is asked for by its name alone: the first of these that it can give."""
 _TIMM_CONFIG = "config.json"
-
-
-class Classifier(Student):
-    """A student whose words are classes: a word is scored by its logit, which is not normalised."""
-
-    def project(self, features: Tensor) -> Tensor:
-        """Logits `[..., class]`."""
-        assert self.embed is not None
-        return self.embed(features)
-
-
-@dataclass(frozen=True, eq=False)
-class Peer:
-    """Another model, as the explanations of students read it. `load_peer` makes one.
-
-    Attributes:
-        student: the image tower.
-        mean, std: of the RGB channels (0 to 1), as in its training, `[3, 1, 1]`.
-        about: what its card says where nothing else is known: `title`, `kind`, `summary`, `parameters`.
-        fingerprint: of its weights.
-        write: puts it into a folder that `load_peer` reads.
-        clip: the whole CLIP, if it is one.
-        classes: numbers of a classifier's classes by their names, lower case.
-    """
-
-    student: Student
-    mean: Tensor
-    std: Tensor
-    about: Mapping[str, Any]
-    fingerprint: str
-    write: Callable[[Path], None]
-    clip: ClipTeacher | None = None
-    classes: Mapping[str, int] | None = None
-
-    @property
-    def explanations(self) -> tuple[str, ...]:
-        """What it can give of `EXPLANATIONS`."""
-        if self.clip is not None:
-            return EXPLANATIONS
-        return tuple(each for each in EXPLANATIONS if each in WORDLESS or (self.classes and each != "dense-similarity"))
-
-    @property
-    def explanation(self) -> str:
-        """What it shows where none is named."""
-        return next(each for each in PREFERRED if each in self.explanations)
-
-    def layers(self, explanation: str) -> tuple[str, ...]:
-        """Names of the layers of an explanation."""
-        if explanation == "dense-similarity":
-            assert self.clip is not None
-            return self.clip.layers
-        return tuple(f"block {block + 1}" for block in range(len(self.student.backbone.blocks)))
-
-    def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
-        """Images as the model expects them, float32 `[batch, 3, height, width]`; the whole image stays visible."""
-        return self.read(pixels(images, self.student.image_size))
-
-    def read(self, images: Tensor) -> Tensor:
-        """The same of images that are normalised as `lfi.images` does, and of the right size."""
-        return (images * STD + MEAN - self.mean.to(images)) / self.std.to(images)
-
-    def check(self, words: Sequence[str]) -> None:
-        """Refuse words that it does not know.
-
-        Raises:
-            UnknownWordError: names the nearest that it knows.
-            WordsError: as a teacher's `check_prompts`.
-        """
-        if self.clip is not None:
-            self.clip.check_prompts(words)
-        elif self.classes is not None:
-            known = list(self.classes)
-            unknown = [word for word in words if word.lower() not in self.classes]
-            if unknown:
-                raise UnknownWordError({word: difflib.get_close_matches(word, known, 3, cutoff=0) for word in unknown})
-
-    def embed(self, words: Sequence[str]) -> Tensor:
-        """Words where the model scores them: unit-norm embeddings, or classes one-hot, `[word, dim]`."""
-        device = next(self.student.parameters()).device
-        if self.clip is not None:
-            return self.clip.embed_texts(words)
-        if self.classes is None:
-            return torch.zeros(len(words), 0, device=device)
-        assert self.student.embed is not None
-        rows = torch.tensor([self.classes[word.lower()] for word in words], dtype=torch.int64, device=device)
-        return nn.functional.one_hot(rows, self.student.embed.out_features).float()
-
-    def explain(
-        self, explanation: str, images: Tensor, words: Sequence[str], *, heads: bool = False, model: str = "peer"
-    ) -> InteractionMaps:
-        """Maps for words, as `lfi.students.explanations.explain` gives them.
-
-        Args:
-            explanation: one of `explanations`.
-            images: `[batch, 3, height, width]`, as from `preprocess`.
-            model: `name@fingerprint` of the maps.
-
-        Raises:
-            UnsupportedModelError: for an explanation that it cannot give.
-            UnknownWordError, WordsError: as `check`, where the explanation depends on the words.
-        """
-        if explanation not in self.explanations:
-            possible = ", ".join(self.explanations)
-            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; it can by {possible}")
-        if explanation not in WORDLESS:
-            self.check(words)
-        if explanation == "dense-similarity":
-            assert self.clip is not None
-            return replace(self.clip.dense(images, words), model=model)
-        embeddings = self.embed(words if explanation not in WORDLESS else ())
-        return explain(self.student, explanation, images, words, embeddings, heads=heads, model=model)
 
 
 def load_peer(model: str, device: str = "cpu") -> Peer:
@@ -182,19 +56,6 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
     raise UnknownModelError(
         f"{model!r} is no peer; timm:NAME, open_clip:NAME:TAG or the folder of such a model was expected"
     )
-
-
-def check_name(name: str, taken: Sequence[str]) -> None:
-    """Refuse what a peer cannot be called.
-
-    Raises:
-        ConfigError: it is taken, or holds other characters than lower-case letters, digits and dashes.
-    """
-    if name in taken or not NAMES.fullmatch(name):
-        raise ConfigError(
-            f"a peer cannot be called {name!r}; lower-case letters, digits and dashes were expected, and a name "
-            f"other than {', '.join(taken)}"
-        )
 
 
 def timm_model(name: str, weights: str = "", **options: Any) -> Any:
