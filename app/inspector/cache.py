@@ -30,7 +30,8 @@ class LatestUsed(Generic[T]):
     def __init__(self, size: int, weight: float = float("inf"), weigh: Callable[[T], float] = lambda value: 0):
         self.size, self.weight, self.weigh = size, weight, weigh
         self.hits = self.misses = 0
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
+        self._values: OrderedDict[Hashable, tuple[T, float]] = OrderedDict()
+        self._total = 0.0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -41,12 +42,13 @@ class LatestUsed(Generic[T]):
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
-            return self._values.get(key)
+            return self._values.get(key, (None, 0))[0]
 
     def keep(self, key: Hashable, value: T) -> None:
         """Keep a value, and drop others as need be; it goes itself where it alone is too heavy."""
+        weight = self.weigh(value)
         with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self.size or sum(map(self.weigh, self._values.values())) > self.weight:
-                self._values.popitem(last=False)
+            self._total += weight - self._values.pop(key, (None, 0.0))[1]
+            self._values[key] = value, weight
+            while len(self._values) > self.size or self._total > self.weight:
+                self._total -= self._values.popitem(last=False)[1][1]
