@@ -1,7 +1,7 @@
 # The app in one image:  docker compose up
 #
 # The base is an argument, so that a mirror or another Debian with Python 3.11 to 3.13 can stand in.
-# Size: 6.6 GB. PyTorch's ordinary Linux wheels bring the CUDA libraries; they are most of the image, and they
+# Size: 7 GB. PyTorch's ordinary Linux wheels bring the CUDA libraries; they are most of the image, and they
 # are loaded even where there is no GPU. The same image therefore runs with and without one.
 ARG BASE=python:3.11-slim-bookworm
 
