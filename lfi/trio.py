@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def check_student(part: str, student: Student, teacher: AnyTeacher, where: str) 
 
 
 class Trio:
-    """Three models that answer the same question.
+    """Three models that answer the same question. Threads may ask it; one is answered at a time.
 
     Args:
         teacher: reads words; its text space names the students' queries.
@@ -130,6 +131,7 @@ class Trio:
                 raise CheckpointError(
                     f"{self.name}: default layer {layer} of {name}; 0 to {len(self.layers[name]) - 1} exist"
                 )
+        self._alone = threading.Lock()  # maps are read by hooks, which would hear another thread's pass as well
         self._phrase_embeddings = teacher.embed_texts(self.phrases)
         self._traces = self.explanation == "gradient" and traceable(self.baseline)
 
@@ -178,9 +180,13 @@ class Trio:
         """Run the image once through the three models."""
         return self.encode_all([image])[0]
 
-    @torch.no_grad()
     def encode_all(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
         """Run some images together, in one forward pass of each model: on most machines quicker than one by one."""
+        with self._alone:
+            return self._encode(images)
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
         device, clock = self._phrase_embeddings.device, _Clock(len(images))
         images = [self.squash(image) for image in images]
         teacher = self.teacher.project(self.teacher.encode(self.teacher.preprocess(images).to(device)))
@@ -263,9 +269,13 @@ class Trio:
         encoded = image if isinstance(image, EncodedTrio) else self.encode(image)
         return self.compare_all([encoded], [question])[0]
 
-    @torch.no_grad()
     def compare_all(self, images: Sequence[EncodedTrio], questions: Sequence[Question]) -> list[Comparison]:
         """Answer one question about each of some images, together: one forward pass of each model for all words."""
+        with self._alone:
+            return self._compare(images, questions)
+
+    @torch.no_grad()
+    def _compare(self, images: Sequence[EncodedTrio], questions: Sequence[Question]) -> list[Comparison]:
         embeddings = self.teacher.embed_texts([word for question in questions for word in question.words])
         own = embeddings.split([len(question.words) for question in questions])
         addressed = [

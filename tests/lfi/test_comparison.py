@@ -1,6 +1,7 @@
 """A trio answers one image: words address queries, choices hold, mistakes are named."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -88,6 +89,19 @@ def test_the_baselines_maps_are_autograds(trio, picture, monkeypatch):
     again = trio.compare(picture, ["blue", "star"]).maps["baseline"]
     assert (kept.queries, kept.layers, kept.kind, kept.model) == (again.queries, again.layers, again.kind, again.model)
     torch.testing.assert_close(kept.weights, again.weights, atol=1e-5, rtol=1e-4)
+
+
+def test_threads_do_not_hear_each_other(trio):
+    """Attention is read by hooks on models that all threads share."""
+    asked = ["teacher", "baseline:rollout", "baseline:grad-cam", "lfi:self-attention"]
+    noise = np.random.default_rng(1).integers(0, 255, (6, 48, 48, 3), np.uint8)
+    pictures = [Image.fromarray(each) for each in noise]
+    alone = [trio.compare(each, ["blue"], models=asked) for each in pictures]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda each: trio.compare(each, ["blue"], models=asked), pictures * 5))
+    for index, found in enumerate(together):
+        for name, maps in alone[index % 6].maps.items():
+            torch.testing.assert_close(found.maps[name].weights, maps.weights, atol=1e-5, rtol=1e-4)
 
 
 def test_heads_average_to_the_mean_map(trio, picture):
