@@ -152,7 +152,7 @@ class Trio:
             lfi, baseline = (Student.load(folder / part / "student.safetensors").to(device) for part in MODELS[1:])
             peers = {name: load_peer(str(folder / PEERS / name), device) for name in card.get("peers", {})}
             return cls(teacher, lfi, baseline, card, peers)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 
     def _peer_cards(self) -> dict[str, dict[str, Any]]:

@@ -72,8 +72,10 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
         raise UnknownModelError(f"timm knows no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
+    file = weights if weights not in ("", RANDOM) else ""
+    if file and not Path(file).is_file():
+        raise CheckpointError(f"cannot get the weights of timm:{name}: there is no file {file}")
     try:
-        file = weights if weights not in ("", RANDOM) else ""
         return timm.create_model(name, pretrained=not weights, checkpoint_path=file, **options)
     except Exception as error:  # of the network, of files and of shapes, raised by three libraries
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -105,7 +105,8 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
     ("model", "error", "message"),
     [
         ("timm:vit_tinny_patch16_224:random", UnknownModelError, "nearest: vit_tiny_patch16_224"),
-        ("timm:vit_tiny_patch16_224:gone.pth", CheckpointError, "cannot get the weights"),
+        ("timm:vit_tiny_patch16_224:gone.pth", CheckpointError, "there is no file gone.pth"),
+        ("timm:vit_tiny_patch16_224:pyproject.toml", CheckpointError, "cannot get the weights"),
         ("timm:resnet18:random", UnsupportedModelError, "is a ResNet, not a plain vision transformer"),
         ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not read its class token alone"),
         ("open_clip:ViT-B-33:openai", UnknownModelError, "neither an open_clip architecture"),
@@ -165,6 +166,15 @@ def test_a_card_may_not_ask_a_peer_for_what_it_cannot_give(beside, tmp_path):
     with pytest.raises(
         CheckpointError, match="explanation of vit is 'dense-similarity'; one of self-attention, rollout"
     ):
+        Trio.load(folder)
+
+
+@pytest.mark.parametrize("peers", [["clip", "vit"], {"clip": None}, {"clip": 3}, "clip"])
+def test_peers_that_a_card_names_wrongly_are_one_clear_error(beside, tmp_path, peers):
+    folder = shutil.copytree(beside, tmp_path / "wrong")
+    card = json.loads((folder / "card.json").read_text()) | {"peers": peers}
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises((CheckpointError, UnknownModelError), match=r"card\.json is not a trio's card|is no peer"):
         Trio.load(folder)
 
 
