@@ -24,6 +24,8 @@ def server(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            # unread, it would break the connection when the server closes it
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, headers = answers[len(asked)]
             asked.append(f"{self.path} {self.headers.get('Authorization', '')}".strip())
             body = b'{"default": "x", "trios": []}' if status == 200 else b"<h1>A proxy's page</h1>"
