@@ -150,6 +150,8 @@ class Trio:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
             teacher = load_teacher(folder / "teacher", device=device)
             lfi, baseline = (Student.load(folder / part / "student.safetensors").to(device) for part in MODELS[1:])
+            for name in card.get("peers", {}):
+                check_name(name, MODELS)
             peers = {name: load_peer(str(folder / PEERS / name), device) for name in card.get("peers", {})}
             return cls(teacher, lfi, baseline, card, peers)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -159,7 +161,6 @@ class Trio:
         """What is known of every peer, with the explanation that it shows."""
         cards = {}
         for name, peer in self.peers.items():
-            check_name(name, MODELS)
             cards[name] = {"explanation": peer.explanation, **peer.about, **self.card.get("peers", {}).get(name, {})}
             if cards[name]["explanation"] not in peer.explanations:
                 raise CheckpointError(

@@ -79,7 +79,8 @@ def maps_(
         raise ConfigError(f"--source is {source!r}; scenes, coco or tiny-imagenet was expected")
     if source != "scenes" and (root is None or (source == "coco" and annotations is None)):
         raise ConfigError(f"--source {source} needs --root{' and --annotations' * (source == 'coco')}")
-    models, command = Trio.load(trio), f"lfi evaluate maps --scenes {scenes} --seed {seed}"
+    models, named = Trio.load(trio), "" if trio == Path("static/models/scenes") else f" {trio.resolve().name}"
+    command = f"lfi evaluate maps{named} --scenes {scenes} --seed {seed}"
     if source == "scenes":
         test = scene_cases(Scenes(scenes, seed).load(), KINDS)
         choice = scene_cases(Scenes(max(10, scenes // 3), seed + 1).load(), KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -133,7 +134,7 @@ def trio(
     from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
 
     check_empty(out)
-    members = read_members(teacher, lfi, baseline, dict(pair(each, "--peer") for each in peer or []))
+    members = read_members(teacher, lfi, baseline, pairs(peer or [], "--peer"))
     if explanation:
         members.check_explanation(explanation)
     card_of = partial(
@@ -141,7 +142,7 @@ def trio(
         members,
         out.resolve().name,
         summary=summary,
-        titles=dict(pair(each, "--title") for each in title or []),
+        titles=pairs(title or [], "--title"),
         notes=note or [],
         vocabulary=lines_of(vocabulary) if vocabulary else [],
         phrases=lines_of(phrases) if phrases else [],
@@ -208,6 +209,21 @@ def validation_of(data: DataConfig) -> Measure | None:
         return None
     images, annotations = data.validation_root or data.root, data.validation_annotations or data.annotations
     return lambda detector: average_precision(detector, Path(images), Path(annotations))
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Several of `NAME=TEXT`.
+
+    Raises:
+        ConfigError: one is no pair, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = pair(text, option)
+        if name in found:
+            raise ConfigError(f"{option} names {name!r} twice")
+        found[name] = value
+    return found
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from evaluation.study.ratings import DRAWN
 from lfi.errors import ConfigError
 from lfi.trio import Trio
 
+_ABOUT_TO = 3600
+"""Seconds after which a picture that no plan names is not waited for any more."""
 _FIXED = (
     "name",
     "items",
@@ -78,6 +81,7 @@ def make_draft(
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
     names = write_all(rendered, folder)
+    _write_pictures(studies, plan, pictures)
     try:
         with studies.database.writing() as session:
             check_free(session, plan.name)
@@ -91,7 +95,7 @@ def make_draft(
         raise
     for old in before:
         old.unlink(missing_ok=True)
-    _keep_pictures(studies, plan, pictures)
+    _forget_pictures(studies, plan.name)
 
 
 def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
@@ -150,14 +154,21 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"cannot read the picture {path}: {(error.strerror or str(error)).lower()}") from error
 
 
-def _keep_pictures(studies: Studies, plan: StudyPlan, pictures: Mapping[str, Image.Image]) -> None:
-    """Keep what the draft was drawn from, and nothing else: items that are added later draw all maps anew."""
+def _write_pictures(studies: Studies, plan: StudyPlan, pictures: Mapping[str, Image.Image]) -> None:
+    """Keep what the draft is drawn from: items that are added later draw all maps anew."""
     folder = studies.pictures(plan.name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, hash in plan.pictures.items():
         pictures[path].save(folder / hash, "PNG")
-    for file in folder.iterdir():
-        if file.name not in plan.pictures.values():
+
+
+def _forget_pictures(studies: Studies, name: str) -> None:
+    """Leave the pictures of the plan that is in force, and those that somebody else may be about to store."""
+    with studies.database.reading() as session:
+        study = find_study(session, name)
+        named = set(studies.plan(session, study).pictures.values()) if study.status == "draft" else set()
+    for file in studies.pictures(name).glob("*"):
+        if file.name not in named and time.time() - file.stat().st_mtime > _ABOUT_TO:
             file.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import tomllib
 import zipfile
 import zlib
@@ -23,12 +24,13 @@ from app.study.errors import StudyError
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, LFIError
 from lfi.training.config import build
 from lfi.trio import Trio
 
 LIST = "items.toml"
 _LIMITS = ArchiveLimits(entries=200, unpacked=200_000_000)
+_MOST, _LONGEST = 500, 200
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,37 @@ def read_items(data: bytes) -> NewItems:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             check_archive(archive, _LIMITS, "the zip")
-            files = {entry.filename: archive.read(entry) for entry in archive.infolist() if not entry.is_dir()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+            there = set(archive.namelist())
+            if LIST not in there:
+                raise ConfigError(f"the zip holds no {LIST}; the inspector's page makes one: *Items of a study*")
+            items = _listed(archive.read(LIST))
+            missing = [item.image for item in items if item.image not in there]
+            if missing:
+                raise ConfigError(f"{LIST} names {missing[0]}, which is not in the zip")
+            return NewItems(items, {path: archive.read(path) for path in {item.image for item in items}})
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, LFIError):
+            raise
         raise ArchiveError("the file is no zip that can be read") from error
-    if LIST not in files:
-        raise ConfigError(f"the zip holds no {LIST}; the inspector's page makes one: *Items of a study*")
+
+
+def _listed(data: bytes) -> tuple[Item, ...]:
+    """The items in a list.
+
+    Raises:
+        ConfigError: it is not TOML, holds something else, or more than is drawn at once.
+    """
     try:
-        raw = tomllib.loads(files[LIST].decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{LIST} is not TOML: {error}") from error
     items = build(_List, raw).items
-    missing = [item.image for item in items if item.image not in files]
-    if missing:
-        raise ConfigError(f"{LIST} names {missing[0]}, which is not in the zip")
-    return NewItems(items, {item.image: files[item.image] for item in items})
+    if len(items) > _MOST:
+        raise ConfigError(f"{LIST} holds {len(items)} items; at most {_MOST} are added at once")
+    too_long = next((item.word for item in items if not item.word.strip() or len(item.word) > _LONGEST), None)
+    if too_long is not None:
+        raise ConfigError(f"{LIST} holds the word {too_long[:40]!r}; one to {_LONGEST} characters were expected")
+    return items
 
 
 def _draft(studies: Studies, name: str) -> StudyPlan:

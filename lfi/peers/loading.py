@@ -47,6 +47,8 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
         return _timm(timm_model(name, weights), name, device)
     if kind == "open_clip" and rest:
         name, _, tag = rest.partition(":")
+        if not tag:
+            raise CheckpointError(f"{model} names no weights; {model}:TAG or {model}:FILE was expected")
         return _clip(load_teacher(name, tag or None, device), lambda folder: save_named(name, tag, folder))
     folder = Path(model)
     if (folder / CONFIG).is_file():
@@ -94,7 +96,8 @@ def _local(folder: Path) -> Any:
 
 def _timm(model: Any, name: str, device: str) -> Peer:
     backbone = plain(model, name)
-    if backbone.global_pool != "token" or not backbone.has_class_token:
+    alone = isinstance(backbone.fc_norm, nn.Identity)  # else the head reads another norm than explanations do
+    if backbone.global_pool != "token" or not backbone.has_class_token or not alone:
         raise UnsupportedModelError(f"{name} does not read its class token alone; that of a peer must be read")
     classes = _classes(model)
     width = model.num_classes if classes else 0
@@ -119,7 +122,10 @@ def _timm(model: Any, name: str, device: str) -> Peer:
 
 
 def _classes(model: Any) -> dict[str, int]:
-    """Numbers of a classifier's classes by name, where the names are known; of several names of a class, each."""
+    """Numbers of a classifier's classes by name, where the names are known.
+
+    A class of several names has each of them; a name of several classes is the first one's.
+    """
     names, said = model.pretrained_cfg.get("label_names"), model.pretrained_cfg.get("label_descriptions") or {}
     if names:
         texts = [said.get(name, name) for name in names]
@@ -128,9 +134,11 @@ def _classes(model: Any) -> dict[str, int]:
         texts = [info.index_to_description(index) for index in range(model.num_classes)]
     else:
         return {}
+    if len(texts) != model.num_classes:
+        raise CheckpointError(f"a model of {model.num_classes} classes names {len(texts)} of them")
     found: dict[str, int] = {}
     for index, text in enumerate(texts):
-        for name in text.split(","):
+        for name in str(text).split(","):
             found.setdefault(name.strip().lower().replace("_", " "), index)
     return found
 

@@ -171,6 +171,8 @@ def test_peers_that_cannot_be_are_refused(models, tmp_path, capsys):
         capsys, *command, "--peer", "lfi=timm:vit_tiny_patch16_224:random"
     )
     assert "is no peer; timm:NAME" in refused(capsys, *command, "--peer", f"clip={tmp_path / 'gone'}")
+    twice = ["--peer", "vit=timm:vit_tiny_patch16_224:random"] * 2
+    assert "--peer names 'vit' twice" in refused(capsys, *command, *twice)
     assert not (tmp_path / "trio").exists()
 
 

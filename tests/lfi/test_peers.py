@@ -88,6 +88,9 @@ def test_classes_are_named_by_the_model_where_it_names_them(tmp_path):
     config |= {"label_names": ["n1", "n2", "n3"], "label_descriptions": {"n1": "red square, tile", "n2": "Star"}}
     (folder / "config.json").write_text(json.dumps(config))
     assert load_peer(str(folder)).classes == {"red square": 0, "tile": 0, "star": 1, "n3": 2}
+    (folder / "config.json").write_text(json.dumps(config | {"label_names": ["n1", "n2"]}))
+    with pytest.raises(CheckpointError, match="a model of 3 classes names 2 of them"):
+        load_peer(str(folder))
 
 
 def test_a_model_without_classes_shows_what_needs_no_word(picture):
@@ -109,6 +112,7 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
         ("timm:vit_tiny_patch16_224:pyproject.toml", CheckpointError, "cannot get the weights"),
         ("timm:resnet18:random", UnsupportedModelError, "is a ResNet, not a plain vision transformer"),
         ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not read its class token alone"),
+        ("open_clip:ViT-B-32", CheckpointError, "open_clip:ViT-B-32:TAG or"),
         ("open_clip:ViT-B-33:openai", UnknownModelError, "neither an open_clip architecture"),
         ("nowhere", UnknownModelError, "timm:NAME, open_clip:NAME:TAG or the folder"),
         ("static/models/scenes/teacher", UnsupportedModelError, "is a CoCa: a teacher, but no peer"),
@@ -120,6 +124,8 @@ def test_what_is_no_peer_is_refused(model, error, message):
 
 
 def test_a_tower_of_another_make_is_refused(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="does not read its class token alone"):
+        load_peer(str(timm_folder(tmp_path / "fc", fc_norm=True, global_pool="token")))
     with pytest.raises(UnsupportedModelError, match="no plain one"):
         load_peer(str(clip_folder(tmp_path / "scaled", ls_init_value=0.1)))
     with pytest.raises(UnsupportedModelError, match="does not read its class token alone"):
