@@ -117,11 +117,10 @@ def evaluate_maps(
 
 def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column], str]:
     """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
-    lfi, watched = lfi_pointer(trio.lfi, trio.teacher), {"lfi": partial(scorer, trio.lfi)}
-    watched["baseline"] = partial(scorer, trio.baseline)
+    lfi, watched = lfi_pointer(trio.lfi, trio.teacher), partial(scorer, trio.lfi)
     explained, rates = [], {}
     for name, pointer, score, weights in tqdm(
-        [*_explanations(trio, watched["baseline"]), *_peers(trio, choice.phrases)],
+        [*_explanations(trio, partial(scorer, trio.baseline)), *_peers(trio, choice.phrases)],
         desc="choosing layers",
         unit="explanation",
         dynamic_ncols=True,
@@ -136,9 +135,9 @@ def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column],
     layer = trio.default_layer["lfi"]
     return [
         Column("teacher", teacher_pointer(trio.teacher), trio.default_layer["teacher"]),
-        Column("LFI", lfi, layer, watched["lfi"], trio.lfi),
+        Column("LFI", lfi, layer, watched, trio.lfi),
         *explained,
-        Column("LFI, another image's", shuffled_pointer(lfi), layer, watched["lfi"], floor=True),
+        Column("LFI, another image's", shuffled_pointer(lfi), layer, watched, floor=True),
         replace(chosen, name="baseline, another image's", pointer=shuffled_pointer(chosen.pointer), floor=True),
     ], best
 

@@ -26,7 +26,7 @@ from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownW
 from lfi.maps import InteractionMaps
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
-from lfi.students.explanations import WORDLESS, explain, explanations_of, gradient_maps
+from lfi.students.explanations import WORDLESS, explain, explanations_of, gradient_maps, layers_of
 from lfi.students.relevance import Trace, relevance, trace, traceable
 from lfi.teachers import ClipTeacher, CoCaTeacher, EncodedImages, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
@@ -111,14 +111,14 @@ class Trio:
         self.layers: dict[str, tuple[str, ...]] = {
             "teacher": teacher.layers,
             "lfi": lfi.layers,
-            "baseline": _layers_of(baseline, self.explanation),
+            "baseline": layers_of(baseline, self.explanation),
             **{name: peer.layers(self.cards[name]["explanation"]) for name, peer in self.peers.items()},
         }
         if isinstance(teacher, CoCaTeacher):  # a CLIP's own maps are these
             self.layers[DENSE] = (teacher.dense_variant,)
         for model, student in (("lfi", lfi), ("baseline", baseline)):
             for explanation in explanations_of(student):
-                self.layers[f"{model}:{explanation}"] = _layers_of(student, explanation)
+                self.layers[f"{model}:{explanation}"] = layers_of(student, explanation)
         for name, peer in self.peers.items():
             for explanation in peer.explanations:
                 self.layers[f"{name}:{explanation}"] = peer.layers(explanation)
@@ -467,10 +467,3 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[model] = (now - self._since) / self._images
         self._since = now
-
-
-def _layers_of(student: Student, explanation: str) -> tuple[str, ...]:
-    """Names of the layers that an explanation of this student has."""
-    if explanation == "dense-similarity":
-        return ("final",)
-    return tuple(f"block {block + 1}" for block in range(len(student.backbone.blocks)))

@@ -24,7 +24,7 @@ from app.study.errors import StudyError
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
-from lfi.errors import ConfigError, LFIError
+from lfi.errors import ConfigError
 from lfi.training.config import build
 from lfi.trio import Trio
 
@@ -114,8 +114,6 @@ def read_items(data: bytes) -> NewItems:
                 raise ConfigError(f"{LIST} names {missing[0]}, which is not in the zip")
             return NewItems(items, {path: archive.read(path) for path in {item.image for item in items}})
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, LFIError):
-            raise
         raise ArchiveError("the file is no zip that can be read") from error
 
 

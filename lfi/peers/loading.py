@@ -49,12 +49,12 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
         name, _, tag = rest.partition(":")
         if not tag:
             raise CheckpointError(f"{model} names no weights; {model}:TAG or {model}:FILE was expected")
-        return _clip(load_teacher(name, tag or None, device), lambda folder: save_named(name, tag, folder))
+        return _clip(load_teacher(name, tag, device), lambda folder: save_named(name, tag, folder))
     folder = Path(model)
     if (folder / CONFIG).is_file():
         return _clip(load_teacher(folder, device=device), lambda into: _copy(folder, into, (CONFIG, WEIGHTS)))
     if (folder / _TIMM_CONFIG).is_file():
-        return _timm(_local(folder), folder.name, device)
+        return _timm(_created(f"local-dir:{folder}", pretrained=True), folder.name, device)
     raise UnknownModelError(
         f"{model!r} is no peer; timm:NAME, open_clip:NAME:TAG or the folder of such a model was expected"
     )
@@ -77,21 +77,16 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
     file = weights if weights not in ("", RANDOM) else ""
     if file and not Path(file).is_file():
         raise CheckpointError(f"cannot get the weights of timm:{name}: there is no file {file}")
+    return _created(name, f"; timm:{name}:FILE reads a file", pretrained=not weights, checkpoint_path=file, **options)
+
+
+def _created(name: str, hint: str = "", **options: Any) -> Any:
+    """What `timm.create_model` makes; every trouble is a `CheckpointError`."""
     try:
-        return timm.create_model(name, pretrained=not weights, checkpoint_path=file, **options)
+        return timm.create_model(name, **options)
     except Exception as error:  # of the network, of files and of shapes, raised by three libraries
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(
-            f"cannot get the weights of timm:{name}: {reason}; timm:{name}:FILE reads a file"
-        ) from error
-
-
-def _local(folder: Path) -> Any:
-    try:
-        return timm.create_model(f"local-dir:{folder}", pretrained=True)
-    except Exception as error:  # as above
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(f"timm cannot read the model in {folder}: {reason}") from error
+        raise CheckpointError(f"cannot get the weights of timm:{name}: {reason}{hint}") from error
 
 
 def _timm(model: Any, name: str, device: str) -> Peer:

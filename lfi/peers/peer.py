@@ -17,7 +17,7 @@ from lfi.errors import ConfigError, UnknownWordError, UnsupportedModelError
 from lfi.images import MEAN, STD, pixels
 from lfi.maps import InteractionMaps
 from lfi.students import Student
-from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain
+from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain, layers_of
 from lfi.teachers import ClipTeacher
 
 NAMES = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
@@ -75,7 +75,7 @@ class Peer:
         if explanation == "dense-similarity":
             assert self.clip is not None
             return self.clip.layers
-        return tuple(f"block {block + 1}" for block in range(len(self.student.backbone.blocks)))
+        return layers_of(self.student, explanation)
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
         """Images as the model expects them, float32 `[batch, 3, height, width]`; the whole image stays visible."""

@@ -57,6 +57,13 @@ def explanations_of(student: Student) -> tuple[str, ...]:
     return tuple(explanation for explanation in EXPLANATIONS if explanation in found)
 
 
+def layers_of(student: Student, explanation: str) -> tuple[str, ...]:
+    """Names of the layers of an explanation of a student."""
+    if explanation == "dense-similarity":
+        return ("final",)
+    return tuple(f"block {block + 1}" for block in range(len(student.backbone.blocks)))
+
+
 def explain(
     student: Student,
     explanation: str,
@@ -87,9 +94,9 @@ def explain(
             f"this student cannot be explained by {explanation}; it can by {', '.join(possible)}"
         )
     prefix, grid = student.backbone.num_prefix_tokens, student.grid
-    names, layers = list(words), [f"block {block + 1}" for block in range(len(student.backbone.blocks))]
+    names = list(words)
     if explanation == "dense-similarity":
-        weights, layers, prefix = _dense(student, images, embeddings), ["final"], 0
+        weights, prefix = _dense(student, images, embeddings), 0
     elif explanation in WORDLESS:
         rows = (_rollout if explanation == "rollout" else _attention)(student, images)
         weights = rows[:, :, None].expand(-1, -1, len(words), -1)
@@ -104,7 +111,7 @@ def explain(
         weights,
         grid=grid,
         queries=[names] * len(images),
-        layers=layers,
+        layers=layers_of(student, explanation),
         kind=explanation,
         model=model,
         prefix=prefix,
@@ -135,7 +142,7 @@ def gradient_maps(
         relevance.flatten(2, 3) if heads else relevance.mean(3),
         grid=student.grid,
         queries=[names] * len(relevance),
-        layers=[f"block {block + 1}" for block in range(relevance.shape[1])],
+        layers=layers_of(student, "gradient"),
         kind="gradient",
         model=model,
         prefix=student.backbone.num_prefix_tokens,

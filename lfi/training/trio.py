@@ -16,7 +16,7 @@ from lfi.data.scenes import CLASSES
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
-from lfi.students.explanations import explanations_of
+from lfi.students.explanations import explanations_of, layers_of
 from lfi.teachers import load_teacher
 from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.loading import CONFIG, WEIGHTS
@@ -70,13 +70,12 @@ class Members:
         """The baseline's explanation and every answer's layer, where none was chosen by measurement."""
         possible = explanations_of(self.students["baseline"])
         explanation = next((each for each in PREFERRED if each in possible), possible[0])
-        depth = {part: len(student.backbone.blocks) for part, student in self.students.items()}
         return explanation, {
             "teacher": self.teacher.default_layers[0],
             "lfi": len(self.students["lfi"].layers) - 1,
-            "baseline": depth["baseline"] - 1,
+            "baseline": len(layers_of(self.students["baseline"], explanation)) - 1,
             **{
-                f"{part}:{name}": 0 if name == "dense-similarity" else depth[part] - 1
+                f"{part}:{name}": len(layers_of(student, name)) - 1
                 for part, student in self.students.items()
                 for name in explanations_of(student)
             },

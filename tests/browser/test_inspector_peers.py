@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pytest
 from inspector_page import InspectorPage
+from serving import served
 from tiny_peers import peered_trio
-
-from app.study.servers import Service
 
 
 @pytest.fixture(scope="module")
 def service(trio_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("peers")
-    models = peered_trio(folder / "models" / "peered", trio_folder).parent
-    running = Service({"LFI_MODELS_DIR": str(models), "LFI_TRIO": "peered", "LFI_AUTH": "off"}, folder / "log")
-    running.start()
-    yield f"http://127.0.0.1:{running.port}"
-    running.stop()
+    with served(peered_trio(folder / "models" / "peered", trio_folder), folder, LFI_AUTH="off") as url:
+        yield url
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from inspector_page import InspectorPage
 from playwright.sync_api import Browser
+from serving import served
 
 from app.access.keys import new_key
-from app.study.servers import Service
 
 SECRET, KEY = new_key("ann", ["maps"])
 
@@ -21,12 +21,9 @@ SECRET, KEY = new_key("ann", ["maps"])
 def guarded(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a service that asks for a key."""
     folder = tmp_path_factory.mktemp("guarded")
-    environment = {"LFI_MODELS_DIR": str(models.parent), "LFI_TRIO": models.name, "LFI_API_KEYS": KEY.line()}
-    environment |= {"LFI_STUDY_FOLDER": str(folder), "LFI_RATE_LIMIT": "60/minute"}
-    service = Service(environment, folder / "log")
-    service.start()
-    yield service.url
-    service.kill()
+    asks = {"LFI_API_KEYS": KEY.line(), "LFI_STUDY_FOLDER": str(folder), "LFI_RATE_LIMIT": "60/minute"}
+    with served(models, folder, **asks) as url:
+        yield url
 
 
 def test_a_visitor_signs_in_asks_for_maps_and_signs_out(chromium: Browser, guarded: str):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from serving import served
 
 from app.access.keys import new_key
-from app.study.servers import Service
 
 SECRET, KEY = new_key("ann", ["maps"])
 PAGES = {
@@ -31,12 +31,9 @@ EARLY = """document.addEventListener("DOMContentLoaded", () => {
 def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a service that has every page there is."""
     folder = tmp_path_factory.mktemp("themed")
-    environment = {"LFI_MODELS_DIR": str(models.parent), "LFI_TRIO": models.name, "LFI_API_KEYS": KEY.line()}
-    environment |= {"LFI_STUDY_FOLDER": str(folder), "LFI_ADMIN_TOKEN": "an owner's secret token"}
-    service = Service(environment, folder / "log")
-    service.start()
-    yield service.url
-    service.kill()
+    more = {"LFI_STUDY_FOLDER": str(folder), "LFI_ADMIN_TOKEN": "an owner's secret token"}
+    with served(models, folder, LFI_API_KEYS=KEY.line(), **more) as url:
+        yield url
 
 
 def visitor(chromium: Browser, service: str, scheme: str) -> BrowserContext:
