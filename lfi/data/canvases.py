@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 LAYOUTS = ("side by side", "one above the other", "grid", "inset")
 MOST = 4
@@ -74,6 +75,35 @@ def compose(photographs: np.ndarray, rows: np.ndarray, rng: np.random.Generator)
         used = len(cells)
         placed[canvas, :used] = own[:used]
         regions[canvas, :used] = cells
+    return Canvases(images, placed, regions)
+
+
+def paste(photographs: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Canvases:
+    """Photographs on which one to three others lie, a quarter to half as wide, none on another.
+
+    Args: as for `compose`; the first of every four is the one below.
+    """
+    count, size = len(rows), photographs.shape[1]
+    images = photographs[rows[:, 0]].copy()
+    placed = np.full((count, MOST), -1, np.int64)
+    placed[:, 0] = rows[:, 0]
+    regions = np.zeros((count, MOST, 4), np.int64)
+    regions[:, 0] = (0, 0, size, size)
+    for canvas in range(count):
+        taken = np.zeros((size, size), bool)
+        for place in range(1, 1 + int(rng.integers(1, MOST))):
+            for _ in range(8):
+                side = int(rng.integers(size // 4, size // 2 + 2))
+                left, top = (int(value) for value in rng.integers(0, size - side + 1, 2))
+                if not taken[top : top + side, left : left + side].any():
+                    break
+            else:
+                continue
+            taken[top : top + side, left : left + side] = True
+            row = rows[canvas, place]
+            small = Image.fromarray(photographs[row]).resize((side, side), Image.Resampling.BICUBIC)
+            images[canvas, top : top + side, left : left + side] = np.asarray(small)
+            placed[canvas, place], regions[canvas, place] = row, (left, top, left + side, top + side)
     return Canvases(images, placed, regions)
 
 

@@ -51,7 +51,7 @@ def tiny_imagenet(
     root = Path(root)
     if split not in SPLITS:
         raise DataError(f"TinyImageNet has no labelled split {split!r}; one of {', '.join(SPLITS)}")
-    wnids = [line.strip() for line in _lines(root / "wnids.txt")]
+    wnids = wnids_of(root)
     classes = _class_names(wnids, root / "words.txt")
     index = {wnid: label for label, wnid in enumerate(wnids)}
     files, labels, boxes = _train(root, index) if split == "train" else _validation(root, index)
@@ -69,6 +69,15 @@ def tiny_imagenet(
         boxes=boxes,
         skipped=decoded.skipped,
     )
+
+
+def wnids_of(root: Path) -> list[str]:
+    """WordNet ids of the classes, in the order in which labels count.
+
+    Raises:
+        DataError: `wnids.txt` is missing or cannot be read.
+    """
+    return [line.strip() for line in _lines(Path(root) / "wnids.txt")]
 
 
 def _lines(file: Path) -> list[str]:

@@ -25,10 +25,17 @@ from lfi.teachers.checkpoints import fetch, fit, read_weights
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
 from lfi.teachers.content import Tokenizer
+from lfi.teachers.names import Names, NameTokenizer
+from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
+NAMES = "names.json.gz"
+"""Beside them where a teacher reads whole names (`lfi/teachers/names.py`)."""
+BACKBONE = "timm_backbone"
+"""In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments beside it."""
+_NO_TOWER = {"image_size": 8, "patch_size": 8, "width": 8, "layers": 0, "head_width": 8}  # until the real one is there
 
 
 def load_teacher(
@@ -120,7 +127,14 @@ def build(model_cfg: Mapping[str, Any], name: str) -> nn.Module:
     kind = CoCa if "multimodal_cfg" in cfg else CustomTextCLIP if custom_text else CLIP
     try:
         with torch.random.fork_rng(devices=[]):
-            return kind(**cfg)
+            if BACKBONE not in cfg["vision_cfg"]:
+                return kind(**cfg)
+            backbone, cfg["vision_cfg"] = cfg["vision_cfg"], dict(_NO_TOWER)
+            model: Any = kind(**cfg)
+            width = cfg["multimodal_cfg"]["width"]
+            tower = {key: value for key, value in backbone.items() if key != BACKBONE}
+            model.visual = TimmTower(backbone[BACKBONE], **{"width": width, "embed_dim": cfg["embed_dim"], **tower})
+            return model
     except (TypeError, KeyError, ValueError, AssertionError, RuntimeError) as error:
         raise CheckpointError(f"model_cfg of {name} does not describe a model: {str(error).splitlines()[0]}") from error
 
@@ -134,8 +148,11 @@ def save_teacher(
     std: Sequence[float],
     card: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
+    names: Names | None = None,
 ) -> None:
     """Write a folder that `load_teacher` reads; `card` is its `lfi` part (name, vocabulary, ...).
+
+    With `names`, the teacher reads whole names instead of a vocabulary of words.
 
     With `dtype` float16 the file is half as large; it is read back into float32, rounded.
     """
@@ -145,6 +162,8 @@ def save_teacher(
         "preprocess_cfg": {"mean": list(mean), "std": list(std)},
         "lfi": dict(card),
     }
+    if names is not None:
+        names.write(folder / NAMES)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     weights = {key: tensor.detach().cpu().to(dtype).contiguous() for key, tensor in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / WEIGHTS)
@@ -168,7 +187,8 @@ def _from_folder(folder: Path, pretrained: str | Path | None) -> CoCaTeacher | C
     name = str(card.get("name", folder.name))
     model = build(model_cfg, name)
     fit(model, read_weights(folder / WEIGHTS), name=name, source=str(folder / WEIGHTS))
-    tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"))
+    names = Names.read(folder / NAMES) if (folder / NAMES).is_file() else None
+    tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"), names)
     return _teacher(model, tokenizer, name, preprocess, card.get("default_layers"))
 
 
@@ -190,17 +210,19 @@ def _teacher(
     )
 
 
-def _tokenizer(model_cfg: Mapping[str, Any], name: str, vocabulary: Sequence[str] | None = None) -> Tokenizer:
+def _tokenizer(
+    model_cfg: Mapping[str, Any], name: str, vocabulary: Sequence[str] | None = None, names: Names | None = None
+) -> Tokenizer:
     text = model_cfg["text_cfg"]
     length, size = text.get("context_length", 77), text.get("vocab_size", 49408)
-    if vocabulary is None:
+    if vocabulary is None and names is None:
         tokenizer = SimpleTokenizer(context_length=length, **text.get("tokenizer_kwargs", {}))
         if size < tokenizer.vocab_size:
             raise CheckpointError(
                 f"{name} knows {size} tokens, fewer than open_clip's tokeniser, and names no vocabulary"
             )
         return tokenizer
-    words = WordTokenizer(vocabulary, length)
+    words = WordTokenizer(vocabulary or (), length) if names is None else NameTokenizer(names, length)
     if len(words) > size:
         raise CheckpointError(f"{name} has embeddings for {size} ids, but its vocabulary needs {len(words)}")
     if not text.get("embed_cls") and text.get("pool_type", "argmax") == "argmax":

@@ -20,6 +20,7 @@ from lfi.maps import PADDING, InteractionMaps
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.content import Tokenizer, Word, align, content_words
 from lfi.teachers.teacher import EncodedImages
+from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
 
 _TEXTS_REMEMBERED = 4096
@@ -264,6 +265,8 @@ def unit(vectors: Tensor) -> Tensor:
 def refuse_unreadable(model: Any, name: str) -> None:
     """Raise `UnsupportedModelError` unless both towers are plain open_clip transformers with square input."""
     visual = model.visual
+    if isinstance(visual, TimmTower):
+        return
     if not isinstance(visual, VisionTransformer):
         raise UnsupportedModelError(
             f"{name}: its image tower is a {type(visual).__name__}, whose attention cannot be read; "
