@@ -168,8 +168,8 @@ def test_teachers_and_recipes_are_found_by_their_names(installed: Installed):
 from pathlib import Path
 from lfi.teachers import load_teacher
 from lfi.training.config import TrainConfig, load_config
-for config in (TrainConfig(), load_config(Path("lfi")), load_config(Path("tiny-imagenet.toml"))):
-    print(load_teacher(config.teacher.model).name)
+for config in (TrainConfig(), load_config(Path("lfi")), load_config(Path("logit-kd.toml"))):
+    print(load_teacher(config.teacher.model).name, config.objective.logit_kd > 0)
 """
     names = installed.run("python", "-c", program).split("\n")
-    assert names == ["scenes CoCa", "scenes CoCa", "photographs CoCa", ""]
+    assert names == ["scenes CoCa False", "scenes CoCa False", "scenes CoCa True", ""]
