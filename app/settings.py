@@ -14,8 +14,8 @@ from app.access.keys import Key, is_loopback, parse_keys
 from app.access.rates import DEFAULT, parse_rates
 from app.inspector.limits import ImageLimits, WordLimits
 from lfi.errors import ConfigError
+from lfi.shipped import MODELS, STATIC
 
-STATIC = Path(__file__).resolve().parents[1] / "static"
 MEGABYTE = 10**6
 
 
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     """Names under which agents reach `/mcp`, comma separated: `lfi.example.org`; this machine's own always do."""
 
     static_dir: Path = STATIC
-    models_dir: Path = STATIC / "models"
+    models_dir: Path = MODELS
     """Every folder in it that holds a `card.json` is a trio."""
     trio: str = "scenes"
     """The trio used where a request names none."""

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Config = Annotated[Path, typer.Argument(help="A TOML file; see lfi/training/recipes.", show_default=False)]
+Config = Annotated[
+    Path, typer.Argument(help="A TOML file, or the name of a recipe (lfi/training/recipes).", show_default=False)
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")]
 

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from app.commands import benchmark_hostile, benchmark_serve, benchmark_study
+from bench.commands import hostile, serve, study
 
 commands = typer.Typer()
 benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
 commands.add_typer(benchmark, name="benchmark")
-benchmark.add_typer(benchmark_serve.commands)
-benchmark.add_typer(benchmark_study.commands)
-benchmark.add_typer(benchmark_hostile.commands)
+for module in (serve, study, hostile):
+    benchmark.add_typer(module.commands)
 
 
 @benchmark.command()
@@ -25,7 +24,9 @@ def transfer(
     photographs: Annotated[
         Path, typer.Option(help="Teacher for photographs; trained on every second image of PACS.")
     ] = Path("static/models/photographs/teacher"),
-    scenes: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
+    scenes: Annotated[
+        str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
+    ] = "scenes",
     runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; goes on from there.")] = Path(
         "runs/transfer"
     ),
@@ -56,7 +57,7 @@ def transfer(
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
     setup = Setup(
-        scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device(), str(tuned or "")
+        scale, tiny_imagenet, pacs, str(photographs), scenes, str(runs), device or best_device(), str(tuned or "")
     )
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else METHODS)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
@@ -124,7 +125,9 @@ def tune(
 @benchmark.command()
 def detection(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
-    teacher: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
+    teacher: Annotated[
+        str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
+    ] = "scenes",
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; goes on from there.")] = Path(
         "runs/detection"
     ),
@@ -145,7 +148,7 @@ def detection(
     from evaluation.report import markdown
     from evaluation.results import Results
 
-    setup = Setup(scale, str(teacher), str(runs), device or best_device())
+    setup = Setup(scale, teacher, str(runs), device or best_device())
     done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
     only = [f"--way {each}" for each in way or ()] + [f'--method "{each}"' for each in method or ()]
     results = Results(
@@ -178,8 +181,8 @@ def training(
 ) -> None:
     """A step of LFI from the cache against plain training, an online teacher and timm's own step."""
     from app.commands.training import best_device
+    from bench.training_speed import training_speed
     from evaluation.report import markdown
-    from evaluation.training_speed import training_speed
 
     found = training_speed(backbone, batch, rounds, device or best_device(), autocast)
     if json:
@@ -197,7 +200,7 @@ def maps(
 ) -> None:
     """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
     from app.commands.training import best_device
-    from evaluation.maps_speed import maps_speed
+    from bench.maps_speed import maps_speed
     from evaluation.report import markdown
 
     found = maps_speed(backbone, batch, rounds, device or best_device())
