@@ -28,16 +28,16 @@ from evaluation.results import Figure, Goal, Results
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
 from lfi.images import normalise
+from lfi.methods import METHODS
 from lfi.teachers.coca import CoCaTeacher
 from lfi.training import cache
-from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, StudentSource, TeacherSource, TrainConfig
+from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.loop import parameter_groups
 from lfi.training.run import Prepared, cache_settings, lessons_of
 from lfi.training.student import StudentTask
 from lfi.training.targets import Questions
 from lfi.training.views import TargetViews
 
-LFI = ObjectiveConfig(interaction=0.1, relation=0.03, naming=0.5)
 GOALS = {"LFI from the cache over plain": (1.15, False), "online over the cache": (2.0, True)}
 TIMM = "images/s of our plain step over timm's"
 
@@ -71,7 +71,7 @@ def training_speed(backbone: str, batch: int, rounds: int, device: str = "cpu", 
         )
         store = cache.open_store(Path(folder), images, settings)
         plain = replace(config, student=replace(config.student, queries=0))
-        ours = replace(config, objective=LFI)
+        ours = replace(config, objective=METHODS["LFI"].objective)
         steps = {
             "plain": step_of(Prepared(plain, teacher, images, images, questions, store), device),
             "LFI from the cache": step_of(Prepared(ours, teacher, images, images, questions, store), device),

@@ -23,7 +23,7 @@ from app.cli import cli
 from app.main import create_app
 from app.settings import read_settings
 from evaluation.metrics import Metric
-from lfi.training.config import load_config
+from lfi.training.config_file import load_config
 
 SHELL = ("bash", "sh", "text", "console")
 SERVICE = "http://127.0.0.1:7860"

@@ -41,15 +41,15 @@ def transfer(
 ) -> None:
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
     from app.commands.training import best_device
-    from evaluation.methods import ABLATIONS, METHODS
     from evaluation.report import markdown
     from evaluation.results import Results
-    from evaluation.transfer import SCALES, Setup, teacher_scores
+    from evaluation.transfer import COMPARED, SCALES, Setup, teacher_scores
     from evaluation.transfer import transfer as run_all
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
     from lfi.data.domains import stored_side
     from lfi.errors import ConfigError
+    from lfi.methods import ABLATIONS
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
@@ -58,7 +58,7 @@ def transfer(
     setup = Setup(
         scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device(), str(tuned or "")
     )
-    methods = method or list(setup.methods if tuned else ABLATIONS if ablation else METHODS)
+    methods = method or list(setup.methods if tuned else ABLATIONS if ablation else COMPARED)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     only = [f"--tuned {tuned}"] if tuned else []
     only += [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
@@ -138,8 +138,8 @@ def detection(
 ) -> None:
     """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
     from app.commands.training import best_device
-    from evaluation.detection_runs import COMPARED, WAYS, Setup
-    from evaluation.detection_runs import detection as run_all
+    from evaluation.detection_benchmark import COMPARED, WAYS, Setup
+    from evaluation.detection_benchmark import detection as run_all
     from evaluation.detection_table import plot as draw
     from evaluation.detection_table import summarise
     from evaluation.report import markdown

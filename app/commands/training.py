@@ -34,7 +34,7 @@ def train(
 
     On several processes: torchrun --nproc-per-node 2 -m lfi train CONFIG (docs/scaling.md).
     """
-    from lfi.training.config import load_config
+    from lfi.training.config_file import load_config
     from lfi.training.distributed import connect
 
     settings = load_config(config, set_ or [])
@@ -78,7 +78,7 @@ def cache(
     """
     from dataclasses import replace
 
-    from lfi.training.config import load_config
+    from lfi.training.config_file import load_config
 
     settings = load_config(config, set_ or [])
     kept = str(folder or settings.teacher.cache)

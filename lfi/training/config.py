@@ -1,14 +1,8 @@
-"""A training run as data: TOML in, validated dataclasses out."""
+"""A training run as data: dataclasses that refuse values out of range. `config_file.py` reads them from TOML."""
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-import types
-import typing
-from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lfi.data.scenes import DOMAINS
@@ -16,9 +10,6 @@ from lfi.errors import ConfigError
 from lfi.plugins import load_reference
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.vlm_config import VLMConfig
-
-T = typing.TypeVar("T")
-
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
@@ -321,76 +312,3 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """A configuration from a TOML file and `section.key=value` overrides, values written as in TOML.
-
-    Raises:
-        ConfigError: for an unreadable file, an unknown key (with the nearest known one) or a value of another type.
-    """
-    try:
-        raw = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    for override in overrides:
-        key, sign, value = override.partition("=")
-        parts = key.strip().split(".")
-        if not sign or not all(parts):
-            raise ConfigError(f"cannot read the override {override!r}; section.key=value was expected")
-        try:
-            parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value.strip()
-        section = raw
-        for part in parts[:-1]:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise ConfigError(f"{part} in {override!r} is a value, not a section")
-        section[parts[-1]] = parsed
-    return build(TrainConfig, raw)
-
-
-def build(kind: type[T], raw: dict[str, Any], where: str = "") -> T:
-    """A dataclass from plain values, checked name by name and type by type."""
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for name, value in raw.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {where}{near[0]}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigError(f"unknown key {where}{name}{hint}")
-        values[name] = _convert(hints[name], value, f"{where}{name}")
-    missing = [
-        name
-        for name, entry in known.items()
-        if name not in values and entry.default is entry.default_factory is MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{where}{missing[0]} is missing")
-    return kind(**values)
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} is {value!r}; a section was expected")
-        return build(kind, value, f"{where}.")  # type: ignore[arg-type]
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where} is {value!r}; a list was expected")
-        inner = typing.get_args(kind)
-        if inner[-1] is not Ellipsis and len(value) != len(inner):
-            raise ConfigError(f"{where} has {len(value)} entries; {len(inner)} were expected")
-        return tuple(_convert(inner[0], item, where) for item in value)
-    if origin in (dict, types.GenericAlias) or kind is dict:
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} is {value!r}; a table was expected")
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{where} is {value!r}; {kind.__name__} was expected")
-    return value

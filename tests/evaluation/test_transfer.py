@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from PIL import Image
 
 from evaluation import tuning
 from evaluation.features import load_models
-from evaluation.methods import ABLATIONS, CONTENDERS, CONTROLS_OF_THE_BEST, METHODS
 from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.transfer import (
@@ -26,8 +25,9 @@ from evaluation.transfer import (
     transfer,
 )
 from evaluation.transfer_table import AVERAGE, plot, summarise
-from evaluation.tuning import finished, start_of, study_of, tune_one, write
+from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
 from lfi.errors import ConfigError, UnknownModelError
+from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS
 
 DRAWN = "scenes without sketch"
 SOME = ["attention transfer", "logit + feature KD", "shuffled maps", "one assignment per layer", "last block tapped"]
@@ -108,6 +108,42 @@ def test_missing_runs_are_trained_in_processes_of_their_own(setup):
     with pytest.raises(UnknownModelError, match="has no student beside it"):
         load_models([str(record)])
     assert len(found[0].curve) >= 1
+
+
+def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup, tmp_path):
+    here = replace(setup, runs=str(tmp_path), tiny="", pacs="")
+    path = record_of(here, DRAWN, "LFI", 0)
+    path.parent.mkdir(parents=True)
+    now = json.loads(json.dumps(asdict(METHODS["LFI"])))
+    done = run(DRAWN, "LFI", 0, 20.0, trained=now)
+    path.write_text(json.dumps(asdict(done)))
+    assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [done]
+    other = {**now, "objective": {**now["objective"], "interaction": 0.1}}
+    path.write_text(json.dumps(asdict(replace(done, trained=other))))
+    with pytest.raises(ConfigError, match="was trained with other weights than 'LFI' has now; move it away"):
+        transfer(here, [0], ["LFI"], [DRAWN], 1)
+    old = {name: value for name, value in asdict(done).items() if name != "trained"}
+    path.write_text(json.dumps(old))
+    with pytest.raises(ConfigError, match="does not say with which weights it was trained; move it away"):
+        transfer(here, [0], ["LFI"], [DRAWN], 1)
+
+    record = tmp_path / "tuning.json"
+    record.write_text(json.dumps({"chosen": {"LFI": now}}))
+    tuned = replace(here, tuned=str(record))
+    kept = record_of(tuned, DRAWN, "LFI", 0)
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps(old))
+    assert transfer(tuned, [0], ["LFI"], [DRAWN], 1) == [replace(done, trained={})]
+
+
+def test_a_search_that_began_with_other_weights_is_refused(setup, tmp_path):
+    here = replace(setup, runs=str(tmp_path))
+    study = study_of(here, DRAWN, "LFI + DIST + feature KD")
+    trial = study.ask()
+    study.tell(trial, 1.0)
+    with pytest.raises(ConfigError, match="began with other weights") as refused:
+        study_of(here, DRAWN, "LFI + DIST + feature KD")
+    assert str(tmp_path) in str(refused.value)
 
 
 @pytest.mark.slow

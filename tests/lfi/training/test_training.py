@@ -1,6 +1,7 @@
 """Training: the loop resumes exactly, configurations say what is wrong with them, controls are what they claim."""
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import torch
 from lfi.data.scenes import MAX_OBJECTS, Scenes
 from lfi.errors import CheckpointError, ConfigError
 from lfi.images import normalise
+from lfi.methods import METHODS
 from lfi.students import Student, StudentConfig
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.explicit import decode, encode_image, encode_text
 from lfi.teachers.words import WordTokenizer
 from lfi.training import checkpoints
-from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig, load_config
+from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, StudentSource, TeacherSource, TrainConfig
+from lfi.training.config_file import load_config
 from lfi.training.loop import train
 from lfi.training.run import Prepared, train_student
 from lfi.training.targets import Questions
@@ -309,6 +312,40 @@ def test_every_recipe_is_a_configuration(recipe):
     assert isinstance(load_config(recipe), TrainConfig)
 
 
+METHOD_RECIPES = {
+    "lfi": "LFI",
+    "logit-kd": "logit KD",
+    "feature-kd": "feature KD",
+    "activation-attention": "activation attention",
+    "attention-transfer": "attention transfer",
+    "relational-kd": "relational KD",
+    "dist": "DIST",
+    "no-distillation": "no distillation",
+    "queries-only": "queries only",
+    "shuffled-maps": "shuffled maps",
+    "tiny-imagenet": "LFI + logit KD",
+    "domains": "LFI + logit KD",
+}
+
+
+@pytest.mark.parametrize(("recipe", "name"), METHOD_RECIPES.items())
+def test_a_recipe_names_its_method_and_has_no_weights_of_its_own(recipe, name):
+    (path,) = [path for path in RECIPES if path.stem == recipe]
+    config, method = load_config(path), METHODS[name]
+    assert config.objective == method.objective
+    assert config.student == method.student(StudentSource())
+    assert not {"objective", "student"} & tomllib.loads(path.read_text()).keys()
+
+
+def test_keys_of_a_section_go_over_the_method(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('method = "logit KD"\n[objective]\ndist = 2.0')
+    config = load_config(path, ['method="LFI + logit KD"', "objective.interaction=0.5", "student.queries=4"])
+    ours = METHODS["LFI + logit KD"].objective
+    assert config.objective == replace(ours, dist=2.0, interaction=0.5)
+    assert (config.student.queries, config.student.by_name) == (4, True)
+
+
 def test_there_are_recipes_for_the_method_and_its_controls():
     assert {"lfi", "logit-kd", "feature-kd", "no-distillation", "queries-only", "shuffled-maps"} <= {
         p.stem for p in RECIPES
@@ -325,6 +362,10 @@ def test_there_are_recipes_for_the_method_and_its_controls():
         ("", ["loop.epochs"], "section.key=value was expected"),
         ("", ["loop.epochs=true"], "int was expected"),
         ("loop = 3", [], "a section was expected"),
+        ("method = 'LFi'", [], "unknown method 'LFi'; did you mean 'LFI'?"),
+        ("method = 3", [], "unknown method 3; one of no distillation, logit KD, "),
+        ("method = 'LFI'\nobjective = 3", [], "objective is 3; a section was expected"),
+        ("method = 'LFI'\ntask = 'detection'", [], "only a student is trained by a method"),
     ],
 )
 def test_a_wrong_configuration_is_answered_with_what_would_be_right(tmp_path, text, overrides, message):
