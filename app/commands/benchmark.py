@@ -23,7 +23,7 @@ def transfer(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
     pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
     photographs: Annotated[
-        Path, typer.Option(help="Teacher for photographs; trained on every second image of PACS.")
+        Path, typer.Option(help="Teacher for photographs, of PACS at most trained on every second image.")
     ] = Path("static/models/photographs/teacher"),
     scenes: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
     runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; goes on from there.")] = Path(
@@ -40,7 +40,7 @@ def transfer(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
-    from app.commands.training import best_device
+    from app.commands.training import best_device, teacher_for_photographs
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import COMPARED, SCALES, Setup, teacher_scores
@@ -55,6 +55,8 @@ def transfer(
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
+    if tiny_imagenet or pacs:
+        teacher_for_photographs(photographs)
     setup = Setup(
         scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device(), str(tuned or "")
     )
@@ -98,7 +100,7 @@ def tune(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
-    from app.commands.training import best_device
+    from app.commands.training import best_device, teacher_for_photographs
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import SCALES, Setup
@@ -108,7 +110,9 @@ def tune(
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
-    setup = Setup(scale, tiny_imagenet, "", str(photographs), "", str(runs), device or best_device())
+    setup = Setup(
+        scale, tiny_imagenet, "", str(teacher_for_photographs(photographs)), "", str(runs), device or best_device()
+    )
     part = setup.parts[0]
     found = search(setup, part, trials, workers)
     results = Results(

@@ -47,10 +47,11 @@ def photographs_(
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Zero-shot accuracy of a teacher and the pointing game of its words, on photographs. Two minutes on 2 cores."""
+    from app.commands.training import teacher_for_photographs
     from evaluation.photographs import evaluate_photographs
     from lfi.teachers import load_teacher
 
-    deliver(evaluate_photographs(load_teacher(teacher), tiny_imagenet, pacs), json, plot)
+    deliver(evaluate_photographs(load_teacher(teacher_for_photographs(teacher)), tiny_imagenet, pacs), json, plot)
 
 
 @evaluate.command("maps")

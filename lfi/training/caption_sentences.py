@@ -85,6 +85,7 @@ class CaptionSentences:
         flip: float = 0.0,
     ):
         self.images, self.batch_size, self.seed, self.count = images, batch_size, seed, statements
+        self.tokenizer = tokenizer
         self.crop, self.flip = crop, flip
         captions = list(map(reader(tokenizer, context), images.captions))
         self.kept = np.flatnonzero([caption != "" for caption in captions])
@@ -101,6 +102,11 @@ class CaptionSentences:
         self.sided = np.array([any(word.text in _SIDES for word in row) for row in words])
         if statements:
             self._ask(tokenizer, context, words)
+
+    @property
+    def classes(self) -> bool:
+        """Whether any image has one."""
+        return bool(self.named.any())
 
     @property
     def steps_per_epoch(self) -> int:
@@ -160,7 +166,7 @@ class CaptionSentences:
                     own[at.setdefault(phrase, len(at))] = None
             self.readings.append(Reading(tuple(own), frozenset(said)))
         if not at:
-            raise DataError("the captions hold no content words to make statements of; set vlm.statements to 0")
+            raise DataError("the captions hold no content words to make statements of; set pretraining.statements to 0")
         self.said = np.array([word for reading in self.readings for word in reading.own])
         self.parts = [frozenset(word.text for word in align(tokenizer, phrase)) for phrase in at]
         self.phrases = trimmed(tokenizer(list(at), context).numpy())

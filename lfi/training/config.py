@@ -9,7 +9,7 @@ from lfi.data.scenes import DOMAINS
 from lfi.errors import ConfigError
 from lfi.plugins import load_reference
 from lfi.training.detection_config import DetectionConfig
-from lfi.training.vlm_config import VLMConfig
+from lfi.training.teacher_config import TeacherConfig
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
@@ -275,9 +275,9 @@ class TrainConfig:
     """One run of `lfi train`.
 
     Attributes:
-        task: `student` (a teacher is distilled), `teacher` (a CoCa or CLIP is trained from captions) or `detection`
+        task: `student` (a teacher is distilled), `teacher` (a CoCa or CLIP is trained) or `detection`
             (a Mask R-CNN is trained on a student's backbone).
-        vlm: of a teacher.
+        pretraining: of the teacher that is trained. `teacher` is the one that a student learns from.
         detection: of a detector.
     """
 
@@ -287,7 +287,7 @@ class TrainConfig:
     student: StudentSource = field(default_factory=StudentSource)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    vlm: VLMConfig = field(default_factory=VLMConfig)
+    pretraining: TeacherConfig = field(default_factory=TeacherConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
 
     def __post_init__(self) -> None:

@@ -31,6 +31,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
     for override in overrides:
         _set(raw, override)
+    if raw.get("task") == "vlm" or "vlm" in raw:
+        raise ConfigError(f"{path} trains a 'vlm'; write task = \"teacher\", and [pretraining] in place of [vlm]")
     return build(TrainConfig, _with_method(raw))
 
 

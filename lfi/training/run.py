@@ -184,20 +184,3 @@ def validate(student: Student, images: ImageSet, batch: int = 250) -> dict[str, 
     labels = torch.from_numpy(images.labels)
     best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
     return {"top-1": 100 * float(best[:, 0].float().mean()), "top-5": 100 * float(best.any(1).float().mean())}
-
-
-def train_teacher(
-    config: TrainConfig, folder: Path, *, resume: bool = False, device: str = "cpu", title: str = "teacher"
-) -> list[dict[str, float]]:
-    """Train a CoCa or CLIP from captions, as `vlm.train_vlm` does, on the configuration's data.
-
-    In `folder`, besides the loop's files: the resolved configuration, the environment, the teacher.
-    """
-    from lfi.training.vlm import train_vlm
-
-    processes = connect(device)
-    images, validation = main_first(lambda: image_sets(config.data), processes)
-    if processes.main:
-        begins = load_teacher(config.vlm.start_from).label if config.vlm.start_from else "random weights"
-        write_provenance(folder, config, **{"starts from": begins})
-    return train_vlm(images, validation, config.vlm, config.loop, folder, resume=resume, device=device, title=title)

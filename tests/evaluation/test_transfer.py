@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,11 @@ from evaluation.transfer import (
 from evaluation.transfer_table import AVERAGE, plot, summarise
 from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
 from lfi.errors import ConfigError, UnknownModelError
+from lfi.images import MEAN, STD
 from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS
+from lfi.teachers import save_teacher
+from lfi.training.teacher import build_coca
+from lfi.training.teacher_config import TeacherConfig
 
 DRAWN = "scenes without sketch"
 SOME = ["attention transfer", "logit + feature KD", "shuffled maps", "one assignment per layer", "last block tapped"]
@@ -64,11 +69,19 @@ def setup(tmp_path_factory) -> Setup:
         for kind in ("dog", "horse"):
             for index in range(8):
                 picture(root / "PACS" / domain / kind / f"{index}.jpg")
-    models = "static/models"
+    teacher = untrained_teacher(root / "teacher", ("goldfish", "bullfrog", "tailed", "frog", "pizza", "dog", "horse"))
     return Setup(
-        "tiny", str(tiny), str(root / "PACS"), f"{models}/photographs/teacher", f"{models}/scenes/teacher",
-        str(root / "runs"),
-    )  # fmt: skip
+        "tiny", str(tiny), str(root / "PACS"), str(teacher), "static/models/scenes/teacher", str(root / "runs")
+    )
+
+
+def untrained_teacher(folder: Path, words: tuple[str, ...]) -> Path:
+    """A small CoCa that knows these words and has learned nothing of them."""
+    config = TeacherConfig(width=32, layers=2, text_layers=1, decoder_layers=1, head_width=16)
+    torch.manual_seed(0)
+    model, card = build_coca(config, words), {"name": "photographs CoCa", "vocabulary": list(words)}
+    save_teacher(folder, model, config.coca(words), mean=[MEAN] * 3, std=[STD] * 3, card=card)
+    return folder
 
 
 @pytest.mark.slow

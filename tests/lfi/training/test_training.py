@@ -22,8 +22,11 @@ from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, Student
 from lfi.training.config_file import load_config
 from lfi.training.loop import train
 from lfi.training.run import Prepared, train_student
+from lfi.training.scene_sentences import VOCABULARY, SceneSentences, statements
+from lfi.training.sentences import CONTEXT
 from lfi.training.targets import Questions
-from lfi.training.teacher import CONTEXT, VOCABULARY, SceneSentences, TeacherConfig, TeacherTask, statements
+from lfi.training.teacher import TeacherTask, build_coca
+from lfi.training.teacher_config import TeacherConfig
 from lfi.training.views import TargetViews, partners
 
 TINY_TEACHER = TeacherConfig(width=32, layers=2, text_layers=1, decoder_layers=2, head_width=16, statements=4)
@@ -36,7 +39,7 @@ EVERYTHING = replace(INTERACTION, feature_kd=0.1, activation_attention=0.1, atte
 def prepared() -> Prepared:
     torch.manual_seed(0)
     tokenizer = WordTokenizer(VOCABULARY, CONTEXT)
-    model = TINY_TEACHER.build()
+    model = build_coca(TINY_TEACHER, VOCABULARY)
     teacher = CoCaTeacher(model, tokenizer, name="tiny", mean=[0.5] * 3, std=[0.25] * 3)
     scenes = Scenes(64, 0).load()
     config = TrainConfig(
@@ -58,7 +61,7 @@ def shown(prepared: Prepared, rows) -> torch.Tensor:
 
 def test_explicit_attention_is_open_clips_own():
     torch.manual_seed(1)
-    model = TINY_TEACHER.build().eval()
+    model = build_coca(TINY_TEACHER, VOCABULARY).eval()
     tokenizer = WordTokenizer(VOCABULARY, CONTEXT)
     ids = tokenizer(["a photo of a red circle", "blue star"])
     images = torch.randn(2, 3, 64, 64)
@@ -91,7 +94,11 @@ def test_a_teacher_learns_and_its_batches_depend_on_the_step_alone():
     one, other = data.batch(7), data.batch(7)
     assert all(torch.equal(one[name], other[name]) for name in one)
     torch.manual_seed(0)
-    records = train(TeacherTask(TINY_TEACHER), data, LoopConfig(epochs=8, batch_size=16, log_every=1, evaluations=0))
+    records = train(
+        TeacherTask(TINY_TEACHER.for_data(classes=False), VOCABULARY),
+        data,
+        LoopConfig(epochs=8, batch_size=16, log_every=1, evaluations=0),
+    )
     assert records[-1]["loss"] < 0.8 * records[0]["loss"]
 
 
