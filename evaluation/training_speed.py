@@ -33,7 +33,7 @@ from lfi.teachers.coca import CoCaTeacher
 from lfi.training import cache
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.loop import parameter_groups
-from lfi.training.run import Prepared, cache_settings, lessons_of
+from lfi.training.run import Prepared, cache_settings, target_spec
 from lfi.training.student import StudentTask
 from lfi.training.targets import Questions
 from lfi.training.views import TargetViews
@@ -115,7 +115,7 @@ def random_teacher(device: str) -> CoCaTeacher:
 def step_of(prepared: Prepared, device: str) -> Callable[[int], None]:
     """One step as `lfi train` takes it: batch, losses, gradient, clipping, update."""
     config = prepared.config
-    task = StudentTask(config.student, config.objective, lessons_of(prepared)).to(device).train()
+    task = StudentTask(config.student, config.objective, target_spec(prepared)).to(device).train()
     data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, task.student.grid, device)
     optimizer = torch.optim.AdamW(parameter_groups(task, config.loop.weight_decay), lr=1e-4, fused=True)
 

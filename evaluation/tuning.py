@@ -34,7 +34,7 @@ SEED = 1000
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What the search found for one method.
 
     Attributes:
@@ -63,7 +63,7 @@ CONTENDERS = {
 """What is searched, and where it begins: the strongest of both kinds, with every loss their kind may use."""
 
 
-def tune(setup: Setup, part: str, trials: int, workers: int) -> list[Found]:
+def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResult]:
     """Search for every contender, `workers` of them at a time; goes on where an earlier call stopped."""
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
@@ -76,7 +76,7 @@ def tune(setup: Setup, part: str, trials: int, workers: int) -> list[Found]:
     return [found[name] for name in CONTENDERS]
 
 
-def tune_one(setup: Setup, part: str, name: str, trials: int) -> Found:
+def tune_one(setup: Setup, part: str, name: str, trials: int) -> SearchResult:
     """Search for one contender."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = study_of(setup, part, name)
@@ -92,7 +92,7 @@ def tune_one(setup: Setup, part: str, name: str, trials: int) -> Found:
 
     study.optimize(score, max(0, trials - len(finished(study))))
     done = finished(study)
-    return Found(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
+    return SearchResult(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
 
 
 def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
@@ -157,7 +157,7 @@ def varied(trial: optuna.Trial | optuna.trial.FrozenTrial, method: Method) -> Me
     )
 
 
-def with_controls(found: Sequence[Found]) -> dict[str, Method]:
+def with_controls(found: Sequence[SearchResult]) -> dict[str, Method]:
     """Plain supervision, what was found, and both controls of the LFI that did best on source validation."""
     best = max((each for each in found if each.method.queries), key=lambda each: each.best).method
     alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0))
@@ -169,7 +169,7 @@ def with_controls(found: Sequence[Found]) -> dict[str, Method]:
     }
 
 
-def write(found: Sequence[Found], depth: int, results: Results, path: Path | None) -> None:
+def write(found: Sequence[SearchResult], depth: int, results: Results, path: Path | None) -> None:
     """Fill `results`, and keep them with the methods for `lfi benchmark transfer --tuned`.
 
     Args:

@@ -44,7 +44,7 @@ def vocabulary_of(images: ImageSet, prompt: str, least: int = 1) -> tuple[str, .
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ImagePhrases:
     """What is read of one image: the indices of its phrases, and every word that is said of it."""
 
     own: tuple[int, ...]
@@ -145,7 +145,7 @@ class CaptionSentences:
                 words[image, place], truth[image, place] = word, true
         return words, truth
 
-    def _absent(self, reading: Reading, rng: np.random.Generator) -> tuple[int, bool]:
+    def _absent(self, reading: ImagePhrases, rng: np.random.Generator) -> tuple[int, bool]:
         """A phrase that is not said of an image, as frequent as it is among the true ones; else one that is."""
         for look in rng.integers(len(self.said), size=_LOOKS):
             word = int(self.said[look])
@@ -164,7 +164,7 @@ class CaptionSentences:
             for phrase in listed or [word.text for word in content_words(caption)]:
                 if phrase in at or _fits(tokenizer, phrase, context):
                     own[at.setdefault(phrase, len(at))] = None
-            self.readings.append(Reading(tuple(own), frozenset(said)))
+            self.readings.append(ImagePhrases(tuple(own), frozenset(said)))
         if not at:
             raise DataError("the captions hold no content words to make statements of; set pretraining.statements to 0")
         self.said = np.array([word for reading in self.readings for word in reading.own])

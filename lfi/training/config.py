@@ -197,7 +197,7 @@ class ObjectiveConfig:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What these losses need of the teacher, by the names of `TeacherTargets`."""
+        """What these losses need of the teacher, by the names that `Questions.ask` gives them."""
         wanted = {
             "maps": self.wants_maps,
             "logits": self.logit_kd > 0 or self.dist > 0,

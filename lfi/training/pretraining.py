@@ -14,7 +14,7 @@ import torch
 
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
-from lfi.errors import CheckpointError, ConfigError
+from lfi.errors import CheckpointError, ConfigError, DataError
 from lfi.images import MEAN, STD
 from lfi.teachers import load_teacher, save_teacher
 from lfi.teachers.words import WordTokenizer
@@ -94,8 +94,11 @@ def scenes_to_read(data: DataConfig, config: TeacherConfig, loop: LoopConfig, pr
 
     Raises:
         ConfigError: a size, crops, flips or a tokeniser that do not fit them.
+        DataError: fewer scenes than a batch holds.
     """
     _check_size(data.size, config)
+    if data.count < loop.batch_size:
+        raise DataError(f"data.count is {data.count}; at least a batch of {loop.batch_size} was expected")
     for name, value, right in (("crop", config.crop, 1.0), ("flip", config.flip, 0.0)):
         if value != right:
             raise ConfigError(f"pretraining.{name} is {value}; {right:g} was expected, as scenes are shown whole")

@@ -296,6 +296,11 @@ def test_what_does_not_fit_scenes_is_refused(change: dict, message: str, tmp_pat
         train_teacher(replace(SCENES, pretraining=replace(SCENES.pretraining, **change)), tmp_path)
 
 
+def test_fewer_scenes_than_a_batch_holds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data.count is 4; at least a batch of 8 was expected"):
+        train_teacher(replace(SCENES, data=replace(SCENES.data, count=4)), tmp_path)
+
+
 def test_the_recipe_for_scenes_trains_what_train_default_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
