@@ -84,7 +84,7 @@ def finetuned(
     device = next(model.backbone.module.parameters()).device
     torch.manual_seed(seed)
     tuned = FineTuned(model.backbone, copy.deepcopy(head)).to(device).requires_grad_(True)
-    optimizer = torch.optim.AdamW(groups(tuned, schedule), lr=schedule.learning_rate)
+    optimizer = torch.optim.AdamW(layer_groups(tuned, schedule), lr=schedule.learning_rate)
     rates = [group["lr"] for group in optimizer.param_groups]
     rng = np.random.default_rng((seed, 6))
     pixels, labels = torch.from_numpy(np.ascontiguousarray(train.images)), torch.from_numpy(train.labels)
@@ -125,7 +125,7 @@ def probabilities(tuned: FineTuned, images: np.ndarray) -> Tensor:
     return torch.cat(parts)
 
 
-def groups(tuned: FineTuned, schedule: Schedule) -> list[dict[str, Any]]:
+def layer_groups(tuned: FineTuned, schedule: Schedule) -> list[dict[str, Any]]:
     """The optimiser's groups: a learning rate by depth, weight decay for matrices alone.
 
     Depth is read from names as timm's and open_clip's transformers have them; a model without numbered blocks is
