@@ -25,16 +25,16 @@ from evaluation.results import Goal, Results
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
 from lfi.images import normalise
+from lfi.methods import METHODS
 from lfi.teachers.coca import CoCaTeacher
 from lfi.training import cache
-from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, StudentSource, TeacherSource, TrainConfig
+from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.loop import parameter_groups
-from lfi.training.run import Prepared, cache_settings, lessons_of
+from lfi.training.run import Prepared, cache_settings, target_spec
 from lfi.training.student import StudentTask
 from lfi.training.targets import Questions
 from lfi.training.views import TargetViews
 
-LFI = ObjectiveConfig(interaction=0.1, relation=0.03, naming=0.5)
 GOALS = {"LFI from the cache over plain": (1.15, False), "online over the cache": (2.0, True)}
 TIMM = "images/s of our plain step over timm's"
 
@@ -68,7 +68,7 @@ def training_speed(backbone: str, batch: int, rounds: int, device: str = "cpu", 
         )
         store = cache.open_store(Path(folder), images, settings)
         plain = replace(config, student=replace(config.student, queries=0))
-        ours = replace(config, objective=LFI)
+        ours = replace(config, objective=METHODS["LFI"].objective)
         steps = {
             "plain": step_of(Prepared(plain, teacher, images, images, questions, store), device),
             "LFI from the cache": step_of(Prepared(ours, teacher, images, images, questions, store), device),
@@ -112,7 +112,7 @@ def random_teacher(device: str) -> CoCaTeacher:
 def step_of(prepared: Prepared, device: str) -> Callable[[int], None]:
     """One step as `lfi train` takes it: batch, losses, gradient, clipping, update."""
     config = prepared.config
-    task = StudentTask(config.student, config.objective, lessons_of(prepared)).to(device).train()
+    task = StudentTask(config.student, config.objective, target_spec(prepared)).to(device).train()
     data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, task.student.grid, device)
     optimizer = torch.optim.AdamW(parameter_groups(task, config.loop.weight_decay), lr=1e-4, fused=True)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.methods import CONTROLS, CONTROLS_OF_THE_BEST, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
 from lfi.errors import ConfigError, DataError
+from lfi.methods import CONTROLS, CONTROLS_OF_THE_BEST, RESULT_ORIENTED
 from lfi.training.logbook import read_records
 
 GOAL = 7.0

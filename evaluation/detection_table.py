@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.detection_runs import BOTH, Run
+from evaluation.detection_benchmark import BOTH, Run
 from evaluation.results import Goal, Results, over_seeds
-from evaluation.scenes import CONTROLS, RESULT_ORIENTED
+from lfi.methods import CONTROLS, RESULT_ORIENTED
 
 GOALS = {"box mAP": 1.6, "mask AP": 2.4}
 """Points over the best result-oriented backbone on COCO, fine-tuned, as the paper's abstract claims them."""

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from evaluation.convergence import read_curve
-from evaluation.methods import ORDER
 from evaluation.transfer import similarity
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
+from lfi.methods import ORDER
 from lfi.peers import timm_model
 from lfi.students import Student
 from lfi.teachers import load_teacher

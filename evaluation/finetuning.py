@@ -50,7 +50,7 @@ class Schedule:
     crop: float = 0.6
 
 
-class Tuned(nn.Module):
+class FineTuned(nn.Module):
     """A copy of a backbone under a head: float pixels 0 to 1 `[n, 3, height, width]` to logits `[n, class]`."""
 
     def __init__(self, backbone: Backbone, head: nn.Linear):
@@ -67,8 +67,8 @@ def finetuned(
     train: ImageSet,
     schedule: Schedule,
     seed: int,
-    score: Callable[[Tuned], float] | None = None,
-) -> Tuned:
+    score: Callable[[FineTuned], float] | None = None,
+) -> FineTuned:
     """A copy of the model, trained on these images.
 
     Args:
@@ -83,8 +83,8 @@ def finetuned(
         raise UnsupportedModelError(f"{model.name} is no module, so it cannot be trained further")
     device = next(model.backbone.module.parameters()).device
     torch.manual_seed(seed)
-    tuned = Tuned(model.backbone, copy.deepcopy(head)).to(device).requires_grad_(True)
-    optimizer = torch.optim.AdamW(groups(tuned, schedule), lr=schedule.learning_rate)
+    tuned = FineTuned(model.backbone, copy.deepcopy(head)).to(device).requires_grad_(True)
+    optimizer = torch.optim.AdamW(layer_groups(tuned, schedule), lr=schedule.learning_rate)
     rates = [group["lr"] for group in optimizer.param_groups]
     rng = np.random.default_rng((seed, 6))
     pixels, labels = torch.from_numpy(np.ascontiguousarray(train.images)), torch.from_numpy(train.labels)
@@ -115,7 +115,7 @@ def finetuned(
 
 
 @torch.inference_mode()
-def probabilities(tuned: Tuned, images: np.ndarray) -> Tensor:
+def probabilities(tuned: FineTuned, images: np.ndarray) -> Tensor:
     """Of uint8 images `[n, size, size, 3]`, `[n, class]` on the CPU."""
     device = tuned.head.weight.device
     parts = []
@@ -125,7 +125,7 @@ def probabilities(tuned: Tuned, images: np.ndarray) -> Tensor:
     return torch.cat(parts)
 
 
-def groups(tuned: Tuned, schedule: Schedule) -> list[dict[str, Any]]:
+def layer_groups(tuned: FineTuned, schedule: Schedule) -> list[dict[str, Any]]:
     """The optimiser's groups: a learning rate by depth, weight decay for matrices alone.
 
     Depth is read from names as timm's and open_clip's transformers have them; a model without numbered blocks is

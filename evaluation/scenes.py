@@ -26,30 +26,17 @@ from evaluation.pointing import (
 )
 from evaluation.results import Figure, Goal, Results, over_clusters, over_seeds
 from lfi.data.scenes import SceneBatch, Scenes
+from lfi.methods import CONTROLS, METHODS, RESULT_ORIENTED
 from lfi.students.explanations import EXPLANATIONS
 from lfi.teachers import CoCaTeacher, load_teacher
-from lfi.training.config import ObjectiveConfig, StudentSource, TrainConfig
+from lfi.training.config import TrainConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
 
-LFI = ObjectiveConfig(interaction=0.03, relation=0.03, naming=0.15)
-"""Weights chosen on validation scenes with seed 0; see docs/results.md."""
-
-PLAIN = StudentSource(queries=0)
-QUERIES = StudentSource(queries=8)
-METHODS: dict[str, tuple[StudentSource, ObjectiveConfig]] = {
-    "no distillation": (PLAIN, ObjectiveConfig()),
-    "logit KD": (PLAIN, ObjectiveConfig(logit_kd=1.0)),
-    "feature KD": (PLAIN, ObjectiveConfig(feature_kd=0.1)),
-    "logit + feature KD": (PLAIN, ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)),
-    "queries only": (QUERIES, ObjectiveConfig()),
-    "queries + names, no maps": (QUERIES, ObjectiveConfig(naming=LFI.naming)),
-    "shuffled maps": (QUERIES, replace(LFI, shuffle=True)),
-    "LFI": (QUERIES, LFI),
-    "LFI, head without names": (replace(QUERIES, by_name=False), LFI),
-}
-"""Student and losses of every method."""
-RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD")
-CONTROLS = ("queries only", "shuffled maps")
+COMPARED = (
+    *("no distillation", "logit KD", "feature KD", "logit + feature KD"),
+    *("queries only", "queries + names, no maps", "shuffled maps", "LFI", "LFI, head without names"),
+)
+"""Methods that are compared where none are named."""
 VALIDATION_SEED, TEST_SEED = 11, 12
 POINTED = 300  # test scenes on which maps are measured; half as many validation scenes to choose on
 
@@ -75,7 +62,7 @@ def evaluate_scenes(
     Args:
         teacher_name: a teacher as `load_teacher` takes it: `scenes`, or a folder.
         runs: folder that keeps one JSON record per run.
-        methods: names from `METHODS`.
+        methods: names from `lfi.methods.METHODS`.
     """
     teacher = load_teacher(teacher_name)
     assert isinstance(teacher, CoCaTeacher)
@@ -101,7 +88,7 @@ def evaluate_scenes(
             if not path.exists():
                 prepared = prepared or prepare(
                     TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_name))),
-                    fields=("maps", "logits", "latents"),
+                    fields=tuple(dict.fromkeys(field for name in methods for field in METHODS[name].objective.fields)),
                 )
                 record = run_method(method, seed, prepared, held_out)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,11 +126,10 @@ def percent(figure: Figure) -> Figure:
 def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch) -> Run:
     """Train one method with one seed and measure it."""
     assert isinstance(prepared.teacher, CoCaTeacher)
-    source, objective = METHODS[method]
     config = replace(
         prepared.config,
-        student=replace(source, overrides=prepared.config.student.overrides),
-        objective=objective,
+        student=METHODS[method].student(prepared.config.student),
+        objective=METHODS[method].objective,
         loop=replace(prepared.config.loop, seed=seed),
     )
     student, records = train_student(replace(prepared, config=config), title=f"{method}, seed {seed}")

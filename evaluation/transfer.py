@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,13 +23,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation.methods import ABLATIONS, METHODS, Method
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.errors import ConfigError
 from lfi.images import normalise
+from lfi.methods import ABLATIONS, METHODS, Method
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
@@ -40,6 +40,12 @@ from lfi.training.views import resized
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
 SOURCE_VALIDATION = ", a fifth of the training images held out"
 """Ends the name of a part on which weights are chosen: its test images are not read."""
+COMPARED = (
+    *("no distillation", "logit KD", "feature KD", "logit + feature KD", "activation attention"),
+    *("attention transfer", "relational KD", "DIST", "queries only", "shuffled maps", "LFI", "LFI + logit KD"),
+    "LFI + logit + feature KD",
+)
+"""What is compared where no methods are named."""
 SEEN = 1000
 """Test images that a learning curve is measured on; the final score is of all of them."""
 
@@ -132,6 +138,7 @@ class Run:
         curve: steps, and the main score on `SEEN` of those images after them.
         step: seconds of a step, data included.
         parameters: of the student, without the teacher.
+        trained: the method's losses, queries and taps; empty in records from before they were kept.
     """
 
     part: str
@@ -143,6 +150,7 @@ class Run:
     curve: list[tuple[int, float]]
     step: float
     parameters: int
+    trained: dict[str, Any] = field(default_factory=dict)
 
 
 def transfer(
@@ -151,7 +159,7 @@ def transfer(
     """Train what is missing, `workers` runs at a time, and return every run asked for.
 
     Raises:
-        ConfigError: for an unknown method or part.
+        ConfigError: for an unknown method or part, or a record of a method that had other weights.
     """
     for name, given, known in (("method", methods, setup.methods), ("part", parts, setup.parts)):
         for each in given:
@@ -159,6 +167,9 @@ def transfer(
                 raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
     wanted = [(part, method, seed) for seed in seeds for part in parts for method in methods]
     missing = [run for run in wanted if not record_of(setup, *run).exists()]
+    for run in wanted:
+        if run not in missing:
+            check_weights(setup, record_of(setup, *run), run[1])
     if missing:
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
@@ -188,6 +199,25 @@ def read_run(path: Path) -> Run:
     return Run(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
 
 
+def check_weights(setup: Setup, path: Path, method: str) -> None:
+    """Refuse a record that was trained with other weights than its method has now.
+
+    Records from before weights were kept are taken where their folder's name tells the weights (`--tuned`).
+
+    Raises:
+        ConfigError: it was, or does not say.
+    """
+    trained, now = read_run(path).trained, json.loads(json.dumps(asdict(setup.methods[method])))
+    if trained == now or (not trained and setup.tuned):
+        return
+    said = (
+        f"was trained with other weights than {method!r} has now"
+        if trained
+        else "does not say with which weights it was trained"
+    )
+    raise ConfigError(f"{path} {said}; move it away, or pass another --runs")
+
+
 def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
@@ -208,6 +238,7 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
         curve=[(int(record["step"]), record[main]) for record in records if main in record],
         step=float(np.median(seconds)),
         parameters=sum(parameter.numel() for parameter in student.parameters()),
+        trained=asdict(setup.methods[method]),
     )
     path = record_of(setup, part, method, seed)
     student.save(path.with_suffix(".safetensors"))
@@ -236,8 +267,7 @@ def main_score(ready: Prepared) -> str:
 
 def student_of(method: Method, scale: Scale) -> StudentSource:
     """The backbone of the scale with the method's queries."""
-    taps = method.tapped(scale.student[2])
-    return StudentSource(queries=method.queries, taps=taps, feedback=method.feedback, overrides=scale.overrides)
+    return method.student(StudentSource(overrides=scale.overrides))
 
 
 @lru_cache(maxsize=1)

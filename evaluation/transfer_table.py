@@ -9,9 +9,9 @@ from textwrap import fill
 import numpy as np
 
 from evaluation.convergence import GOAL, Curve, add_times
-from evaluation.methods import ABLATIONS, CONTROLS, CONTROLS_OF_THE_BEST, METHODS, ORDER, RESULT_ORIENTED
 from evaluation.results import Figure, Goal, Results, over_seeds
 from evaluation.transfer import Run
+from lfi.methods import ABLATIONS, CONTROLS, CONTROLS_OF_THE_BEST, METHODS, ORDER, RESULT_ORIENTED
 
 GOALS = {"TinyImageNet": 3.3, "PACS": 2.4}
 """Points of top-1 over the best result-oriented student, as the paper's abstract claims them."""

@@ -36,11 +36,11 @@ def train_default(
         The figures per model.
     """
     choice, test = Scenes(measured // 2, VALIDATION_SEED).load(), Scenes(measured, TEST_SEED).load()
-    task = train_teacher(runs, device, resume)
-    save_scenes_teacher(task, folder / "teacher", tuple(range(task.config.decoder_layers)))
+    trained = train_teacher(runs, device, resume)
+    save_scenes_teacher(trained, folder / "teacher", tuple(range(len(load_teacher(trained).layers))))
     teacher = _teacher(folder)
     layer = localise(teacher_pointer(teacher), choice, KINDS).best_layer()
-    save_scenes_teacher(task, folder / "teacher", (layer,))
+    save_scenes_teacher(trained, folder / "teacher", (layer,))
     teacher = _teacher(folder)
     students = train_students(runs, folder / "teacher", device, resume)
 

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evaluation.methods import Method
 from lfi.errors import ConfigError
+from lfi.methods import Method
 from lfi.training.config import ObjectiveConfig
 
 

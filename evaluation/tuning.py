@@ -1,8 +1,8 @@
 """`lfi benchmark tune`: the weights of every contender, chosen on source validation with as many trials each.
 
 A fifth of the training images is held out of training; the test images are not read. The search is Optuna's TPE, which
-begins with the weights that `evaluation/methods.py` names. LFI's settings are more (three weights, the number of
-queries, taps, feedback), its trials are not.
+begins with the weights of `lfi/methods.py`, result-oriented ones at 1. LFI has more settings (three weights, the number
+of queries, taps, feedback) and as many trials.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
-from evaluation.methods import CONTENDERS, CONTROLS_OF_THE_BEST, Method
 from evaluation.results import Results
 from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, one_thread, prepared, train_one
+from lfi.errors import ConfigError
+from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
@@ -33,7 +34,7 @@ SEED = 1000
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SearchResult:
     """What the search found for one method.
 
     Attributes:
@@ -46,7 +47,23 @@ class Tuned:
     best: float
 
 
-def tune(setup: Setup, part: str, trials: int, workers: int) -> list[Tuned]:
+def _beginning(method: Method) -> Method:
+    """A method with its result-oriented weights at 1: so far below the best ones as `lfi/methods.py` has them, they
+    would lie at the edge of what is searched."""
+    raised: dict[str, Any] = {
+        name: 1.0 for name in ("logit_kd", "feature_kd", "dist") if getattr(method.objective, name)
+    }
+    return replace(method, objective=replace(method.objective, **raised))
+
+
+CONTENDERS = {
+    name: _beginning(METHODS[name])
+    for name in ("logit + feature KD", "DIST + feature KD", "LFI + logit + feature KD", "LFI + DIST + feature KD")
+}
+"""What is searched, and where it begins: the strongest of both kinds, with every loss their kind may use."""
+
+
+def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResult]:
     """Search for every contender, `workers` of them at a time; goes on where an earlier call stopped."""
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
@@ -59,7 +76,7 @@ def tune(setup: Setup, part: str, trials: int, workers: int) -> list[Tuned]:
     return [found[name] for name in CONTENDERS]
 
 
-def tune_one(setup: Setup, part: str, name: str, trials: int) -> Tuned:
+def tune_one(setup: Setup, part: str, name: str, trials: int) -> SearchResult:
     """Search for one contender."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = study_of(setup, part, name)
@@ -75,11 +92,15 @@ def tune_one(setup: Setup, part: str, name: str, trials: int) -> Tuned:
 
     study.optimize(score, max(0, trials - len(finished(study))))
     done = finished(study)
-    return Tuned(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
+    return SearchResult(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
 
 
 def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
-    """The search of a contender, kept in a file; a new one begins with the contender as it is."""
+    """The search of a contender, kept in a file; a new one begins with the contender as it is.
+
+    Raises:
+        ConfigError: the file's search began with other weights.
+    """
     kept = Path(setup.runs) / setup.scale / "tuning" / f"{part}-{name}.journal".replace(" ", "_")
     kept.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -89,8 +110,11 @@ def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
         load_if_exists=True,
     )
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
-    if not finished(study):
+    begun = next((trial.params for trial in finished(study)), None)
+    if begun is None:
         study.enqueue_trial(start_of(CONTENDERS[name]))
+    elif begun != start_of(CONTENDERS[name]):
+        raise ConfigError(f"the search in {kept} began with other weights; move it away, or pass another --runs")
     return study
 
 
@@ -133,7 +157,7 @@ def varied(trial: optuna.Trial | optuna.trial.FrozenTrial, method: Method) -> Me
     )
 
 
-def with_controls(found: Sequence[Tuned]) -> dict[str, Method]:
+def with_controls(found: Sequence[SearchResult]) -> dict[str, Method]:
     """Plain supervision, what was found, and both controls of the LFI that did best on source validation."""
     best = max((each for each in found if each.method.queries), key=lambda each: each.best).method
     alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0))
@@ -145,7 +169,7 @@ def with_controls(found: Sequence[Tuned]) -> dict[str, Method]:
     }
 
 
-def write(found: Sequence[Tuned], depth: int, results: Results, path: Path | None) -> None:
+def write(found: Sequence[SearchResult], depth: int, results: Results, path: Path | None) -> None:
     """Fill `results`, and keep them with the methods for `lfi benchmark transfer --tuned`.
 
     Args:

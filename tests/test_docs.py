@@ -23,7 +23,7 @@ from app.cli import cli
 from app.main import create_app
 from app.settings import read_settings
 from evaluation.metrics import Metric
-from lfi.training.config import load_config
+from lfi.training.config_file import load_config
 
 SHELL = ("bash", "sh", "text", "console")
 SERVICE = "http://127.0.0.1:7860"
@@ -40,6 +40,7 @@ ONLY_PARSED = {
     r"lfi serve$": "runs until it is stopped; tests/app/test_cli.py stops it",
     r"^lfi (benchmark|evaluate scenes|study coverage)\b": "takes hours; tests/evaluation has small ones",
     r"^lfi train lfi/training/recipes/detection": "takes hours; tests/app/test_detection_commands.py is shorter",
+    r"^lfi train lfi/training/recipes/teacher-scenes": "takes an hour; test_teacher_training.py has small ones",
     r"^lfi report": "needs runs; tests/evaluation/test_page.py has small ones",
     r"^lfi evaluate maps static": "extending.md runs it",
     r"^lfi study demo": "takes half a minute; tests/app/test_study_analysis.py has a small one",

@@ -165,7 +165,8 @@ from app.database.schema import HEAD, revision_of
 from app.settings import read_settings
 from app.study.service import Studies
 from lfi.teachers import load_teacher
-from lfi.training.config import TrainConfig, load_config
+from lfi.training.config import TrainConfig
+from lfi.training.config_file import load_config
 for config in (TrainConfig(), load_config(Path("lfi")), load_config(Path("logit-kd.toml"))):
     print(load_teacher(config.teacher.model).name, config.objective.logit_kd > 0)
 print(revision_of(Studies(read_settings()).open(create=True)) == HEAD)

@@ -29,13 +29,14 @@ def scenes_(
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
-    from evaluation.scenes import METHODS, evaluate_scenes
+    from evaluation.scenes import COMPARED, evaluate_scenes
     from lfi.errors import ConfigError
+    from lfi.methods import METHODS
 
     unknown = [name for name in method or () if name not in METHODS]
     if unknown:
         raise ConfigError(f"unknown method {unknown[0]!r}; one of {', '.join(METHODS)} was expected")
-    deliver(evaluate_scenes(teacher, range(seeds), runs, method or list(METHODS)), json, plot)
+    deliver(evaluate_scenes(teacher, range(seeds), runs, method or list(COMPARED)), json, plot)
 
 
 @evaluate.command("photographs")
@@ -47,10 +48,11 @@ def photographs_(
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Zero-shot accuracy of a teacher and the pointing game of its words, on photographs. Two minutes on 2 cores."""
+    from app.commands.training import teacher_for_photographs
     from evaluation.photographs import evaluate_photographs
     from lfi.teachers import load_teacher
 
-    deliver(evaluate_photographs(load_teacher(teacher), tiny_imagenet, pacs), json, plot)
+    deliver(evaluate_photographs(load_teacher(teacher_for_photographs(teacher)), tiny_imagenet, pacs), json, plot)
 
 
 @evaluate.command("maps")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lfi.errors import ConfigError, DataError
+from lfi.errors import ConfigError, DataError, UnknownModelError
 
 if TYPE_CHECKING:
     from lfi.training.config import DataConfig
@@ -36,13 +36,13 @@ def train(
 
     On several processes: torchrun --nproc-per-node 2 -m lfi train CONFIG (docs/scaling.md).
     """
-    from lfi.training.config import load_config
+    from lfi.training.config_file import load_config
     from lfi.training.distributed import connect
 
     settings = load_config(config, set_ or [])
     where = device or best_device()
     if settings.task == "teacher":
-        from lfi.training.run import train_teacher
+        from lfi.training.pretraining import train_teacher
 
         records = train_teacher(settings, out, resume=resume, device=where, title=config.stem)
         made = out / "teacher"
@@ -80,7 +80,7 @@ def cache(
     """
     from dataclasses import replace
 
-    from lfi.training.config import load_config
+    from lfi.training.config_file import load_config
 
     settings = load_config(config, set_ or [])
     kept = str(folder or settings.teacher.cache)
@@ -182,27 +182,6 @@ def train_default_(
         print(f"{model}: " + ", ".join(f"{name} {value}" for name, value in measured.items()))
 
 
-@commands.command("train-photographs")
-def train_photographs_(
-    tiny_imagenet: Annotated[Path, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
-    pacs: Annotated[Path, typer.Option(help="Folder with PACS's domains.")],
-    out: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("runs/photographs/teacher"),
-    runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
-        "runs/photographs/run"
-    ),
-    begin: Annotated[Path, typer.Option(help="Teacher whose weights it begins with.")] = Path(
-        "static/models/scenes/teacher"
-    ),
-    steps: Annotated[int, typer.Option(min=1, help="Of 128 images each; 1.5 s a step on one core.")] = 1700,
-    device: Device = "",
-) -> None:
-    """Train the teacher for photographs that `lfi benchmark transfer` uses."""
-    from lfi.training.photo_teacher import train_photo_teacher
-
-    train_photo_teacher(tiny_imagenet, pacs, begin, runs, out, steps=steps, device=device or best_device())
-    print(out)
-
-
 def validation_of(data: DataConfig) -> Measure | None:
     """Box and mask AP on the validation images that `data` names, if it names any."""
     from evaluation.detection import average_precision
@@ -211,6 +190,20 @@ def validation_of(data: DataConfig) -> Measure | None:
         return None
     images, annotations = data.validation_root or data.root, data.validation_annotations or data.annotations
     return lambda detector: average_precision(detector, Path(images), Path(annotations))
+
+
+def teacher_for_photographs(folder: Path) -> Path:
+    """The folder, if it is there.
+
+    Raises:
+        UnknownModelError: it is not.
+    """
+    if not folder.is_dir():
+        raise UnknownModelError(
+            f"there is no teacher for photographs in {folder}, and none ships with lfi; train one (docs/training.md) "
+            "and pass its folder"
+        )
+    return folder
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ from app.study.errors import StudyError
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
+from lfi.configuration import build
 from lfi.errors import ConfigError
-from lfi.training.config import build
 from lfi.trio import Trio
 
 LIST = "items.toml"

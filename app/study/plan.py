@@ -18,8 +18,8 @@ from typing import Any
 from app.study.texts import LANGUAGES
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CONDITIONS
+from lfi.configuration import build
 from lfi.errors import ConfigError
-from lfi.training.config import build
 
 MAX_COMMENT = 2000
 """Characters of one comment."""

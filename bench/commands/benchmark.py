@@ -22,7 +22,7 @@ def transfer(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
     pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
     photographs: Annotated[
-        Path, typer.Option(help="Teacher for photographs; trained on every second image of PACS.")
+        Path, typer.Option(help="Teacher for photographs, of PACS at most trained on every second image.")
     ] = Path("static/models/photographs/teacher"),
     scenes: Annotated[
         str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
@@ -41,25 +41,27 @@ def transfer(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
-    from app.commands.training import best_device
-    from evaluation.methods import ABLATIONS, METHODS
+    from app.commands.training import best_device, teacher_for_photographs
     from evaluation.report import markdown
     from evaluation.results import Results
-    from evaluation.transfer import SCALES, Setup, teacher_scores
+    from evaluation.transfer import COMPARED, SCALES, Setup, teacher_scores
     from evaluation.transfer import transfer as run_all
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
     from lfi.data.domains import stored_side
     from lfi.errors import ConfigError
+    from lfi.methods import ABLATIONS
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
+    if tiny_imagenet or pacs:
+        teacher_for_photographs(photographs)
     setup = Setup(
         scale, tiny_imagenet, pacs, str(photographs), scenes, str(runs), device or best_device(), str(tuned or "")
     )
-    methods = method or list(setup.methods if tuned else ABLATIONS if ablation else METHODS)
+    methods = method or list(setup.methods if tuned else ABLATIONS if ablation else COMPARED)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     only = [f"--tuned {tuned}"] if tuned else []
     only += [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
@@ -99,7 +101,7 @@ def tune(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
-    from app.commands.training import best_device
+    from app.commands.training import best_device, teacher_for_photographs
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import SCALES, Setup
@@ -109,7 +111,9 @@ def tune(
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
-    setup = Setup(scale, tiny_imagenet, "", str(photographs), "", str(runs), device or best_device())
+    setup = Setup(
+        scale, tiny_imagenet, "", str(teacher_for_photographs(photographs)), "", str(runs), device or best_device()
+    )
     part = setup.parts[0]
     found = search(setup, part, trials, workers)
     results = Results(
@@ -141,8 +145,8 @@ def detection(
 ) -> None:
     """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
     from app.commands.training import best_device
-    from evaluation.detection_runs import COMPARED, WAYS, Setup
-    from evaluation.detection_runs import detection as run_all
+    from evaluation.detection_benchmark import COMPARED, WAYS, Setup
+    from evaluation.detection_benchmark import detection as run_all
     from evaluation.detection_table import plot as draw
     from evaluation.detection_table import summarise
     from evaluation.report import markdown

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.study.ratings import CONDITIONS
+from lfi.configuration import build
 from lfi.errors import ConfigError, DataError
-from lfi.training.config import build
 
 SECONDARY = ("mixed model", "Wilcoxon", "pairs", "agreement", "response times")
 

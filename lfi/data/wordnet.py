@@ -44,9 +44,9 @@ ABSTRACT = frozenset(
     protective covering;substance;solid;furnishing;craft;natural object;aquatic vertebrate;reproductive structure;
     plant organ;plant part;durables;nutriment;mechanism;saurian;part;unit;abstraction;relation;attribute;measure;
     communication;group;thing;causal agent;location;region;area;way;facility;area unit;article;creation;product;
-    surface;psychological feature;event;act;material;food;system;assembly;medium;strip;sheet""".replace("\n", "").replace(
-        "  ", ""
-    ).split(";")
+    surface;psychological feature;event;act;material;food;system;assembly;medium;strip;sheet""".replace("\n", "")
+    .replace("  ", "")
+    .split(";")
 )
 """Synsets too general to look for, by their first lemma; `food` in the sense of nutrient comes back by its other sense."""
 MOST_LEAVES = 420
@@ -150,7 +150,11 @@ def _add(
     """A synset under those of its lemmas that mean it; joined to a name that is spelt alike."""
     spellings = []
     for lemma in synset.lemmas:
-        rank = list(senses.get(lemma.lower(), [offset])).index(offset) if offset in senses.get(lemma.lower(), [offset]) else 9
+        rank = (
+            list(senses.get(lemma.lower(), [offset])).index(offset)
+            if offset in senses.get(lemma.lower(), [offset])
+            else 9
+        )
         latin = bool(re.match(r"[A-Z]", lemma)) and " " in lemma and not leaf
         if not latin and (leaf or rank <= 1):
             spellings.append(lemma)
@@ -166,7 +170,9 @@ def _add(
         names[fresh[0]] = _Name(dict.fromkeys(fresh[1:]), set(leaves), {offset})
 
 
-def _same(lemmas: Sequence[str], definition: str, synsets: Mapping[str, Synset], senses: Mapping[str, Sequence[str]]) -> str:
+def _same(
+    lemmas: Sequence[str], definition: str, synsets: Mapping[str, Synset], senses: Mapping[str, Sequence[str]]
+) -> str:
     """The offset of the synset that shares most lemmas and words of its definition."""
     own, words = {lemma.strip().lower() for lemma in lemmas}, set(re.findall("[a-z]+", definition.lower()))
     candidates = {offset for lemma in own for offset in senses.get(lemma, ())}

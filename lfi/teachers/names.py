@@ -23,11 +23,30 @@ import numpy as np
 from lfi.errors import CheckpointError, UnknownWordError
 from lfi.teachers.words import WordTokenizer
 
-FUNCTION = (
-    "a an the of and in on with is this some photo photograph picture image art painting drawing sketch cartoon"
-).split()
+FUNCTION = [
+    "a",
+    "an",
+    "the",
+    "of",
+    "and",
+    "in",
+    "on",
+    "with",
+    "is",
+    "this",
+    "some",
+    "photo",
+    "photograph",
+    "picture",
+    "image",
+    "art",
+    "painting",
+    "drawing",
+    "sketch",
+    "cartoon",
+]
 """Words of captions and prompts that name nothing."""
-ARTICLES = frozenset("a an the some this that these those my your".split())
+ARTICLES = frozenset(["a", "an", "the", "some", "this", "that", "these", "those", "my", "your"])
 LONGEST = 7
 """Words in the longest name."""
 _WORD = re.compile(r"\w+(?:['’]\w+)*")

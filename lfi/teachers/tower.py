@@ -40,9 +40,7 @@ class TimmTower(nn.Module):
     final_ln_after_pool = False
     output_tokens = True
 
-    def __init__(
-        self, backbone: str, indices: Sequence[int], image_size: int, grid: int, width: int, embed_dim: int
-    ):
+    def __init__(self, backbone: str, indices: Sequence[int], image_size: int, grid: int, width: int, embed_dim: int):
         super().__init__()
         if not timm.is_model(backbone):
             raise UnsupportedModelError(f"timm knows no backbone {backbone!r}")

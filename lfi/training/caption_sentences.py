@@ -44,7 +44,7 @@ def vocabulary_of(images: ImageSet, prompt: str, least: int = 1) -> tuple[str, .
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ImagePhrases:
     """What is read of one image: the indices of its phrases, and every word that is said of it."""
 
     own: tuple[int, ...]
@@ -85,6 +85,7 @@ class CaptionSentences:
         flip: float = 0.0,
     ):
         self.images, self.batch_size, self.seed, self.count = images, batch_size, seed, statements
+        self.tokenizer = tokenizer
         self.crop, self.flip = crop, flip
         captions = list(map(reader(tokenizer, context), images.captions))
         self.kept = np.flatnonzero([caption != "" for caption in captions])
@@ -101,6 +102,11 @@ class CaptionSentences:
         self.sided = np.array([any(word.text in _SIDES for word in row) for row in words])
         if statements:
             self._ask(tokenizer, context, words)
+
+    @property
+    def classes(self) -> bool:
+        """Whether any image has one."""
+        return bool(self.named.any())
 
     @property
     def steps_per_epoch(self) -> int:
@@ -139,7 +145,7 @@ class CaptionSentences:
                 words[image, place], truth[image, place] = word, true
         return words, truth
 
-    def _absent(self, reading: Reading, rng: np.random.Generator) -> tuple[int, bool]:
+    def _absent(self, reading: ImagePhrases, rng: np.random.Generator) -> tuple[int, bool]:
         """A phrase that is not said of an image, as frequent as it is among the true ones; else one that is."""
         for look in rng.integers(len(self.said), size=_LOOKS):
             word = int(self.said[look])
@@ -158,9 +164,9 @@ class CaptionSentences:
             for phrase in listed or [word.text for word in content_words(caption)]:
                 if phrase in at or _fits(tokenizer, phrase, context):
                     own[at.setdefault(phrase, len(at))] = None
-            self.readings.append(Reading(tuple(own), frozenset(said)))
+            self.readings.append(ImagePhrases(tuple(own), frozenset(said)))
         if not at:
-            raise DataError("the captions hold no content words to make statements of; set vlm.statements to 0")
+            raise DataError("the captions hold no content words to make statements of; set pretraining.statements to 0")
         self.said = np.array([word for reading in self.readings for word in reading.own])
         self.parts = [frozenset(word.text for word in align(tokenizer, phrase)) for phrase in at]
         self.phrases = trimmed(tokenizer(list(at), context).numpy())

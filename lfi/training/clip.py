@@ -5,6 +5,7 @@ Radford et al. 2021, "Learning Transferable Visual Models From Natural Language 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -14,15 +15,15 @@ from torch import Tensor, nn
 from lfi.teachers.words import END
 from lfi.training.contrast import class_names, contrast
 from lfi.training.sentences import padded
-from lfi.training.teacher import TeacherConfig
+from lfi.training.teacher_config import TeacherConfig
 
 
-def model_config(config: TeacherConfig) -> dict[str, Any]:
+def model_config(config: TeacherConfig, words: Sequence[str]) -> dict[str, Any]:
     """`model_cfg` of an open_clip CLIP with the two towers of that size; text is summarised at its end token."""
-    parts = config.model_config()
+    parts = config.coca(words)
     text = {name: parts["text_cfg"][name] for name in ("context_length", "vocab_size", "width", "heads", "layers")}
     vision = {name: value for name, value in parts["vision_cfg"].items() if name != "output_tokens"}
-    pool = {"pool_type": "eos", "eos_id": END} if config.words else {"pool_type": "argmax"}
+    pool = {"pool_type": "eos", "eos_id": END} if words else {"pool_type": "argmax"}
     return {
         "embed_dim": parts["embed_dim"],
         "vision_cfg": vision,
@@ -34,10 +35,10 @@ def model_config(config: TeacherConfig) -> dict[str, Any]:
 class ClipTask(nn.Module):
     """Owns the model and its losses: `contrast`, and `vocabulary` where it has a weight. Other weights do nothing."""
 
-    def __init__(self, config: TeacherConfig):
+    def __init__(self, config: TeacherConfig, words: Sequence[str]):
         super().__init__()
-        self.config = config
-        parts = model_config(config)
+        self.config, self.words = config, tuple(words)
+        parts = model_config(config, words)
         self.model = CustomTextCLIP(*(parts[name] for name in ("embed_dim", "vision_cfg", "text_cfg")))
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,25 +1,15 @@
-"""A training run as data: TOML in, validated dataclasses out."""
+"""A training run as data: dataclasses that refuse values out of range. `config_file.py` reads them from TOML."""
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-import types
-import typing
-from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lfi.data.scenes import DOMAINS
 from lfi.errors import ConfigError
 from lfi.plugins import load_reference
-from lfi.shipped import recipe
 from lfi.training.detection_config import DetectionConfig
-from lfi.training.vlm_config import VLMConfig
-
-T = typing.TypeVar("T")
-
+from lfi.training.teacher_config import TeacherConfig
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
@@ -208,7 +198,7 @@ class ObjectiveConfig:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What these losses need of the teacher, by the names of `TeacherTargets`."""
+        """What these losses need of the teacher, by the names that `Questions.ask` gives them."""
         wanted = {
             "maps": self.wants_maps,
             "logits": self.logit_kd > 0 or self.dist > 0,
@@ -286,9 +276,9 @@ class TrainConfig:
     """One run of `lfi train`.
 
     Attributes:
-        task: `student` (a teacher is distilled), `teacher` (a CoCa or CLIP is trained from captions) or `detection`
+        task: `student` (a teacher is distilled), `teacher` (a CoCa or CLIP is trained) or `detection`
             (a Mask R-CNN is trained on a student's backbone).
-        vlm: of a teacher.
+        pretraining: of the teacher that is trained. `teacher` is the one that a student learns from.
         detection: of a detector.
     """
 
@@ -298,7 +288,7 @@ class TrainConfig:
     student: StudentSource = field(default_factory=StudentSource)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    vlm: VLMConfig = field(default_factory=VLMConfig)
+    pretraining: TeacherConfig = field(default_factory=TeacherConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
 
     def __post_init__(self) -> None:
@@ -323,79 +313,3 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """A configuration from a TOML file and `section.key=value` overrides, values written as in TOML.
-
-    Args:
-        path: the file; the name of a recipe, such as `lfi`, is enough for one that comes with LFI.
-
-    Raises:
-        ConfigError: for an unreadable file, an unknown key (with the nearest known one) or a value of another type.
-    """
-    try:
-        raw = tomllib.loads(recipe(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    for override in overrides:
-        key, sign, value = override.partition("=")
-        parts = key.strip().split(".")
-        if not sign or not all(parts):
-            raise ConfigError(f"cannot read the override {override!r}; section.key=value was expected")
-        try:
-            parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value.strip()
-        section = raw
-        for part in parts[:-1]:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise ConfigError(f"{part} in {override!r} is a value, not a section")
-        section[parts[-1]] = parsed
-    return build(TrainConfig, raw)
-
-
-def build(kind: type[T], raw: dict[str, Any], where: str = "") -> T:
-    """A dataclass from plain values, checked name by name and type by type."""
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for name, value in raw.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {where}{near[0]}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigError(f"unknown key {where}{name}{hint}")
-        values[name] = _convert(hints[name], value, f"{where}{name}")
-    missing = [
-        name
-        for name, entry in known.items()
-        if name not in values and entry.default is entry.default_factory is MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{where}{missing[0]} is missing")
-    return kind(**values)
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} is {value!r}; a section was expected")
-        return build(kind, value, f"{where}.")  # type: ignore[arg-type]
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where} is {value!r}; a list was expected")
-        inner = typing.get_args(kind)
-        if inner[-1] is not Ellipsis and len(value) != len(inner):
-            raise ConfigError(f"{where} has {len(value)} entries; {len(inner)} were expected")
-        return tuple(_convert(inner[0], item, where) for item in value)
-    if origin in (dict, types.GenericAlias) or kind is dict:
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} is {value!r}; a table was expected")
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{where} is {value!r}; {kind.__name__} was expected")
-    return value

@@ -5,7 +5,6 @@ Each stage keeps its checkpoints in the runs folder and goes on from them; what 
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,79 +13,69 @@ import torch
 from torch import nn
 
 from lfi.data.objects import COLOURS, SIZES, TEXTURES
-from lfi.data.scenes import CLASSES, Scenes
+from lfi.data.scenes import CLASSES
 from lfi.data.shapes import SHAPES
 from lfi.images import MEAN, STD
+from lfi.methods import METHODS
+from lfi.shipped import RECIPES
 from lfi.students import Student
-from lfi.teachers import save_teacher
-from lfi.training import checkpoints
-from lfi.training.cards import ABOUT, losses_of, parameters_of, trio_card
-from lfi.training.config import (
-    DataConfig,
-    LoopConfig,
-    ObjectiveConfig,
-    StudentSource,
-    TeacherSource,
-    TrainConfig,
-)
-from lfi.training.loop import train
+from lfi.teachers import load_teacher, save_teacher
+from lfi.teachers.loading import CONFIG
+from lfi.training import checkpoints, pretraining
+from lfi.training.cards import ABOUT, losses_of, parameters_of, read_object, trio_card
+from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
+from lfi.training.config_file import load_config
 from lfi.training.run import prepare, train_student
-from lfi.training.teacher import VOCABULARY, SceneSentences, TeacherConfig, TeacherTask
 from lfi.training.trio import write_trio
 
-TEACHER_SCENES, TEACHER_SEED = 50_000, 1
-TEACHER_LOOP = LoopConfig(
-    epochs=8, batch_size=128, learning_rate=1.5e-3, log_every=20, checkpoint_every=100, evaluations=0
-)
 STUDENT_DATA = DataConfig(count=8000, seed=20, validation=1000, validation_seed=21)
 STUDENT_LOOP = LoopConfig(epochs=25, batch_size=64)
-LFI = ObjectiveConfig(interaction=0.03, relation=0.03, naming=0.15)
-BASELINE = ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)
+LFI, BASELINE = METHODS["LFI"], METHODS["logit + feature KD"]
 TYPED = (*(word for word in (*SIZES, *TEXTURES) if word), *COLOURS, *SHAPES)
 """Words that people can usefully type; the rest of the vocabulary only joins them."""
 
 
-def train_teacher(runs: Path, device: str = "cpu", resume: bool = True) -> TeacherTask:
-    """Train the scenes teacher; checkpoints and metrics go to `runs/teacher`."""
-    torch.manual_seed(TEACHER_LOOP.seed)
-    config = TeacherConfig()
-    task = TeacherTask(config)
-    path = runs / "teacher" / "checkpoint.safetensors"
-    if resume and path.exists():
-        tensors, meta, _ = checkpoints.load_latest(path)
-        if meta["step"] == TEACHER_LOOP.epochs * (TEACHER_SCENES // TEACHER_LOOP.batch_size):
-            checkpoints.unpack_weights(tensors, task)
-            return task.eval()
-    scenes = Scenes(TEACHER_SCENES, TEACHER_SEED).load(masks=False, processes=os.cpu_count() or 1)
-    data = SceneSentences(scenes, TEACHER_LOOP.batch_size, TEACHER_LOOP.seed, config.statements)
-    train(task, data, TEACHER_LOOP, runs / "teacher", resume=resume, device=device, title="teacher")
-    return task.cpu().eval()
+def teacher_recipe() -> TrainConfig:
+    """How the teacher is trained: as `lfi train` does with this recipe."""
+    return load_config(RECIPES / "teacher-scenes.toml")
 
 
-def save_scenes_teacher(task: TeacherTask, folder: Path, default_layers: tuple[int, ...]) -> None:
-    """Write the teacher as open_clip reads it."""
-    save_teacher(
-        folder,
-        task.model,
-        task.config.model_config(),
-        mean=[MEAN] * 3,
-        std=[STD] * 3,
-        dtype=torch.float16,
-        card={"name": "scenes CoCa", "vocabulary": list(VOCABULARY), "default_layers": list(default_layers)},
-    )
+def train_teacher(runs: Path, device: str = "cpu", resume: bool = True) -> Path:
+    """The folder of the scenes teacher, trained in `runs/teacher` unless it is finished there."""
+    config, folder = teacher_recipe(), runs / "teacher"
+    made, path = folder / "teacher", folder / "checkpoint.safetensors"
+    if resume and (made / CONFIG).is_file() and checkpoints.exists(path):
+        _, meta, _ = checkpoints.load_latest(path)
+        if meta["step"] == _steps(config):
+            return made
+    pretraining.train_teacher(config, folder, resume=resume, device=device)
+    return made
+
+
+def save_scenes_teacher(trained: Path, folder: Path, default_layers: tuple[int, ...]) -> None:
+    """Write a teacher with the layers that are shown, its weights rounded: half the size."""
+    teacher, files = load_teacher(trained), read_object(trained / CONFIG)
+    card = {**files["lfi"], "default_layers": list(default_layers)}
+    mean, std = [MEAN] * 3, [STD] * 3
+    save_teacher(folder, teacher.model, files["model_cfg"], mean=mean, std=std, dtype=torch.float16, card=card)
+
+
+def _steps(config: TrainConfig) -> int:
+    """Of a whole run on generated scenes."""
+    return config.loop.epochs * (config.data.count // config.loop.batch_size)
 
 
 def train_students(runs: Path, teacher: Path, device: str = "cpu", resume: bool = True) -> dict[str, Student]:
     """The LFI student and the baseline: the same scenes, steps, seed and backbone, other losses."""
     config = TrainConfig(data=STUDENT_DATA, teacher=TeacherSource(model=str(teacher)), loop=STUDENT_LOOP)
     prepared, students = None, {}
-    for part, queries, objective in (("lfi", 8, LFI), ("baseline", 0, BASELINE)):
+    for part, method in (("lfi", LFI), ("baseline", BASELINE)):
         finished = runs / part / "student.safetensors"
         if resume and finished.exists():
             students[part] = Student.load(finished)
             continue
         prepared = prepared or prepare(config, device, fields=("maps", "logits", "latents"))
-        own = replace(config, objective=objective, student=replace(StudentSource(), queries=queries))
+        own = replace(config, objective=method.objective, student=method.student(config.student))
         student, _ = train_student(replace(prepared, config=own), runs / part, resume=resume, device=device, title=part)
         students[part] = student
     return students
@@ -111,6 +100,7 @@ def write_default_trio(
         "These models have seen nothing but drawings of ten shapes in eight colours. On a photograph their maps show "
         "which patches resemble those colours and shapes; they know no dogs, people or grass."
     )
+    teacher = teacher_recipe()
     common = {"limits": [limits], "licence": "Apache-2.0"}
     trained = {
         "data": f"{STUDENT_DATA.count:,} scenes (seed {STUDENT_DATA.seed}): {images}",
@@ -120,19 +110,20 @@ def write_default_trio(
     own = {
         "teacher": {
             "summary": "A small CoCa: the words of its decoder attend to the patches of a vision transformer.",
-            "data": f"{TEACHER_SCENES:,} scenes (seed {TEACHER_SEED}) with captions and presence statements: {images}",
-            "steps": TEACHER_SCENES // TEACHER_LOOP.batch_size * TEACHER_LOOP.epochs,
-            "seed": TEACHER_LOOP.seed,
+            "data": f"{teacher.data.count:,} scenes (seed {teacher.data.seed}) with captions and presence statements: "
+            + images,
+            "steps": _steps(teacher),
+            "seed": teacher.loop.seed,
         },
         "lfi": {
             "summary": "A plain vision transformer with 8 Interaction Queries, taught where the teacher's words look.",
             **trained,
-            "losses": losses_of(LFI),
+            "losses": losses_of(LFI.objective),
         },
         "baseline": {
             "summary": "The same vision transformer, taught the teacher's answers and image embeddings only.",
             **trained,
-            "losses": losses_of(BASELINE),
+            "losses": losses_of(BASELINE.objective),
             "explanation": explanation,
         },
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -36,20 +37,17 @@ from lfi.training.progress import Meter, peak_flops, step_flops
 __all__ = ["Data", "learning_rate", "parameter_groups", "train"]
 
 Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
+_NOT_DECAYED = ("*pos_embed*", "*positional*", "*cls_*", "*queries.start*")
 _HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "parallel")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; vectors, scalars and embeddings of positions and queries do not."""
-    decay: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            small = parameter.ndim < 2 or any(
-                part in name for part in ("pos_embed", "positional", "cls_", "queries.start")
-            )
-            (rest if small else decay).append(parameter)
-    return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    """Matrices decay; vectors, scalars and embeddings of positions and queries do not.
+
+    Those that decay come first, as in every checkpoint: the optimiser's state is kept by position.
+    """
+    groups = param_groups_weight_decay(module, 1.0, no_weight_decay_list=_NOT_DECAYED)  # at 0 timm would join them
+    return [{**group, "weight_decay": weight_decay * group["weight_decay"]} for group in reversed(groups)]
 
 
 def learning_rate(config: LoopConfig, step: int, steps: int) -> float:

@@ -25,7 +25,7 @@ from lfi.training.loop import train
 from lfi.training.provenance import write_provenance
 from lfi.training.sources import image_sets
 from lfi.training.streaming import StreamViews
-from lfi.training.student import Lessons, StudentTask
+from lfi.training.student import StudentTask, TargetSpec
 from lfi.training.targets import Answers, Questions
 from lfi.training.views import TargetViews, resized
 
@@ -112,11 +112,11 @@ def cache_settings(questions: Questions) -> cache.Settings:
     )
 
 
-def lessons_of(prepared: Prepared) -> Lessons:
+def target_spec(prepared: Prepared) -> TargetSpec:
     """What the student's task must know."""
     questions, images = prepared.questions, prepared.images
     depth = len(prepared.teacher.model.visual.transformer.resblocks)
-    return Lessons(
+    return TargetSpec(
         classes=len(images.classes),
         multilabel=images.multilabel,
         bank=questions.bank,
@@ -143,7 +143,7 @@ def train_student(
     if processes.device.type == "cpu":
         set_fused_attn(False)  # written-out attention trains three times as fast on a CPU in bfloat16
     torch.manual_seed(config.loop.seed)
-    task = StudentTask(config.student, config.objective, lessons_of(prepared))
+    task = StudentTask(config.student, config.objective, target_spec(prepared))
     student, device_of = task.student, processes.device
     data: Data
     if config.data.stream:
@@ -184,20 +184,3 @@ def validate(student: Student, images: ImageSet, batch: int = 250) -> dict[str, 
     labels = torch.from_numpy(images.labels)
     best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
     return {"top-1": 100 * float(best[:, 0].float().mean()), "top-5": 100 * float(best.any(1).float().mean())}
-
-
-def train_teacher(
-    config: TrainConfig, folder: Path, *, resume: bool = False, device: str = "cpu", title: str = "teacher"
-) -> list[dict[str, float]]:
-    """Train a CoCa or CLIP from captions, as `vlm.train_vlm` does, on the configuration's data.
-
-    In `folder`, besides the loop's files: the resolved configuration, the environment, the teacher.
-    """
-    from lfi.training.vlm import train_vlm
-
-    processes = connect(device)
-    images, validation = main_first(lambda: image_sets(config.data), processes)
-    if processes.main:
-        begins = load_teacher(config.vlm.start_from).label if config.vlm.start_from else "random weights"
-        write_provenance(folder, config, **{"starts from": begins})
-    return train_vlm(images, validation, config.vlm, config.loop, folder, resume=resume, device=device, title=title)

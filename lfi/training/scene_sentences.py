@@ -65,15 +65,19 @@ def statements(attributes: np.ndarray, count: int, rng: np.random.Generator) -> 
 
 
 class SceneSentences:
-    """Batches of scenes, captions and statements. Batch `step` depends on `(seed, step)` alone."""
+    """Batches of scenes, captions and statements. Batch `step` depends on `(seed, step)` alone.
+
+    Args:
+        count: statements per scene.
+        context: ids of a caption.
+    """
 
     shared = SHARED
+    classes = False
 
-    def __init__(
-        self, scenes: SceneBatch, batch_size: int, seed: int, count: int, tokenizer: WordTokenizer | None = None
-    ):
+    def __init__(self, scenes: SceneBatch, batch_size: int, seed: int, count: int, context: int = CONTEXT):
         self.scenes, self.batch_size, self.seed, self.count = scenes, batch_size, seed, count
-        self.tokenizer = tokenizer or WordTokenizer(VOCABULARY, CONTEXT)
+        self.tokenizer = WordTokenizer(VOCABULARY, context)
         self.captions = self.tokenizer(scenes.captions).numpy()
         self.answers = answer_ids(self.tokenizer)
         ids = {word: int(self.tokenizer.encode(word)[1]) for word in VOCABULARY}
@@ -89,12 +93,14 @@ class SceneSentences:
         """The batch of a step: images `[b, 3, s, s]`, caption ids `[b, context]`, and statements (see `judged`)."""
         rows = self.rows(step)
         rng = np.random.default_rng((self.seed, *divmod(step, self.steps_per_epoch)))
-        phrases, truth = statements(self.scenes.attributes[rows], self.count, rng)
-        return {
+        batch = {
             "images": normalise(torch.from_numpy(self.scenes.images[rows])),
             "captions": torch.from_numpy(self.captions[rows]),
-            **judged(self.phrase_ids(phrases), truth, self.answers),
         }
+        if self.count:
+            phrases, truth = statements(self.scenes.attributes[rows], self.count, rng)
+            batch |= judged(self.phrase_ids(phrases), truth, self.answers)
+        return batch
 
     def rows(self, step: int) -> np.ndarray:
         """The scenes of a step's batch."""

@@ -34,7 +34,7 @@ from lfi.training.config import ObjectiveConfig, StudentSource
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class TargetSpec:
     """What a student's task must know of data and teacher.
 
     Attributes:
@@ -62,16 +62,16 @@ class StudentTask(nn.Module):
     bank: Tensor
     phi: Tensor
 
-    def __init__(self, source: StudentSource, objective: ObjectiveConfig, lessons: Lessons):
+    def __init__(self, source: StudentSource, objective: ObjectiveConfig, spec: TargetSpec):
         super().__init__()
-        self.objective, self.lessons = objective, lessons
-        text_dim = lessons.bank.shape[1]
+        self.objective, self.spec = objective, spec
+        text_dim = spec.bank.shape[1]
         embeds = objective.feature_kd > 0
-        self.register_buffer("bank", lessons.bank, persistent=False)
+        self.register_buffer("bank", spec.bank, persistent=False)
         self.student = Student(
             StudentConfig(
                 backbone=source.backbone,
-                classes=lessons.classes,
+                classes=spec.classes,
                 queries=source.queries,
                 taps=source.taps,
                 text_dim=text_dim if objective.naming or embeds else 0,
@@ -82,11 +82,11 @@ class StudentTask(nn.Module):
             )
         )
         if self.student.config.by_name:
-            self.student.labels.copy_(lessons.bank[: lessons.classes])
+            self.student.labels.copy_(spec.bank[: spec.classes])
         taps, blocks = len(self.student.taps), len(self.student.backbone.blocks)
-        phi = [round(tap * (lessons.layers - 1) / max(1, taps - 1)) for tap in range(taps)]
+        phi = [round(tap * (spec.layers - 1) / max(1, taps - 1)) for tap in range(taps)]
         self.register_buffer("phi", torch.tensor(phi), persistent=False)
-        self.paired = [max(0, round(share * blocks) - 1) for share in lessons.tower]
+        self.paired = [max(0, round(share * blocks) - 1) for share in spec.tower]
         self.extra = {reference: load_reference(reference) for reference in objective.extra}
         self.nothing = nn.Parameter(torch.randn(text_dim) * text_dim**-0.5) if objective.naming > 0 else None
 
@@ -115,12 +115,12 @@ class StudentTask(nn.Module):
         losses = {}
         if weights.task:
             losses["task"] = supervision(logits, batch["labels"], weights.smoothing)
-        if weights.logit_kd and self.lessons.multilabel:
+        if weights.logit_kd and self.spec.multilabel:
             losses["logit_kd"] = multilabel_kd(logits, batch["logits"])
         elif weights.logit_kd:
             losses["logit_kd"] = logit_kd(logits, batch["logits"], weights.temperature)
         if weights.dist:
-            losses["dist"] = dist(logits, batch["logits"], multilabel=self.lessons.multilabel)
+            losses["dist"] = dist(logits, batch["logits"], multilabel=self.spec.multilabel)
         if weights.feature_kd:
             assert out.embedding is not None
             losses["feature_kd"] = feature_kd(out.embedding.float(), batch["latents"])

@@ -1,4 +1,4 @@
-"""Training a small CoCa teacher so that its words point, on generated scenes or on photographs.
+"""The task of a small CoCa whose words shall point, on generated scenes or on captioned images.
 
 Captions in reading order ground whole sentences, but not single words: there a word's place in the sentence already
 tells where its object is. So every image also comes with *presence statements*, phrases that are true of one of its
@@ -8,8 +8,8 @@ only be judged by looking where the phrase points. The losses, no mask or box am
 - caption: cross-entropy of the next word (CoCa, Yu et al. 2022, arXiv 2205.01917) and image-caption contrast;
 - answer: cross-entropy of `yes` or `no` after the phrase's last word;
 - dense contrast: the log-sum-exp over patches of phrase-patch similarity tells presence;
-- vocabulary (photographs): cross-entropy of the class among all class names, from the image's latent and from the
-  log-sum-exp of its patches: what images of one object each can teach of it;
+- vocabulary (images with classes): cross-entropy of the class among all class names, from the image's latent and from
+  the log-sum-exp of its patches: what images of one object each can teach of it;
 - interaction contrast: so does the log-sum-exp of the phrase's *cross-attention scores*, in every decoder layer and
   head: the attention itself is the evidence (multiple-instance learning; Ilse et al. 2018, arXiv 1802.04712).
 """
@@ -17,8 +17,7 @@ only be judged by looking where the phrase points. The losses, no mask or box am
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,82 +28,28 @@ from lfi.objectives.counting import global_count
 from lfi.teachers.explicit import decode, encode_image, encode_text
 from lfi.teachers.words import PAD
 from lfi.training.contrast import class_names, contrast
-from lfi.training.scene_sentences import VOCABULARY, SceneSentences, statements
-from lfi.training.sentences import CONTEXT
-from lfi.training.warm_start import warm_start
-
-__all__ = ["CONTEXT", "VOCABULARY", "SceneSentences", "TeacherConfig", "TeacherTask", "statements", "warm_start"]
-
-BYTE_PAIRS = 49408
-"""Ids of open_clip's byte-pair tokeniser."""
+from lfi.training.teacher_config import TeacherConfig
 
 
-@dataclass(frozen=True)
-class TeacherConfig:
-    """Size of the CoCa and weights of its losses; statements are not read where all three of theirs are 0.
-
-    Attributes:
-        words: of the tokeniser, without its three special ids; none for open_clip's byte pairs.
-        context: ids of the longest caption.
-        statements: per image.
-    """
-
-    image_size: int = 64
-    patch_size: int = 8
-    width: int = 128
-    layers: int = 6
-    text_layers: int = 2
-    decoder_layers: int = 2
-    head_width: int = 32
-    context: int = CONTEXT
-    words: tuple[str, ...] = VOCABULARY
-    statements: int = 8
-    caption: float = 1.0
-    contrast: float = 0.25
-    answer: float = 1.0
-    dense: float = 1.0
-    interaction: float = 1.0
-    vocabulary: float = 0.0
-
-    def model_config(self) -> dict[str, Any]:
-        """`model_cfg` of an open_clip CoCa."""
-        heads = self.width // self.head_width
-        text = {
-            "context_length": self.context,
-            "vocab_size": len(self.words) + 3 if self.words else BYTE_PAIRS,
-            "width": self.width,
-            "heads": heads,
-        }
-        return {
-            "embed_dim": self.width,
-            "vision_cfg": {
-                "image_size": self.image_size,
-                "patch_size": self.patch_size,
-                "width": self.width,
-                "layers": self.layers,
-                "head_width": self.head_width,
-                "output_tokens": True,
-            },
-            "text_cfg": {**text, "layers": self.text_layers, "embed_cls": True, "output_tokens": True},
-            "multimodal_cfg": {**text, "layers": self.decoder_layers},
-            "custom_text": True,  # open_clip's own loader looks for a CoCa only then
-        }
-
-    def build(self) -> CoCa:
-        """A freshly initialised model; open_clip leaves the decoder's output projection to us."""
-        parts = self.model_config()
-        model = CoCa(*(parts[name] for name in ("embed_dim", "multimodal_cfg", "text_cfg", "vision_cfg")))
-        nn.init.normal_(model.text_decoder.text_projection, std=self.width**-0.5)
-        return model
+def build_coca(config: TeacherConfig, words: Sequence[str]) -> CoCa:
+    """A freshly initialised model; open_clip leaves the decoder's output projection to us."""
+    parts = config.coca(words)
+    model = CoCa(*(parts[name] for name in ("embed_dim", "multimodal_cfg", "text_cfg", "vision_cfg")))
+    nn.init.normal_(model.text_decoder.text_projection, std=config.width**-0.5)
+    return model
 
 
 class TeacherTask(nn.Module):
-    """Owns the model and its losses."""
+    """Owns a CoCa and its losses; those of weight 0 are not computed.
 
-    def __init__(self, config: TeacherConfig):
+    Args:
+        words: of the tokeniser, without its three special ids; none for open_clip's byte pairs.
+    """
+
+    def __init__(self, config: TeacherConfig, words: Sequence[str]):
         super().__init__()
-        self.config = config
-        self.model = config.build()
+        self.config, self.words = config, tuple(words)
+        self.model = build_coca(config, words)
         # presence = scale * (log-sum-exp - log patches) + bias, one pair for the dense and one for each decoder layer
         self.presence_scale = nn.Parameter(torch.zeros(1 + config.decoder_layers))
         self.presence_bias = nn.Parameter(torch.zeros(1 + config.decoder_layers))

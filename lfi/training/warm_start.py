@@ -22,18 +22,18 @@ def warm_start(task: Any, teacher: CoCaTeacher | ClipTeacher) -> None:
     A word that the teacher does not know begins afresh.
 
     Args:
-        task: its `model` is filled, `config.words` names the words of its tokeniser (none for byte pairs).
+        task: its `model` is filled, `words` names the words of its tokeniser (none for byte pairs).
 
     Raises:
         UnsupportedModelError: if the teacher has other sizes, or another kind of tokeniser.
     """
     words = teacher.tokenizer.vocabulary if isinstance(teacher.tokenizer, WordTokenizer) else ()
-    if bool(words) != bool(task.config.words):
+    if bool(words) != bool(task.words):
         kinds = "byte pairs", "a vocabulary of words"
         raise UnsupportedModelError(
             f"{teacher.name} reads {kinds[bool(words)]}; {kinds[not words]} was expected of the teacher to start from"
         )
-    fill(task.model, teacher.model, task.config.words, words, teacher.name)
+    fill(task.model, teacher.model, task.words, words, teacher.name)
 
 
 @torch.no_grad()

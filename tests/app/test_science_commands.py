@@ -71,7 +71,18 @@ def test_a_student_is_trained_and_resumed(tmp_path, capsys):
         (["train", "nowhere.toml"], "cannot read the configuration nowhere.toml"),
         (["train", str(RECIPES / "lfi.toml"), "--set", "objective.naning=1"], "did you mean objective.naming?"),
         (["train", str(RECIPES / "lfi.toml"), "--set", "teacher.model='nowhere'"], "nowhere"),
+        (["train", str(RECIPES / "lfi.toml"), "--set", "vlm.layers=2"], 'write task = "teacher", and [pretraining]'),
+        (["train", str(RECIPES / "lfi.toml"), "--set", "task=vlm"], 'write task = "teacher", and [pretraining]'),
         (["evaluate", "scenes", "--method", "magic"], "unknown method 'magic'"),
+        (
+            ["evaluate", "photographs", "--tiny-imagenet", "x", "--teacher", "no"],
+            "no teacher for photographs in no, and",
+        ),
+        (
+            ["benchmark", "tune", "--tiny-imagenet", "x", "--photographs", "no"],
+            "train one (docs/training.md) and pass its",
+        ),
+        (["benchmark", "transfer", "--pacs", "x", "--photographs", "no"], "no teacher for photographs in no, and none"),
         (["results", "--folder", "nowhere"], "there is no nowhere/scenes.json"),
     ],
 )

@@ -8,7 +8,9 @@ from bench import training_speed as module
 from bench.training_speed import TIMM, ratio, take_turns, training_speed
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.words import WordTokenizer
-from lfi.training.teacher import TeacherConfig
+from lfi.training.scene_sentences import VOCABULARY
+from lfi.training.teacher import build_coca
+from lfi.training.teacher_config import TeacherConfig
 
 
 def tiny_teacher(device: str) -> CoCaTeacher:
@@ -16,7 +18,7 @@ def tiny_teacher(device: str) -> CoCaTeacher:
         image_size=32, patch_size=8, width=32, layers=1, text_layers=1, decoder_layers=1, head_width=16
     )
     torch.manual_seed(0)
-    return CoCaTeacher(config.build(), WordTokenizer(config.words, config.context), name="tiny")
+    return CoCaTeacher(build_coca(config, VOCABULARY), WordTokenizer(VOCABULARY, config.context), name="tiny")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.pointing import baseline_pointer, lfi_pointer, localise, teacher_pointer
 from evaluation.results import Results
-from evaluation.scenes import METHODS, measure_teacher, run_method
+from evaluation.scenes import COMPARED, measure_teacher, run_method
 from evaluation.trio import KINDS
 from lfi.comparison import MODELS
 from lfi.data.scenes import Scenes
@@ -100,4 +100,4 @@ def test_a_method_is_trained_and_measured(trio, held_out, method):
     }
     assert set(run.pointing) == kinds[method]
     assert all(np.isfinite(rate) for rate in run.pointing.values())
-    assert method in METHODS
+    assert method in COMPARED

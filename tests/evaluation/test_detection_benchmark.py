@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from evaluation.detection_runs import Run, Setup, detection, keep, record_of
+from evaluation.detection_benchmark import Run, Setup, detection, keep, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results

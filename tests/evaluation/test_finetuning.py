@@ -10,7 +10,7 @@ from coloured import image_set
 
 from evaluation.classification import evaluate_classification
 from evaluation.features import Features, load_features, load_models, seeds_of
-from evaluation.finetuning import Schedule, Tuned, finetuned, groups, probabilities
+from evaluation.finetuning import FineTuned, Schedule, finetuned, layer_groups, probabilities
 from evaluation.probes import chosen_probe, fitted_probe, head_of, probed
 from evaluation.results import Results
 from lfi.errors import UnsupportedModelError
@@ -69,10 +69,10 @@ def test_any_model_learns_further_and_stays_as_it_was(train, model):
 
 
 def test_blocks_further_down_learn_more_slowly(model):
-    tuned = Tuned(model.backbone, torch.nn.Linear(4, 3))
+    tuned = FineTuned(model.backbone, torch.nn.Linear(4, 3))
     names = {id(parameter): name for name, parameter in tuned.named_parameters()}
     schedule = Schedule(learning_rate=1.0, decay=0.5)
-    rates = {names[id(each)]: group["lr"] for group in groups(tuned, schedule) for each in group["params"]}
+    rates = {names[id(each)]: group["lr"] for group in layer_groups(tuned, schedule) for each in group["params"]}
     assert set(rates) == set(names.values()), "everything is trained, once"
     assert rates["head.weight"] == 1.0
     tower = "visual.transformer.resblocks" if any("resblocks" in name for name in rates) else "blocks"
@@ -85,7 +85,7 @@ def test_blocks_further_down_learn_more_slowly(model):
     assert rates[first] == 0.5**depth
     assert all(
         group["weight_decay"] == (schedule.weight_decay if group["params"][0].ndim > 1 else 0)
-        for group in groups(tuned, schedule)
+        for group in layer_groups(tuned, schedule)
     )
 
 

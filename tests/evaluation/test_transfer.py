@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from PIL import Image
 
 from evaluation import tuning
 from evaluation.features import load_models
-from evaluation.methods import ABLATIONS, CONTENDERS, CONTROLS_OF_THE_BEST, METHODS
 from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.transfer import (
@@ -26,8 +26,13 @@ from evaluation.transfer import (
     transfer,
 )
 from evaluation.transfer_table import AVERAGE, plot, summarise
-from evaluation.tuning import finished, start_of, study_of, tune_one, write
+from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
 from lfi.errors import ConfigError, UnknownModelError
+from lfi.images import MEAN, STD
+from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS
+from lfi.teachers import save_teacher
+from lfi.training.teacher import build_coca
+from lfi.training.teacher_config import TeacherConfig
 
 DRAWN = "scenes without sketch"
 SOME = ["attention transfer", "logit + feature KD", "shuffled maps", "one assignment per layer", "last block tapped"]
@@ -64,11 +69,19 @@ def setup(tmp_path_factory) -> Setup:
         for kind in ("dog", "horse"):
             for index in range(8):
                 picture(root / "PACS" / domain / kind / f"{index}.jpg")
-    models = "static/models"
+    teacher = untrained_teacher(root / "teacher", ("goldfish", "bullfrog", "tailed", "frog", "pizza", "dog", "horse"))
     return Setup(
-        "tiny", str(tiny), str(root / "PACS"), f"{models}/photographs/teacher", f"{models}/scenes/teacher",
-        str(root / "runs"),
-    )  # fmt: skip
+        "tiny", str(tiny), str(root / "PACS"), str(teacher), "static/models/scenes/teacher", str(root / "runs")
+    )
+
+
+def untrained_teacher(folder: Path, words: tuple[str, ...]) -> Path:
+    """A small CoCa that knows these words and has learned nothing of them."""
+    config = TeacherConfig(width=32, layers=2, text_layers=1, decoder_layers=1, head_width=16)
+    torch.manual_seed(0)
+    model, card = build_coca(config, words), {"name": "photographs CoCa", "vocabulary": list(words)}
+    save_teacher(folder, model, config.coca(words), mean=[MEAN] * 3, std=[STD] * 3, card=card)
+    return folder
 
 
 @pytest.mark.slow
@@ -108,6 +121,42 @@ def test_missing_runs_are_trained_in_processes_of_their_own(setup):
     with pytest.raises(UnknownModelError, match="has no student beside it"):
         load_models([str(record)])
     assert len(found[0].curve) >= 1
+
+
+def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup, tmp_path):
+    here = replace(setup, runs=str(tmp_path), tiny="", pacs="")
+    path = record_of(here, DRAWN, "LFI", 0)
+    path.parent.mkdir(parents=True)
+    now = json.loads(json.dumps(asdict(METHODS["LFI"])))
+    done = run(DRAWN, "LFI", 0, 20.0, trained=now)
+    path.write_text(json.dumps(asdict(done)))
+    assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [done]
+    other = {**now, "objective": {**now["objective"], "interaction": 0.1}}
+    path.write_text(json.dumps(asdict(replace(done, trained=other))))
+    with pytest.raises(ConfigError, match="was trained with other weights than 'LFI' has now; move it away"):
+        transfer(here, [0], ["LFI"], [DRAWN], 1)
+    old = {name: value for name, value in asdict(done).items() if name != "trained"}
+    path.write_text(json.dumps(old))
+    with pytest.raises(ConfigError, match="does not say with which weights it was trained; move it away"):
+        transfer(here, [0], ["LFI"], [DRAWN], 1)
+
+    record = tmp_path / "tuning.json"
+    record.write_text(json.dumps({"chosen": {"LFI": now}}))
+    tuned = replace(here, tuned=str(record))
+    kept = record_of(tuned, DRAWN, "LFI", 0)
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps(old))
+    assert transfer(tuned, [0], ["LFI"], [DRAWN], 1) == [replace(done, trained={})]
+
+
+def test_a_search_that_began_with_other_weights_is_refused(setup, tmp_path):
+    here = replace(setup, runs=str(tmp_path))
+    study = study_of(here, DRAWN, "LFI + DIST + feature KD")
+    trial = study.ask()
+    study.tell(trial, 1.0)
+    with pytest.raises(ConfigError, match="began with other weights") as refused:
+        study_of(here, DRAWN, "LFI + DIST + feature KD")
+    assert str(tmp_path) in str(refused.value)
 
 
 @pytest.mark.slow

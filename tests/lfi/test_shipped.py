@@ -9,7 +9,8 @@ import pytest
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.shipped import MODELS, RECIPES, recipe, shipped_teacher
 from lfi.teachers import load_teacher
-from lfi.training.config import TeacherSource, load_config
+from lfi.training.config import TeacherSource
+from lfi.training.config_file import load_config
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, DataError
-from lfi.training.cache.answers import Answers, checked
+from lfi.training.cache.checks import Answers, checked
 from lfi.training.cache.compression import COMPRESSED, compress, distances, expand
 from lfi.training.cache.files import Array, ShardWriter, alone, damage, unfinished
 from lfi.training.cache.index import Index, is_begun, read_index, read_samples, samples_text, write_index, write_samples

@@ -138,7 +138,9 @@ def shrunk(images: np.ndarray) -> np.ndarray:
     """Images at 64 px."""
     if images.shape[1] == SIDE:
         return images
-    return np.stack([np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for each in images])
+    return np.stack(
+        [np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for each in images]
+    )
 
 
 def _own(names: Names, leaf: int) -> int:

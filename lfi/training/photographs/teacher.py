@@ -55,7 +55,9 @@ def images(sources: Sources, names: Names) -> dict[str, Part]:
     parts = {}
     for name in wanted:
         with np.load(folder / f"{name}.npz") as held:
-            part = Part(name, held["images"], held["labels"], held["regions"], held["boxes"] if "boxes" in held else None)
+            part = Part(
+                name, held["images"], held["labels"], held["regions"], held["boxes"] if "boxes" in held else None
+            )
         parts[name] = part.take(np.arange(USED.get(name) or len(part)))
     return parts
 
@@ -113,7 +115,9 @@ def train_photo_teacher(
     train(task, data, loop, sources.runs / "teacher", resume=resume, device=device, title="teacher for photographs")
     model = task.cpu().eval().model
     trunk = model.visual.trunk
-    trunk.load_state_dict({name: tensor for name, tensor in classifier.state_dict().items() if name in trunk.state_dict()})
+    trunk.load_state_dict(
+        {name: tensor for name, tensor in classifier.state_dict().items() if name in trunk.state_dict()}
+    )
     card = {"name": "photographs CoCa", "default_layers": [0], "evidence": [task.scale.exp().item(), task.bias.item()]}
     save_teacher(
         folder,

@@ -11,11 +11,11 @@ from PIL import Image
 
 from lfi.data.captions import image_captions
 from lfi.data.imageset import ImageSet
-from lfi.training.vlm_config import VLMConfig
+from lfi.training.teacher_config import TeacherConfig
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 180, 40), "blue": (30, 60, 230), "white": (250, 250, 250)}
 SIZE = 32
-TINY = VLMConfig(
+TINY = TeacherConfig(
     image_size=SIZE,
     patch_size=8,
     width=32,

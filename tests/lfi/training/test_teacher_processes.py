@@ -21,7 +21,6 @@ from lfi.training.distributed import Processes
 from lfi.training.parallel import Parallel
 from lfi.training.sentences import tokenizer_of
 from lfi.training.teacher import TeacherTask
-from lfi.training.vlm import sized
 
 TASKS: dict[str, Any] = {"coca": TeacherTask, "clip": ClipTask}
 CPU = torch.device("cpu")
@@ -47,7 +46,7 @@ def batch() -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 def task(arch: str, words: tuple[str, ...]) -> nn.Module:
     torch.manual_seed(3)
-    return TASKS[arch](sized(TINY, words, classes=True))
+    return TASKS[arch](TINY, words)
 
 
 def process(rank: int, folder: str) -> None:

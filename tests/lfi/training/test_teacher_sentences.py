@@ -160,7 +160,7 @@ def test_classes_are_named_in_their_prompt_and_shared_by_several_labels() -> Non
 
 
 def test_captions_of_stop_words_alone_make_no_statements() -> None:
-    with pytest.raises(DataError, match=r"no content words.*set vlm.statements to 0"):
+    with pytest.raises(DataError, match=r"no content words.*set pretraining.statements to 0"):
         sentences(captioned(captions=("of the",) * 6), statements=2)
 
 

@@ -1,6 +1,7 @@
 """Training: the loop resumes exactly, configurations say what is wrong with them, controls are what they claim."""
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,21 @@ import torch
 from lfi.data.scenes import MAX_OBJECTS, Scenes
 from lfi.errors import CheckpointError, ConfigError
 from lfi.images import normalise
+from lfi.methods import METHODS
 from lfi.students import Student, StudentConfig
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.explicit import decode, encode_image, encode_text
 from lfi.teachers.words import WordTokenizer
 from lfi.training import checkpoints
-from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig, load_config
+from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, StudentSource, TeacherSource, TrainConfig
+from lfi.training.config_file import load_config
 from lfi.training.loop import train
 from lfi.training.run import Prepared, train_student
+from lfi.training.scene_sentences import VOCABULARY, SceneSentences, statements
+from lfi.training.sentences import CONTEXT
 from lfi.training.targets import Questions
-from lfi.training.teacher import CONTEXT, VOCABULARY, SceneSentences, TeacherConfig, TeacherTask, statements
+from lfi.training.teacher import TeacherTask, build_coca
+from lfi.training.teacher_config import TeacherConfig
 from lfi.training.views import TargetViews, partners
 
 TINY_TEACHER = TeacherConfig(width=32, layers=2, text_layers=1, decoder_layers=2, head_width=16, statements=4)
@@ -33,7 +39,7 @@ EVERYTHING = replace(INTERACTION, feature_kd=0.1, activation_attention=0.1, atte
 def prepared() -> Prepared:
     torch.manual_seed(0)
     tokenizer = WordTokenizer(VOCABULARY, CONTEXT)
-    model = TINY_TEACHER.build()
+    model = build_coca(TINY_TEACHER, VOCABULARY)
     teacher = CoCaTeacher(model, tokenizer, name="tiny", mean=[0.5] * 3, std=[0.25] * 3)
     scenes = Scenes(64, 0).load()
     config = TrainConfig(
@@ -55,7 +61,7 @@ def shown(prepared: Prepared, rows) -> torch.Tensor:
 
 def test_explicit_attention_is_open_clips_own():
     torch.manual_seed(1)
-    model = TINY_TEACHER.build().eval()
+    model = build_coca(TINY_TEACHER, VOCABULARY).eval()
     tokenizer = WordTokenizer(VOCABULARY, CONTEXT)
     ids = tokenizer(["a photo of a red circle", "blue star"])
     images = torch.randn(2, 3, 64, 64)
@@ -88,7 +94,11 @@ def test_a_teacher_learns_and_its_batches_depend_on_the_step_alone():
     one, other = data.batch(7), data.batch(7)
     assert all(torch.equal(one[name], other[name]) for name in one)
     torch.manual_seed(0)
-    records = train(TeacherTask(TINY_TEACHER), data, LoopConfig(epochs=8, batch_size=16, log_every=1, evaluations=0))
+    records = train(
+        TeacherTask(TINY_TEACHER.for_data(classes=False), VOCABULARY),
+        data,
+        LoopConfig(epochs=8, batch_size=16, log_every=1, evaluations=0),
+    )
     assert records[-1]["loss"] < 0.8 * records[0]["loss"]
 
 
@@ -309,6 +319,40 @@ def test_every_recipe_is_a_configuration(recipe):
     assert isinstance(load_config(recipe), TrainConfig)
 
 
+METHOD_RECIPES = {
+    "lfi": "LFI",
+    "logit-kd": "logit KD",
+    "feature-kd": "feature KD",
+    "activation-attention": "activation attention",
+    "attention-transfer": "attention transfer",
+    "relational-kd": "relational KD",
+    "dist": "DIST",
+    "no-distillation": "no distillation",
+    "queries-only": "queries only",
+    "shuffled-maps": "shuffled maps",
+    "tiny-imagenet": "LFI + logit KD",
+    "domains": "LFI + logit KD",
+}
+
+
+@pytest.mark.parametrize(("recipe", "name"), METHOD_RECIPES.items())
+def test_a_recipe_names_its_method_and_has_no_weights_of_its_own(recipe, name):
+    (path,) = [path for path in RECIPES if path.stem == recipe]
+    config, method = load_config(path), METHODS[name]
+    assert config.objective == method.objective
+    assert config.student == method.student(StudentSource())
+    assert not {"objective", "student"} & tomllib.loads(path.read_text()).keys()
+
+
+def test_keys_of_a_section_go_over_the_method(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('method = "logit KD"\n[objective]\ndist = 2.0')
+    config = load_config(path, ['method="LFI + logit KD"', "objective.interaction=0.5", "student.queries=4"])
+    ours = METHODS["LFI + logit KD"].objective
+    assert config.objective == replace(ours, dist=2.0, interaction=0.5)
+    assert (config.student.queries, config.student.by_name) == (4, True)
+
+
 def test_there_are_recipes_for_the_method_and_its_controls():
     assert {"lfi", "logit-kd", "feature-kd", "no-distillation", "queries-only", "shuffled-maps"} <= {
         p.stem for p in RECIPES
@@ -325,6 +369,10 @@ def test_there_are_recipes_for_the_method_and_its_controls():
         ("", ["loop.epochs"], "section.key=value was expected"),
         ("", ["loop.epochs=true"], "int was expected"),
         ("loop = 3", [], "a section was expected"),
+        ("method = 'LFi'", [], "unknown method 'LFi'; did you mean 'LFI'?"),
+        ("method = 3", [], "unknown method 3; one of no distillation, logit KD, "),
+        ("method = 'LFI'\nobjective = 3", [], "objective is 3; a section was expected"),
+        ("method = 'LFI'\ntask = 'detection'", [], "only a student is trained by a method"),
     ],
 )
 def test_a_wrong_configuration_is_answered_with_what_would_be_right(tmp_path, text, overrides, message):

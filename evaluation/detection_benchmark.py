@@ -22,19 +22,19 @@ import torch
 from tqdm import tqdm
 
 from evaluation.detection import average_precision
-from evaluation.scenes import LFI, QUERIES
-from evaluation.scenes import METHODS as ON_SCENES
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
 from lfi.errors import ConfigError
+from lfi.methods import METHODS
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
 
 BOTH = "LFI + logit + feature KD"
-METHODS = ON_SCENES | {BOTH: (QUERIES, replace(LFI, logit_kd=1.0, feature_kd=0.1))}
-"""What a backbone can be trained with: as on scenes, and interactions and results together."""
+FIELDS = ("maps", "logits", "latents")
+KNOWN = tuple(name for name, method in METHODS.items() if set(method.objective.fields) <= set(FIELDS))
+"""What a backbone can be trained with."""
 COMPARED = ("no distillation", "logit KD", "feature KD", "logit + feature KD", "shuffled maps", "LFI", BOTH)
 WAYS = ("fine-tuned", "frozen")
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 40, 41, 42
@@ -122,7 +122,7 @@ def detection(
     """
     for name, given, known in (
         ("scale", [setup.scale], SCALES),
-        ("method", methods, METHODS),
+        ("method", methods, dict.fromkeys(KNOWN)),
         ("way", ways, dict.fromkeys(WAYS)),
     ):
         for each in given:
@@ -186,11 +186,10 @@ def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
     record = folder / "student.json"
     if not record.exists():
         ready = prepared(setup)
-        source, objective = METHODS[method]
         config = replace(
             ready.config,
-            student=source,
-            objective=objective,
+            student=METHODS[method].student(ready.config.student),
+            objective=METHODS[method].objective,
             loop=replace(ready.config.loop, seed=seed),
         )
         student, _ = train_student(
@@ -209,7 +208,7 @@ def prepared(setup: Setup) -> Prepared:
         teacher=TeacherSource(model=setup.teacher, cache=str(setup.folder / "cache")),
         loop=loop_of(setup, 0, setup.at.epochs, batch_size=32),
     )
-    return prepare(config, setup.device, ("maps", "logits", "latents"))
+    return prepare(config, setup.device, FIELDS)
 
 
 def loop_of(setup: Setup, seed: int, epochs: int, batch_size: int) -> LoopConfig:

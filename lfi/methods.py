@@ -1,0 +1,86 @@
+"""Every way to train a student, once: LFI, the result-oriented baselines, the controls, with their weights.
+
+Recipes (`method = "LFI"`), benchmarks and the trio that ships read them here. Weights of LFI, `logit KD` and
+`feature KD` were chosen on validation scenes; docs/results.md says which records were made with others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lfi.training.config import ObjectiveConfig, StudentSource
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a student is trained for, and with how many Interaction Queries.
+
+    Attributes:
+        taps: which blocks the queries read: `all`, `every second` (the last among them) or the `last`.
+        feedback, by_name: as in `StudentSource`.
+    """
+
+    objective: ObjectiveConfig
+    queries: int = 0
+    taps: str = "all"
+    feedback: bool = False
+    by_name: bool = True
+
+    def tapped(self, depth: int) -> tuple[int, ...]:
+        """The blocks in a backbone of so many, counted from 0; empty for all, as `StudentConfig` has it."""
+        return {"all": (), "every second": tuple(range(1 - depth % 2, depth, 2)), "last": (depth - 1,)}[self.taps]
+
+    def student(self, backbone: StudentSource) -> StudentSource:
+        """That backbone with this method's queries; its `overrides` name the `depth` unless all blocks are tapped."""
+        return replace(
+            backbone,
+            queries=self.queries,
+            taps=() if self.taps == "all" else self.tapped(backbone.overrides["depth"]),
+            feedback=self.feedback,
+            by_name=self.by_name,
+        )
+
+
+_LFI = ObjectiveConfig(interaction=0.03, relation=0.03, naming=0.15)
+
+METHODS: dict[str, Method] = {
+    "no distillation": Method(ObjectiveConfig()),
+    "logit KD": Method(ObjectiveConfig(logit_kd=1.0)),
+    "feature KD": Method(ObjectiveConfig(feature_kd=0.1)),
+    "logit + feature KD": Method(ObjectiveConfig(logit_kd=1.0, feature_kd=0.1)),
+    "activation attention": Method(ObjectiveConfig(activation_attention=1.0)),
+    "attention transfer": Method(ObjectiveConfig(attention_transfer=0.3)),
+    "relational KD": Method(ObjectiveConfig(relational_kd=0.02)),
+    "DIST": Method(ObjectiveConfig(dist=1.0)),
+    "DIST + feature KD": Method(ObjectiveConfig(dist=1.0, feature_kd=0.1)),
+    "queries only": Method(ObjectiveConfig(), 8),
+    "queries + names, no maps": Method(replace(_LFI, interaction=0.0, relation=0.0), 8),
+    "shuffled maps": Method(replace(_LFI, shuffle=True), 8),
+    "LFI": Method(_LFI, 8),
+    "LFI, head without names": Method(_LFI, 8, by_name=False),
+    "LFI + logit KD": Method(replace(_LFI, logit_kd=1.0), 8),
+    "LFI + logit + feature KD": Method(replace(_LFI, logit_kd=1.0, feature_kd=0.1), 8),
+    "LFI + DIST + feature KD": Method(replace(_LFI, dist=1.0, feature_kd=0.1), 8),
+}
+RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST", "DIST + feature KD")
+"""Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
+CONTROLS = ("queries only", "shuffled maps")
+CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
+"""Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
+
+ABLATIONS: dict[str, Method] = {
+    "LFI": METHODS["LFI"],
+    "4 queries": Method(_LFI, 4),
+    "16 queries": Method(_LFI, 16),
+    "last block tapped": Method(_LFI, 8, "last"),
+    "every second block tapped": Method(_LFI, 8, "every second"),
+    "no relation": Method(replace(_LFI, relation=0.0), 8),
+    "no naming": Method(replace(_LFI, naming=0.0), 8),
+    "no maps": METHODS["queries + names, no maps"],
+    "one assignment per layer": Method(replace(_LFI, persistent=False), 8),
+    "feedback into the patches": Method(_LFI, 8, feedback=True),
+}
+"""LFI with one thing changed."""
+
+ORDER = tuple(dict.fromkeys((*METHODS, *CONTROLS_OF_THE_BEST, *ABLATIONS)))
+"""Every method, as tables and plots list them."""
