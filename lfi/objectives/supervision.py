@@ -17,14 +17,17 @@ def supervision(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tenso
 
     Args:
         logits: `[batch, class]`.
-        labels: int64 `[batch]`, or floating `[batch, class]` in [0, 1].
+        labels: int64 `[batch]`, -1 where nobody knows the class and nothing is learnt; or floating `[batch, class]` in [0, 1].
         smoothing: share of the target spread evenly: over all classes, or over present and absent.
 
     Raises:
         ConfigError: for labels of any other type.
     """
     if labels.dtype == torch.int64:
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        known = labels >= 0
+        if not bool(known.any()):
+            return logits.sum() * 0
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing, ignore_index=-1)
     if labels.is_floating_point():
         return F.binary_cross_entropy_with_logits(logits, labels * (1 - smoothing) + smoothing / 2)
     raise ConfigError(f"labels are {labels.dtype}; int64 classes or floating presences were expected")

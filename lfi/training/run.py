@@ -26,7 +26,7 @@ from lfi.training.provenance import write_provenance
 from lfi.training.sources import image_sets
 from lfi.training.streaming import StreamViews
 from lfi.training.student import StudentTask, TargetSpec
-from lfi.training.targets import Answers, Questions
+from lfi.training.targets import Answers, Questions, blocks_of
 from lfi.training.views import TargetViews, resized
 
 
@@ -115,7 +115,7 @@ def cache_settings(questions: Questions) -> cache.Settings:
 def target_spec(prepared: Prepared) -> TargetSpec:
     """What the student's task must know."""
     questions, images = prepared.questions, prepared.images
-    depth = len(prepared.teacher.model.visual.transformer.resblocks)
+    depth = len(blocks_of(prepared.teacher))
     return TargetSpec(
         classes=len(images.classes),
         multilabel=images.multilabel,

@@ -13,14 +13,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from lfi.data.imageset import ImageSet
 from lfi.errors import UnsupportedModelError
 from lfi.images import MEAN, STD
 from lfi.objectives import activation_map
-from lfi.teachers import CoCaTeacher
+from lfi.teachers import CoCaTeacher, EncodedImages
 from lfi.teachers.content import align, content_words
 from lfi.teachers.explicit import decode, encode_text
 from lfi.teachers.openclip import OpenClipTeacher
@@ -117,7 +117,9 @@ class Questions:
     @property
     def tower_layers(self) -> tuple[int, ...]:
         """Blocks of the image tower that attention transfer reads."""
-        depth = len(self.teacher.model.visual.transformer.resblocks)
+        depth = len(blocks_of(self.teacher))
+        if not depth and not self.source.tower_layers:
+            return ()
         layers = self.source.tower_layers or tuple(sorted({max(0, depth // 2 - 1), depth - 1}))
         if not all(0 <= layer < depth for layer in layers):
             raise UnsupportedModelError(f"teacher.tower_layers is {list(layers)}; blocks 0 to {depth - 1} exist")
@@ -148,23 +150,30 @@ class Questions:
         else:
             pixels = pictures * STD + MEAN
         with ExitStack() as stack:
-            blocks = [teacher.model.visual.transformer.resblocks[layer] for layer in self.tower_layers]
+            blocks = [blocks_of(teacher)[layer] for layer in self.tower_layers]
+            if not blocks and {"attentions", "activations"} & set(wanted):
+                raise UnsupportedModelError(f"the image tower of {teacher.name} has no attention to transfer")
             attended = stack.enter_context(tap([block.attn for block in blocks])) if "attentions" in wanted else None
             tokens = [stack.enter_context(outputs_of(block)) for block in blocks] if "activations" in wanted else []
             encoded = teacher.encode(teacher.from_pixels(pixels))
-        found = self._words(rows)
-        if "maps" in wanted:
-            found["maps"] = self._maps(encoded, rows)
-        if "latents" in wanted:
-            found["latents"] = encoded.latent
-        if "logits" in wanted:
-            found["logits"] = self._logits(encoded)
+        found = self.answer(encoded, rows)
         if tokens:
             found["activations"] = torch.stack([activation_map(seen[-1][:, 1:].float()) for seen in tokens], 1)
         if attended is not None:
             over = attended.stack()[..., 1:]
             found["attentions"] = over / over.sum(-1, keepdim=True).clamp_min(1e-9)
         return {name: value.cpu() if pictures is None else value for name, value in found.items()}
+
+    def answer(self, encoded: EncodedImages, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+        """What `ask` gives of encoded images, except for what their tower attends to."""
+        found = self._words(rows)
+        if "maps" in self.wanted:
+            found["maps"] = self._maps(encoded, rows)
+        if "latents" in self.wanted:
+            found["latents"] = encoded.latent
+        if "logits" in self.wanted:
+            found["logits"] = self._logits(encoded)
+        return found
 
     def all(self, batch: int = 64) -> InMemory:
         """Every image's answers, in memory; maps, activations and attentions in float16."""
@@ -201,6 +210,12 @@ class Questions:
         if not self.images.multilabel:
             return self.teacher.classify(encoded, [self.source.prompt.format(name) for name in classes])
         return presence(self.teacher, encoded, classes)
+
+
+def blocks_of(teacher: OpenClipTeacher) -> Sequence[nn.Module]:
+    """Blocks of the image tower, whose attention can be transferred; none where it is no transformer."""
+    transformer = getattr(teacher.model.visual, "transformer", None)
+    return () if transformer is None else transformer.resblocks
 
 
 def presence(teacher: OpenClipTeacher, encoded, classes: Sequence[str]) -> Tensor:  # type: ignore[no-untyped-def]
