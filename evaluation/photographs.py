@@ -73,7 +73,9 @@ def ask_teacher(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranks of the right classes `[n]`, peaks in pixels of the first words' maps `[n, layer, 2]` and dense ones."""
     own_maps, dense_maps = TeacherAnswerer(teacher), DenseAnswerer(teacher)
-    ranks, peaks, dense = [], [], []
+    ranks: list[np.ndarray] = []
+    peaks: list[np.ndarray] = []
+    dense: list[np.ndarray] = []
     for start in tqdm(range(0, len(images), BATCH), desc="asking the teacher", unit="batch", dynamic_ncols=True):
         rows = np.arange(start, min(start + BATCH, len(images)))
         encoded = own_maps.encode(own_maps.preprocess([Image.fromarray(images.images[row]) for row in rows]))
