@@ -23,9 +23,10 @@ from evaluation.maps import figure, quiet
 from evaluation.metrics import of_category
 from evaluation.metrics.grids import resize
 from evaluation.results import Results
+from lfi.answerers import TeacherAnswerer, ask
 from lfi.data.gaze import Gaze
 from lfi.errors import DataError
-from lfi.maps import PADDING, InteractionMaps
+from lfi.maps import InteractionMaps
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.trio import Trio
 
@@ -39,7 +40,7 @@ Looker = Callable[[Image.Image, Sequence[str]], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ViewedImage:
     """An image that people looked at, and what models are asked of it."""
 
     path: Path
@@ -60,14 +61,16 @@ def trio_looks(trio: Trio, models: Sequence[str]) -> Looker:
 def teacher_looks(teacher: OpenClipTeacher, name: str) -> Looker:
     """An open_clip model's maps of words at its default layers, averaged."""
 
+    answerer = TeacherAnswerer(teacher, name)
+
     def look(image: Image.Image, words: Sequence[str]) -> dict[str, Tensor]:
-        pixels = teacher.preprocess([image]).to(teacher.device)
-        return {name: _mean(teacher.interactions_for(pixels, [words]).select(layers=teacher.default_layers))}
+        (maps,) = ask(answerer, [image], [words])
+        return {name: _mean(maps.select(layers=teacher.default_layers))}
 
     return look
 
 
-def evaluate_gaze(seen: Sequence[Seen], look: Looker, results: Results) -> None:
+def evaluate_gaze(seen: Sequence[ViewedImage], look: Looker, results: Results) -> None:
     """Every metric of gaze for every model, floor and ceiling; intervals over images.
 
     Raises:
@@ -124,7 +127,9 @@ def unit_mass(maps: Tensor) -> Tensor:
     return torch.where(total > 0, maps / total.clamp_min(1e-12), 1 / (maps.shape[1] * maps.shape[2]))
 
 
-def find_images(gaze: Sequence[Gaze], folder: Path, words: Mapping[str, Sequence[str]] | Sequence[str]) -> list[Seen]:
+def find_images(
+    gaze: Sequence[Gaze], folder: Path, words: Mapping[str, Sequence[str]] | Sequence[str]
+) -> list[ViewedImage]:
     """What was looked at, with its file and its words.
 
     Args:
@@ -140,14 +145,13 @@ def find_images(gaze: Sequence[Gaze], folder: Path, words: Mapping[str, Sequence
         if own and not path.is_file():
             raise DataError(f"{each.image} was looked at, but is not in {folder}")
         if own:
-            seen.append(Seen(path, each, tuple(own)))
+            seen.append(ViewedImage(path, each, tuple(own)))
     return seen
 
 
 def _mean(maps: InteractionMaps) -> Tensor:
     """Over words and layers, of one image."""
-    named = [number for number, name in enumerate(maps.queries[0]) if name != PADDING]
-    return maps.weights[0][:, named].mean((0, 1)).cpu()
+    return maps.weights[0].mean((0, 1)).cpu()
 
 
 def _picture(path: Path) -> Image.Image:

@@ -1,8 +1,8 @@
 """`lfi evaluate maps`: semantic consistency without people, and faithfulness, of every map that a trio can draw.
 
-Its peers stand in the same table. Every figure has its floor (maps of another image, and a spot in the centre) and its
-ceiling (the teacher). The layers of explanations, and which of the baseline's is its best, are chosen on images of
-their own.
+The trio's own answerers are asked, so these are the maps that it shows. Its peers stand in the same table. Every figure
+has its floor (maps of another image, and a spot in the centre) and its ceiling (the teacher). The layers of
+explanations, and which of the baseline's is its best, are chosen on images of their own.
 """
 
 from __future__ import annotations
@@ -12,36 +12,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from evaluation.metrics import METRICS, UndefinedWarning, of_category
 from evaluation.metrics.grids import on_coarser
-from evaluation.pointing import (
-    Cases,
-    Pointer,
-    WordMaps,
-    baseline_pointer,
-    lfi_pointer,
-    peer_pointer,
-    shuffled_pointer,
-    teacher_pointer,
-    word_maps,
-)
+from evaluation.pointing import Cases, Shuffled, WordMaps, word_maps
 from evaluation.results import Figure, Goal, Results, over_clusters
 from evaluation.sanity import randomise
 from evaluation.transfer import similarity
+from lfi.answerers import Answerer, ask
 from lfi.data.scenes import CLASSES
 from lfi.errors import UnknownWordError, UnsupportedModelError
-from lfi.images import normalise
+from lfi.images import pictures, pixels
 from lfi.peers import Peer
 from lfi.students import Student
 from lfi.students.explanations import WORDLESS, explanations_of
 from lfi.teachers.openclip import OpenClipTeacher
-from lfi.training.views import resized
 from lfi.trio import Trio
 
 KINDS = ("shape", "colour", "colour and shape")
@@ -52,7 +44,7 @@ CENTRE = 0.25
 _HIT = "pointing game"
 
 Score = Callable[[Tensor], Tensor]
-"""From `n` images, normalised by `lfi.images`, to how strongly a model sees in each what it is watched for, `[n]`."""
+"""From `n` images, normalised and of the size that a model reads, to how strongly it sees its word in each, `[n]`."""
 Scorer = Callable[[Student, Sequence[str]], Score]
 """From a student and a phrase for each image to its score."""
 
@@ -62,14 +54,14 @@ class Column:
     """One way to draw a word's map.
 
     Attributes:
-        pointer: draws all layers; `layer` is the one that counts.
+        answerer: draws all layers; `layer` is the one that counts.
         score: what insertion and deletion watch, for a phrase per image; None where the model scores no words.
         weights: what is replaced by noise to see whether the map falls with it; None where that is not tried.
         floor: whether these are another image's maps.
     """
 
     name: str
-    pointer: Pointer
+    answerer: Answerer[Any]
     layer: int
     score: Callable[[Sequence[str]], Score] | None = None
     weights: Student | None = None
@@ -93,7 +85,7 @@ def evaluate_maps(
     columns, best = columns_of(trio, choice, scorer)
     results = Results(command, [seed], {"images": len(test.images)}, title=title)
     found = {
-        column.name: word_maps(column.pointer, test)
+        column.name: word_maps(column.answerer, test)
         for column in tqdm(columns, desc="maps", unit="model", dynamic_ncols=True)
     }
     maps = {column.name: found[column.name].maps[column.layer] for column in columns}
@@ -117,42 +109,41 @@ def evaluate_maps(
 
 def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column], str]:
     """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
-    lfi, watched = lfi_pointer(trio.lfi, trio.teacher), partial(scorer, trio.lfi)
     explained, rates = [], {}
-    for name, pointer, score, weights in tqdm(
+    for column in tqdm(
         [*_explanations(trio, partial(scorer, trio.baseline)), *_peers(trio, choice.phrases)],
         desc="choosing layers",
         unit="explanation",
         dynamic_ncols=True,
     ):
-        tried = word_maps(pointer, choice)
+        tried = word_maps(column.answerer, choice)
         hits = torch.stack([METRICS[_HIT](layer, tried.masks).mean() for layer in tried.maps])
         layer = METRICS[_HIT].best(hits)
-        explained.append(Column(name, pointer, layer, score, weights))
-        rates[name] = float(hits[layer])
+        explained.append(replace(column, layer=layer))
+        rates[column.name] = float(hits[layer])
     best = max((name for name in rates if name.startswith("baseline, ")), key=lambda name: rates[name])
     chosen = next(column for column in explained if column.name == best)
-    layer = trio.default_layer["lfi"]
+    teacher, lfi = (trio.answerers[model] for model in ("teacher", "lfi"))
+    ours = Column("LFI", lfi, trio.default_layer["lfi"], partial(scorer, trio.lfi), trio.lfi)
     return [
-        Column("teacher", teacher_pointer(trio.teacher), trio.default_layer["teacher"]),
-        Column("LFI", lfi, layer, watched, trio.lfi),
+        Column("teacher", teacher, trio.default_layer["teacher"]),
+        ours,
         *explained,
-        Column("LFI, another image's", shuffled_pointer(lfi), layer, watched, floor=True),
-        replace(chosen, name="baseline, another image's", pointer=shuffled_pointer(chosen.pointer), floor=True),
+        *(
+            replace(column, name=f"{name}, another image's", answerer=Shuffled(column.answerer), floor=True)
+            for name, column in (("LFI", ours), ("baseline", chosen))
+        ),
     ], best
 
 
-Explained = tuple[str, Pointer, Callable[[Sequence[str]], Score] | None, Student | None]
-"""A column before its layer is chosen: name, pointer, score and weights."""
-
-
-def _explanations(trio: Trio, score: Callable[[Sequence[str]], Score]) -> Iterator[Explained]:
+def _explanations(trio: Trio, score: Callable[[Sequence[str]], Score]) -> Iterator[Column]:
+    """The baseline's, before their layers are chosen."""
     for explanation in explanations_of(trio.baseline):
-        pointer = baseline_pointer(trio.baseline, trio.teacher, explanation)
-        yield f"baseline, {explanation}", pointer, score, trio.baseline
+        answerer = trio.answerers[f"baseline:{explanation}"]
+        yield Column(f"baseline, {explanation}", answerer, 0, score, trio.baseline)
 
 
-def _peers(trio: Trio, phrases: Sequence[str]) -> Iterator[Explained]:
+def _peers(trio: Trio, phrases: Sequence[str]) -> Iterator[Column]:
     """Explanations of peers; of one that does not know the phrases, those that need none."""
     for name, peer in trio.peers.items():
         try:
@@ -163,7 +154,7 @@ def _peers(trio: Trio, phrases: Sequence[str]) -> Iterator[Explained]:
         for explanation in possible:
             # dense similarity runs through the whole CLIP, whose tower is the peer's in another form
             weights = None if explanation == "dense-similarity" else peer.student
-            yield f"{name}, {explanation}", peer_pointer(peer, explanation), score, weights
+            yield Column(f"{name}, {explanation}", trio.answerers[f"{name}:{explanation}"], 0, score, weights)
 
 
 def peer_score(peer: Peer, phrases: Sequence[str]) -> Score:
@@ -172,7 +163,7 @@ def peer_score(peer: Peer, phrases: Sequence[str]) -> Score:
 
     @torch.no_grad()
     def score(images: Tensor) -> Tensor:
-        found = peer.student.project(peer.student(peer.read(resized(images, peer.student.image_size))).features)
+        found = peer.student.project(peer.student(peer.read(images)).features)
         return ((found.softmax(-1) if peer.clip is None else found) * texts).sum(-1)
 
     return score
@@ -181,15 +172,15 @@ def peer_score(peer: Peer, phrases: Sequence[str]) -> Score:
 def faithfulness(
     columns: Sequence[Column], maps: dict[str, Tensor], cases: WordMaps, test: Cases, results: Results
 ) -> None:
-    """Insertion and deletion of the model's own score of the word."""
+    """Insertion and deletion of the model's own score of the word, on what it reads of each picture."""
     rows = one_word_each(cases, CASES)
-    images = images_of(test, cases.images[rows])
+    shown = pictures_of(test, cases.images[rows])
     phrases = [cases.phrases[row] for row in rows]
     results.n["words for faithfulness"] = len(rows)
     for column in tqdm(columns, desc="faithfulness", unit="model", dynamic_ncols=True):
         if column.score is None:
             continue
-        score = column.score(phrases)
+        score, images = column.score(phrases), pixels(shown, column.answerer.image_size)
         for metric in of_category("faithfulness"):
             values = metric(maps[column.name][rows], images, score)
             results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
@@ -218,7 +209,7 @@ def text_likeness(teacher: OpenClipTeacher) -> Scorer:
         texts = teacher.embed_texts(phrases)
 
         def score(images: Tensor) -> Tensor:
-            out = student(resized(images, student.image_size))
+            out = student(images)
             return similarity(out.names, out.embedding, texts).diagonal()
 
         return score
@@ -227,29 +218,29 @@ def text_likeness(teacher: OpenClipTeacher) -> Scorer:
 
 
 def robustness(columns: Sequence[Column], cases: WordMaps, test: Cases, results: Results) -> None:
-    """Whether maps follow a shifted image."""
+    """Whether maps follow an image that is shifted by pixels of the masks, and then asked for as any other."""
     rows = one_word_each(cases, CASES // 4)
-    images = images_of(test, cases.images[rows])
+    images = pixels(pictures_of(test, cases.images[rows]), (cases.masks.shape[-2], cases.masks.shape[-1]))
     results.n["words for shifts"] = len(rows)
     for column in tqdm(columns, desc="shifts", unit="model", dynamic_ncols=True):
         if column.floor:
             continue
         explain = explainer(column, [cases.phrases[row] for row in rows])
         for metric in of_category("robustness"):
-            values = quiet(metric, explain, images)
+            values = quiet(metric, lambda moved, explain=explain: explain(pictures(moved)), images)
             results.figures[f"{column.name}: {metric.name}"] = figure(values, cases.images[rows], metric.unit)
 
 
 def sanity(columns: Sequence[Column], cases: WordMaps, test: Cases, results: Results) -> None:
     """Whether maps fall with the weights of their model."""
     rows = one_word_each(cases, CASES // 4)
-    images = images_of(test, cases.images[rows])
+    shown = pictures_of(test, cases.images[rows])
     results.n["words for randomised weights"] = len(rows)
     tried = [column for column in columns if column.weights is not None and not column.floor]
     for column in tqdm(tried, desc="randomised weights", unit="model", dynamic_ncols=True):
         assert column.weights is not None
         explain = explainer(column, [cases.phrases[row] for row in rows])
-        found = randomise(column.weights, parts_of(column.weights), partial(explain, images))
+        found = randomise(column.weights, parts_of(column.weights), partial(explain, shown))
         for part, values in zip(found.parts, found.correlations, strict=True):
             name = f"{column.name}: rank correlation with its map after noise in {part}"
             results.figures[name] = figure(values, cases.images[rows], "Spearman's rho")
@@ -289,15 +280,12 @@ def parts_of(student: Student) -> list[tuple[str, nn.Module]]:
     return [*parts, ("everything", student)]
 
 
-def explainer(column: Column, phrases: Sequence[str]) -> Callable[[Tensor], Tensor]:
-    """Maps of images for a phrase each, `[n, rows, columns]`."""
+def explainer(column: Column, phrases: Sequence[str]) -> Callable[[Sequence[Image.Image]], Tensor]:
+    """Maps of pictures for a phrase each, `[n, rows, columns]`."""
 
-    def explain(images: Tensor) -> Tensor:
-        each = [
-            column.pointer(image[None], [phrase]).weights[0, column.layer, 0]
-            for image, phrase in zip(images, phrases, strict=True)
-        ]
-        return torch.stack(each)
+    def explain(shown: Sequence[Image.Image]) -> Tensor:
+        found = ask(column.answerer, shown, [[phrase] for phrase in phrases])
+        return torch.stack([maps.weights[0, column.layer, 0].cpu() for maps in found])
 
     return explain
 
@@ -310,9 +298,9 @@ def one_word_each(cases: WordMaps, most: int) -> list[int]:
     return list(first.values())[:most]
 
 
-def images_of(cases: Cases, rows: np.ndarray) -> Tensor:
-    """Normalised images, float32 `[n, 3, height, width]`."""
-    return normalise(torch.from_numpy(np.asarray(cases.images[rows])))
+def pictures_of(cases: Cases, rows: np.ndarray) -> list[Image.Image]:
+    """The pictures of these rows."""
+    return [Image.fromarray(cases.images[int(row)]) for row in rows]
 
 
 def spot(maps: Tensor) -> Tensor:

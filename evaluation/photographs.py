@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from evaluation.results import Figure, Goal, Results, over_clusters
+from lfi.answerers import Answerer, DenseAnswerer, TeacherAnswerer, ask
 from lfi.data.canvases import compose
 from lfi.data.domains import domain_folders
 from lfi.data.imageset import ImageSet
 from lfi.data.tinyimagenet import tiny_imagenet
+from lfi.teachers import EncodedImages
 from lfi.teachers.openclip import OpenClipTeacher
 
 CANVASES, SEED = 400, 5
@@ -34,9 +38,9 @@ def evaluate_photographs(teacher: OpenClipTeacher, tiny: Path, pacs: Path | None
     images = tiny_imagenet(tiny, "val")
     images = images.take(np.arange(0, len(images), max(1, len(images) // most)))
     results = Results(command="lfi evaluate photographs", seeds=[SEED], n={"validation images": len(images)})
-    ranks, peaks, dense = answers(teacher, images)
-    report(results, "zero-shot top-1, TinyImageNet", ranks == 0)
-    report(results, "zero-shot top-5, TinyImageNet", ranks < 5)
+    ranks, peaks, dense = ask_teacher(teacher, images)
+    add_share(results, "zero-shot top-1, TinyImageNet", ranks == 0)
+    add_share(results, "zero-shot top-5, TinyImageNet", ranks < 5)
     assert images.boxes is not None
     inside = np.stack([hits(peaks[:, layer], images.boxes, 64) for layer in range(peaks.shape[1])])
     close = hits(dense, images.boxes, 64)
@@ -51,36 +55,40 @@ def evaluate_photographs(teacher: OpenClipTeacher, tiny: Path, pacs: Path | None
             ("dense similarity", close),
             ("the centre", centre),
         ):
-            report(results, f"pointing, boxes of {size}: {name}", found[some])
+            add_share(results, f"pointing, boxes of {size}: {name}", found[some])
         ratio = float(max(inside[layer][some].mean(), close[some].mean()) / centre[some].mean())
         results.goals[f"pointing over the centre's rate, boxes of {size}"] = Goal(ratio, 1.3, ratio >= 1.3)
-    on_canvases(teacher, images, results)
+    on_canvases(TeacherAnswerer(teacher), layer, images, results)
     if pacs:
         drawn = domain_folders(pacs, size=64)
         drawn = drawn.take(np.arange(1, len(drawn), 2))
-        ranks, _, _ = answers(teacher, drawn, maps=False)
+        ranks, _, _ = ask_teacher(teacher, drawn, maps=False)
         for domain in sorted(set(drawn.domains)):
-            report(results, f"zero-shot top-1, PACS {domain}", ranks[np.array(drawn.domains) == domain] == 0)
+            add_share(results, f"zero-shot top-1, PACS {domain}", ranks[np.array(drawn.domains) == domain] == 0)
     return results
 
 
-def answers(teacher: OpenClipTeacher, images: ImageSet, maps: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ask_teacher(
+    teacher: OpenClipTeacher, images: ImageSet, maps: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranks of the right classes `[n]`, peaks in pixels of the first words' maps `[n, layer, 2]` and dense ones."""
-    ranks, peaks, dense = [], [], []
+    own_maps, dense_maps = TeacherAnswerer(teacher), DenseAnswerer(teacher)
+    ranks: list[np.ndarray] = []
+    peaks: list[np.ndarray] = []
+    dense: list[np.ndarray] = []
     for start in tqdm(range(0, len(images), BATCH), desc="asking the teacher", unit="batch", dynamic_ncols=True):
         rows = np.arange(start, min(start + BATCH, len(images)))
-        pixels = torch.from_numpy(np.ascontiguousarray(images.images[rows])).permute(0, 3, 1, 2).float() / 255
-        encoded = teacher.encode(teacher.from_pixels(pixels))
-        logits = teacher.classify(encoded, list(images.classes))
+        encoded = own_maps.encode(own_maps.preprocess([Image.fromarray(images.images[row]) for row in rows]))
+        logits = teacher.classify(EncodedImages.cat(encoded), list(images.classes))
         own = logits.gather(1, torch.from_numpy(images.labels[rows])[:, None])
         ranks.append((logits > own).sum(1).numpy())
         if maps:
             words = [images.words[row][:1] for row in rows]
-            peaks.append(peak(teacher.interactions_for(encoded, words).weights[:, :, 0]))
-            texts = teacher.embed_texts([word for (word,) in words])
-            dense.append(peak((encoded.dense @ texts[..., None]).view(len(rows), *teacher.grid)))
-    nothing = np.zeros((0, 2))
-    return np.concatenate(ranks), np.concatenate(peaks or [nothing]), np.concatenate(dense or [nothing])
+            for answerer, found in ((own_maps, peaks), (dense_maps, dense)):
+                answers = answerer.answer(encoded, words)
+                found.append(peak(torch.cat([answer.maps.weights[:, :, 0] for answer in answers])))
+    nothing = np.zeros((0, 1, 2))
+    return np.concatenate(ranks), np.concatenate(peaks or [nothing]), np.concatenate(dense or [nothing])[:, 0]
 
 
 def peak(maps: torch.Tensor) -> np.ndarray:
@@ -97,32 +105,35 @@ def hits(points: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(inside.all(axis=1))
 
 
-def on_canvases(teacher: OpenClipTeacher, images: ImageSet, results: Results) -> None:
-    """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out."""
+def on_canvases(answerer: Answerer[Any], layer: int, images: ImageSet, results: Results) -> None:
+    """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out.
+
+    Args:
+        layer: of the answerer's maps.
+    """
     rng = np.random.default_rng(SEED)
     canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
     found, clusters, share = [], [], []
     for start in range(0, CANVASES, BATCH):
         rows = canvases.rows[start : start + BATCH]
         words = [[images.words[row][0] for row in own if row >= 0] for own in rows]
-        pixels = torch.from_numpy(canvases.images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
-        maps = teacher.interactions_for(teacher.encode(teacher.from_pixels(pixels)), words).weights
-        points = peak(maps[:, teacher.default_layers[0]])
+        shown = [Image.fromarray(each) for each in canvases.images[start : start + BATCH]]
+        points = [peak(maps.weights[0, layer]) for maps in ask(answerer, shown, words)]
         for index, own in enumerate(words):
             regions = canvases.regions[start + index]
             whole = tuple(regions[0]) == (0, 0, 64, 64)
             for place, word in enumerate(own):
                 if own.count(word) == 1 and not whole:
-                    found.append(hits(points[index, place][None], regions[place][None], 64)[0])
+                    found.append(hits(points[index][place][None], regions[place][None], 64)[0])
                     share.append((regions[place][2:] - regions[place][:2]).prod() / 64**2)
                     clusters.append(start + index)
     order = np.unique(clusters, return_inverse=True)[1]
     results.n["words on canvases"] = len(found)
-    report(results, "pointing on canvases", np.array(found), order)
+    add_share(results, "pointing on canvases", np.array(found), order)
     results.add("pointing on canvases: share of the canvas that is right", 100 * float(np.mean(share)), "%")
 
 
-def report(results: Results, name: str, right: np.ndarray, clusters: np.ndarray | None = None) -> None:
+def add_share(results: Results, name: str, right: np.ndarray, clusters: np.ndarray | None = None) -> None:
     """A share in percent with its bootstrap interval over images."""
     figure = over_clusters(right.astype(float), np.arange(len(right)) if clusters is None else clusters, "%")
     results.figures[name] = Figure(100 * figure.value, 100 * figure.low, 100 * figure.high, "%")

@@ -1,25 +1,23 @@
-"""Do words point? Word-addressed maps of any model against the masks of what the words name."""
+"""Do words point? Word-addressed maps of any answerer against the masks of what the words name.
+
+Pictures go to the answerers whole, as uploads do, so the maps that are measured are those that are shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from evaluation.metrics.energy import energy_in_mask
 from evaluation.metrics.pointing_game import pointing_hit
+from lfi.answerers import Answer, Answerer
 from lfi.data.scenes import SceneBatch, phrase_of
-from lfi.images import MEAN, STD, normalise
-from lfi.maps import InteractionMaps
-from lfi.peers import Peer
-from lfi.students import Student
-from lfi.students.explanations import explain
-from lfi.teachers.openclip import OpenClipTeacher
-from lfi.training.views import resized
 
 PHRASES = {
     "shape": (False, False, False, True),
@@ -28,9 +26,6 @@ PHRASES = {
     "whole phrase": (True, True, True, True),
 }
 """What a person may type for an object, as the parts of its description that are said."""
-
-Pointer = Callable[[Tensor, Sequence[str]], InteractionMaps]
-"""Maps of images `[batch, 3, height, width]`, normalised by `lfi.images`, for prompts, every prompt for every image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +60,13 @@ class Cases:
     """What is asked of some images: phrases, each with the mask of what it names.
 
     Attributes:
-        images: uint8 `[n, size, size, 3]`.
+        images: uint8 `[height, width, 3]` each, as they would be uploaded.
         rows: int `[case]`: which image the case belongs to, in rising order.
         kinds, phrases: what kind of phrase each case is (one of `PHRASES`, or `class`), and what is asked.
-        masks: bool `[case, size, size]`.
+        masks: bool `[case, size, size]`, of the image squashed to a square.
     """
 
-    images: np.ndarray
+    images: Sequence[np.ndarray] | np.ndarray
     rows: np.ndarray
     kinds: np.ndarray
     phrases: tuple[str, ...]
@@ -96,19 +91,20 @@ class WordMaps:
     phrases: tuple[str, ...]
 
 
-def word_maps(pointer: Pointer, cases: Cases, batch: int = 16) -> WordMaps:
-    """A model's map for every case."""
+def word_maps(answerer: Answerer[Any], cases: Cases, batch: int = 16) -> WordMaps:
+    """An answerer's map for every case."""
     found = []
     for start in range(0, len(cases.images), batch):
-        images = normalise(torch.from_numpy(np.ascontiguousarray(cases.images[start : start + batch])))
-        here = np.flatnonzero((cases.rows >= start) & (cases.rows < start + len(images)))
-        asked = [cases.phrases[case] for case in here]
-        prompts = list(dict.fromkeys(asked))
-        if prompts:
-            maps = pointer(images, prompts).weights
-            found.append(maps[cases.rows[here] - start, :, [prompts.index(phrase) for phrase in asked]])
+        pictures = [Image.fromarray(each) for each in cases.images[start : start + batch]]
+        words: list[list[str]] = [[] for _ in pictures]
+        for case in np.flatnonzero((cases.rows >= start) & (cases.rows < start + len(pictures))):
+            words[cases.rows[case] - start].append(cases.phrases[case])
+        asked = [row for row, own in enumerate(words) if own]
+        encoded = answerer.encode(answerer.preprocess(pictures))
+        answers = answerer.answer([encoded[row] for row in asked], [words[row] for row in asked])
+        found += [each.maps.weights[0].cpu() for each in answers]
     return WordMaps(
-        maps=torch.cat(found).transpose(0, 1),
+        maps=torch.cat(found, 1),
         masks=torch.from_numpy(cases.masks),
         images=cases.rows,
         kinds=cases.kinds,
@@ -127,10 +123,10 @@ def scene_cases(scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES)) -> Ca
 
 
 def localise(
-    pointer: Pointer, scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
+    answerer: Answerer[Any], scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
 ) -> Localisation:
-    """How a model's word-addressed maps lie on what the words name."""
-    found = word_maps(pointer, scene_cases(scenes, kinds), batch)
+    """How an answerer's maps lie on what the words name."""
+    found = word_maps(answerer, scene_cases(scenes, kinds), batch)
     masks, middle = found.masks, found.masks.shape[-1] // 2
 
     def of_layers(measure: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -164,58 +160,25 @@ def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple
     return cases
 
 
-def teacher_pointer(teacher: OpenClipTeacher) -> Pointer:
-    """The teacher's cross-attention at the phrase's last word."""
-    return lambda images, prompts: teacher.interactions_of(teacher.from_pixels(images * STD + MEAN), prompts)
+class Shuffled:
+    """The floor: every picture is shown the maps of the next one in its batch."""
 
+    def __init__(self, answerer: Answerer[Any]):
+        self.answerer = answerer
+        self.name, self.layers, self.image_size = answerer.name, answerer.layers, answerer.image_size
 
-def lfi_pointer(student: Student, teacher: OpenClipTeacher) -> Pointer:
-    """The Interaction Query whose name is nearest to the phrase's text embedding."""
+    def check(self, words: Sequence[str], heads: bool = False) -> None:
+        """As the answerer does."""
+        self.answerer.check(words, heads)
 
-    @torch.inference_mode()
-    def point(images: Tensor, prompts: Sequence[str]) -> InteractionMaps:
-        out = student(resized(images, student.image_size))
-        assert out.names is not None
-        assert out.attention is not None
-        nearness = teacher.embed_texts(prompts) @ F.normalize(out.names.float(), dim=-1).transpose(1, 2)
-        query = nearness.argmax(-1)  # [batch, prompt]
-        index = query[:, None, :, None].expand(-1, out.attention.shape[1], -1, out.attention.shape[-1])
-        return InteractionMaps.from_scores(
-            out.attention.gather(2, index),
-            grid=student.grid,
-            queries=[list(prompts)] * len(images),
-            layers=student.layers,
-            kind="interaction-query",
-            model="lfi",
-        )
+    def preprocess(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """As the answerer does."""
+        return self.answerer.preprocess(pictures)
 
-    return point
+    def encode(self, pixels: Tensor) -> Sequence[Any]:
+        """The next picture in each one's place."""
+        return self.answerer.encode(pixels.roll(1, 0))
 
-
-def baseline_pointer(student: Student, teacher: OpenClipTeacher, explanation: str) -> Pointer:
-    """A post-hoc explanation of a student without queries."""
-    return lambda images, prompts: explain(
-        student,
-        explanation,
-        resized(images, student.image_size),
-        prompts,
-        teacher.embed_texts(prompts).clone(),
-        heads=False,
-        model="baseline",
-    )
-
-
-def peer_pointer(peer: Peer, explanation: str) -> Pointer:
-    """An explanation of another model."""
-    return lambda images, prompts: peer.explain(
-        explanation, peer.read(resized(images, peer.student.image_size)), prompts, model="peer"
-    )
-
-
-def shuffled_pointer(pointer: Pointer) -> Pointer:
-    """The floor: every image is shown the maps of the next one."""
-
-    def point(images: Tensor, prompts: Sequence[str]) -> InteractionMaps:
-        return pointer(images.roll(1, 0), prompts)
-
-    return point
+    def answer(self, images: Sequence[Any], words: Sequence[Sequence[str]], heads: bool = False) -> list[Answer]:
+        """As the answerer does."""
+        return self.answerer.answer(images, words, heads)

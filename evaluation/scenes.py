@@ -11,20 +11,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from evaluation.convergence import steps_to
-from evaluation.pointing import (
-    Pointer,
-    baseline_pointer,
-    lfi_pointer,
-    localise,
-    shuffled_pointer,
-    teacher_pointer,
-)
+from evaluation.pointing import Shuffled, localise
 from evaluation.results import Figure, Goal, Results, over_clusters, over_seeds
+from lfi.answerers import Answerer, ExplainedAnswerer, QueriesAnswerer, TeacherAnswerer
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.methods import CONTROLS, METHODS, RESULT_ORIENTED
 from lfi.students.explanations import EXPLANATIONS
@@ -102,7 +97,7 @@ def evaluate_scenes(
 
 def measure_teacher(teacher: CoCaTeacher, scenes: SceneBatch, results: Results) -> None:
     """Do the teacher's words point? At its default layer, by kind of phrase and over all."""
-    found = localise(teacher_pointer(teacher), scenes)
+    found = localise(TeacherAnswerer(teacher), scenes)
     layer = teacher.default_layers[0]
     for kind in [*dict.fromkeys(found.kinds), "all"]:
         of = np.ones(len(found.kinds), bool) if kind == "all" else found.kinds == kind
@@ -140,23 +135,22 @@ def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch)
     shown = held_out.first(POINTED)
     kinds = ("shape", "colour", "colour and shape")
     if student.name is not None:
-        pointer = lfi_pointer(student, prepared.teacher)
-        pointing["word-addressed query"] = hit_rate(pointer, choice, shown, kinds)
+        queries = QueriesAnswerer("lfi", student, prepared.teacher)
+        pointing["word-addressed query"] = hit_rate(queries, choice, shown, kinds)
         if method == "LFI":
-            layer = localise(pointer, choice, kinds).best_layer()
-            pointing["floor"] = float(localise(shuffled_pointer(pointer), shown, kinds).hits[layer].mean())
+            layer = localise(queries, choice, kinds).best_layer()
+            pointing["floor"] = float(localise(Shuffled(queries), shown, kinds).hits[layer].mean())
     elif student.embed is not None:
         for explanation in EXPLANATIONS:
-            pointing[explanation] = hit_rate(
-                baseline_pointer(student, prepared.teacher, explanation), choice, shown, kinds
-            )
+            explained = ExplainedAnswerer("baseline", student, explanation, prepared.teacher)
+            pointing[explanation] = hit_rate(explained, choice, shown, kinds)
     return Run(method, seed, validate(student, held_out.image_set("test"))["mAP"], curve, pointing)
 
 
-def hit_rate(pointer: Pointer, choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:
+def hit_rate(answerer: Answerer[Any], choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:
     """Hits on `shown`, at the layer that does best on `choice`."""
-    layer = localise(pointer, choice, kinds).best_layer()
-    return float(localise(pointer, shown, kinds).hits[layer].mean())
+    layer = localise(answerer, choice, kinds).best_layer()
+    return float(localise(answerer, shown, kinds).hits[layer].mean())
 
 
 def summarise(records: Sequence[Run], results: Results) -> None:

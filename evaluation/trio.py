@@ -7,14 +7,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from evaluation.pointing import (
-    Localisation,
-    Pointer,
-    baseline_pointer,
-    lfi_pointer,
-    localise,
-    teacher_pointer,
-)
+from evaluation.pointing import Localisation, localise
+from lfi.answerers import QueriesAnswerer, TeacherAnswerer, explained_answerers, line_up
+from lfi.comparison import MODELS
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
@@ -39,20 +34,16 @@ def train_default(
     trained = train_teacher(runs, device, resume)
     save_scenes_teacher(trained, folder / "teacher", tuple(range(len(load_teacher(trained).layers))))
     teacher = _teacher(folder)
-    layer = localise(teacher_pointer(teacher), choice, KINDS).best_layer()
+    layer = localise(TeacherAnswerer(teacher), choice, KINDS).best_layer()
     save_scenes_teacher(trained, folder / "teacher", (layer,))
     teacher = _teacher(folder)
     students = train_students(runs, folder / "teacher", device, resume)
 
     explanation, default_layer = choose(teacher, students, choice)
-    pointers: dict[str, Pointer] = {
-        "teacher": teacher_pointer(teacher),
-        "lfi": lfi_pointer(students["lfi"], teacher),
-        "baseline": baseline_pointer(students["baseline"], teacher, explanation),
-    }
+    answerers = line_up(teacher, students["lfi"], students["baseline"], explanation)
     figures = {
-        part: _figures(localise(pointer, test, KINDS), default_layer[part], students.get(part), test)
-        for part, pointer in pointers.items()
+        part: _figures(localise(answerers[part], test, KINDS), default_layer[part], students.get(part), test)
+        for part in MODELS
     }
     models = {"teacher": teacher.model, **students}
     write_default_trio(folder, models, students, explanation, default_layer, figures)
@@ -61,17 +52,17 @@ def train_default(
 
 def choose(teacher: OpenClipTeacher, students: dict[str, Student], choice: SceneBatch) -> tuple[str, dict[str, int]]:
     """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most."""
-    ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
+    ways = [each for part, student in students.items() for each in explained_answerers(part, student, teacher)]
     found = {
-        f"{part}:{name}": localise(baseline_pointer(students[part], teacher, name), choice, KINDS)
-        for part, name in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
+        each.name: localise(each, choice, KINDS)
+        for each in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
     }
     tried = explanations_of(students["baseline"])
     explanation = max(tried, key=lambda name: found[f"baseline:{name}"].hits.mean(1).max())
     layers = {name: each.best_layer() for name, each in found.items()}
     return explanation, {
-        "teacher": localise(teacher_pointer(teacher), choice, KINDS).best_layer(),
-        "lfi": localise(lfi_pointer(students["lfi"], teacher), choice, KINDS).best_layer(),
+        "teacher": localise(TeacherAnswerer(teacher), choice, KINDS).best_layer(),
+        "lfi": localise(QueriesAnswerer("lfi", students["lfi"], teacher), choice, KINDS).best_layer(),
         "baseline": layers[f"baseline:{explanation}"],
         **layers,
     }

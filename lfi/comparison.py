@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from lfi.answerers import Address, Encoded
 from lfi.maps import InteractionMaps
-from lfi.students.relevance import Trace
-from lfi.teachers import EncodedImages
 
 MODELS = ("teacher", "lfi", "baseline")
 
@@ -16,15 +13,6 @@ MODELS = ("teacher", "lfi", "baseline")
 def model_of(answer: str) -> str:
     """Which model gives an answer: one of `MODELS`, or a peer."""
     return answer.partition(":")[0]
-
-
-@dataclass(frozen=True)
-class Address:
-    """Which Interaction Query stands for a word, and how near its name is (cosine, at most 1)."""
-
-    word: str
-    query: int
-    nearness: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,28 +57,17 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class EncodedTrio:
-    """One image, run once through the three models; words cost little on top.
+    """One image, run once through every model; words cost little on top.
 
     Attributes:
-        teacher: the teacher's cached image.
-        attended: what the LFI queries attend to per layer and head, `[1, layer, head, query, patch]`.
-        names: its queries' names in the teacher's text space, unit norm, `[query, text_dim]`.
-        pixels: the image as each student and each peer reads it.
-        trace: the baseline's forward pass over the images it was encoded with, and which of them it is; None where its
-            explanation runs the baseline for the words.
+        images: what each model encoded, by its name.
         seconds: time each model took for the image.
     """
 
-    teacher: EncodedImages
-    attended: Tensor
-    names: Tensor
-    pixels: dict[str, Tensor]
-    trace: tuple[Trace, int] | None
+    images: dict[str, Encoded]
     seconds: dict[str, float]
 
     @property
     def bytes(self) -> int:
         """Memory that it holds, about."""
-        held = [self.attended, self.names, *self.pixels.values()]
-        traced = 0 if self.trace is None else self.trace[0].bytes // len(self.trace[0])
-        return traced + self.teacher.bytes + sum(tensor.nbytes for tensor in held)
+        return sum(image.bytes for image in self.images.values())

@@ -23,3 +23,9 @@ def pixels(images: Sequence[Image.Image], size: tuple[int, int]) -> Tensor:
 def normalise(images: Tensor) -> Tensor:
     """Uint8 `[batch, height, width, 3]` to float32 `[batch, 3, height, width]`."""
     return images.permute(0, 3, 1, 2).float().div_(255).sub_(MEAN).div_(STD)
+
+
+def pictures(images: Tensor) -> list[Image.Image]:
+    """Normalised `[batch, 3, height, width]` as pictures of 8 bits: what `normalise` was given, to the bit."""
+    levels = ((images * STD + MEAN) * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(np.ascontiguousarray(each)) for each in levels]

@@ -16,48 +16,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
 
-from lfi.comparison import MODELS, Address, Comparison, EncodedTrio, Question, model_of
+from lfi.answerers import Answer, Answerer, Encoded, line_up
+from lfi.cards import check_explanation, check_student, default_layers, peer_cards
+from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, model_of
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
 from lfi.maps import InteractionMaps
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
-from lfi.students.explanations import WORDLESS, explain, explanations_of, gradient_maps, layers_of
-from lfi.students.relevance import Trace, relevance, trace, traceable
-from lfi.teachers import ClipTeacher, CoCaTeacher, EncodedImages, load_teacher
+from lfi.students.explanations import explanations_of
+from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 
-DENSE = "teacher:dense-similarity"
 PEERS = "peers"
 AnyTeacher = CoCaTeacher | ClipTeacher
 
 
-def check_student(part: str, student: Student, teacher: AnyTeacher, where: str) -> None:
-    """Refuse a student that cannot stand beside this teacher.
-
-    Args:
-        part: `lfi` or `baseline`.
-        where: what an error names: the trio, or the student's file.
-
-    Raises:
-        CheckpointError: LFI has no named queries, or the student projects into another text space.
-    """
-    if part == "lfi" and (student.queries is None or student.name is None):
-        raise CheckpointError(f"{where}: the LFI student has no named Interaction Queries")
-    projects = student.name is not None or student.embed is not None
-    if projects and student.config.text_dim != teacher.embed_dim:
-        raise CheckpointError(
-            f"{where}: the {part} student projects into {student.config.text_dim} dimensions; the text space of "
-            f"{teacher.name} has {teacher.embed_dim}"
-        )
-
-
 class Trio:
-    """Three models that answer the same question. Threads may ask it; one is answered at a time.
+    """A card and the answerers that it describes. Threads may ask; one is answered at a time.
 
     Args:
         teacher: reads words; its text space names the students' queries.
@@ -70,9 +47,10 @@ class Trio:
         peers: models of other people, by the names they are asked for by.
 
     Attributes:
+        answerers: all that can be asked, by name, in the order in which it is shown: the models by their names, other
+            explanations of one as `baseline:rollout`.
         models: names of the models, the three and their peers.
-        layers: names of the layers of every answer: the models by their names, other explanations of one as
-            `baseline:rollout`; in the order in which they are shown.
+        layers: names of the layers of every answer, in the same order.
         default_layer: the layer of each answer that is shown first.
     """
 
@@ -89,11 +67,7 @@ class Trio:
         self.models = (*MODELS, *self.peers)
         self.name: str = card["name"]
         self.explanation: str = card["explanation"]
-        if self.explanation not in explanations_of(baseline):
-            raise CheckpointError(
-                f"{self.name}: explanation is {self.explanation!r}; "
-                f"one of {', '.join(explanations_of(baseline))} was expected"
-            )
+        check_explanation(self.name, "", self.explanation, explanations_of(baseline))
         for part, student in (("lfi", lfi), ("baseline", baseline)):
             check_student(part, student, teacher, self.name)
         self.vocabulary: tuple[str, ...] = tuple(card["vocabulary"])
@@ -104,36 +78,22 @@ class Trio:
             "baseline": fingerprint_of(baseline),
             **{name: peer.fingerprint for name, peer in self.peers.items()},
         }
-        said = {**card["models"], **self._peer_cards()}
+        said = {**card["models"], **peer_cards(card, self.peers)}
         self.cards: dict[str, dict[str, Any]] = {
             model: {**said[model], "fingerprint": self.fingerprints[model]} for model in self.models
         }
-        self.layers: dict[str, tuple[str, ...]] = {
-            "teacher": teacher.layers,
-            "lfi": lfi.layers,
-            "baseline": layers_of(baseline, self.explanation),
-            **{name: peer.layers(self.cards[name]["explanation"]) for name, peer in self.peers.items()},
-        }
-        if isinstance(teacher, CoCaTeacher):  # a CLIP's own maps are these
-            self.layers[DENSE] = (teacher.dense_variant,)
-        for model, student in (("lfi", lfi), ("baseline", baseline)):
-            for explanation in explanations_of(student):
-                self.layers[f"{model}:{explanation}"] = layers_of(student, explanation)
-        for name, peer in self.peers.items():
-            for explanation in peer.explanations:
-                self.layers[f"{name}:{explanation}"] = peer.layers(explanation)
-        last = {name: len(layers) - 1 for name, layers in self.layers.items() if name not in MODELS}
-        self.default_layer = {name: int(layer) for name, layer in {**last, **card["default_layer"]}.items()}
-        for name, layer in self.default_layer.items():
-            if name not in self.layers:
-                raise CheckpointError(f"{self.name}: default layer of {name!r}, which it cannot be asked for")
-            if not 0 <= layer < len(self.layers[name]):
-                raise CheckpointError(
-                    f"{self.name}: default layer {layer} of {name}; 0 to {len(self.layers[name]) - 1} exist"
-                )
+        self.answerers: dict[str, Answerer[Any]] = line_up(
+            teacher,
+            lfi,
+            baseline,
+            self.explanation,
+            phrases=self.phrases,
+            peers={name: (peer, self.cards[name]["explanation"]) for name, peer in self.peers.items()},
+            labels={model: f"{self.name} {model}@{fingerprint}" for model, fingerprint in self.fingerprints.items()},
+        )
+        self.layers = {name: answerer.layers for name, answerer in self.answerers.items()}
+        self.default_layer = default_layers(card, self.layers)
         self._alone = threading.Lock()  # maps are read by hooks, which would hear another thread's pass as well
-        self._phrase_embeddings = teacher.embed_texts(self.phrases)
-        self._traces = self.explanation == "gradient" and traceable(self.baseline)
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Trio:
@@ -157,64 +117,30 @@ class Trio:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 
-    def _peer_cards(self) -> dict[str, dict[str, Any]]:
-        """What is known of every peer, with the explanation that it shows."""
-        cards = {}
-        for name, peer in self.peers.items():
-            cards[name] = {"explanation": peer.explanation, **peer.about, **self.card.get("peers", {}).get(name, {})}
-            if cards[name]["explanation"] not in peer.explanations:
-                raise CheckpointError(
-                    f"{self.name}: explanation of {name} is {cards[name]['explanation']!r}; "
-                    f"one of {', '.join(peer.explanations)} was expected"
-                )
-        return cards
-
     def squash(self, image: Image.Image) -> Image.Image:
         """The few pixels that all models read, where they read the same ones; else the image as it is."""
-        side = (self.teacher.image_size,) * 2
-        students = (self.lfi, self.baseline, *(peer.student for peer in self.peers.values()))
-        if any(student.image_size != side for student in students):
+        sizes = {self.answerers[model].image_size for model in self.models}
+        if len(sizes) > 1:
             return image
-        return image.convert("RGB").resize(side, Image.Resampling.BICUBIC)
+        height, width = sizes.pop()
+        return image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
 
     def encode(self, image: Image.Image) -> EncodedTrio:
-        """Run the image once through the three models."""
+        """Run the image once through every model."""
         return self.encode_all([image])[0]
 
     def encode_all(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
         """Run some images together, in one forward pass of each model: on most machines quicker than one by one."""
-        with self._alone:
-            return self._encode(images)
-
-    @torch.no_grad()
-    def _encode(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
-        device, clock = self._phrase_embeddings.device, _Clock(len(images))
         images = [self.squash(image) for image in images]
-        teacher = self.teacher.project(self.teacher.encode(self.teacher.preprocess(images).to(device)))
-        clock.stop("teacher")
-        read = self.lfi.preprocess(images).to(device)
-        (_, queries), layers, _ = self.lfi.run(read)
-        assert self.lfi.name is not None
-        assert queries is not None
-        names = F.normalize(self.lfi.name(queries).float(), dim=-1)
-        attended = torch.stack(layers, 1).transpose(2, 3)
-        clock.stop("lfi")
-        pixels = self.baseline.preprocess(images).to(device)
-        traced = trace(self.baseline, pixels) if self._traces else None
-        clock.stop("baseline")
-        seen = {"lfi": read, "baseline": pixels}
-        seen |= {name: peer.preprocess(images).to(device) for name, peer in self.peers.items()}
-        return [
-            EncodedTrio(
-                teacher.image(index),
-                attended[index : index + 1],
-                names[index],
-                {model: each[index : index + 1] for model, each in seen.items()},
-                None if traced is None else (traced, index),
-                clock.seconds,
-            )
-            for index in range(len(images))
-        ]
+        found: list[dict[str, Encoded]] = [{} for _ in images]
+        seconds: dict[str, float] = {}
+        with self._alone:
+            for model in self.models:
+                start, answerer = time.perf_counter(), self.answerers[model]
+                for own, encoded in zip(found, answerer.encode(answerer.preprocess(images)), strict=True):
+                    own[model] = encoded
+                seconds[model] = (time.perf_counter() - start) / len(images)
+        return [EncodedTrio(own, seconds) for own in found]
 
     def question(
         self,
@@ -229,7 +155,7 @@ class Trio:
             WordsError: no word, an empty one, or one that is too long.
             UnknownWordError: a word outside a small vocabulary, or outside the classes of a peer that is asked.
             UnknownModelError: a model or an explanation that this trio does not have.
-            ConfigError: a layer that a model asked for does not have.
+            ConfigError: a layer that a model asked for does not have, or single heads of one without any.
         """
         words = tuple(" ".join(word.split()) for word in words)
         if not words or not all(words):
@@ -241,9 +167,13 @@ class Trio:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
             if wrong:
                 raise ConfigError(f"{model} has no layer {wrong[0]}; it has 0 to {len(self.layers[model]) - 1}")
-        if heads and "teacher" in models and not self.teacher.heads:
-            raise ConfigError(f"{self.teacher.name} has no heads to show: its maps are dense similarity, not attention")
-        self._check_words(words, models)
+        try:
+            self.teacher.check_prompts(words)
+        except UnknownWordError as error:  # of words like these, those that show something
+            near = {word: difflib.get_close_matches(word, self.vocabulary, 3, cutoff=0) for word in error.words}
+            raise UnknownWordError(near) from None
+        for model in models:
+            self.answerers[model].check(words, heads)
         return Question(words, tuple(dict.fromkeys(models)), None if layers is None else tuple(layers), heads)
 
     def ordered(self, models: Sequence[str]) -> tuple[str, ...]:
@@ -272,198 +202,43 @@ class Trio:
 
     def compare_all(self, images: Sequence[EncodedTrio], questions: Sequence[Question]) -> list[Comparison]:
         """Answer one question about each of some images, together: one forward pass of each model for all words."""
+        answers: list[dict[str, Answer]] = [{} for _ in questions]
+        seconds: list[dict[str, float]] = [{} for _ in questions]
         with self._alone:
-            return self._compare(images, questions)
+            # in one run of the text tower, which remembers them for whoever asks
+            self.teacher.embed_texts([word for question in questions for word in question.words])
+            for name, heads in dict.fromkeys((name, each.heads) for each in questions for name in each.models):
+                start, model = time.perf_counter(), model_of(name)
+                asked = [i for i, each in enumerate(questions) if name in each.models and each.heads == heads]
+                found = self.answerers[name].answer(
+                    [images[i].images[model] for i in asked], [questions[i].words for i in asked], heads
+                )
+                taken = (time.perf_counter() - start) / len(asked)
+                for i, answer in zip(asked, found, strict=True):
+                    answers[i][name], seconds[i][name] = answer, images[i].seconds.get(name, 0.0) + taken
+        return [self._comparison(*each) for each in zip(questions, answers, seconds, strict=True)]
 
-    @torch.no_grad()
-    def _compare(self, images: Sequence[EncodedTrio], questions: Sequence[Question]) -> list[Comparison]:
-        embeddings = self.teacher.embed_texts([word for question in questions for word in question.words])
-        own = embeddings.split([len(question.words) for question in questions])
-        addressed = [
-            self._address(image, question.words, words) if "lfi" in question.models else ()
-            for image, question, words in zip(images, questions, own, strict=True)
-        ]
-        clock = _Clock(len(questions))
-        found = [dict.fromkeys(question.models) for question in questions]  # maps to be, in the order asked
-        self._ask_teacher(images, questions, found)
-        clock.stop("teacher")
-        self._ask_baseline(images, questions, own, found)
-        clock.stop("baseline")
-        return [self._comparison(*each, clock) for each in zip(images, questions, own, addressed, found, strict=True)]
+    def _comparison(self, question: Question, answers: dict[str, Answer], seconds: dict[str, float]) -> Comparison:
+        """In the order asked, with the layers that are kept."""
+        layers = question.layers
 
-    @torch.inference_mode()
-    def _ask_teacher(
-        self,
-        images: Sequence[EncodedTrio],
-        questions: Sequence[Question],
-        found: Sequence[dict[str, InteractionMaps | None]],
-    ) -> None:
-        """Fill in the teacher's maps where they are wanted; questions with and without heads go through it apart."""
-        for heads in (False, True):
-            asked = [i for i, each in enumerate(questions) if "teacher" in each.models and each.heads == heads]
-            if not asked:
-                continue
-            together = EncodedImages.cat([images[index].teacher for index in asked])
-            words = [questions[index].words for index in asked]
-            if isinstance(self.teacher, CoCaTeacher):
-                maps = self.teacher.interactions_for(together, words, heads=heads)
-            else:  # `question` lets no heads through
-                maps = self.teacher.interactions_for(together, words)
-            for row, index in enumerate(asked):
-                count = len(questions[index].words) * (self.teacher.heads if heads else 1)
-                alone = maps.image(row)
-                # the rest is padding
-                found[index]["teacher"] = alone if len(maps.queries[0]) == count else alone.select(queries=range(count))
+        def kept(maps: InteractionMaps) -> InteractionMaps:
+            return (maps if layers is None else maps.select(layers=layers)).cpu()
 
-    @torch.inference_mode()
-    def _ask_baseline(
-        self,
-        images: Sequence[EncodedTrio],
-        questions: Sequence[Question],
-        embeddings: Sequence[Tensor],
-        found: Sequence[dict[str, InteractionMaps | None]],
-    ) -> None:
-        """Fill in the baseline's maps where they are wanted and its forward pass was kept."""
-        asked = [index for index, question in enumerate(questions) if "baseline" in question.models]
-        traces = [each for index in asked if (each := images[index].trace) is not None]
-        if not traces:
-            return
-        words = nn.utils.rnn.pad_sequence([embeddings[index] for index in asked], batch_first=True)
-        scores = relevance(self.baseline, Trace.of(traces), words)
-        for row, index in enumerate(asked):
-            question = questions[index]
-            own = scores[row : row + 1, :, : len(question.words)]
-            found[index]["baseline"] = gradient_maps(
-                own, self.baseline, question.words, heads=question.heads, model=self._label("baseline")
-            )
-
-    def _comparison(
-        self,
-        image: EncodedTrio,
-        question: Question,
-        embeddings: Tensor,
-        addressed: tuple[Address, ...],
-        found: dict[str, InteractionMaps | None],
-        clock: _Clock,
-    ) -> Comparison:
-        """One answer: the maps that were found together, and those that are found alone."""
-        maps: dict[str, InteractionMaps] = {}
-        seconds: dict[str, float] = {}
-        words, layers = question.words, question.layers
-        for model, given in found.items():
-            start = time.perf_counter()
-            if given is not None:
-                each = given
-            elif model == DENSE:
-                each = self.teacher.dense(image.teacher, words)
-            elif model == "lfi":
-                each = self._lfi(image, [address.query for address in addressed], words, question.heads)
-            else:
-                each = self._explained(model, image, words, embeddings, question.heads)
-            maps[model] = (each if layers is None else each.select(layers=layers)).cpu()
-            together = 0.0 if given is None else clock.seconds[model]
-            seconds[model] = image.seconds.get(model, 0.0) + together + time.perf_counter() - start
+        queried = next((each for each in answers.values() if each.queries is not None), None)
         return Comparison(
-            words=words,
-            maps=maps,
-            default_layer={model: self._shown(model, layers) for model in maps},
-            queries=self._queries(image, layers).cpu() if "lfi" in maps else None,
-            addressed=addressed,
-            named=self._named(image) if "lfi" in maps else (),
-            seconds=seconds,
+            words=question.words,
+            maps={name: kept(answers[name].maps) for name in question.models},
+            default_layer={name: self._shown(name, layers) for name in question.models},
+            queries=None if queried is None or queried.queries is None else kept(queried.queries),
+            addressed=() if queried is None else queried.addressed,
+            named=() if queried is None else queried.named,
+            seconds={name: seconds[name] for name in question.models},
         )
 
-    def _check_words(self, words: Sequence[str], models: Sequence[str]) -> None:
-        """As the teacher and the peers that are asked do, but the teacher suggests words that show something."""
-        try:
-            self.teacher.check_prompts(words)
-        except UnknownWordError as error:
-            raise UnknownWordError(
-                {word: difflib.get_close_matches(word, self.vocabulary, 3, cutoff=0) for word in error.words}
-            ) from None
-        for answer in models:
-            model = model_of(answer)
-            if model in self.peers and self._shows(answer) not in WORDLESS:
-                try:
-                    self.peers[model].check(words)
-                except UnknownWordError as error:
-                    raise UnknownWordError(error.nearest, peer=model) from None
-
-    def _shows(self, answer: str) -> str:
-        """The explanation behind an answer of the baseline or of a peer, where none is named as well."""
-        model, _, explanation = answer.partition(":")
-        return explanation or (self.cards[model]["explanation"] if model in self.peers else self.explanation)
-
-    def _shown(self, model: str, layers: Sequence[int] | None) -> int:
+    def _shown(self, name: str, layers: Sequence[int] | None) -> int:
         """Where the default layer is among the layers kept; the last one if it was dropped."""
         if layers is None:
-            return self.default_layer[model]
+            return self.default_layer[name]
         kept = list(layers)
-        return kept.index(self.default_layer[model]) if self.default_layer[model] in kept else len(kept) - 1
-
-    def _address(self, encoded: EncodedTrio, words: Sequence[str], embeddings: Tensor) -> tuple[Address, ...]:
-        nearness, query = (embeddings @ encoded.names.T).max(1)
-        return tuple(
-            Address(word, int(index), float(near)) for word, index, near in zip(words, query, nearness, strict=True)
-        )
-
-    def _named(self, encoded: EncodedTrio) -> tuple[tuple[str, float], ...]:
-        nearness, phrase = (encoded.names @ self._phrase_embeddings.T).max(1)
-        return tuple((self.phrases[int(index)], float(near)) for index, near in zip(phrase, nearness, strict=True))
-
-    def _lfi(self, encoded: EncodedTrio, rows: Sequence[int], names: Sequence[str], heads: bool) -> InteractionMaps:
-        weights = encoded.attended[:, :, :, list(rows)]
-        if heads:
-            names = [f"{name} · head {head + 1}" for name in names for head in range(weights.shape[2])]
-            weights = weights.transpose(2, 3).flatten(2, 3)
-        else:
-            weights = weights.mean(2)
-        return InteractionMaps.from_scores(
-            weights,
-            grid=self.lfi.grid,
-            queries=[list(names)],
-            layers=self.lfi.layers,
-            kind="interaction-query",
-            model=self._label("lfi"),
-        )
-
-    def _explained(
-        self, answer: str, encoded: EncodedTrio, words: Sequence[str], embeddings: Tensor, heads: bool
-    ) -> InteractionMaps:
-        """What an explanation of a student or of a peer shows: the one that is named, or the model's own."""
-        model, explanation = model_of(answer), self._shows(answer)
-        if model in self.peers:
-            peer, label = self.peers[model], self._label(model)
-            return peer.explain(explanation, encoded.pixels[model], words, heads=heads, model=label)
-        return explain(
-            self.lfi if model == "lfi" else self.baseline,
-            explanation,
-            encoded.pixels[model],
-            words,
-            embeddings,
-            heads=heads,
-            model=self._label(model),
-        )
-
-    def _label(self, model: str) -> str:
-        """`name@fingerprint`, as `InteractionMaps.model` has it."""
-        return f"{self.name} {model}@{self.fingerprints[model]}"
-
-    def _queries(self, encoded: EncodedTrio, layers: Sequence[int] | None) -> InteractionMaps:
-        count = encoded.attended.shape[3]
-        maps = self._lfi(encoded, range(count), [f"query {query + 1}" for query in range(count)], heads=False)
-        return maps if layers is None else maps.select(layers=layers)
-
-
-class _Clock:
-    """Seconds since the last stop, by what was done, shared among the images of a batch."""
-
-    def __init__(self, images: int):
-        self.seconds: dict[str, float] = {}
-        self._images = images
-        self._since = time.perf_counter()
-
-    def stop(self, model: str) -> None:
-        now = time.perf_counter()
-        self.seconds[model] = (now - self._since) / self._images
-        self._since = now
+        return kept.index(self.default_layer[name]) if self.default_layer[name] in kept else len(kept) - 1

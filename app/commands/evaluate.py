@@ -64,7 +64,9 @@ def maps_(
     root: Annotated[Path | None, typer.Option(help="Of coco: the images; of tiny-imagenet: its folder.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Of coco: the instances JSON.")] = None,
     scenes: Annotated[int, typer.Option(min=3, help="Images that are measured; a third as many are chosen on.")] = 300,
-    size: Annotated[int, typer.Option(min=16, help="Side in pixels of images that are not generated.")] = 224,
+    size: Annotated[
+        int, typer.Option(min=16, help="Side of the masks in pixels, where images are not generated.")
+    ] = 224,
     seed: Annotated[int, typer.Option(help="Of these; layers are chosen on scenes of the next seed.")] = 22,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw localisation with its intervals here.")] = None,

@@ -16,8 +16,8 @@ from PIL import Image
 
 from app.ui.depths import Pair, Position, film_scales, positions
 from lfi.comparison import Comparison
+from lfi.drift import drift, mean_drift
 from lfi.maps import InteractionMaps
-from lfi.persistence import drift, mean_drift
 from lfi.rendering import DIVERGING, PALETTES, DifferenceScale, Scale, Tick, encode_webp
 
 PREVIEW = 960

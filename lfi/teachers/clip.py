@@ -82,13 +82,17 @@ class ClipTeacher(OpenClipTeacher):
         return self._similar(encoded, pad([[word.text for word in row] for row in self._content_of(encoded, captions)]))
 
     @torch.no_grad()
-    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+    def interactions_for(
+        self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> InteractionMaps:
         """Where the patches of each image resemble its own words: `[batch, 1, word, height, width]`.
 
         Raises:
+            ConfigError: if single heads are asked for; similarity has none.
             UnknownWordError: for words outside a small vocabulary.
             WordsError: for no words at all, or one without a word, or one too long.
         """
+        self._refuse_heads(heads)
         encoded = self._encoded(images)
         names = self._rows_of(encoded, words)
         self._last_words(list(dict.fromkeys(name for row in names for name in row if name)))

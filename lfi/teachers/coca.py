@@ -6,13 +6,13 @@ open_clip's implementation.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
@@ -61,7 +61,7 @@ class CoCaTeacher(OpenClipTeacher):
         if not (model.visual.output_tokens and model.text.output_tokens):
             raise UnsupportedModelError(f"{name}: both towers of a CoCa must have output_tokens = true")
         self._pooler = pooler_attention(model)
-        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
+        self._prompts: LRUCache[str, Tensor] = LRUCache(_PROMPTS_REMEMBERED)
         self.dense_variant = "patch tokens" if self._pooler is None else "pooler's value path"
 
     @torch.no_grad()
@@ -162,8 +162,6 @@ class CoCaTeacher(OpenClipTeacher):
         read = {text: row[:end].clone() for text, row, end in zip(texts, tokens.float(), ends.tolist(), strict=True)}
         with self._texts_lock:
             self._prompts.update(read)
-            while len(self._prompts) > _PROMPTS_REMEMBERED:
-                self._prompts.popitem(last=False)
         return unit(latents), read
 
     def _run_text(self, ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import PIL.Image
 import torch
 import torch.nn.functional as F
+from cachetools import LRUCache
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer, VisionTransformer
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class OpenClipTeacher:
             raise ConfigError(f"default layers {list(self.default_layers)} of {name}: 0 to {len(layers) - 1} exist")
         self.mean = torch.tensor(mean).view(3, 1, 1)
         self.std = torch.tensor(std).view(3, 1, 1)
-        self._texts: OrderedDict[str, Tensor] = OrderedDict()
+        self._texts: LRUCache[str, Tensor] = LRUCache(_TEXTS_REMEMBERED)
         self._texts_lock = threading.Lock()
 
     @property
@@ -122,7 +122,9 @@ class OpenClipTeacher:
         """Where each prompt, a word or a phrase on its own, looks in every image."""
         raise NotImplementedError
 
-    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+    def interactions_for(
+        self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> InteractionMaps:
         """Where each image's own words, each read on its own, look in it."""
         raise NotImplementedError
 
@@ -145,11 +147,7 @@ class OpenClipTeacher:
             ids = self.tokenizer(chunk, self.context_length).to(self.device)
             known.update(zip(chunk, self._embed(chunk, ids), strict=True))
         with self._texts_lock:
-            for text in texts:
-                self._texts[text] = known[text]
-                self._texts.move_to_end(text)
-            while len(self._texts) > _TEXTS_REMEMBERED:
-                self._texts.popitem(last=False)
+            self._texts.update(known)
         if not texts:
             return torch.zeros(0, self.embed_dim, device=self.device)
         return torch.stack([known[text] for text in texts])

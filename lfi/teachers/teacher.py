@@ -122,7 +122,9 @@ class Teacher(Protocol):
     ) -> InteractionMaps:
         """Where each prompt, a word or a phrase on its own, looks in every image; read at its last word."""
 
-    def interactions_for(self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]]) -> InteractionMaps:
+    def interactions_for(
+        self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> InteractionMaps:
         """Where each image's own words, each read on its own, look in it; shorter rows end in `PADDING`."""
 
     def dense(self, images: Tensor | EncodedImages, prompts: Sequence[str]) -> InteractionMaps:

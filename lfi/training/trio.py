@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from lfi.cards import check_student
 from lfi.comparison import MODELS
 from lfi.data.scenes import CLASSES
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
@@ -22,7 +23,7 @@ from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.loading import CONFIG, WEIGHTS
 from lfi.teachers.words import WordTokenizer
 from lfi.training.cards import ABOUT, parameters_of, read_object, run_card, trio_card
-from lfi.trio import PEERS, AnyTeacher, Trio, check_student
+from lfi.trio import PEERS, AnyTeacher, Trio
 
 PREFERRED = ("gradient", "grad-cam")
 """Explanations that are shown, if the baseline can give them, where none was chosen by measurement."""

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.settings import STATIC
-from lfi.persistence import drift, mean_drift
+from lfi.drift import drift, mean_drift
 from lfi.trio import Trio
 
 DRIFT = re.compile(r"(\d+) % drift per layer|one layer")

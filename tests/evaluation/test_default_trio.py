@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.pointing import baseline_pointer, lfi_pointer, localise, teacher_pointer
+from evaluation.pointing import localise
 from evaluation.results import Results
 from evaluation.scenes import COMPARED, measure_teacher, run_method
 from evaluation.trio import KINDS
@@ -32,14 +32,9 @@ def held_out():
 
 
 def test_words_point_in_the_order_teacher_and_lfi_before_baseline(trio, held_out):
-    pointers = {
-        "teacher": teacher_pointer(trio.teacher),
-        "lfi": lfi_pointer(trio.lfi, trio.teacher),
-        "baseline": baseline_pointer(trio.baseline, trio.teacher, trio.explanation),
-    }
     hits = {}
     for model in MODELS:
-        found = localise(pointers[model], held_out, KINDS)
+        found = localise(trio.answerers[model], held_out, KINDS)
         hits[model] = found.hits[trio.default_layer[model]].mean()
         card = trio.cards[model]["figures"]["map peaks in the named object"]
         assert hits[model] == pytest.approx(card, abs=0.1), model

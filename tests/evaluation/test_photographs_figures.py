@@ -1,11 +1,17 @@
 """Pointing in photographs: peaks, hits, canvases."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from PIL import Image
 
-from evaluation.photographs import hits, on_canvases, peak
+from evaluation.photographs import ask_teacher, hits, on_canvases, peak
 from evaluation.results import Results
+from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
+from lfi.data.scenes import Scenes
+from lfi.images import MEAN, STD, pixels
 from lfi.maps import InteractionMaps
 from lfi.teachers import load_teacher
 
@@ -22,55 +28,68 @@ def test_a_point_on_the_open_side_of_a_box_is_outside():
     assert hits(np.array([[31.0, 31.0], [32.0, 5.0], [0.0, 0.0]]), boxes, 64).tolist() == [True, False, True]
 
 
-def test_a_teacher_that_points_at_the_right_photograph_hits_every_time(monkeypatch):
-    """Photographs are one colour each, and the stand-in for the teacher's maps looks for the colour."""
-    teacher = load_teacher("static/models/scenes/teacher")
-    colours = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+class ColourSeer:
+    """An answerer that looks for a colour in the second of its two layers, and nowhere in the first."""
+
+    name, layers, image_size = "seer", ("1", "2"), (64, 64)
+
+    def check(self, words, heads=False):
+        assert set(words) <= set(COLOURS)
+
+    def preprocess(self, pictures):
+        return pixels(pictures, self.image_size)
+
+    def encode(self, pixels):
+        return list(pixels * STD + MEAN)
+
+    def answer(self, images, words, heads=False):
+        return [self.look(image, own) for image, own in zip(images, words, strict=True)]
+
+    def look(self, image, words):
+        patches = torch.nn.functional.avg_pool2d(image, 8)
+        maps = torch.stack([(patches * torch.tensor(COLOURS[word])[:, None, None] / 255).sum(0) for word in words])
+        seen = maps.flatten(-2) ** 8 + 1e-9
+        weights = torch.stack([torch.ones_like(seen), seen])[None]
+        return Answer(
+            InteractionMaps.from_scores(
+                weights, grid=(8, 8), queries=[words], layers=self.layers, kind="cross-attention", model="x"
+            )
+        )
+
+
+def test_who_points_at_the_right_photograph_hits_every_time():
+    """Photographs are one colour each."""
     images = ImageSet(
-        images=np.stack([np.full((64, 64, 3), colour, np.uint8) for colour in colours.values()]),
-        ids=tuple(colours),
-        classes=tuple(colours),
+        images=np.stack([np.full((64, 64, 3), colour, np.uint8) for colour in COLOURS.values()]),
+        ids=tuple(COLOURS),
+        classes=tuple(COLOURS),
         labels=np.arange(3),
         captions=("",) * 3,
-        words=tuple((name,) for name in colours),
+        words=tuple((name,) for name in COLOURS),
     )
-    seen = {}
-
-    def encode(pixels):
-        seen["pixels"] = pixels * 0.25 + 0.5
-        return pixels
-
-    def find(encoded, words):
-        pixels = torch.nn.functional.avg_pool2d(seen["pixels"], 8)
-        maps = torch.stack(
-            [
-                torch.stack([(pixels[row] * torch.tensor(colours[word])[:, None, None] / 255).sum(0) for word in own])
-                if len(own) == 4
-                else torch.cat(
-                    [
-                        torch.stack(
-                            [(pixels[row] * torch.tensor(colours[w])[:, None, None] / 255).sum(0) for w in own]
-                        ),
-                        torch.ones(4 - len(own), 8, 8),
-                    ]
-                )
-                for row, own in enumerate(words)
-            ]
-        )
-        names = [[*own, *[""] * (4 - len(own))] for own in words]
-        return InteractionMaps.from_scores(
-            maps.flatten(-2)[:, None].repeat(1, 2, 1, 1) ** 8 + 1e-9,
-            grid=(8, 8),
-            queries=names,
-            layers=("1", "2"),
-            kind="cross-attention",
-            model="x",
-        )
-
-    monkeypatch.setattr(teacher, "encode", encode)
-    monkeypatch.setattr(teacher, "interactions_for", find)
     results = Results("c", [0], {})
-    on_canvases(teacher, images, results)
+    on_canvases(ColourSeer(), 1, images, results)
     assert results.figures["pointing on canvases"].value > 95
     share = results.figures["pointing on canvases: share of the canvas that is right"].value
     assert 25 < share < 50
+
+
+def test_a_teacher_is_asked_for_classes_and_for_maps():
+    teacher = load_teacher("static/models/scenes/teacher")
+    scenes = Scenes(6, 3).load().image_set("3")
+    images = replace(
+        scenes,
+        classes=("red circle", "blue star", "green moon"),
+        labels=np.array([0, 1, 2] * 2),
+        words=(("red circle",), ("blue star",), ("green moon",)) * 2,
+    )
+    ranks, peaks, dense = ask_teacher(teacher, images)
+    assert sorted(set(ranks)) <= [0, 1, 2]
+    assert (peaks.shape, dense.shape) == ((6, len(teacher.layers), 2), (6, 2))
+    first = teacher.preprocess([Image.fromarray(images.images[0])])
+    assert np.array_equal(peaks[0], peak(teacher.interactions_of(first, ["red circle"]).weights[0, :, 0]))
+    assert np.array_equal(dense[0], peak(teacher.dense(first, ["red circle"]).weights[0, 0, 0]))
+    assert ask_teacher(teacher, images, maps=False)[1].shape[0] == 0

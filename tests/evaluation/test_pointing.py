@@ -7,9 +7,10 @@ import torch
 from evaluation.metrics.energy import energy_in_mask
 from evaluation.metrics.grids import coverage, enlarge
 from evaluation.metrics.pointing_game import pointing_hit
-from evaluation.pointing import PHRASES, localise, shuffled_pointer, word_cases
+from evaluation.pointing import PHRASES, Shuffled, localise, word_cases
+from lfi.answerers import Answer
 from lfi.data.scenes import Scenes
-from lfi.images import MEAN, STD
+from lfi.images import pictures, pixels
 from lfi.maps import InteractionMaps
 
 
@@ -69,29 +70,43 @@ def test_enlarging_spreads_a_patch_over_its_own_place():
     assert divmod(int(large.argmax()), 64) in {(23, 39), (23, 40), (24, 39), (24, 40)}
 
 
-def oracle(scenes):
-    """A pointer that knows the masks of a phrase."""
-    lookup = {scenes.images[row].tobytes(): row for row in range(len(scenes))}
+class Oracle:
+    """An answerer that knows the masks of a phrase."""
 
-    def point(images, prompts):
-        pixels = ((images * STD + MEAN) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        rows = [lookup[np.ascontiguousarray(image).tobytes()] for image in pixels]
-        weights = torch.full((len(images), 1, len(prompts), 64), 1e-4)
-        for index, row in enumerate(rows):
-            for _, _, phrase, found in word_cases(scenes, row, list(PHRASES)):
-                weights[index, 0, prompts.index(phrase)] += coverage(torch.from_numpy(found)[None], (8, 8)).flatten()
-        names = [list(prompts)] * len(images)
-        return InteractionMaps.from_scores(
-            weights, grid=(8, 8), queries=names, layers=["only"], kind="cross-attention", model="oracle"
+    name, layers, image_size = "oracle", ("only",), (64, 64)
+
+    def __init__(self, scenes):
+        self.scenes = scenes
+        self.rows = {scenes.images[row].tobytes(): row for row in range(len(scenes))}
+
+    def check(self, words, heads=False):
+        pass
+
+    def preprocess(self, pictures):
+        return pixels(pictures, self.image_size)
+
+    def encode(self, pixels):
+        return [self.rows[np.asarray(picture).tobytes()] for picture in pictures(pixels)]
+
+    def answer(self, images, words, heads=False):
+        return [self.know(row, own) for row, own in zip(images, words, strict=True)]
+
+    def know(self, row, words):
+        weights = torch.full((1, 1, len(words), 64), 1e-4)
+        for _, _, phrase, found in word_cases(self.scenes, row, list(PHRASES)):
+            for place in [index for index, word in enumerate(words) if word == phrase]:
+                weights[0, 0, place] += coverage(torch.from_numpy(found)[None], (8, 8)).flatten()
+        return Answer(
+            InteractionMaps.from_scores(
+                weights, grid=(8, 8), queries=[words], layers=self.layers, kind="cross-attention", model="oracle"
+            )
         )
-
-    return point
 
 
 def test_an_oracle_points_and_a_shuffled_one_does_not():
     scenes = Scenes(40, 5).load()
-    knows = localise(oracle(scenes), scenes)
-    floor = localise(shuffled_pointer(oracle(scenes)), scenes)
+    knows = localise(Oracle(scenes), scenes)
+    floor = localise(Shuffled(Oracle(scenes)), scenes)
     assert knows.hits.mean() > 0.93
     assert knows.energy.mean() > 8 * knows.area.mean()
     assert floor.hits.mean() < 0.25

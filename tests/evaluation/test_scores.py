@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from evaluation.scores import REGIONS, columns, row, score
-from lfi.comparison import MODELS, Address, Comparison
+from lfi.answerers import Address
+from lfi.comparison import MODELS, Comparison
 from lfi.maps import InteractionMaps
 from lfi.trio import Trio
 

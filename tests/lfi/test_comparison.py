@@ -48,7 +48,7 @@ def test_three_models_answer_every_word_in_every_layer(trio, picture):
 def test_a_word_shows_the_query_whose_name_is_nearest(trio, picture):
     encoded = trio.encode(picture)
     found = trio.compare(encoded, ["blue", "moon"])
-    nearness = trio.teacher.embed_texts(["blue", "moon"]) @ encoded.names.T
+    nearness = trio.teacher.embed_texts(["blue", "moon"]) @ encoded.images["lfi"].names.T
     for index, address in enumerate(found.addressed):
         assert address.query == int(nearness[index].argmax())
         assert address.nearness == pytest.approx(float(nearness[index].max()))
@@ -84,9 +84,11 @@ def test_a_batch_is_answered_as_each_question_alone(trio, picture):
 
 def test_the_baselines_maps_are_autograds(trio, picture, monkeypatch):
     kept = trio.compare(picture, ["blue", "star"]).maps["baseline"]
-    monkeypatch.setattr(trio, "_traces", False)
-    monkeypatch.setattr("lfi.students.explanations.traceable", lambda student: False)
-    again = trio.compare(picture, ["blue", "star"]).maps["baseline"]
+    for module in ("lfi.answerers.explained", "lfi.students.explanations"):
+        monkeypatch.setattr(f"{module}.traceable", lambda student: False)
+    untraced = Trio(trio.teacher, trio.lfi, trio.baseline, trio.card)
+    again = untraced.compare(picture, ["blue", "star"]).maps["baseline"]
+    assert not hasattr(untraced.encode(picture).images["baseline"], "trace")
     assert (kept.queries, kept.layers, kept.kind, kept.model) == (again.queries, again.layers, again.kind, again.model)
     torch.testing.assert_close(kept.weights, again.weights, atol=1e-5, rtol=1e-4)
 

@@ -123,9 +123,7 @@ def prepare_students(sources: Sources, teacher_folder: Path) -> Prepared:
     else:
         answers = Asked(teacher, questions, sources).all(parts)
         torch.save(answers.fields, kept)
-    config = TrainConfig(
-        data=DataConfig(crop=0.6, size=64), teacher=source, student=BACKBONE, loop=LOOP
-    )
+    config = TrainConfig(data=DataConfig(crop=0.6, size=64), teacher=source, student=BACKBONE, loop=LOOP)
     return Prepared(config, teacher, learnt, held_out, questions, answers)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lfi.drift import drift, mean_drift
 from lfi.maps import InteractionMaps
-from lfi.persistence import drift, mean_drift
 
 
 def maps(rows: list[list[float]]) -> InteractionMaps:

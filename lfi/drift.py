@@ -1,4 +1,4 @@
-"""Persistence: how far a query's map moves from layer to layer.
+"""Drift: how far a query's map moves from layer to layer.
 
 LFI's queries keep pointing at "their" part of the picture through all layers; this puts a number on it. The drift of
 a step is the total variation distance between two successive layers' maps: the share of the query's attention that

@@ -1,0 +1,27 @@
+"""Answerers: whoever can say where a word is in a picture. Serving and evaluation ask these alone.
+
+`teacher` is a vision-language model, `queries` a student with Interaction Queries, `explained` a student as a post-hoc
+explanation shows it, `peer` a model of other people. All fulfil one contract, `Answerer`.
+"""
+
+from lfi.answerers.answerer import Address, Answer, Answerer, Encoded, ask
+from lfi.answerers.explained import ExplainedAnswerer, explained_answerers
+from lfi.answerers.lineup import line_up
+from lfi.answerers.peer import PeerAnswerer
+from lfi.answerers.queries import QueriesAnswerer
+from lfi.answerers.teacher import DenseAnswerer, TeacherAnswerer
+
+__all__ = [
+    "Address",
+    "Answer",
+    "Answerer",
+    "DenseAnswerer",
+    "Encoded",
+    "ExplainedAnswerer",
+    "PeerAnswerer",
+    "QueriesAnswerer",
+    "TeacherAnswerer",
+    "ask",
+    "explained_answerers",
+    "line_up",
+]

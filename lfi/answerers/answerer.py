@@ -1,0 +1,101 @@
+"""The contract: pictures become pixels, pixels are encoded once, and words are answered with maps.
+
+A picture always takes the same way, `preprocess`, `encode`, `answer`; whoever shows or measures a map takes it too, so
+that what is measured is what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from PIL import Image
+from torch import Tensor
+
+from lfi.maps import InteractionMaps
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which Interaction Query stands for a word, and how near its name is (cosine, at most 1)."""
+
+    word: str
+    query: int
+    nearness: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What is said of one picture. What an answerer knows of words besides their maps is a field of its own here.
+
+    Attributes:
+        maps: a batch of one; the query axis holds the words, or words and heads (`star · head 1`).
+        queries: the Interaction Queries themselves `[1, layer, query, height, width]`, of a model that has them.
+        addressed: per word the query that is shown for it.
+        named: per query the phrase nearest to its name, and how near (cosine).
+    """
+
+    maps: InteractionMaps
+    queries: InteractionMaps | None = None
+    addressed: tuple[Address, ...] = ()
+    named: tuple[tuple[str, float], ...] = ()
+
+
+class Encoded(Protocol):
+    """One picture, run through a model once; words cost little on top."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds, about."""
+
+
+E = TypeVar("E", bound=Encoded)
+
+
+class Answerer(Protocol[E]):
+    """Whoever can say where a word is.
+
+    Answerers whose names begin with the same model (`baseline`, `baseline:rollout`) read what any of them encoded.
+
+    Attributes:
+        name: what it is asked for by: a model, or a model and one of its explanations.
+        layers: names of the layers of its maps.
+        image_size: height and width in pixels that `preprocess` squashes pictures to.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    image_size: tuple[int, int]
+
+    def check(self, words: Sequence[str], heads: bool = False) -> None:
+        """Refuse what `answer` could not answer.
+
+        Raises:
+            UnknownWordError: words that it does not know; names the nearest.
+            WordsError: a text without a word, or one that is too long.
+            ConfigError: single heads, where it has none to show.
+        """
+
+    def preprocess(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Pictures as the model reads them, float32 `[batch, 3, height, width]`; nothing is cut off."""
+
+    def encode(self, pixels: Tensor) -> Sequence[E]:
+        """Run the model once over pixels from `preprocess`; one value a picture."""
+
+    def answer(self, images: Sequence[E], words: Sequence[Sequence[str]], heads: bool = False) -> list[Answer]:
+        """Where each picture's own words are in it.
+
+        Args:
+            images: of any calls of `encode`.
+            words: at least one a picture; checked.
+            heads: one map per head and word instead of the mean over heads, where it has heads.
+        """
+
+
+def ask(
+    answerer: Answerer[Any], pictures: Sequence[Image.Image], words: Sequence[Sequence[str]], heads: bool = False
+) -> list[InteractionMaps]:
+    """Each picture's maps of its own words, a batch of one each. Arguments are those of `Answerer.answer`."""
+    images = answerer.encode(answerer.preprocess(pictures))
+    return [each.maps for each in answerer.answer(images, words, heads)]

@@ -1,0 +1,55 @@
+"""Everything that a teacher, two students and their peers can be asked for, in the order in which it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lfi.answerers.answerer import Answerer
+from lfi.answerers.explained import ExplainedAnswerer, explained_answerers
+from lfi.answerers.peer import PeerAnswerer
+from lfi.answerers.queries import QueriesAnswerer
+from lfi.answerers.teacher import DenseAnswerer, TeacherAnswerer
+from lfi.peers import Peer
+from lfi.students import Student
+from lfi.teachers.openclip import OpenClipTeacher
+
+
+def line_up(
+    teacher: OpenClipTeacher,
+    lfi: Student,
+    baseline: Student,
+    explanation: str,
+    *,
+    phrases: Sequence[str] = (),
+    peers: Mapping[str, tuple[Peer, str]] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, Answerer[Any]]:
+    """The models by their names, then the other ways to ask each.
+
+    Args:
+        explanation: that the baseline shows where none is named.
+        phrases: what LFI's queries may be called.
+        peers: with the explanation that each shows where none is named.
+        labels: `name@fingerprint` of the maps of students and peers.
+    """
+    labels, peers = labels or {}, peers or {}
+    of = {model: labels.get(model, model) for model in ("lfi", "baseline", *peers)}
+    models: list[Answerer[Any]] = [
+        TeacherAnswerer(teacher),
+        QueriesAnswerer("lfi", lfi, teacher, phrases, of["lfi"]),
+        ExplainedAnswerer("baseline", baseline, explanation, teacher, of["baseline"]),
+        *(PeerAnswerer(name, peer, shown, of[name]) for name, (peer, shown) in peers.items()),
+    ]
+    others: list[Answerer[Any]] = [
+        # a CLIP's own maps are its dense similarity
+        *([] if teacher.dense_variant in teacher.layers else [DenseAnswerer(teacher)]),
+        *explained_answerers("lfi", lfi, teacher, of["lfi"]),
+        *explained_answerers("baseline", baseline, teacher, of["baseline"]),
+        *(
+            PeerAnswerer(f"{name}:{each}", peer, each, of[name])
+            for name, (peer, _) in peers.items()
+            for each in peer.explanations
+        ),
+    ]
+    return {answerer.name: answerer for answerer in [*models, *others]}
