@@ -1,4 +1,4 @@
-"""The list of names that comes along: ImageNet's classes, their synonyms and what is above them (`wordnet.py` makes it)."""
+"""The names that come along: ImageNet's classes, their synonyms and what is above them, as `wordnet.py` finds them."""
 
 from pathlib import Path
 

@@ -1,7 +1,9 @@
-"""Names for ImageNet's classes and for what is above them, from WordNet's dictionary files. Needed to make the list, not to use it.
+"""Names for ImageNet's classes and for what is above them, from WordNet's dictionary files.
+
+Needed to make the list (`imagenet-names.json.gz`), not to use it.
 
 Reads `data.noun` and `index.noun` of WordNet 3.0 or 3.1 (Fellbaum 1998; wordnet.princeton.edu/documentation/wndb5wn).
-ImageNet's ids are offsets of WordNet 3.0, so a class is found by its lemmas and its definition, which timm brings along.
+ImageNet's ids are offsets of WordNet 3.0, so a class is found by its lemmas and its definition, which timm ships.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ ABSTRACT = frozenset(
     .replace("  ", "")
     .split(";")
 )
-"""Synsets too general to look for, by their first lemma; `food` in the sense of nutrient comes back by its other sense."""
+"""Synsets too general to look for, by their first lemma."""
 MOST_LEAVES = 420
 
 
@@ -117,14 +119,14 @@ def imagenet_names(folder: Path) -> Names:
         together = set().union(*(names[part].leaves for part in parts))
         names[name] = _Name({}, together, set())
     for name, also in ALSO.items():
-        for each in names.values():
+        for other in names.values():
             for spelling in also:
-                each.also.pop(spelling, None)
+                other.also.pop(spelling, None)
         names[name].also.update(dict.fromkeys(also))
     taken = {squeezed(spelling): name for name, each in names.items() for spelling in (name, *each.also)}
     ordered = list(names)
     content: dict[str, Any] = {
-        "source": "WordNet 3.1 (Princeton University; its licence permits use and distribution), ImageNet's classes by timm",
+        "source": "WordNet 3.1, Princeton University, whose licence permits use and distribution; ImageNet's classes",
         "leaves": [{"id": each, "name": synsets[offset].lemmas[0]} for each, offset in zip(ids, offsets, strict=True)],
         "names": [[name, list(names[name].also), sorted(names[name].leaves)] for name in ordered],
         "nearest": _nearest(names, ordered, synsets, senses, set(taken)),

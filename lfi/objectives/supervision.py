@@ -17,7 +17,7 @@ def supervision(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tenso
 
     Args:
         logits: `[batch, class]`.
-        labels: int64 `[batch]`, -1 where nobody knows the class and nothing is learnt; or floating `[batch, class]` in [0, 1].
+        labels: int64 `[batch]`, -1 where nobody knows the class; or floating `[batch, class]` in [0, 1].
         smoothing: share of the target spread evenly: over all classes, or over present and absent.
 
     Raises:

@@ -182,7 +182,7 @@ def squeezed(text: str) -> str:
 
 
 def forms(words: Sequence[str]) -> Iterator[str]:
-    """How a name may be looked up: as it is, then with its last word in the singular, by WordNet's rules of detachment."""
+    """How a name may be looked up: as it is, then in the singular, by WordNet's rules of detachment."""
     if not words:
         return
     *rest, last = words

@@ -54,12 +54,12 @@ class TimmTower(nn.Module):
                 last, maps = self._features(torch.zeros(1, 3, image_size, image_size), self.trunk.eval())
         except (AssertionError, IndexError, ValueError, RuntimeError, TypeError) as error:
             raise CheckpointError(f"{backbone} has no feature maps {list(indices)}: {error}") from error
-        channels = [each.shape[1] for each in (*maps, last)]
+        channels = [int(each.shape[1]) for each in (*maps, last)]
         self.read = nn.ModuleList(nn.Linear(count, width, bias=False) for count in channels)
         self.bias = nn.Parameter(torch.zeros(width))
         self.position = nn.Parameter(torch.zeros(grid * grid, width))
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.latent = nn.Linear(self.trunk.num_features, embed_dim, bias=False)
+        self.latent = nn.Linear(int(self.trunk.num_features), embed_dim, bias=False)
         self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
         self.trunk.to(memory_format=torch.channels_last)  # twice as fast on a CPU
         for parameter in self.trunk.parameters():
@@ -81,7 +81,7 @@ class TimmTower(nn.Module):
         return last, maps
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Feature maps that tokens are made of, `[batch, channel, height, width]` each, the backbone's last one last."""
+        """Feature maps that tokens are made of, `[batch, channel, height, width]` each; the last one last."""
         last, maps = self._features(images.contiguous(memory_format=torch.channels_last), self.trunk)
         return [*maps, last]
 

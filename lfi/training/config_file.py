@@ -18,7 +18,8 @@ from lfi.training.config import ObjectiveConfig, StudentSource, TrainConfig
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """A configuration from a TOML file and `section.key=value` overrides, values written as in TOML.
 
-    The name of a recipe, such as `lfi`, is enough for one that comes with LFI. `method = "LFI"` stands for the losses and queries of that method (`lfi/methods.py`); keys of `[objective]` and
+    The name of a recipe, such as `lfi`, is enough for one that comes with LFI.
+    `method = "LFI"` stands for the losses and queries of that method (`lfi/methods.py`); keys of `[objective]` and
     `[student]` go over them.
 
     Raises:

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ class Questions:
         else:
             pixels = pictures * STD + MEAN
         with ExitStack() as stack:
-            blocks = [blocks_of(teacher)[layer] for layer in self.tower_layers]
+            blocks: list[Any] = [blocks_of(teacher)[layer] for layer in self.tower_layers]
             if not blocks and {"attentions", "activations"} & set(wanted):
                 raise UnsupportedModelError(f"the image tower of {teacher.name} has no attention to transfer")
             attended = stack.enter_context(tap([block.attn for block in blocks])) if "attentions" in wanted else None

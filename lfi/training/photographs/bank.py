@@ -1,6 +1,6 @@
 """What the models for photographs learn from: single photographs, canvases of several, and small ones pasted on others.
 
-A photograph says what it shows and not where. On a canvas, and of a photograph that is pasted on another, both is known.
+A photograph says what it shows and not where. Of the photographs on a canvas, and of pasted ones, both is known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the teacher for photographs learns on features of its frozen tower: to point, to name, and to say what is absent.
+"""What the teacher for photographs learns on features of its frozen tower: to point, to name, to miss what is absent.
 
 Images bring names that are true of them, false, or neither (`bank.Truth`). The losses:
 
@@ -84,8 +84,8 @@ class EvidenceTask(nn.Module):
 
         Args:
             batch: `fifth`, `seventh`, `last`: feature maps of the tower; `names`: ids of some names `[name, length]`;
-                `truth` float `[n, name]`, NaN unknown; `guides` `[n, guide, cell]` with `guided`, the name of each among
-                `names`, -1 for none; `captions`: ids `[m, length]` of the first m images.
+                `truth` float `[n, name]`, NaN unknown; `guides` `[n, guide, cell]` with `guided`, the name of each
+                among `names`, -1 for none; `captions`: ids `[m, length]` of the first m images.
         """
         model, weights, truth = self.model, self.config, batch["truth"]
         features = [batch["fifth"], batch["seventh"], batch["last"]]

@@ -75,7 +75,7 @@ class Guides:
 def visible(regions: np.ndarray) -> np.ndarray:
     """Share of every cell that belongs to each region, float32 `[n, 4, cell]`; what lies on it is not part of it.
 
-    Regions come in reading order, or from the lowest to the topmost: a later one that lies within an earlier one covers it.
+    Regions come in reading order, or from the lowest to the topmost: a later one covers an earlier one.
     """
     side = SIDE
     lines = np.arange(side)

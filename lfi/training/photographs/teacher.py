@@ -50,14 +50,14 @@ def images(sources: Sources, names: Names) -> dict[str, Part]:
     if not all((folder / f"{name}.npz").exists() for name in wanted):
         folder.mkdir(parents=True, exist_ok=True)
         for part in assemble(names, sources.tiny, sources.pacs, sources.samples).values():
-            boxes = {} if part.boxes is None else {"boxes": part.boxes}
-            np.savez(folder / f"{part.name}.npz", images=part.images, labels=part.labels, regions=part.regions, **boxes)
+            arrays = {"images": part.images, "labels": part.labels, "regions": part.regions}
+            arrays |= {} if part.boxes is None else {"boxes": part.boxes}
+            np.savez(folder / f"{part.name}.npz", allow_pickle=False, **arrays)
     parts = {}
     for name in wanted:
         with np.load(folder / f"{name}.npz") as held:
-            part = Part(
-                name, held["images"], held["labels"], held["regions"], held["boxes"] if "boxes" in held else None
-            )
+            boxes = held["boxes"] if "boxes" in held else None  # noqa: SIM401, an archive is no dictionary
+            part = Part(name, held["images"], held["labels"], held["regions"], boxes)
         parts[name] = part.take(np.arange(USED.get(name) or len(part)))
     return parts
 
