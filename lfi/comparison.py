@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lfi.answerers import Address, Encoded
 from lfi.maps import InteractionMaps
@@ -27,6 +27,8 @@ class Comparison:
         addressed: per word the query that LFI shows for it.
         named: per query the phrase nearest to its name, and how near.
         seconds: time each took.
+        presence: per answer how likely each word is in the image at all, where that was calibrated.
+        absent: per answer which words fall below its threshold.
     """
 
     words: tuple[str, ...]
@@ -36,6 +38,8 @@ class Comparison:
     addressed: tuple[Address, ...]
     named: tuple[tuple[str, float], ...]
     seconds: dict[str, float]
+    presence: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    absent: dict[str, tuple[bool, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,12 @@ from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, model_of
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
 from lfi.maps import InteractionMaps
 from lfi.peers import Peer, check_name, load_peer
+from lfi.presence import read_presence
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
 from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
+from lfi.teachers.names import NameTokenizer
 
 PEERS = "peers"
 AnyTeacher = CoCaTeacher | ClipTeacher
@@ -91,6 +93,9 @@ class Trio:
             peers={name: (peer, self.cards[name]["explanation"]) for name, peer in self.peers.items()},
             labels={model: f"{self.name} {model}@{fingerprint}" for model, fingerprint in self.fingerprints.items()},
         )
+        self.presence = read_presence(card)
+        for name, answerer in self.answerers.items():
+            answerer.judges = model_of(name) in self.presence
         self.layers = {name: answerer.layers for name, answerer in self.answerers.items()}
         self.default_layer = default_layers(card, self.layers)
         self._alone = threading.Lock()  # maps are read by hooks, which would hear another thread's pass as well
@@ -169,7 +174,10 @@ class Trio:
                 raise ConfigError(f"{model} has no layer {wrong[0]}; it has 0 to {len(self.layers[model]) - 1}")
         try:
             self.teacher.check_prompts(words)
-        except UnknownWordError as error:  # of words like these, those that show something
+        except UnknownWordError as error:
+            if isinstance(self.teacher.tokenizer, NameTokenizer):  # it knows what is nearest in meaning
+                raise
+            # of words like these, those that show something
             near = {word: difflib.get_close_matches(word, self.vocabulary, 3, cutoff=0) for word in error.words}
             raise UnknownWordError(near) from None
         for model in models:
@@ -225,6 +233,11 @@ class Trio:
         def kept(maps: InteractionMaps) -> InteractionMaps:
             return (maps if layers is None else maps.select(layers=layers)).cpu()
 
+        likely = {}
+        for name in question.models:
+            calibrated, evidence = self.presence.get(model_of(name)), answers[name].evidence
+            if calibrated is not None and evidence is not None and calibrated.fits(evidence):
+                likely[name] = calibrated.probability(evidence)
         queried = next((each for each in answers.values() if each.queries is not None), None)
         return Comparison(
             words=question.words,
@@ -234,6 +247,10 @@ class Trio:
             addressed=() if queried is None else queried.addressed,
             named=() if queried is None else queried.named,
             seconds={name: seconds[name] for name in question.models},
+            presence={name: tuple(each.tolist()) for name, each in likely.items()},
+            absent={
+                name: tuple((each < self.presence[model_of(name)].threshold).tolist()) for name, each in likely.items()
+            },
         )
 
     def _shown(self, name: str, layers: Sequence[int] | None) -> int:

@@ -34,12 +34,15 @@ class Answer:
         queries: the Interaction Queries themselves `[1, layer, query, height, width]`, of a model that has them.
         addressed: per word the query that is shown for it.
         named: per query the phrase nearest to its name, and how near (cosine).
+        evidence: of each word's presence in the picture, float32 `[word, feature]`, of answerers that have any;
+            `lfi.presence` makes a probability of it.
     """
 
     maps: InteractionMaps
     queries: InteractionMaps | None = None
     addressed: tuple[Address, ...] = ()
     named: tuple[tuple[str, float], ...] = ()
+    evidence: Tensor | None = None
 
 
 class Encoded(Protocol):
@@ -62,11 +65,13 @@ class Answerer(Protocol[E]):
         name: what it is asked for by: a model, or a model and one of its explanations.
         layers: names of the layers of its maps.
         image_size: height and width in pixels that `preprocess` squashes pictures to.
+        judges: whether answers hold `evidence`, which costs a little.
     """
 
     name: str
     layers: tuple[str, ...]
     image_size: tuple[int, int]
+    judges: bool
 
     def check(self, words: Sequence[str], heads: bool = False) -> None:
         """Refuse what `answer` could not answer.

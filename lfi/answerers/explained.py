@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -60,6 +61,8 @@ class ExplainedAnswerer:
         UnsupportedModelError: the student cannot be explained so.
     """
 
+    judges = False
+
     def __init__(self, name: str, student: Student, explanation: str, texts: OpenClipTeacher, label: str = "student"):
         possible = explanations_of(student)
         if explanation not in possible:
@@ -100,9 +103,24 @@ class ExplainedAnswerer:
         if self._traces and len(traced) == len(images):
             return self._back(traced, words, embeddings, heads)
         return [
-            Answer(explain(self.student, self.explanation, image.pixels, own, embedded, heads=heads, model=self.label))
+            Answer(
+                explain(self.student, self.explanation, image.pixels, own, embedded, heads=heads, model=self.label),
+                evidence=self._evidence(image, embedded),
+            )
             for image, own, embedded in zip(images, words, embeddings, strict=True)
         ]
+
+    @torch.no_grad()
+    def _evidence(self, image: StudentImage, words: Tensor) -> Tensor | None:
+        """Cosine of the whole image and each word `[word, 1]`, of students that project it into the text space."""
+        if not self.judges or self.student.embed is None:
+            return None
+        if isinstance(image, TracedImage):
+            embedding = F.normalize(image.trace.embedding[image.row].float(), dim=-1)
+        else:
+            (tokens, queries), _, _ = self.student.run(image.pixels)
+            embedding = self.student.project(self.student.features(tokens, queries))[0].float()
+        return (words @ embedding)[:, None].cpu()
 
     @torch.inference_mode()
     def _back(
@@ -116,7 +134,8 @@ class ExplainedAnswerer:
         scores = relevance(self.student, Trace.of([(each.trace, each.row) for each in images]), padded)
         return [
             Answer(
-                gradient_maps(scores[row : row + 1, :, : len(own)], self.student, own, heads=heads, model=self.label)
+                gradient_maps(scores[row : row + 1, :, : len(own)], self.student, own, heads=heads, model=self.label),
+                evidence=self._evidence(images[row], embeddings[row]),
             )
             for row, own in enumerate(words)
         ]

@@ -24,6 +24,8 @@ class PeerAnswerer:
         label: `name@fingerprint` of its maps.
     """
 
+    judges = False
+
     def __init__(self, name: str, peer: Peer, explanation: str, label: str = "peer"):
         self.name, self.peer, self.explanation, self.label = name, peer, explanation, label
         self.layers, self.image_size = peer.layers(explanation), peer.student.image_size

@@ -25,10 +25,12 @@ class QueriedImage(StudentImage):
     Attributes:
         attended: what they attend to per layer and head, `[1, layer, head, query, patch]`.
         names: their names in the teacher's text space, unit norm, `[query, text_dim]`.
+        embedding: the whole image there, unit norm, `[text_dim]`; None of a student that does not project it.
     """
 
     attended: Tensor
     names: Tensor
+    embedding: Tensor | None = None
 
     @property
     def bytes(self) -> int:
@@ -48,6 +50,8 @@ class QueriesAnswerer:
     Raises:
         CheckpointError: the student has no named queries.
     """
+
+    judges = False
 
     def __init__(
         self, name: str, student: Student, texts: OpenClipTeacher, phrases: Sequence[str] = (), label: str = "student"
@@ -71,12 +75,18 @@ class QueriesAnswerer:
     def encode(self, pixels: Tensor) -> list[QueriedImage]:
         """What the queries attend to, and their names: a word costs no further pass."""
         pixels = pixels.to(self.student.head.weight.device)
-        (_, queries), layers, _ = self.student.run(pixels)
+        (tokens, queries), layers, _ = self.student.run(pixels)
         assert self.student.name is not None
         assert queries is not None
         names = F.normalize(self.student.name(queries).float(), dim=-1)
         attended = torch.stack(layers, 1).transpose(2, 3)
-        return [QueriedImage(pixels[i : i + 1], attended[i : i + 1], names[i]) for i in range(len(pixels))]
+        whole = None
+        if self.judges and self.student.embed is not None:
+            whole = self.student.project(self.student.features(tokens, queries))
+        return [
+            QueriedImage(pixels[i : i + 1], attended[i : i + 1], names[i], None if whole is None else whole[i].float())
+            for i in range(len(pixels))
+        ]
 
     @torch.no_grad()
     def answer(
@@ -97,7 +107,12 @@ class QueriesAnswerer:
             queries=self._maps(image, range(count), [f"query {number + 1}" for number in range(count)], heads=False),
             addressed=addressed,
             named=self._named(image),
+            evidence=torch.stack([nearness, *self._resembling(image, embeddings)], -1).cpu() if self.judges else None,
         )
+
+    def _resembling(self, image: QueriedImage, embeddings: Tensor) -> list[Tensor]:
+        """Cosine of the whole image and each word, of students that project it."""
+        return [] if image.embedding is None else [embeddings @ image.embedding]
 
     def _named(self, image: QueriedImage) -> tuple[tuple[str, float], ...]:
         if not self.phrases:

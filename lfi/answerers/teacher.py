@@ -25,6 +25,8 @@ class TeacherAnswerer:
         name: what it is asked for by.
     """
 
+    judges = False
+
     def __init__(self, teacher: OpenClipTeacher, name: str = "teacher"):
         self.teacher, self.name = teacher, name
         self.layers = teacher.layers
@@ -51,12 +53,15 @@ class TeacherAnswerer:
         self, images: Sequence[EncodedImages], words: Sequence[Sequence[str]], heads: bool = False
     ) -> list[Answer]:
         """All words of all pictures in one forward pass."""
-        maps = self.teacher.interactions_for(EncodedImages.cat(images), words, heads=heads)
+        together = EncodedImages.cat(images)
+        maps = self.teacher.interactions_for(together, words, heads=heads)
+        evidence = self.teacher.evidence(together, words).cpu() if self.judges else None
         answers = []
         for row, own in enumerate(words):
             count, alone = len(own) * (self.teacher.heads if heads else 1), maps.image(row)
             # the rest is padding
-            answers.append(Answer(alone if len(alone.queries[0]) == count else alone.select(queries=range(count))))
+            alone = alone if len(alone.queries[0]) == count else alone.select(queries=range(count))
+            answers.append(Answer(alone, evidence=None if evidence is None else evidence[row, : len(own)]))
         return answers
 
 

@@ -167,11 +167,8 @@ class Student(nn.Module):
         states, attended, patches = self.run(images, read)
         prefix = self.backbone.num_prefix_tokens
         tokens, queries = states
-        features = tokens[:, 0] if self.backbone.has_class_token else tokens[:, prefix:].mean(1)
-        attention = None
-        if queries is not None:
-            features = torch.cat([features, queries.mean(1)], -1)
-            attention = torch.stack(attended, 1).mean(3)
+        features = self.features(tokens, queries)
+        attention = None if queries is None else torch.stack(attended, 1).mean(3)
         names = self.name(queries) if self.name is not None and queries is not None else None
         logits = self.head(features)
         if self.config.by_name and names is not None:
@@ -187,6 +184,16 @@ class Student(nn.Module):
             embedding=self.embed(features) if self.embed is not None else None,
             read=tuple(patches[block] for block in read),
         )
+
+    def features(self, tokens: Tensor, queries: Tensor | None) -> Tensor:
+        """What the head reads: CLS (or the mean patch), and the mean query, `[batch, dim]` or `[batch, 2 * dim]`.
+
+        Args:
+            tokens, queries: final ones, as from `run`.
+        """
+        prefix = self.backbone.num_prefix_tokens
+        pooled = tokens[:, 0] if self.backbone.has_class_token else tokens[:, prefix:].mean(1)
+        return pooled if queries is None else torch.cat([pooled, queries.mean(1)], -1)
 
     def run(
         self, images: Tensor, read: Sequence[int] = ()

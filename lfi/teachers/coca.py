@@ -6,7 +6,7 @@ open_clip's implementation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -139,6 +139,27 @@ class CoCaTeacher(OpenClipTeacher):
             WordsError: for no words at all, or one without a word, or one too long.
         """
         encoded = self._encoded(images)
+        names, text, rows = self._own_words(encoded, words)
+        return self._maps(encoded, text, rows, names, heads)
+
+    def evidence(self, images: EncodedImages, words: Sequence[Sequence[str]]) -> Tensor:
+        """How much of each image's own words is in it, float32 `[batch, word, 2]`; not calibrated.
+
+        The cosine of image and text, and, where the decoder sees the patches themselves, the log-sum-exp of the word's
+        cross-attention scores in the first default layer (mean over heads), which a teacher of ours was trained on.
+        """
+        names, text, rows = self._own_words(images, words)
+        latents = self.embed_texts([name or names[0][0] for row in names for name in row]).view(*rows.shape, -1)
+        cosine = (latents @ images.latent[..., None])[..., 0]
+        if images.pool is not None:
+            return torch.stack([cosine, torch.zeros_like(cosine)], -1)
+        pooled = self._cross_attention(images, text, rows, lambda scores: scores.logsumexp(-1).mean(1))
+        return torch.stack([cosine, pooled[:, self.default_layers[0]]], -1)
+
+    def _own_words(
+        self, encoded: EncodedImages, words: Sequence[Sequence[str]]
+    ) -> tuple[list[list[str]], Tensor, Tensor]:
+        """Padded names of each image's words, their tokens for every image, and the rows to read."""
         names = self._rows_of(encoded, words)
         texts = list(dict.fromkeys(name for row in names for name in row if name))
         place = {text: index for index, text in enumerate(texts)}
@@ -146,7 +167,7 @@ class CoCaTeacher(OpenClipTeacher):
         last = torch.tensor([word.position for word in self._last_words(texts)])
         text = self._read(texts, last)
         rows = last[which] + torch.arange(which.shape[1]) * text.shape[1]
-        return self._maps(encoded, text[which.to(text.device)], rows, names, heads)
+        return names, text[which.to(text.device)], rows
 
     def _embed(self, texts: Sequence[str], ids: Tensor) -> Tensor:
         return self._encode_texts(texts, ids)[0]
@@ -206,7 +227,7 @@ class CoCaTeacher(OpenClipTeacher):
         names: Sequence[Sequence[str]],
         heads: bool,
     ) -> InteractionMaps:
-        weights = self._cross_attention(encoded, text, rows, average=not heads)
+        weights = self._cross_attention(encoded, text, rows, _weights if heads else _mean_weights)
         if encoded.pool is not None:
             with full_precision(self.device):
                 weights = torch.einsum("bl...rm,bmp->bl...rp", weights, encoded.pool)
@@ -225,7 +246,9 @@ class CoCaTeacher(OpenClipTeacher):
         )
 
     @torch.no_grad()
-    def _cross_attention(self, encoded: EncodedImages, text: Tensor, rows: Tensor, *, average: bool) -> Tensor:
+    def _cross_attention(
+        self, encoded: EncodedImages, text: Tensor, rows: Tensor, read: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         """Run the decoder's blocks and work out the rows wanted of every cross-attention.
 
         Self-attention sees each prompt alone, cross-attention sees all prompts of an image side by side: its
@@ -237,9 +260,10 @@ class CoCaTeacher(OpenClipTeacher):
             text: the text tower's tokens `[batch or 1, prompt, position, width]`; the decoder is causal, so the
                 first positions come out as in the whole text.
             rows: `[batch or 1, row]`, indices into prompt * position.
+            read: what is wanted of a layer's scores before softmax, `[batch, head, row, token]`.
 
         Returns:
-            `[batch, layer, row, token]`, or `[batch, layer, head, row, token]` unless `average`.
+            What was read, layers on axis 1.
         """
         projected = encoded.projected or self._projected(encoded)
         _, prompts, length, width = text.shape
@@ -252,8 +276,7 @@ class CoCaTeacher(OpenClipTeacher):
             with full_precision(text.device):  # bfloat16 scores are off by up to .1
                 query = project(cross.attn, cross.ln_1(text), 0)
                 wanted = query.gather(2, rows.expand(-1, query.shape[1], -1, query.shape[-1]))
-                weights = (wanted @ key.transpose(-2, -1) * cross.attn.head_dim**-0.5).softmax(-1)
-            found.append(weights.mean(1) if average else weights)
+                found.append(read(wanted @ key.transpose(-2, -1) * cross.attn.head_dim**-0.5))
             if len(found) < len(projected):
                 mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
                 text = text + cross.ls_1(cross.attn.out_proj(mixed.to(text.dtype)))
@@ -273,6 +296,14 @@ class CoCaTeacher(OpenClipTeacher):
             seen = cross.ln_1_kv(encoded.tokens)
             found.append((project(cross.attn, seen, 1).contiguous(), project(cross.attn, seen, 2).contiguous()))
         return tuple(found)
+
+
+def _weights(scores: Tensor) -> Tensor:
+    return scores.softmax(-1)
+
+
+def _mean_weights(scores: Tensor) -> Tensor:
+    return scores.softmax(-1).mean(1)
 
 
 def _of_head(name: str, head: int) -> str:

@@ -128,6 +128,16 @@ class OpenClipTeacher:
         """Where each image's own words, each read on its own, look in it."""
         raise NotImplementedError
 
+    def evidence(self, images: EncodedImages, words: Sequence[Sequence[str]]) -> Tensor:
+        """How much of each image's own words is in it, float32 `[batch, word, feature]`; not calibrated.
+
+        The cosine of image and text; 0 where a row is padded.
+        """
+        names = self._rows_of(images, words)
+        texts = self.embed_texts([name for row in names for name in row if name]).split([len(row) for row in words])
+        cosines = [own @ latent for own, latent in zip(texts, images.latent, strict=True)]
+        return torch.nn.utils.rnn.pad_sequence(cosines, batch_first=True)[..., None]
+
     def embed_images(self, images: Tensor | EncodedImages) -> Tensor:
         """Unit-norm image embeddings `[batch, dim]`."""
         return self._encoded(images).latent

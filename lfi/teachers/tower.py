@@ -59,7 +59,7 @@ class TimmTower(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.position = nn.Parameter(torch.zeros(grid * grid, width))
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.latent = nn.Linear(int(self.trunk.num_features), embed_dim, bias=False)
+        self.latent = nn.Linear(channels[-1], embed_dim, bias=False)
         self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
         self.trunk.to(memory_format=torch.channels_last)  # twice as fast on a CPU
         for parameter in self.trunk.parameters():

@@ -127,7 +127,7 @@ def sample_views(folder: Path, rng: np.random.Generator) -> tuple[np.ndarray, li
                 width, height = image.size
                 kept = rng.uniform(0.6, 1)
                 left, top = rng.uniform(0, width * (1 - kept)), rng.uniform(0, height * (1 - kept))
-                image = image.crop(tuple(map(round, (left, top, left + width * kept, top + height * kept))))
+                image = image.crop((round(left), round(top), round(left + width * kept), round(top + height * kept)))
                 if rng.random() < 0.5:
                     image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             views.append(np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC)))

@@ -114,7 +114,8 @@ class Features:
             return
         stages = Stages(pretrained()).bfloat16().to(memory_format=torch.channels_last)
         for number in tqdm(missing, desc=f"features of {self.name}", unit="k images", dynamic_ncols=True):
-            fifth, sixth = [], []
+            fifth: list[np.ndarray] = []
+            sixth: list[np.ndarray] = []
             rows = images[number * CHUNK : (number + 1) * CHUNK]
             for start in range(0, len(rows), BATCH):
                 pixels = read(rows[start : start + BATCH]).bfloat16().to(memory_format=torch.channels_last)
