@@ -16,8 +16,9 @@ RECIPES = _PACKAGE / "training" / "recipes"
 
 def shipped_teacher(name: str) -> Path | None:
     """Folder of the teacher that comes with LFI under this name, such as `scenes`; None where there is none."""
+    known = {folder.name for folder in MODELS.iterdir()} if MODELS.is_dir() else set()
     folder = MODELS / name / "teacher"
-    return folder if name.isidentifier() and folder.is_dir() else None
+    return folder if name in known and folder.is_dir() else None
 
 
 def recipe(path: Path) -> Path:
