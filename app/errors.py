@@ -19,9 +19,9 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.batch.sources import ArchiveError
+from app.engine.decode import NotAnImageError
+from app.engine.turns import BusyError, GoneError, LateError
 from app.error_page import error_page, page_policy, prefers_page
-from app.inspector.decode import NotAnImageError
-from app.inspector.turns import BusyError, GoneError, LateError
 from app.study.errors import ConflictError, NothingHereError, NotYoursError, StudyError, TooMuchError
 from lfi.errors import (
     CheckpointError,

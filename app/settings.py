@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from limits import RateLimitItem
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.access.keys import Key, is_loopback, parse_keys
@@ -17,12 +17,13 @@ from lfi.errors import ConfigError
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 MEGABYTE = 10**6
+_PREFIX = "LFI_"
 
 
 class Settings(BaseSettings):
     """One object, checked when made. Sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LFI_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535)
@@ -61,10 +62,12 @@ class Settings(BaseSettings):
     """Of those, how many are decoded, answered and rendered at the same time."""
     request_seconds: float = Field(30.0, gt=0)
     """Time for one request, waiting included; a later one is given up (503)."""
-    batch: int = Field(8, ge=1)
+    micro_batch: int = Field(8, ge=1, validation_alias=AliasChoices("LFI_MICRO_BATCH", "LFI_BATCH"))
     """Requests answered by one forward pass of the models, at most."""
-    batch_wait: float = Field(0.005, ge=0)
-    """How long a batch waits for requests that are on their way. One that is alone never waits."""
+    micro_batch_wait: float = Field(
+        0.005, ge=0, validation_alias=AliasChoices("LFI_MICRO_BATCH_WAIT", "LFI_BATCH_WAIT")
+    )
+    """How long such a micro-batch waits for requests that are on their way. One that is alone never waits."""
     torch_threads: int = Field(1, ge=1)
     """Threads of one matrix product. Two were slower than one under contention on two cores."""
     pixels_in_work: int = Field(100_000_000, ge=1)
@@ -192,7 +195,7 @@ _SECRETS = ("admin_token", "api_keys")
 
 
 def _wrong(item: Mapping[str, Any]) -> str:
-    name = "_".join(str(part) for part in item["loc"])
+    name = "_".join(str(part) for part in item["loc"]).removeprefix(_PREFIX).lower()
     if name in _SECRETS:
-        return f"{name.replace('_', ' ')} (LFI_{name.upper()}): {item['msg'].removeprefix('Value error, ')}"
-    return f"{name.replace('_', ' ')} (LFI_{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"
+        return f"{name.replace('_', ' ')} ({_PREFIX}{name.upper()}): {item['msg'].removeprefix('Value error, ')}"
+    return f"{name.replace('_', ' ')} ({_PREFIX}{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.keys import Key, Keyring
-from app.access.rates import Rates, Turn, client_name
+from app.access.rates import Allowance, Rates, client_name
 from app.errors import answer_lfi_error, problem
 from app.study.errors import NotYoursError
 from app.study.http import check_origin
@@ -67,17 +67,19 @@ class Gate:
         if key:
             structlog.contextvars.bind_contextvars(key=key.name)
         refusal = self._refusal(request, path, needed, key)
-        turn = None
+        allowance = None
         if refusal is None and self._counts(request, path, needed):
-            turn = self.rates.turn(f"key {key.name}" if key else client_name(request.client and request.client.host))
-            refusal = self._too_many(request, turn)
+            allowance = self.rates.count(
+                f"key {key.name}" if key else client_name(request.client and request.client.host)
+            )
+            refusal = self._too_many(request, allowance)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
 
         async def with_limits(message: Message) -> None:
-            if turn and message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(turn.headers())
+            if allowance and message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(allowance.headers())
             await send(message)
 
         await self.app(scope, receive, with_limits)
@@ -124,17 +126,17 @@ class Gate:
         on_page = path == self.page or path.startswith(self.page + "/")
         return needed == "maps" and not (on_page and request.method in _READING)
 
-    def _too_many(self, request: Request, turn: Turn | None) -> Response | None:
-        if turn is None or turn.allowed:
+    def _too_many(self, request: Request, allowance: Allowance | None) -> Response | None:
+        if allowance is None or allowance.allowed:
             return None
         self.metrics.refused.labels("rate").inc()
         return problem(
             request,
             429,
-            turn.detail(),
+            allowance.detail(),
             kind="too-many-requests",
             title="Too many requests",
-            headers={"Retry-After": str(turn.wait), **turn.headers()},
+            headers={"Retry-After": str(allowance.wait), **allowance.headers()},
         )
 
 

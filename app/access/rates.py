@@ -27,7 +27,7 @@ def parse_rates(text: str) -> tuple[RateLimitItem, ...]:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Allowance:
     """Whether somebody may ask now, and what is left.
 
     Attributes:
@@ -60,7 +60,7 @@ class Rates:
         self.items = items
         self._window = MovingWindowRateLimiter(MemoryStorage())
 
-    def turn(self, who: str) -> Turn | None:
+    def count(self, who: str) -> Allowance | None:
         """Count one request, unless it is refused; None where there is no limit."""
         if not self.items:
             return None
@@ -70,7 +70,7 @@ class Rates:
         stats = {item: self._window.get_window_stats(item, who) for item in full or self.items}
         nearest = min(stats, key=lambda item: (stats[item].remaining / item.amount, -stats[item].reset_time))
         wait = max(1, math.ceil(stats[nearest].reset_time - time.time()))
-        return Turn(not full, nearest, stats[nearest].remaining, wait)
+        return Allowance(not full, nearest, stats[nearest].remaining, wait)
 
 
 def client_name(address: str | None) -> str:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from app.batch.folder import BatchFolder, Record
-from app.inspector.downloads import array_stem
+from app.engine.downloads import array_stem
 from app.settings import STATIC
 from app.ui.about import NAMES
 from evaluation.scores import REFERENCE

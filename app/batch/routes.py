@@ -9,14 +9,14 @@ import orjson
 from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse
 
-from app.batch.answers import BatchBody, ScoresBody, batch_body, in_order, scores_body
 from app.batch.folder import scores_csv
 from app.batch.gallery import gallery_page, page_policy
+from app.batch.status import BatchBody, ScoresBody, batch_body, in_order, scores_body
 from app.batch.store import OVER, Batch, Batches
 from app.batch.uploads import Upload
+from app.engine import MapsRequest
 from app.inspector import openapi
 from app.inspector.negotiation import JSON, ZIP
-from app.inspector.questions import Question
 from app.inspector.routes import Models, TrioName, Words
 from app.study.errors import NothingHereError
 from app.ui.batch import POLICY, batch_page
@@ -59,7 +59,6 @@ async def show_page(batches: BatchesDep) -> Response:
     responses=openapi.problems(400, 413, 422, 429, 500, 503),
 )
 async def create_batch(
-    request: Request,
     batches: BatchesDep,
     images: Files,
     words: Words,
@@ -67,10 +66,10 @@ async def create_batch(
     trio: TrioName = "",
 ) -> Response:
     """Takes images and answers at once with an id. What was sent is deleted when the batch is over."""
-    question = Question.from_fields(batches.settings.word_limits, words, models, trio=trio)
+    request = MapsRequest.from_fields(batches.settings.word_limits, words, models, trio=trio)
     uploads = [Upload(image.filename or "", image.file) for image in images]
     batches.check_room()
-    batch = await anyio.to_thread.run_sync(batches.store, question, uploads)
+    batch = await anyio.to_thread.run_sync(batches.store, request, uploads)
     await batches.admit(batch)
     return _status(batches, batch, 202)
 
@@ -152,7 +151,7 @@ async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     if batch.ended is not None and made.is_file():
         return FileResponse(made, media_type="text/html", headers=headers)
     names = [record.name for record in in_order(batch)]
-    limiter = batches.inspector.jobs
+    limiter = batches.engine.jobs
     page = await anyio.to_thread.run_sync(gallery_page, batch.folder, names, limiter=limiter)
     return HTMLResponse(page, headers=headers)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from app.inspector.decode import DAMAGED, FORMATS
+from app.engine.decode import DAMAGED, FORMATS
 from lfi.errors import ImageError, ImageTooLargeError, LFIError
 
 SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in FORMATS)

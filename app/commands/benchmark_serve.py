@@ -57,8 +57,8 @@ def serve_(
 
     import torch
 
+    from app.engine.trios import load_trio
     from app.inspector import loadtest
-    from app.inspector.inspector import load_trio
     from app.study.servers import Service
     from evaluation.report import markdown
     from evaluation.results import Results

@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.engine.bodies import MapsBody
 from app.errors import PROBLEM, Problem
-from app.inspector.answers import MapsBody
 from app.inspector.negotiation import JSON, NPZ, ZIP
 
 _BLOCK: dict[str, Any] = {

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
 
+from app.api.maps import answer
+from app.engine import Engine, MapsRequest
+from app.engine.bodies import ModelsBody, trios_body
 from app.errors import NotReadyError
 from app.inspector import openapi
-from app.inspector.answers import ModelsBody, trio_body
-from app.inspector.inspector import Inspector
 from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
-from app.inspector.questions import Question, answer
 from lfi.comparison import MODELS
 
 router = APIRouter()
@@ -21,12 +21,12 @@ router = APIRouter()
 _FILE_NAMES = {NPZ: "maps.npz", ZIP: "maps.zip"}
 
 
-async def get_inspector(request: Request) -> Inspector:
-    """This application's inspector, from `app.state`: the page's mount drops lifespan state."""
-    return request.app.state.inspector
+async def get_engine(request: Request) -> Engine:
+    """This application's engine, from `app.state`: the page's mount drops lifespan state."""
+    return request.app.state.engine
 
 
-InspectorDep = Annotated[Inspector, Depends(get_inspector)]
+EngineDep = Annotated[Engine, Depends(get_engine)]
 Upload = Annotated[
     UploadFile,
     File(description="A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image. Transparency becomes white."),
@@ -65,7 +65,7 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
 )
 async def create_maps(
     request: Request,
-    inspector: InspectorDep,
+    engine: EngineDep,
     image: Upload,
     words: Words,
     models: Models = [],  # noqa: B006 -- FastAPI copies it
@@ -76,10 +76,9 @@ async def create_maps(
 ) -> Response:
     """One image and some words in; raw maps of every model and layer out, or a zip of overlays (`Accept`)."""
     media_type = preferred(accept)
-    question = Question.from_fields(inspector.settings.word_limits, words, models, layers, trio, heads)
-    content = await inspector.admission.run(
-        partial(answer, inspector, question, image.file, media_type), partial(_gone, request)
-    )
+    wanted = MapsRequest.from_fields(engine.settings.word_limits, words, models, layers, trio, heads)
+    work = partial(answer, engine, wanted, image.file, media_type)
+    content = await engine.admission.run(work, partial(_gone, request))
     headers = {"Vary": "Accept", "Cache-Control": "no-store"}
     if media_type in _FILE_NAMES:
         headers["Content-Disposition"] = f'attachment; filename="{_FILE_NAMES[media_type]}"'
@@ -94,11 +93,9 @@ async def create_maps(
     response_model=ModelsBody,
     responses={200: openapi.MODELS, **openapi.problems(503)},
 )
-async def list_models(inspector: InspectorDep) -> Response:
+async def list_models(engine: EngineDep) -> Response:
     """What can be asked: every trio, what its models are and were trained on, and the words it knows."""
-    inspector.trio()
-    trios = [trio_body(name, trio) for name, trio in inspector.trios.items()]
-    return _json({"default": inspector.default, "trios": trios})
+    return _json(trios_body(engine.trios))
 
 
 @router.get("/healthz", operation_id="get_health", tags=["probes"], summary="Is the process alive?")
@@ -114,10 +111,10 @@ async def get_health() -> dict[str, str]:
     summary="Are the models warm?",
     responses=openapi.problems(503),
 )
-async def get_readiness(inspector: InspectorDep) -> dict[str, str]:
+async def get_readiness(engine: EngineDep) -> dict[str, str]:
     """503 with `Retry-After` until every model is loaded and has answered once."""
-    if not inspector.ready:
-        inspector.trio()
+    if not engine.trios.ready:
+        engine.trios.get()
         raise NotReadyError("the models are still warming up; try again in a moment")
     return {"status": "ready"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
-from app.inspector.inspector import load_trio
+from app.engine import Engine
 from app.settings import Settings
 from app.study.creation import create_study
 from app.study.owner import set_status
@@ -49,7 +49,7 @@ def run_demo(
     with tempfile.TemporaryDirectory() as folder:
         pairs = {"pair_overlap": overlap // 2, "pair_trials": 4}
         plan = write_sample(Path(folder), name, items, overlap, trials, **pairs, lease_minutes=_LEASE, seed=seed)
-        create_study(studies, plan, lambda trio: load_trio(settings.models_dir / trio, settings.device), _ACTOR)
+        create_study(studies, plan, Engine(settings), _ACTOR)
     set_status(studies, name, "open", _ACTOR)
     log, wanted = Log(), (4 * overlap + overlap // 2) * items
     with tqdm(total=wanted, unit="answer", desc="simulated raters") as progress:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from tqdm import tqdm
 
 from app.database.models import CURRENT, Answer, Assignment, Cell, Rater
-from app.inspector.inspector import load_trio
+from app.engine import Engine
 from app.settings import read_settings
 from app.study.creation import create_study
 from app.study.owner import set_status
@@ -108,7 +108,7 @@ def run_load(load: Load, database_url: str, folder: Path) -> Outcome:
         lease_minutes=load.lease,
         seed=load.seed,
     )
-    create_study(studies, plan, lambda name: load_trio(settings.models_dir / name, settings.device), _ACTOR)
+    create_study(studies, plan, Engine(settings), _ACTOR)
     set_status(studies, _NAME, "open", _ACTOR)
     environment = {"LFI_STUDY_FOLDER": str(settings.study_folder), "LFI_DATABASE_URL": database_url}
     service = Service(environment | {"LFI_LOG_LEVEL": "warning"}, folder / "service.log")

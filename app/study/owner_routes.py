@@ -25,7 +25,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.datastructures import UploadFile
 
 from app.error_page import prefers_page
-from app.inspector.routes import InspectorDep
+from app.inspector.routes import EngineDep
 from app.study.errors import NothingHereError, NotYoursError, StudyError
 from app.study.export import export_study
 from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
@@ -198,12 +198,12 @@ async def status(owner: OwnerDep, name: str) -> Response:
 
 
 @router.post("/{name}/items")
-async def items(owner: OwnerDep, inspector: InspectorDep, name: str, accept: Annotated[str, Header()] = "") -> Response:
+async def items(owner: OwnerDep, engine: EngineDep, name: str, accept: Annotated[str, Header()] = "") -> Response:
     """Add the items of a zip to a draft: its page again for a form, the counts for the inspector's page."""
     data = await owner.file()
-    add = partial(add_items, owner.studies, name, data, inspector.trio, _ACTOR)
+    add = partial(add_items, owner.studies, name, data, engine, _ACTOR)
     try:
-        found = await anyio.to_thread.run_sync(add, limiter=inspector.jobs)
+        found = await engine.admission.run(add)
     except LFIError as error:
         if not prefers_page(accept):
             raise

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.inspector.agreement import inside
-from app.inspector.decode import decode_image
+from app.engine.decode import decode_image
 from app.inspector.limits import ImageLimits
+from app.ui.agreement import inside
 from lfi.comparison import Comparison
 from lfi.errors import ImageError, LFIError
 

@@ -235,11 +235,11 @@ def test_the_window_moves_and_the_shortest_limit_counts(monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     rates = Rates(parse_rates("2/second; 3/minute"))
-    assert [rates.turn("a").allowed for _ in range(3)] == [True, True, False]
-    assert rates.turn("b").allowed
+    assert [rates.count("a").allowed for _ in range(3)] == [True, True, False]
+    assert rates.count("b").allowed
     now += 1.1
-    assert [rates.turn("a").allowed for _ in range(2)] == [True, False]
-    refused = rates.turn("a")
+    assert [rates.count("a").allowed for _ in range(2)] == [True, False]
+    refused = rates.count("a")
     assert (str(refused.item), refused.remaining, refused.wait) == ("3 per 1 minute", 0, 59)
 
 

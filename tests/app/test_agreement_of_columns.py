@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from app.inspector.agreement import agreement
+from app.ui.agreement import agreement
 from lfi.maps import InteractionMaps
 
 

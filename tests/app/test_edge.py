@@ -147,13 +147,13 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong(monkeypatch):
     assert str(refused.value).startswith("port (LFI_PORT) is 'eighty': input should be a valid integer")
 
 
-def test_equal_pictures_are_encoded_once(client, inspector):
-    before = len(inspector._encoded)
+def test_equal_pictures_are_encoded_once(client, engine):
+    before = len(engine._encoded)
     for format, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("BMP", {})):
         for word in ("star", "ring"):
             data = as_bytes(scene(80, 72), format, **options)
             assert client.post("/v1/maps", files={"image": data}, data={"words": word}).status_code == 200
-    assert len(inspector._encoded) == min(before + 1, inspector.settings.cached_images)
+    assert len(engine._encoded) == min(before + 1, engine.settings.cached_images)
 
 
 def test_browsers_find_an_icon(client):

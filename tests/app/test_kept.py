@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.inspector.kept import LONGEST, KeepingError, KeptPictures
+from app.engine.kept import LONGEST, KeepingError, KeptPictures
 
 DAY = 24 * 60 * 60
 
@@ -114,11 +114,11 @@ def test_what_is_no_hash_of_a_kept_picture_is_not_there(kept, name):
 
 
 def test_the_api_gives_a_kept_picture_and_nothing_else(client):
-    receipt = client.app.state.kept.keep(picture("red"))
+    receipt = client.app.state.engine.kept.keep(picture("red"))
     answer = client.get(f"/v1/images/{receipt.hash}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/webp"
-    client.app.state.kept.forget(receipt.hash, receipt.key)
+    client.app.state.engine.kept.forget(receipt.hash, receipt.key)
     gone = client.get(f"/v1/images/{receipt.hash}")
     assert gone.status_code == 404
     assert gone.headers["content-type"] == "application/problem+json"

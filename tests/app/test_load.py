@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from running import wait_until_ready
 from uploads import as_bytes, scene
 
-from app.inspector.batches import Batches
+from app.engine.microbatches import MicroBatches
 from app.main import create_app
 from app.settings import read_settings
 
@@ -21,8 +21,8 @@ class Slow:
     """The models of a service, which can be held up."""
 
     def __init__(self, client: TestClient, trio: str):
-        self.batches: Batches = client.app.state.inspector._batches[trio]
-        self.admission = client.app.state.inspector.admission
+        self.batches: MicroBatches = client.app.state.engine._queue(trio)
+        self.admission = client.app.state.engine.admission
         self.open, self.busy = threading.Event(), threading.Event()
         self._run = self.batches.run
         self.batches.run = self  # type: ignore[assignment]
@@ -37,7 +37,7 @@ class Slow:
 def small(trio_folder: Path) -> Iterator[TestClient]:
     """A service with two places and a second for each request."""
     settings = read_settings(
-        models_dir=trio_folder.parent, trio=trio_folder.name, places=2, jobs=2, batch=1, request_seconds=1.0
+        models_dir=trio_folder.parent, trio=trio_folder.name, places=2, jobs=2, micro_batch=1, request_seconds=1.0
     )
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         wait_until_ready(client)

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from uploads import as_bytes, scene
 
-from app.inspector.answers import MapsBody, ModelsBody
-from app.inspector.cache import LatestUsed
-from app.inspector.decode import decode_image
-from app.inspector.downloads import comparison_scale
+from app.engine import File, MapsRequest, Turn
+from app.engine.bodies import MapsBody, ModelsBody
+from app.engine.cache import LatestUsed
+from app.engine.downloads import comparison_scale
 from lfi.comparison import MODELS
 
 WORDS = ("red circle", "star", "blue")
@@ -27,11 +27,11 @@ def weights(block: dict) -> np.ndarray:
     return np.frombuffer(base64.b64decode(block["weights"]), "<f2").reshape(block["shape"])
 
 
-def test_the_json_answer_is_the_comparison_in_float16(ask, inspector):
+def test_the_json_answer_is_the_comparison_in_float16(ask, engine):
     data = as_bytes(scene())
-    comparison = inspector.compare(decode_image(data), WORDS)
+    comparison = engine.ask(File(data), MapsRequest(WORDS), Turn())
     scale = comparison_scale(comparison)
-    trio = inspector.trio()
+    trio = engine.trios.get()
 
     def block(maps):
         values = maps.weights[0].numpy()
@@ -135,7 +135,7 @@ def test_a_large_image_is_drawn_at_the_size_of_a_screen(ask):
         assert "at most 1600 pixels" in archive.read("README.txt").decode()
 
 
-def test_more_overlays_than_anybody_looks_at_are_refused(ask, inspector):
+def test_more_overlays_than_anybody_looks_at_are_refused(ask, engine):
     words = [
         f"{colour} {shape}"
         for colour in ("red", "blue", "green", "yellow")
@@ -190,7 +190,7 @@ def test_only_the_models_and_layers_that_are_asked_for_are_answered(ask):
         assert block["default_layer"] < len(block["layers"])
 
 
-def test_explanations_are_asked_for_by_the_names_that_are_listed(ask, client, inspector):
+def test_explanations_are_asked_for_by_the_names_that_are_listed(ask, client, engine):
     listed = client.get("/v1/models").json()["trios"][0]["explanations"]
     names = ["baseline", *listed]
 
@@ -201,7 +201,7 @@ def test_explanations_are_asked_for_by_the_names_that_are_listed(ask, client, in
         model, kind = name.split(":")
         block = body["models"][name]
         assert (block["kind"], block["layers"]) == (kind, listed[name])
-        assert block["card"] == inspector.trio().cards[model]
+        assert block["card"] == engine.trios.get().cards[model]
     assert body["models"]["baseline:gradient"]["weights"] == body["models"]["baseline"]["weights"]
     MapsBody.model_validate(body)
     with np.load(io.BytesIO(ask(models="baseline:grad-cam", accept="application/x-npz").content)) as arrays:
@@ -238,9 +238,9 @@ def test_a_turned_photo_gives_the_maps_of_the_photo_as_people_see_it(ask, orient
     assert by_camera["models"] != ask().json()["models"]
 
 
-def test_new_words_on_a_known_image_run_the_models_over_it_once(ask, inspector, monkeypatch):
+def test_new_words_on_a_known_image_run_the_models_over_it_once(ask, engine, monkeypatch):
     runs = []
-    trio, encode = inspector.trio(), inspector.trio().encode_all
+    trio, encode = engine.trios.get(), engine.trios.get().encode_all
     monkeypatch.setattr(trio, "encode_all", lambda images: runs.append(len(images)) or encode(images))
     picture = as_bytes(scene(40, 56))
     with ThreadPoolExecutor(4) as people:
@@ -250,7 +250,7 @@ def test_new_words_on_a_known_image_run_the_models_over_it_once(ask, inspector, 
     assert {(answer["image"]["width"], answer["image"]["height"]) for answer in answers} == {(40, 56)}
 
 
-def test_sixteen_people_at_once_get_the_answers_that_one_gets(ask, inspector, monkeypatch):
+def test_sixteen_people_at_once_get_the_answers_that_one_gets(ask, engine, monkeypatch):
     pictures = [as_bytes(scene(64 + 8 * number, 64)) for number in range(4)]
     questions = [(picture, word) for picture in pictures for word in ("star", "red circle", "blue", "ring")]
 
@@ -260,7 +260,7 @@ def test_sixteen_people_at_once_get_the_answers_that_one_gets(ask, inspector, mo
 
     with ThreadPoolExecutor(16) as people:
         together = list(people.map(models, questions))
-    monkeypatch.setattr(inspector, "_encoded", LatestUsed(0))  # so that each is computed again
+    monkeypatch.setattr(engine, "_encoded", LatestUsed(0))  # so that each is computed again
     for question, found in zip(questions, together, strict=True):
         for name, block in models(question).items():
             np.testing.assert_allclose(weights(found[name]), weights(block), atol=1e-4, rtol=2e-3)
@@ -268,8 +268,8 @@ def test_sixteen_people_at_once_get_the_answers_that_one_gets(ask, inspector, mo
             assert found[name] | {"weights": ""} == block | {"weights": ""}
 
 
-def test_the_models_are_listed_with_their_cards_layers_and_words(client, inspector):
-    trio = inspector.trio()
+def test_the_models_are_listed_with_their_cards_layers_and_words(client, engine):
+    trio = engine.trios.get()
     answer = client.get("/v1/models")
     assert (answer.status_code, answer.json()) == (
         200,

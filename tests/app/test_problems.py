@@ -139,7 +139,7 @@ def test_a_bad_request_is_one_clear_problem_and_the_service_answers_on(ask, name
     assert ask().status_code == 200
 
 
-def test_an_unknown_word_comes_with_the_nearest_known_ones(ask, inspector):
+def test_an_unknown_word_comes_with_the_nearest_known_ones(ask, engine):
     answer = ask(words="a red cirkle")
     nearest = answer.json()["unknown"]["cirkle"]
 

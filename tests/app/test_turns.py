@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
-from app.inspector.turns import Admission, BusyError, GoneError, LateError, Pixels, Turn
+from app.engine.turns import Admission, BusyError, GoneError, LateError, Pixels, Turn
 
 
 async def never() -> None:

@@ -40,12 +40,13 @@ class Turn:
 
     Args:
         seconds: from now until it is too late.
+        gone: set when nobody waits for the answer any more.
     """
 
-    def __init__(self, seconds: float = float("inf")):
+    def __init__(self, seconds: float = float("inf"), gone: threading.Event | None = None):
         self.seconds = seconds
         self._end = time.monotonic() + seconds
-        self._gone = False
+        self._gone = gone or threading.Event()
 
     @property
     def left(self) -> float:
@@ -54,7 +55,11 @@ class Turn:
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
-        self._gone = True
+        self._gone.set()
+
+    def renewed(self) -> Turn:
+        """The turn of the next step of a request that asks for many maps: each step has the time of one request."""
+        return Turn(self.seconds, self._gone)
 
     def check(self) -> None:
         """Return where there is still a point in going on.
@@ -62,7 +67,7 @@ class Turn:
         Raises:
             GoneError, LateError: there is none.
         """
-        if self._gone:
+        if self._gone.is_set():
             raise GoneError("the client has gone")
         if not self.left:
             raise LateError(f"the answer took more than {self.seconds:g} s; try again in a moment")

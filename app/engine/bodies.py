@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.inspector.downloads import comparison_scale
+from app.engine.downloads import comparison_scale
+from app.engine.trios import Trios
 from lfi.comparison import MODELS, Comparison, model_of
 from lfi.maps import InteractionMaps
 from lfi.trio import Trio
@@ -151,8 +152,18 @@ class ModelsBody(BaseModel):
     trios: list[TrioBody]
 
 
-def trio_body(name: str, trio: Trio) -> dict[str, Any]:
-    """One trio as plain values, under the name to ask for it by; `TrioBody` describes it."""
+def trios_body(trios: Trios) -> dict[str, Any]:
+    """What can be asked as plain values; `ModelsBody` describes it.
+
+    Raises:
+        NotReadyError: the default trio is not loaded.
+    """
+    trios.get()
+    return {"default": trios.default, "trios": [_trio(name, trio) for name, trio in trios.loaded.items()]}
+
+
+def _trio(name: str, trio: Trio) -> dict[str, Any]:
+    """One trio, under the name to ask for it by."""
     return {
         "name": name,
         "explanation": trio.explanation,

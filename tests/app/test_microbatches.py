@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.inspector.batches import Batches
-from app.inspector.turns import GoneError, LateError, Turn
+from app.engine.microbatches import MicroBatches
+from app.engine.turns import GoneError, LateError, Turn
 
 
 class Squares:
@@ -39,11 +39,11 @@ def until(ready: object) -> None:
 
 def test_what_waits_while_the_models_work_is_the_next_batch():
     model = Squares()
-    batches: Batches[int, int] = Batches(model, size=4)
+    batches: MicroBatches[int, int] = MicroBatches(model, size=4)
     with ThreadPoolExecutor(8) as threads:
-        first = threads.submit(batches.ask, 0)
+        first = threads.submit(batches.ask, 0, Turn())
         assert model.busy.wait(10)
-        others = [threads.submit(batches.ask, number) for number in range(1, 7)]
+        others = [threads.submit(batches.ask, number, Turn()) for number in range(1, 7)]
         until(lambda: len(batches._waiting) == 6)
         model.open.set()
         assert [each.result(10) for each in (first, *others)] == [0, 1, 4, 9, 16, 25, 36]
@@ -53,21 +53,21 @@ def test_what_waits_while_the_models_work_is_the_next_batch():
 def test_a_batch_waits_for_those_that_are_on_their_way_and_no_longer():
     model, coming = Squares(), 2
     model.open.set()
-    batches: Batches[int, int] = Batches(model, size=8, patience=10, coming=lambda: coming)
+    batches: MicroBatches[int, int] = MicroBatches(model, size=8, patience=10, coming=lambda: coming)
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(batches.ask, (1, 2))) == [1, 4]
+        assert list(threads.map(batches.ask, (1, 2), (Turn(), Turn()))) == [1, 4]
     assert [sorted(batch) for batch in model.seen] == [[1, 2]]
     coming = 1
-    assert batches.ask(3) == 9  # alone: at once, not after ten seconds
+    assert batches.ask(3, Turn()) == 9  # alone: at once, not after ten seconds
 
 
 def test_one_that_fails_does_not_spoil_its_batch():
     model = Squares()
-    batches: Batches[int, int] = Batches(model, size=8)
+    batches: MicroBatches[int, int] = MicroBatches(model, size=8)
     with ThreadPoolExecutor(4) as threads:
-        first = threads.submit(batches.ask, 0)
+        first = threads.submit(batches.ask, 0, Turn())
         assert model.busy.wait(10)
-        others = {number: threads.submit(batches.ask, number) for number in (2, 13, 3)}
+        others = {number: threads.submit(batches.ask, number, Turn()) for number in (2, 13, 3)}
         until(lambda: len(batches._waiting) == 3)
         model.open.set()
         assert [first.result(10), others[2].result(10), others[3].result(10)] == [0, 4, 9]
@@ -78,9 +78,9 @@ def test_one_that_fails_does_not_spoil_its_batch():
 @pytest.mark.parametrize(("seconds", "error"), [(0.2, LateError), (10, GoneError)])
 def test_a_question_that_waits_in_vain_frees_its_place(seconds, error):
     model = Squares()
-    batches: Batches[int, int] = Batches(model, size=1)
+    batches: MicroBatches[int, int] = MicroBatches(model, size=1)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(batches.ask, 5)
+        first = threads.submit(batches.ask, 5, Turn())
         assert model.busy.wait(10)
         turn = Turn(seconds)
         late = threads.submit(batches.ask, 6, turn)

@@ -13,19 +13,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from app.inspector.turns import Turn
+from app.engine.turns import Turn
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
-class _Place(Generic[Asked, Answer]):
+class _Place(Generic[In, Out]):
     """One question on its way through a batch."""
 
-    def __init__(self, asked: Asked, turn: Turn):
+    def __init__(self, asked: In, turn: Turn):
         self.asked = asked
         self.turn = turn
-        self.answer: list[Answer] = []
+        self.answer: list[Out] = []
         self.error: BaseException | None = None
 
     @property
@@ -33,7 +33,7 @@ class _Place(Generic[Asked, Answer]):
         return bool(self.answer) or self.error is not None
 
 
-class Batches(Generic[Asked, Answer]):
+class MicroBatches(Generic[In, Out]):
     """Questions from many threads, answered together by one thread of its own.
 
     Args:
@@ -45,24 +45,24 @@ class Batches(Generic[Asked, Answer]):
 
     def __init__(
         self,
-        run: Callable[[Sequence[Asked]], Sequence[Answer]],
+        run: Callable[[Sequence[In]], Sequence[Out]],
         size: int,
         patience: float = 0.0,
         coming: Callable[[], int] = lambda: 0,
     ):
         self.run, self.size, self.patience, self.coming = run, size, patience, coming
-        self._waiting: deque[_Place[Asked, Answer]] = deque()
+        self._waiting: deque[_Place[In, Out]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def ask(self, asked: Asked, turn: Turn | None = None) -> Answer:
+    def ask(self, asked: In, turn: Turn) -> Out:
         """The answer, once the batch that this question gets into is done.
 
         Raises:
             GoneError, LateError: nobody waits any more, or the time is over, and its batch has not begun.
             Exception: whatever `run` raised for this question.
         """
-        place: _Place[Asked, Answer] = _Place(asked, turn or Turn())
+        place: _Place[In, Out] = _Place(asked, turn)
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="models", daemon=True)
@@ -72,7 +72,8 @@ class Batches(Generic[Asked, Answer]):
             try:
                 place.turn.wait(self._changed, lambda: place.done or place not in self._waiting)
             except BaseException:
-                self._waiting.remove(place)
+                if place in self._waiting:  # Ctrl+C may come after its batch has begun
+                    self._waiting.remove(place)
                 raise
             while not place.done:  # its batch has begun
                 self._changed.wait()
@@ -87,7 +88,7 @@ class Batches(Generic[Asked, Answer]):
             with self._changed:
                 self._changed.notify_all()
 
-    def _take(self) -> list[_Place[Asked, Answer]]:
+    def _take(self) -> list[_Place[In, Out]]:
         """The next batch, as soon as there is one that need not wait for more."""
         with self._changed:
             while not self._waiting:
@@ -97,7 +98,7 @@ class Batches(Generic[Asked, Answer]):
                 self._changed.wait(left)
             return [self._waiting.popleft() for _ in range(min(self.size, len(self._waiting)))]
 
-    def _answer(self, batch: Sequence[_Place[Asked, Answer]]) -> None:
+    def _answer(self, batch: Sequence[_Place[In, Out]]) -> None:
         """Answer a batch; where it fails, each of its questions alone, so that one does not spoil the others."""
         try:
             for place, answer in zip(batch, self.run([place.asked for place in batch]), strict=True):
