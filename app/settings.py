@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.access.keys import Key, is_loopback, parse_keys
 from app.access.rates import DEFAULT, parse_rates
-from app.inspector.limits import ImageLimits, WordLimits
+from app.limits import ImageLimits, WordLimits
 from lfi.errors import ConfigError
 
 STATIC = Path(__file__).resolve().parents[1] / "static"

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.keys import Key, Keyring
 from app.access.rates import Rates, Turn, client_name
-from app.errors import answer_lfi_error, problem
-from app.study.errors import NotYoursError
-from app.study.http import check_origin
+from app.failures import NO_KEY, TOO_MANY_REQUESTS, WRONG_SCOPE, NotYoursError
 from app.telemetry.metrics import Metrics
+from app.web.forms import check_origin
+from app.web.problems import answer_lfi_error, problem
 
 COOKIE = "lfi_key"
 _OPEN = ("/", "/healthz", "/readyz", "/favicon.ico", "/openapi.json", "/signin", "/signout", "/study", "/admin")
@@ -100,16 +100,14 @@ class Gate:
                 return RedirectResponse(f"{self.published}/signin?next={quote(asked, safe='')}", 303)
             return problem(
                 request,
-                401,
+                NO_KEY,
                 "send an API key: `Authorization: Bearer lfi_...`; in a browser, sign in at /signin",
-                kind="no-key",
-                title="An API key is needed",
-                headers={"WWW-Authenticate": 'Bearer realm="lfi"'},
+                {"WWW-Authenticate": 'Bearer realm="lfi"'},
             )
         if needed not in key.scopes:
             self.metrics.refused.labels("scope").inc()
             detail = f"the key {key.name!r} opens {', '.join(sorted(key.scopes))}; this needs {needed}"
-            return problem(request, 403, detail, kind="scope", title="The key does not open this")
+            return problem(request, WRONG_SCOPE, detail)
         if request.method not in _READING and not _sent_by_hand(request):
             try:
                 check_origin(request)
@@ -128,14 +126,7 @@ class Gate:
         if turn is None or turn.allowed:
             return None
         self.metrics.refused.labels("rate").inc()
-        return problem(
-            request,
-            429,
-            turn.detail(),
-            kind="too-many-requests",
-            title="Too many requests",
-            headers={"Retry-After": str(turn.wait), **turn.headers()},
-        )
+        return problem(request, TOO_MANY_REQUESTS, turn.detail(), {"Retry-After": str(turn.wait), **turn.headers()})
 
 
 def _sent_by_hand(request: Request) -> bool:

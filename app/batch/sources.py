@@ -15,8 +15,9 @@ from typing import Protocol
 
 from PIL import Image
 
+from app.failures import ArchiveError
 from app.inspector.decode import DAMAGED, FORMATS
-from lfi.errors import ImageError, ImageTooLargeError, LFIError
+from lfi.errors import ImageError, ImageTooLargeError
 
 SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in FORMATS)
 """Endings of file names that are taken for images; other files are left aside."""
@@ -24,10 +25,6 @@ SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().
 _ENCRYPTED = 0x1
 _SMALL = 1_000_000
 """Bytes up to which an entry may be packed as tightly as it likes: plain pictures pack a thousandfold."""
-
-
-class ArchiveError(LFIError):
-    """A zip that is damaged, holds nothing to look at, or would unfold to more than it may."""
 
 
 @dataclass(frozen=True)

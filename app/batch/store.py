@@ -25,10 +25,9 @@ from app.batch.folder import BatchFolder
 from app.batch.sources import ArchiveLimits, Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
 from app.batch.work import answer_image, asked_of, write_results
-from app.errors import BatchesFullError, NotReadyError
+from app.failures import BatchesFullError, NothingHereError, NotReadyError, TooMuchError
 from app.inspector.inspector import Inspector
 from app.inspector.questions import Question
-from app.study.errors import NothingHereError, TooMuchError
 from lfi.errors import LFIError
 
 log = logging.getLogger("lfi")

@@ -13,9 +13,9 @@ from app.batch.gallery import gallery_page
 from app.batch.sources import Images
 from app.inspector.decode import decode_image
 from app.inspector.downloads import npz_bytes
-from app.inspector.limits import ImageLimits
 from app.inspector.questions import Question
 from app.inspector.words import plain_words
+from app.limits import ImageLimits
 from evaluation.scores import row, score
 from lfi.comparison import Comparison, model_of
 from lfi.errors import ImageError

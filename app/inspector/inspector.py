@@ -13,7 +13,7 @@ import anyio
 import torch
 from PIL import Image
 
-from app.errors import NotReadyError
+from app.failures import NotReadyError
 from app.inspector.batches import Batches
 from app.inspector.cache import LatestUsed, content_hash
 from app.inspector.decode import decoded, opened

@@ -14,10 +14,10 @@ from app.inspector.answers import maps_body
 from app.inspector.decode import decoded, opened
 from app.inspector.downloads import npz_bytes, zip_bytes
 from app.inspector.inspector import Inspector
-from app.inspector.limits import ImageLimits, WordLimits
-from app.inspector.negotiation import NPZ, ZIP
 from app.inspector.turns import Turn
 from app.inspector.words import parse_words
+from app.limits import ImageLimits, WordLimits
+from app.web.negotiation import NPZ, ZIP
 from lfi.errors import ConfigError, ImageTooLargeError
 
 
@@ -65,7 +65,7 @@ class Question:
 
 
 def answer(inspector: Inspector, question: Question, upload: BinaryIO, media_type: str, turn: Turn) -> bytes:
-    """The answer in one of `negotiation.OFFERED`. Takes a while: call it in a thread.
+    """The answer in one of `negotiation.MAPS_TYPES`. Takes a while: call it in a thread.
 
     Raises:
         ImageError, WordsError, UnknownModelError, ConfigError: what the question asks for cannot be.

@@ -16,16 +16,16 @@ from typing import Annotated, Any, Literal
 from gradio.data_classes import DataWithFiles
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from app.errors import NotReadyError
+from app.failures import ForgottenError, KeepingError, NotReadyError, RegionError
 from app.inspector.inspector import Inspector
-from app.inspector.kept import KeepingError, KeptPictures
+from app.inspector.kept import KeptPictures
 from app.inspector.words import close_words, parse_words, plain, plain_words
 from app.settings import Settings
 from app.ui.about import trio_view
 from app.ui.depths import positions
 from app.ui.files import taken_file
 from app.ui.pictures import BUDGET, Picture, Pictures
-from app.ui.region import RegionError, read_region, region_view
+from app.ui.region import read_region, region_view
 from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
 from lfi.comparison import MODELS, Comparison
@@ -75,10 +75,6 @@ class Letting(BaseModel):
 
     token: str = Field(pattern="^[0-9a-f]{64}$")
     key: str = Field(max_length=100)
-
-
-class ForgottenError(LFIError):
-    """The picture is no longer held; the page sends it again."""
 
 
 class Handlers:

@@ -13,9 +13,9 @@ from typing import Any
 import anyio
 import gradio as gr
 
+from app.failures import BusyError, LateError
 from app.inspector.inspector import Inspector
 from app.inspector.kept import KeptPictures
-from app.inspector.turns import BusyError, LateError
 from app.settings import Settings
 from app.ui.assets import ICON, early_script, markup, script, style
 from app.ui.handlers import Handlers

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.failures import GoneError, LateError
 from app.inspector.batches import Batches
-from app.inspector.turns import GoneError, LateError, Turn
+from app.inspector.turns import Turn
 
 
 class Squares:

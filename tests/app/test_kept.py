@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.inspector.kept import LONGEST, KeepingError, KeptPictures
+from app.failures import KeepingError
+from app.inspector.kept import LONGEST, KeptPictures
 
 DAY = 24 * 60 * 60
 

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
-from app.inspector.turns import Admission, BusyError, GoneError, LateError, Pixels, Turn
+from app.failures import BusyError, GoneError, LateError
+from app.inspector.turns import Admission, Pixels, Turn
 
 
 async def never() -> None:

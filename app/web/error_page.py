@@ -11,7 +11,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from app.accept import quality, ranges
 from app.settings import STATIC
 
 _ADVICE = {
@@ -23,19 +22,11 @@ _ADVICE = {
     500: "Reload this page. If it fails again, tell whoever runs this service the request below.",
     503: "Wait a moment, then reload this page.",
 }
-_MACHINE = ("application/json", "application/problem+json")
 _USUAL_ADVICE = "Go back, change what you sent, and try again."
 
 
-def prefers_page(accept: str) -> bool:
-    """Whether an `Accept` header names HTML and ranks it above JSON, as browsers do that open an address."""
-    accepted = ranges(accept)
-    named = any(name == "text/html" for name, _ in accepted)
-    return named and quality("text/html", accepted) > max(quality(each, accepted) for each in _MACHINE)
-
-
 def error_page(problem: dict[str, Any], home: str) -> str:
-    """The page of a problem, see `app.errors.Problem`.
+    """The page of a problem, see `app.web.problems.Problem`.
 
     Args:
         home: where the start page is.
