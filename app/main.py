@@ -20,7 +20,7 @@ import gradio as gr
 
 from app.access import signin
 from app.access.gate import Gate
-from app.access.keys import Keyring, keys_are_asked_for
+from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
 from app.agents.server import agent_route, agent_server

@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.keys import Key, Keyring
+from app.access.keyring import Keyring
 from app.access.rates import Rates, Turn, client_name
 from app.failures import NO_KEY, TOO_MANY_REQUESTS, WRONG_SCOPE, NotYoursError
+from app.keys import Key
 from app.telemetry.metrics import Metrics
 from app.web.forms import check_origin
 from app.web.problems import answer_lfi_error, problem

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.access.gate import COOKIE
-from app.access.keys import HOURS, Key, Keyring
+from app.access.keyring import HOURS, Keyring
+from app.access.page import signin_page
 from app.failures import NothingHereError
-from app.ui.signin import signin_page
+from app.keys import Key
 from app.web.forms import read_form
 from app.web.pages import PRIVATE, page, root_of
 

@@ -13,11 +13,11 @@ from app.api.fields import Models, TrioName, Words
 from app.batch.answers import BatchBody, ScoresBody, batch_body, in_order, scores_body
 from app.batch.folder import scores_csv
 from app.batch.gallery import gallery_page, page_policy
+from app.batch.page import POLICY, batch_page
 from app.batch.store import OVER, Batch, Batches
 from app.batch.uploads import Upload
 from app.failures import NothingHereError
 from app.inspector.questions import Question
-from app.ui.batch import POLICY, batch_page
 from app.web.negotiation import JSON, ZIP
 from app.web.openapi import problems
 

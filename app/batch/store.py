@@ -21,8 +21,9 @@ from typing import Any, Literal
 
 import anyio
 
+from app.archives import ArchiveLimits
 from app.batch.folder import BatchFolder
-from app.batch.sources import ArchiveLimits, Images, ZipImages
+from app.batch.sources import Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
 from app.batch.work import answer_image, asked_of, write_results
 from app.failures import BatchesFullError, NothingHereError, NotReadyError, TooMuchError

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from PIL import Image
 from sqlalchemy import select
 
-from app.batch.sources import ArchiveLimits, check_archive
+from app.archives import ArchiveLimits, check_archive
 from app.database.models import Rater, Study
 from app.failures import ArchiveError, StudyError
 from app.study.creation import check_free, check_uninvited, make_draft

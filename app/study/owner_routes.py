@@ -28,11 +28,11 @@ from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.export import export_study
 from app.study.items import add_items, editable_drafts
 from app.study.owner import delete_person, exclude, set_status
+from app.study.owner_page import FILES, list_page, live_part, login_page, owner_page
 from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
 from app.study.report import POLICY, closed_report
 from app.study.routes import StudiesDep
-from app.ui.owner import FILES, list_page, live_part, login_page, owner_page
 from app.web.forms import check_origin, read_form
 from app.web.negotiation import prefers_page
 from app.web.pages import PRIVATE, page, root_of

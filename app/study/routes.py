@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.answers import Given
+from app.study.page import stranger_page, study_page
 from app.study.raters import csrf_token, enter_by_token, enter_from_prolific
 from app.study.service import Studies
 from app.study.session import RaterSession
-from app.ui.study import stranger_page, study_page
 from app.web.forms import check_origin, read_json
 from app.web.pages import PRIVATE, page, root_of
 

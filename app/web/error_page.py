@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from app.settings import STATIC
+from app.web.pages import templates
 
 _ADVICE = {
     401: "Sign in, then open the page again.",
@@ -67,5 +68,4 @@ def _script() -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    return environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return templates(Path(__file__).parent).get_template("error_page.html")

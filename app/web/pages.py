@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -20,3 +23,8 @@ def page(html: str, status: int = 200) -> HTMLResponse:
 def root_of(request: Request) -> str:
     """The path that a proxy publishes the service under, empty at the root of a host: cookies begin with it."""
     return request.scope.get("root_path", "")
+
+
+def templates(folder: Path) -> Environment:
+    """The templates in a folder: values are escaped, and one that is missing is an error."""
+    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)

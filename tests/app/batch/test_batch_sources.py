@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from uploads import as_bytes, scene
 
-from app.batch.sources import ArchiveLimits, FolderImages, ZipImages, open_images
+from app.archives import ArchiveLimits
+from app.batch.sources import FolderImages, ZipImages, open_images
 from app.failures import ArchiveError
 from lfi.errors import ImageError, ImageTooLargeError
 
