@@ -20,18 +20,15 @@ import gradio as gr
 
 from app.access import signin
 from app.access.gate import Gate
-from app.access.keys import Keyring, keys_are_asked_for
+from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
 from app.agents.server import agent_route, agent_server
+from app.api import kept_routes, routes
 from app.batch import routes as batch_routes
 from app.batch.store import Batches
-from app.edge import PageHead, PublishedPath, SecurityHeaders
 from app.engine import Engine
 from app.engine.kept import KeptPictures
-from app.errors import PlainErrorsAsProblems, install_problems
-from app.inspector import kept_routes, routes
-from app.inspector.openapi import describe_problems
 from app.settings import Settings, read_settings
 from app.study import owner_routes
 from app.study import routes as study_routes
@@ -41,6 +38,9 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.requests import RequestLog
 from app.telemetry.traces import telemetry_config, tracer_provider
 from app.ui import build_inspector, page_head
+from app.web.edge import PageHead, PublishedPath, SecurityHeaders
+from app.web.openapi import describe_problems
+from app.web.problems import PlainErrorsAsProblems, install_problems
 
 PAGE = "/ui"
 _QUEUE = 64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,9 +12,8 @@ from limits import RateLimitItem
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.access.keys import Key, is_loopback, parse_keys
-from app.access.rates import DEFAULT, parse_rates
-from app.inspector.limits import ImageLimits, WordLimits
+from app.keys import Key, parse_keys
+from app.limits import DEFAULT_RATES, ImageLimits, WordLimits, parse_rates
 from lfi.errors import ConfigError
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
@@ -150,7 +151,7 @@ class Settings(BaseSettings):
     @property
     def rates(self) -> tuple[RateLimitItem, ...]:
         """Of `rate_limit`."""
-        default = "" if is_loopback(self.host) else DEFAULT
+        default = "" if is_loopback(self.host) else DEFAULT_RATES
         return parse_rates(default if self.rate_limit is None else self.rate_limit)
 
     @property
@@ -188,6 +189,15 @@ def read_settings(**given: object) -> Settings:
     except ValidationError as error:
         wrong = "; ".join(_wrong(item) for item in error.errors())
         raise ConfigError(wrong) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback for *_, where in found)
 
 
 _SECRETS = ("admin_token", "api_keys")

@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.keys import Key, Keyring
+from app.access.keyring import Keyring
 from app.access.rates import Allowance, Rates, client_name
-from app.errors import answer_lfi_error, problem
-from app.study.errors import NotYoursError
-from app.study.http import check_origin
+from app.failures import NO_KEY, TOO_MANY_REQUESTS, WRONG_SCOPE, NotYoursError
+from app.keys import Key
 from app.telemetry.metrics import Metrics
+from app.web.forms import check_origin
+from app.web.problems import answer_lfi_error, problem
 
 COOKIE = "lfi_key"
 _OPEN = ("/", "/healthz", "/readyz", "/favicon.ico", "/openapi.json", "/signin", "/signout", "/study", "/admin")
@@ -102,16 +103,14 @@ class Gate:
                 return RedirectResponse(f"{self.published}/signin?next={quote(asked, safe='')}", 303)
             return problem(
                 request,
-                401,
+                NO_KEY,
                 "send an API key: `Authorization: Bearer lfi_...`; in a browser, sign in at /signin",
-                kind="no-key",
-                title="An API key is needed",
-                headers={"WWW-Authenticate": 'Bearer realm="lfi"'},
+                {"WWW-Authenticate": 'Bearer realm="lfi"'},
             )
         if needed not in key.scopes:
             self.metrics.refused.labels("scope").inc()
             detail = f"the key {key.name!r} opens {', '.join(sorted(key.scopes))}; this needs {needed}"
-            return problem(request, 403, detail, kind="scope", title="The key does not open this")
+            return problem(request, WRONG_SCOPE, detail)
         if request.method not in _READING and not _sent_by_hand(request):
             try:
                 check_origin(request)
@@ -130,14 +129,8 @@ class Gate:
         if allowance is None or allowance.allowed:
             return None
         self.metrics.refused.labels("rate").inc()
-        return problem(
-            request,
-            429,
-            allowance.detail(),
-            kind="too-many-requests",
-            title="Too many requests",
-            headers={"Retry-After": str(allowance.wait), **allowance.headers()},
-        )
+        headers = {"Retry-After": str(allowance.wait), **allowance.headers()}
+        return problem(request, TOO_MANY_REQUESTS, allowance.detail(), headers)
 
 
 def _sent_by_hand(request: Request) -> bool:

@@ -7,23 +7,9 @@ import math
 import time
 from dataclasses import dataclass
 
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-
-DEFAULT = "240/minute"
-
-
-def parse_rates(text: str) -> tuple[RateLimitItem, ...]:
-    """Limits such as `10/second; 240/minute`; none where the text is empty.
-
-    Raises:
-        ValueError: it reads otherwise.
-    """
-    try:
-        return tuple(parse_many(text)) if text.strip() else ()
-    except ValueError as error:
-        raise ValueError(f"is {text!r}; limits such as {DEFAULT!r} or '10/second; 240/minute' were expected") from error
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import orjson
 from app.engine import Engine, File, MapsRequest, Turn
 from app.engine.bodies import maps_body
 from app.engine.downloads import npz_bytes, zip_bytes
-from app.inspector.negotiation import NPZ, ZIP
+from app.web.negotiation import NPZ, ZIP
 
 
 def answer(engine: Engine, request: MapsRequest, upload: BinaryIO, media_type: str, turn: Turn) -> bytes:
-    """The answer in one of `negotiation.OFFERED`. Takes a while: call it in a thread.
+    """The answer in one of `negotiation.MAPS_TYPES`. Takes a while: call it in a thread.
 
     Raises:
         ImageError, WordsError, UnknownModelError, ConfigError: what is asked for cannot be.

@@ -21,14 +21,13 @@ from typing import Any, Literal
 
 import anyio
 
+from app.archives import ArchiveLimits
 from app.batch.folder import BatchFolder
-from app.batch.sources import ArchiveLimits, Images, ZipImages
+from app.batch.sources import Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
 from app.batch.work import answer_image, question_of, write_results
 from app.engine import Engine, MapsRequest, Turn
-from app.engine.turns import BusyError, LateError
-from app.errors import BatchesFullError
-from app.study.errors import NothingHereError, TooMuchError
+from app.failures import BatchesFullError, BusyError, LateError, NothingHereError, TooMuchError
 from lfi.errors import LFIError
 
 log = logging.getLogger("lfi")

@@ -160,7 +160,7 @@ def demo(
 
     The true ratio is known, so the report can say whether its interval holds it. The study stays, closed, among yours.
     """
-    from app.settings import read_settings
+    from app.main import create_app
     from app.study.demo import run_demo
     from evaluation.study.analysis import analyse as run
     from evaluation.study.planning import population_for
@@ -171,7 +171,7 @@ def demo(
     if SIMULATED not in name:
         raise ConfigError(f"name is {name!r}; one that holds {SIMULATED!r} was expected, for every report to show it")
     population = population_for(ratio, baseline)
-    log = run_demo(read_settings(), name, population, items, overlap, seed)
+    log = run_demo(create_app(), name, population, items, overlap, seed)
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
     table, registration, plan_used = _stored(name)

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from app.inspector.limits import ImageLimits
+from app.failures import NotAnImageError
+from app.limits import ImageLimits
 from lfi.errors import ImageError, ImageTooLargeError
 
 Image.init()  # all plugins at once, so that no two threads load one at the same time
@@ -38,10 +39,6 @@ DAMAGED = "the image is damaged or incomplete; save it again and retry"
 _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
-
-
-class NotAnImageError(ImageError):
-    """The bytes are no image in any of the formats we read."""
 
 
 def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:

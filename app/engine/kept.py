@@ -22,17 +22,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from lfi.errors import LFIError
+from app.failures import KeepingError
 from lfi.rendering import encode_webp
 
 LONGEST = 2048
 _QUALITY = 90
 _DAY = 24 * 60 * 60
 _HASH = re.compile("[0-9a-f]{64}")
-
-
-class KeepingError(LFIError):
-    """A picture cannot be kept, or is not kept any more."""
 
 
 @dataclass(frozen=True)

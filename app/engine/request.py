@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engine.words import parse_words
-from app.inspector.limits import WordLimits
+from app.limits import WordLimits
 from lfi.errors import ConfigError
 
 

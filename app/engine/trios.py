@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from app.errors import NotReadyError
+from app.failures import NotReadyError
 from app.settings import Settings
 from lfi.errors import CheckpointError, LFIError, UnknownModelError
 from lfi.trio import Trio

@@ -16,23 +16,11 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from lfi.errors import LFIError
+from app.failures import BusyError, GoneError, LateError
 
 T = TypeVar("T")
 _LOOK = 0.1
 """Seconds between two looks at whether a waiting request is still wanted."""
-
-
-class BusyError(LFIError):
-    """Too many requests wait already; the same request will do in a moment."""
-
-
-class LateError(LFIError):
-    """The request was not answered within its time; the same one may be later, when there is less to do."""
-
-
-class GoneError(LFIError):
-    """Nobody waits for the answer any more."""
 
 
 class Turn:

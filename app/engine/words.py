@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.inspector.limits import WordLimits
+from app.limits import WordLimits
 from lfi.errors import WordsError
 
 _ARTICLES = ("a", "an", "the")

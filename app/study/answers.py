@@ -13,7 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Cell, Rater, Study
-from app.study.errors import ConflictError, NothingHereError, StudyError
+from app.failures import ConflictError, NothingHereError, StudyError
 from app.study.places import Trials, finish, renew
 from app.study.plan import MAX_COMMENT, StudyPlan
 from evaluation.study.ratings import CHOICES

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
 from app.engine import Engine, Turn
-from app.study.errors import ConflictError, StudyError
+from app.failures import ConflictError, StudyError
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, scaled, write_all

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
+from fastapi import FastAPI
 from tqdm import tqdm
 
 from app.engine import Engine
@@ -29,21 +30,18 @@ _ACTOR = "demo"
 _LEASE = 0.1  # minutes; simulated raters do not think for long
 
 
-def run_demo(
-    settings: Settings, name: str, population: Population, items: int = 24, overlap: int = 15, seed: int = 0
-) -> Log:
+def run_demo(app: FastAPI, name: str, population: Population, items: int = 24, overlap: int = 15, seed: int = 0) -> Log:
     """Make the study, let simulated raters fill every cell of it, close it.
 
     Args:
+        app: the service; its studies are closed afterwards.
         name: of the new study; it must hold `simulated`, so that every report says what it shows.
         overlap: ratings of every item in every condition, and half as many pairs of every item.
 
     Raises:
         StudyError: a study of that name was opened before.
     """
-    from app.main import create_app
-
-    app = create_app(settings)
+    settings: Settings = app.state.settings
     studies: Studies = app.state.studies
     trials = min(items, 24)
     with tempfile.TemporaryDirectory() as folder:

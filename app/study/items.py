@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from PIL import Image
 from sqlalchemy import select
 
-from app.batch.sources import ArchiveError, ArchiveLimits, check_archive
+from app.archives import ArchiveLimits, check_archive
 from app.database.models import Rater, Study
 from app.engine import Engine, Turn
+from app.failures import ArchiveError, StudyError
 from app.study.creation import check_free, check_uninvited, make_draft
-from app.study.errors import StudyError
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.database.models import Assignment, Cell, Login, Rater, Study
+from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.answers import Given, store_answer
-from app.study.errors import NothingHereError, NotYoursError, StudyError
 from app.study.places import Trials, finish, free_lapsed, give_places, trials_of
 from app.study.plan import StudyPlan
 from app.study.raters import NOBODY, digest, rater_of, signed_in

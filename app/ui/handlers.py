@@ -17,15 +17,21 @@ from gradio.data_classes import DataWithFiles
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from app.engine import Engine, File, MapsRequest, Picture, Turn
-from app.engine.kept import KeepingError
-from app.engine.turns import BusyError, GoneError, LateError
 from app.engine.words import close_words, parse_words, plain
-from app.errors import NotReadyError
+from app.failures import (
+    BusyError,
+    ForgottenError,
+    GoneError,
+    KeepingError,
+    LateError,
+    NotReadyError,
+    RegionError,
+)
 from app.ui.about import trio_view
 from app.ui.depths import positions
 from app.ui.files import taken_file
 from app.ui.pictures import BUDGET, OpenPictures
-from app.ui.region import RegionError, read_region, region_view
+from app.ui.region import read_region, region_view
 from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
 from lfi.comparison import MODELS, Comparison
@@ -75,10 +81,6 @@ class ForgetRequest(BaseModel):
 
     token: str = Field(pattern="^[0-9a-f]{64}$")
     key: str = Field(max_length=100)
-
-
-class ForgottenError(LFIError):
-    """The picture is no longer held; the page sends it again."""
 
 
 class Handlers:

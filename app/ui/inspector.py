@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 import gradio as gr
 
 from app.engine import Engine, Turn
-from app.engine.turns import BusyError, LateError
+from app.failures import BusyError, LateError
 from app.settings import Settings
-from app.ui.assets import ICON, early_script, markup, script, style
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
+from app.web.assets import ICON, early_script, script, style
 
 _PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
 EARLY_STYLES = ("tokens", "inspector/page")
@@ -73,7 +74,7 @@ def build_inspector(engine: Engine) -> gr.Blocks:
 
     with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
-            markup("inspector"),
+            Path(__file__).with_suffix(".html").read_text(encoding="utf-8"),
             head=style(static, STYLES),
             js_on_load=script(static, SCRIPTS),
             apply_default_css=False,

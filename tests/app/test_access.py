@@ -10,11 +10,13 @@ from fastapi.testclient import TestClient
 from problems import problem_of
 from uploads import as_bytes, scene
 
-from app.access.keys import Keyring, is_loopback, keys_are_asked_for, new_key, parse_keys
-from app.access.rates import Rates, client_name, parse_rates
+from app.access.keyring import Keyring, keys_are_asked_for
+from app.access.rates import Rates, client_name
 from app.cli import main
+from app.keys import new_key, parse_keys
+from app.limits import parse_rates
 from app.main import create_app
-from app.settings import read_settings
+from app.settings import is_loopback, read_settings
 from lfi.errors import ConfigError
 
 NAMES = "urn:problem-type:lfi:"

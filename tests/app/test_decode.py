@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from uploads import as_bytes, black_png, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
 
-from app.engine.decode import NotAnImageError, decode_image
-from app.inspector.limits import ImageLimits
+from app.engine.decode import decode_image
+from app.failures import NotAnImageError
+from app.limits import ImageLimits
 from lfi.errors import ImageError, ImageTooLargeError
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine.kept import LONGEST, KeepingError, KeptPictures
+from app.engine.kept import LONGEST, KeptPictures
+from app.failures import KeepingError
 
 DAY = 24 * 60 * 60
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.engine.microbatches import MicroBatches
-from app.engine.turns import GoneError, LateError, Turn
+from app.engine.turns import Turn
+from app.failures import GoneError, LateError
 
 
 class Squares:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
-from app.engine.turns import Admission, BusyError, GoneError, LateError, Pixels, Turn
+from app.engine.turns import Admission, Pixels, Turn
+from app.failures import BusyError, GoneError, LateError
 
 
 async def never() -> None:

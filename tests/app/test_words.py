@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.engine.words import close_words, parse_words, plain_words
-from app.errors import NotAcceptableError
-from app.inspector.limits import WordLimits
-from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
+from app.failures import NotAcceptableError
+from app.limits import WordLimits
+from app.web.negotiation import JSON, NPZ, ZIP, preferred
 from lfi.errors import WordsError
 
 LIMITS = WordLimits(words=4, phrase=3, characters=30)

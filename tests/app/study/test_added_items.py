@@ -12,11 +12,10 @@ from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
 
-from app.batch.sources import ArchiveError
 from app.database.models import Audit, Stimulus
 from app.engine import Turn
+from app.failures import ArchiveError, ConflictError, NothingHereError, StudyError
 from app.study.creation import create_study
-from app.study.errors import ConflictError, NothingHereError, StudyError
 from app.study.items import Added, add_items, editable_drafts, read_items
 from app.study.owner import set_status
 from app.study.progress import progress_of

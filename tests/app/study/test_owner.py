@@ -13,9 +13,9 @@ from sqlalchemy import select
 from takers import Taker
 
 from app.database.models import Audit, Rater
+from app.failures import StudyError
 from app.study.backup import backup, restore
 from app.study.creation import amend_study, create_study
-from app.study.errors import StudyError
 from app.study.export import export_study, ratings_of
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import progress_of

@@ -11,19 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-HERE = Path(__file__).parent
-
 _DRAWING = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><rect width='16' height='16' rx='3' fill='#0f5575'/>"
     "<path d='M3 3h4v4H3zM3 9h4v4H3zM9 9h4v4H9z' fill='#7cc4e0'/><path d='M9 3h4v4H9z' fill='#fde725'/></svg>"
 )
 ICON = f'<link rel="icon" href="data:image/svg+xml,{quote(_DRAWING)}" />'
 """What stands on the browser's tab: a grid of patches, and the one that is looked at."""
-
-
-def markup(name: str) -> str:
-    """The page's HTML, `app/ui/NAME.html`."""
-    return (HERE / f"{name}.html").read_text(encoding="utf-8")
 
 
 def style(static: Path, names: Iterable[str]) -> str:

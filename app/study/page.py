@@ -16,7 +16,7 @@ from string import Template
 
 from app.settings import Settings
 from app.study.texts import LANGUAGES, PAGE, PAIR, SCALES
-from app.ui.assets import HERE, ICON
+from app.web.assets import ICON
 
 STYLES = ("tokens", "study")
 _THEME = '<button type="button" class="lfi-link" data-theme hidden>Dark</button>'
@@ -48,7 +48,7 @@ def stranger_page(settings: Settings, depth: int = 0) -> str:
 def _page(static: Path, root: str) -> str:
     words = {"page": PAGE, "scales": SCALES, "pair": PAIR, "languages": LANGUAGES}
     data = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
-    shell = Template((HERE / "study.html").read_text(encoding="utf-8"))
+    shell = Template(Path(__file__).with_name("study.html").read_text(encoding="utf-8"))
     return _document(_head(static, root, SCRIPTS), shell.substitute(words=data, **PAGE["en"]), "LFI Study")
 
 

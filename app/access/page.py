@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pathlib import Path
+
 from markupsafe import Markup
 
-from app.ui.assets import HERE, ICON
+from app.web.assets import ICON
+from app.web.pages import templates
 
-_templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+_templates = templates(Path(__file__).parent)
 
 
 def signin_page(next: str, name: str = "", error: str = "") -> str:

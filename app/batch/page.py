@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pathlib import Path
+
 from markupsafe import Markup
 
 from app.settings import Settings
-from app.ui.assets import HERE, ICON
+from app.web.assets import ICON
+from app.web.pages import templates
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+_templates = templates(Path(__file__).parent)
 
 
 def batch_page(settings: Settings) -> str:

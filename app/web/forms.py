@@ -1,27 +1,17 @@
-"""What every request of the study's pages is checked for before anything else: its origin, its size, its shape."""
+"""What a request that changes something is checked for first: its origin, its size, its shape."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from fastapi import Request
 
-from app.study.errors import NotYoursError, StudyError, TooMuchError
-from app.study.raters import csrf_token
+from app.failures import NotYoursError, StudyError, TooMuchError
 
-COOKIE = "lfi_rater"
 MOST_BYTES = 32_768
 """Of one request: a comment of 2,000 characters, each escaped, and its frame."""
-
-CSRF_HEADER = "X-CSRF-Token"
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 def check_origin(request: Request) -> None:
@@ -35,17 +25,6 @@ def check_origin(request: Request) -> None:
     ours = site == "same-origin" if site else origin != "" and urlsplit(origin).netloc == request.headers.get("host")
     if not ours:
         raise NotYoursError("the request comes from another site, or does not say where from")
-
-
-def check_csrf(request: Request) -> None:
-    """Refuse a request without the token that only our page was given.
-
-    Raises:
-        NotYoursError: the header is missing or wrong.
-    """
-    given = request.headers.get(CSRF_HEADER, "")
-    if not secrets.compare_digest(given.encode(), csrf_token(request.cookies.get(COOKIE, "")).encode()):
-        raise NotYoursError(f"the header {CSRF_HEADER} is missing or wrong; load the page again")
 
 
 async def read_body(request: Request) -> bytes:
@@ -64,6 +43,17 @@ async def read_body(request: Request) -> bytes:
     if len(body) > MOST_BYTES or not said.isdigit() or int(said) > MOST_BYTES:
         raise TooMuchError(f"the request has more than {MOST_BYTES:,} bytes, which is the limit")
     return body
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a plain form that a page of our own origin sent.
+
+    Raises:
+        NotYoursError: it comes from elsewhere.
+        TooMuchError: it is too large.
+    """
+    check_origin(request)
+    return dict(parse_qsl((await read_body(request)).decode("utf-8", "replace")))
 
 
 async def read_json(request: Request) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""How much of an image and of a caption the service takes."""
+"""How much the service takes: of an image, of a caption, of requests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from limits import RateLimitItem, parse_many
+
+DEFAULT_RATES = "240/minute"
 
 
 @dataclass(frozen=True)
@@ -31,3 +35,17 @@ class WordLimits:
     words: int = 16
     phrase: int = 12
     characters: int = 200
+
+
+def parse_rates(text: str) -> tuple[RateLimitItem, ...]:
+    """Limits such as `10/second; 240/minute`; none where the text is empty.
+
+    Raises:
+        ValueError: it reads otherwise.
+    """
+    try:
+        return tuple(parse_many(text)) if text.strip() else ()
+    except ValueError as error:
+        raise ValueError(
+            f"is {text!r}; limits such as {DEFAULT_RATES!r} or '10/second; 240/minute' were expected"
+        ) from error

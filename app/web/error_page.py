@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
-from app.accept import quality, ranges
 from app.settings import STATIC
+from app.web.pages import templates
 
 _ADVICE = {
     401: "Sign in, then open the page again.",
@@ -23,19 +23,11 @@ _ADVICE = {
     500: "Reload this page. If it fails again, tell whoever runs this service the request below.",
     503: "Wait a moment, then reload this page.",
 }
-_MACHINE = ("application/json", "application/problem+json")
 _USUAL_ADVICE = "Go back, change what you sent, and try again."
 
 
-def prefers_page(accept: str) -> bool:
-    """Whether an `Accept` header names HTML and ranks it above JSON, as browsers do that open an address."""
-    accepted = ranges(accept)
-    named = any(name == "text/html" for name, _ in accepted)
-    return named and quality("text/html", accepted) > max(quality(each, accepted) for each in _MACHINE)
-
-
 def error_page(problem: dict[str, Any], home: str) -> str:
-    """The page of a problem, see `app.errors.Problem`.
+    """The page of a problem, see `app.web.problems.Problem`.
 
     Args:
         home: where the start page is.
@@ -76,5 +68,4 @@ def _script() -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    return environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return templates(Path(__file__).parent).get_template("error_page.html")

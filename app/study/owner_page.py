@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.study.progress import HISTOGRAM_SECONDS, CellProgress, Progress
-from app.ui.assets import HERE, ICON
+from app.web.assets import ICON
+from app.web.pages import templates
 
 FILES = ("ratings.csv", "ratings.jsonl", "ratings.parquet", "codebook.md", "plan.json", "audit.json")
 _ACTS = {
@@ -17,7 +18,7 @@ _ACTS = {
     "paused": (("open", "Go on"), ("closed", "Close")),
     "closed": (("open", "Open again"),),
 }
-_templates = Environment(loader=FileSystemLoader(HERE / "admin"), autoescape=True, undefined=StrictUndefined)
+_templates = templates(Path(__file__).parent / "admin")
 _BAR = 84  # height of the longest one
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import anyio
 from fastapi import APIRouter, Request, Response
 
-from app.inspector import openapi
-from app.study.errors import NothingHereError
+from app.api import examples
+from app.failures import NothingHereError
+from app.web.openapi import problems
 
 router = APIRouter()
 
@@ -17,7 +18,7 @@ router = APIRouter()
     tags=["images"],
     summary="A picture that somebody keeps to share it",
     response_class=Response,
-    responses={200: openapi.WEBP, **openapi.problems(404)},
+    responses={200: examples.WEBP, **problems(404)},
 )
 async def get_image(request: Request, hash: str) -> Response:
     """The picture as WebP while it is kept: upright and without metadata."""

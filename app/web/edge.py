@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web.holding import hold_back
+
 _COMMON = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -81,24 +83,14 @@ class PageHead:
         if scope["type"] != "http" or scope["method"] != "GET" or below != self.page + "/":
             await self.app(scope, receive, send)
             return
-        start: Message | None = None
-        html = b""
 
-        async def insert(message: Message) -> None:
-            nonlocal start, html
-            if message["type"] == "http.response.start" and _is_plain_html(message):
-                start = message
-            elif start is None:
-                await send(message)
-            else:
-                html += message.get("body", b"")
-                if not message.get("more_body", False):
-                    html = html.replace(b"<head>", b"<head>" + self.markup, 1)
-                    MutableHeaders(scope=start)["Content-Length"] = str(len(html))
-                    await send(start)
-                    await send({"type": "http.response.body", "body": html})
+        async def with_markup(start: Message, html: bytes) -> None:
+            html = html.replace(b"<head>", b"<head>" + self.markup, 1)
+            MutableHeaders(scope=start)["Content-Length"] = str(len(html))
+            await send(start)
+            await send({"type": "http.response.body", "body": html})
 
-        await self.app(scope, receive, insert)
+        await hold_back(self.app, scope, receive, send, _is_plain_html, with_markup)
 
 
 def _is_plain_html(message: Message) -> bool:

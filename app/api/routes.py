@@ -6,52 +6,22 @@ from functools import partial
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, File, Form, Header, Request, Response, UploadFile
+from fastapi import APIRouter, Header, Request, Response
 
+from app.api import examples
+from app.api.fields import EngineDep, Heads, Layers, Models, TrioName, Upload, Words
 from app.api.maps import answer
-from app.engine import Engine, MapsRequest
+from app.engine import MapsRequest
 from app.engine.bodies import ModelsBody, trios_body
-from app.errors import NotReadyError
-from app.inspector import openapi
-from app.inspector.negotiation import JSON, NPZ, ZIP, preferred
-from lfi.comparison import MODELS
+from app.failures import NotReadyError
+from app.web.negotiation import JSON, NPZ, ZIP, preferred
+from app.web.openapi import problems
 
 router = APIRouter()
 
 _FILE_NAMES = {NPZ: "maps.npz", ZIP: "maps.zip"}
 
 
-async def get_engine(request: Request) -> Engine:
-    """This application's engine, from `app.state`: the page's mount drops lifespan state."""
-    return request.app.state.engine
-
-
-EngineDep = Annotated[Engine, Depends(get_engine)]
-Upload = Annotated[
-    UploadFile,
-    File(description="A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image. Transparency becomes white."),
-]
-Words = Annotated[
-    list[str],
-    Form(
-        description="Words or short phrases: one per field, or several with commas between. Where the models know no "
-        "articles, these are left out: `the star` is answered as `star`.",
-        examples=[["red circle", "star"]],
-    ),
-]
-Models = Annotated[
-    list[str],
-    Form(
-        description=f"Any of {', '.join(MODELS)}, which all answer by default, or of the other `explanations` that "
-        "`GET /v1/models` lists for the trio.",
-        examples=[["teacher", "lfi", "baseline:rollout"]],
-    ),
-]
-Layers = Annotated[
-    list[str], Form(description="Indices of layers, from 0 (the page counts from 1); all by default.", examples=[["0"]])
-]
-Heads = Annotated[bool, Form(description="Every attention head on its own instead of their mean.")]
-TrioName = Annotated[str, Form(description="A trio of `GET /v1/models`; the default one where empty.")]
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 
@@ -61,7 +31,7 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
     tags=["maps"],
     summary="Where teacher, LFI student and baseline look for words in an image",
     response_class=Response,
-    responses={200: openapi.MAPS, **openapi.problems(400, 406, 413, 415, 422, 500, 503)},
+    responses={200: examples.MAPS, **problems(400, 406, 413, 415, 422, 500, 503)},
 )
 async def create_maps(
     request: Request,
@@ -91,7 +61,7 @@ async def create_maps(
     tags=["models"],
     summary="Trios with their cards, layers and vocabulary",
     response_model=ModelsBody,
-    responses={200: openapi.MODELS, **openapi.problems(503)},
+    responses={200: examples.MODELS, **problems(503)},
 )
 async def list_models(engine: EngineDep) -> Response:
     """What can be asked: every trio, what its models are and were trained on, and the words it knows."""
@@ -109,7 +79,7 @@ async def get_health() -> dict[str, str]:
     operation_id="get_readiness",
     tags=["probes"],
     summary="Are the models warm?",
-    responses=openapi.problems(503),
+    responses=problems(503),
 )
 async def get_readiness(engine: EngineDep) -> dict[str, str]:
     """503 with `Retry-After` until every model is loaded and has answered once."""
