@@ -25,10 +25,11 @@ COPY pyproject.toml LICENSE README.md ./
 COPY lfi lfi
 COPY evaluation evaluation
 COPY app app
+COPY bench bench
 COPY static static
 RUN --mount=type=bind,from=dependencies,source=/opt/uv,target=/opt/uv \
     /opt/uv/bin/uv pip install --python /opt/lfi/bin/python --no-cache --no-deps -e . \
-    && python3 -m compileall -q lfi evaluation app
+    && python3 -m compileall -q lfi evaluation app bench
 # /data keeps what must outlive the container; everything else that is written goes to /tmp.
 ENV PATH=/opt/lfi/bin:$PATH \
     PYTHONUNBUFFERED=1 \

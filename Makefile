@@ -51,7 +51,7 @@ $(UV):
 $(VENV)/.run: requirements.lock pyproject.toml $(UV)
 	$(UV) pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r requirements.lock
 	$(UV) pip install --python $(BIN)/python --quiet --no-deps -e .
-	$(BIN)/python -m compileall -q lfi evaluation app
+	$(BIN)/python -m compileall -q lfi evaluation app bench
 	@touch $@
 
 $(VENV)/.test: requirements-dev.lock $(VENV)/.run

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import batch, benchmark, data, evaluate, keys, maps, report, scenes, serve, study, training
+from app.commands import batch, data, evaluate, keys, maps, report, scenes, serve, study, training
+from bench import commands as benchmark
 from lfi.errors import LFIError
 
 cli = typer.Typer(

@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.keys import Key, parse_keys
 from app.limits import DEFAULT_RATES, ImageLimits, WordLimits, parse_rates
 from lfi.errors import ConfigError
+from lfi.shipped import MODELS, STATIC
 
-STATIC = Path(__file__).resolve().parents[1] / "static"
 MEGABYTE = 10**6
 _PREFIX = "LFI_"
 
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     """Names under which agents reach `/mcp`, comma separated: `lfi.example.org`; this machine's own always do."""
 
     static_dir: Path = STATIC
-    models_dir: Path = STATIC / "models"
+    models_dir: Path = MODELS
     """Every folder in it that holds a `card.json` is a trio."""
     trio: str = "scenes"
     """The trio used where a request names none."""

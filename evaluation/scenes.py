@@ -68,16 +68,16 @@ class Run:
 
 
 def evaluate_scenes(
-    teacher_folder: Path, seeds: Sequence[int], runs: Path, methods: Sequence[str], test: int = 2000
+    teacher_name: str | Path, seeds: Sequence[int], runs: Path, methods: Sequence[str], test: int = 2000
 ) -> Results:
     """Train what is missing and measure everything.
 
     Args:
-        teacher_folder: a teacher as `lfi train-default` leaves it.
+        teacher_name: a teacher as `load_teacher` takes it: `scenes`, or a folder.
         runs: folder that keeps one JSON record per run.
         methods: names from `METHODS`.
     """
-    teacher = load_teacher(teacher_folder)
+    teacher = load_teacher(teacher_name)
     assert isinstance(teacher, CoCaTeacher)
     held_out = Scenes(test, TEST_SEED).load()
     results = Results(
@@ -100,7 +100,7 @@ def evaluate_scenes(
             )
             if not path.exists():
                 prepared = prepared or prepare(
-                    TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_folder))),
+                    TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_name))),
                     fields=("maps", "logits", "latents"),
                 )
                 record = run_method(method, seed, prepared, held_out)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("lfi", "evaluation", "app")
+PACKAGES = ("lfi", "evaluation", "app", "bench")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lfi.training.untrained import SIZES, Size
+from bench.untrained import SIZES, Size
 
 _COCA = SIZES["small"].teacher
 TINY_SIZE = Size(

@@ -9,6 +9,7 @@ import typer
 
 from app.commands import evaluate_models
 from app.commands.tables import deliver
+from lfi.shipped import MODELS
 
 commands = typer.Typer()
 evaluate = typer.Typer(help="Measure models; every table can go to JSON.", no_args_is_help=True)
@@ -19,7 +20,7 @@ commands.add_typer(evaluate, name="evaluate")
 @evaluate.command("scenes")
 def scenes_(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
-    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("static/models/scenes/teacher"),
+    teacher: Annotated[str, typer.Option(help="Folder of a teacher, or a name that comes with LFI.")] = "scenes",
     runs: Annotated[
         Path, typer.Option(help="Keeps finished runs; an interrupted evaluation goes on from there.")
     ] = Path("runs/scenes"),
@@ -41,7 +42,7 @@ def scenes_(
 def photographs_(
     tiny_imagenet: Annotated[Path, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     pacs: Annotated[Path | None, typer.Option(help="Folder with PACS's domains.")] = None,
-    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("static/models/photographs/teacher"),
+    teacher: Annotated[str, typer.Option(help="Folder of a teacher, or a name that comes with LFI.")] = "photographs",
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
@@ -54,9 +55,9 @@ def photographs_(
 
 @evaluate.command("maps")
 def maps_(
-    trio: Annotated[Path, typer.Argument(help="Folder of the trio.", show_default="static/models/scenes")] = Path(
-        "static/models/scenes"
-    ),
+    trio: Annotated[
+        Path, typer.Argument(help="Folder of the trio.", show_default="that of scenes, which comes with LFI")
+    ] = MODELS / "scenes",
     source: Annotated[str, typer.Option(help="scenes (generated), coco (masks) or tiny-imagenet (boxes).")] = "scenes",
     root: Annotated[Path | None, typer.Option(help="Of coco: the images; of tiny-imagenet: its folder.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Of coco: the instances JSON.")] = None,
@@ -79,7 +80,7 @@ def maps_(
         raise ConfigError(f"--source is {source!r}; scenes, coco or tiny-imagenet was expected")
     if source != "scenes" and (root is None or (source == "coco" and annotations is None)):
         raise ConfigError(f"--source {source} needs --root{' and --annotations' * (source == 'coco')}")
-    models, named = Trio.load(trio), "" if trio == Path("static/models/scenes") else f" {trio.resolve().name}"
+    models, named = Trio.load(trio), "" if trio.resolve() == MODELS / "scenes" else f" {trio.resolve().name}"
     command = f"lfi evaluate maps{named} --scenes {scenes} --seed {seed}"
     if source == "scenes":
         test = scene_cases(Scenes(scenes, seed).load(), KINDS)

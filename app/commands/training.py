@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Config = Annotated[Path, typer.Argument(help="A TOML file; see lfi/training/recipes.", show_default=False)]
+Config = Annotated[
+    Path, typer.Argument(help="A TOML file, or the name of a recipe (lfi/training/recipes).", show_default=False)
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")]
 
@@ -188,9 +190,7 @@ def train_photographs_(
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
         "runs/photographs/run"
     ),
-    begin: Annotated[Path, typer.Option(help="Teacher whose weights it begins with.")] = Path(
-        "static/models/scenes/teacher"
-    ),
+    begin: Annotated[str, typer.Option(help="Teacher whose weights it begins with: a folder, or `scenes`.")] = "scenes",
     steps: Annotated[int, typer.Option(min=1, help="Of 128 images each; 1.5 s a step on one core.")] = 1700,
     device: Device = "",
 ) -> None:

@@ -21,6 +21,7 @@ from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
 from lfi.plugins import is_reference, load_reference
+from lfi.shipped import shipped_teacher
 from lfi.teachers.checkpoints import fetch, fit, read_weights
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
@@ -37,8 +38,8 @@ def load_teacher(
     """A teacher by name or folder, in eval mode on `device`.
 
     Args:
-        name: an open_clip architecture, or a folder with `open_clip_config.json`
-            (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
+        name: an open_clip architecture; `scenes` or `photographs`, which come with LFI; a folder with
+            `open_clip_config.json` (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
             "default_layers"}}`) and `open_clip_model.safetensors`; or `FILE.py:NAME`, a function that makes a teacher.
         pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
             file that `weights_only` reads. A folder brings its own weights.
@@ -49,9 +50,9 @@ def load_teacher(
         CheckpointError: for weights that are missing, unreadable, unfit, or out of reach.
         ConfigError: for a device that is not there.
     """
+    name = str(shipped_teacher(str(name)) or name)
     if os.path.isdir(name):
         return _to(_from_folder(Path(name), pretrained), device)
-    name = str(name)
     if is_reference(name):
         return _to(_made_by(name), device)
     model, model_cfg, preprocess = _named(name, pretrained)

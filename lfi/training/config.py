@@ -14,6 +14,7 @@ from typing import Any
 from lfi.data.scenes import DOMAINS
 from lfi.errors import ConfigError
 from lfi.plugins import load_reference
+from lfi.shipped import recipe
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.vlm_config import VLMConfig
 
@@ -117,7 +118,8 @@ class TeacherSource:
     """Which teacher, and which of its maps are copied.
 
     Attributes:
-        model: folder of a trained teacher, or an open_clip name such as `coca_ViT-B-32`.
+        model: folder of a trained teacher, `scenes` or `photographs` (those that come with LFI), or an open_clip name
+            such as `coca_ViT-B-32`.
         pretrained: for an open_clip name: its tag or a checkpoint file.
         maps: `statements` (every word of an image alone) or `captions` (its content words within the whole caption).
         layers: decoder layers whose maps are the targets, counted from 0; the student's taps are spread over them,
@@ -129,7 +131,7 @@ class TeacherSource:
         online: ask the teacher about every view instead of moving cached maps: slower, and exact for crops.
     """
 
-    model: str = "static/models/scenes/teacher"
+    model: str = "scenes"
     pretrained: str = ""
     maps: str = "statements"
     layers: tuple[int, ...] = (0,)
@@ -326,11 +328,14 @@ class TrainConfig:
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """A configuration from a TOML file and `section.key=value` overrides, values written as in TOML.
 
+    Args:
+        path: the file; the name of a recipe, such as `lfi`, is enough for one that comes with LFI.
+
     Raises:
         ConfigError: for an unreadable file, an unknown key (with the nearest known one) or a value of another type.
     """
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(recipe(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
     for override in overrides:

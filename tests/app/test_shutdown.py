@@ -11,7 +11,7 @@ import httpx
 import pytest
 from uploads import as_bytes, scene
 
-from app.study.servers import Service
+from bench.servers import Service
 
 
 def test_a_stop_in_the_middle_loses_no_request(trio_folder: Path, tmp_path: Path):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.study.servers import Service
+from bench.servers import Service
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.study.servers import Service
+from bench.servers import Service
 
 PROFILE = Path(__file__).parent / "locustfile.py"
 

@@ -7,11 +7,11 @@ import pytest
 
 from app.main import create_app
 from app.study.export import ratings_of
-from app.study.loadtest import Load, check, run_load
 from app.study.places import places_left
 from app.study.raters import invite
 from app.study.service import find_study
 from app.study.simulate import Eyes, Log, Visit, simulate_raters
+from bench.study_load import check
 from evaluation.study.raters import Population, SimulatedRater
 
 CARELESS = Population(drop_out=0.2, double_clicks=0.5, lapses=0.1)
@@ -62,12 +62,3 @@ def test_simulated_raters_see_what_the_export_says(studies, create, visit):
         again.network_s()
     assert table["value"].tolist() == [str(answer.value) for answer in expected]
     assert table["response_ms"].tolist() == [answer.response_ms for answer in expected]
-
-
-@pytest.mark.slow
-def test_a_service_that_is_killed_midway_loses_no_answer(tmp_path):
-    load = Load(raters=8, items=4, trials=6, think=0.1, spread=1, lease=0.2)
-    found = run_load(load, f"sqlite:///{tmp_path / 'study.db'}", tmp_path)
-    assert found.kills == 1
-    assert (found.lost, found.duplicates, found.off_target) == (0, 0, 0)
-    assert found.acknowledged >= load.answers

@@ -20,9 +20,9 @@ from app.study.places import reclaim
 from app.study.progress import progress_of
 from app.study.raters import invite
 from app.study.sample import write_sample
-from app.study.servers import Service
 from app.study.service import Studies, find_study
 from app.study.simulate import Eyes, Log, Visit, simulate_raters
+from bench.servers import Service
 from evaluation.study.raters import Population
 
 _NAME = "simulated-load"

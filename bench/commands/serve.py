@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lfi.shipped import MODELS
+
 if TYPE_CHECKING:
     import numpy as np
 
-    from app.inspector.loadtest import Endurance
+    from bench.service_load import Endurance
     from evaluation.results import Results
 
 commands = typer.Typer()
 
 
 class Size(StrEnum):
-    """Those of `lfi.training.untrained`."""
+    """Those of `bench.untrained`."""
 
     SMALL = "small"
     BASE = "base"
@@ -38,7 +40,9 @@ def serve_(
         10_000
     ),
     soak: Annotated[float, typer.Option(min=0, help="Minutes of load instead of so many requests.")] = 0.0,
-    models_dir: Annotated[Path, typer.Option(help="Folder that holds the trios.")] = Path("static/models"),
+    models_dir: Annotated[
+        Path, typer.Option(help="Folder that holds the trios.", show_default="those that come with LFI")
+    ] = MODELS,
     trio: Annotated[str, typer.Option(help="Which of them.")] = "scenes",
     size: Annotated[
         Size | None,
@@ -58,11 +62,11 @@ def serve_(
     import torch
 
     from app.engine.trios import load_trio
-    from app.inspector import loadtest
-    from app.study.servers import Service
+    from bench.servers import Service
+    from bench.service_load import CACHED, Client, ForwardPasses, RequestBodies, endure, latencies, throughput
+    from bench.untrained import SIZES, write_untrained_trio
     from evaluation.report import markdown
     from evaluation.results import Results
-    from lfi.training.untrained import SIZES, write_untrained_trio
 
     threads = int(os.environ.get("LFI_TORCH_THREADS", "1"))
     torch.set_num_threads(threads)  # as the service does, so that both do the same work
@@ -81,12 +85,12 @@ def serve_(
             models_dir, trio = Path(folder) / "models", size.value
             write_untrained_trio(models_dir / trio, SIZES[size])
         models = load_trio(models_dir / trio, "cpu")
-        asked = loadtest.Requests(models.vocabulary, seed)
+        asked = RequestBodies(models.vocabulary, seed)
         environment = {
             "LFI_MODELS_DIR": str(models_dir.resolve()),
             "LFI_TRIO": trio,
             "LFI_DEVICE": "cpu",
-            "LFI_CACHED_IMAGES": str(loadtest.CACHED),
+            "LFI_CACHED_IMAGES": str(CACHED),
             "LFI_STUDY_FOLDER": folder,
             "LFI_LOG_LEVEL": "warning",
             "LFI_AUTH": "off",
@@ -95,16 +99,14 @@ def serve_(
         service = Service(environment, Path(folder) / "log")
         service.start()
         try:
-            taken = loadtest.latencies(loadtest.Bare(models), loadtest.Client(service.port), asked, rounds)
+            taken = latencies(ForwardPasses(models), Client(service.port), asked, rounds)
             _add_latencies(found, taken)
             if turns:
-                rates = loadtest.throughput(service.port, asked, clients, turns, seconds)
+                rates = throughput(service.port, asked, clients, turns, seconds)
                 _add_rates(found, rates, clients)
             if requests or soak:
                 warm = 0 if soak else requests // 10
-                left = loadtest.endure(
-                    service.port, service.pid, asked, clients, warm, 0 if soak else requests, minutes=soak
-                )
+                left = endure(service.port, service.pid, asked, clients, warm, 0 if soak else requests, minutes=soak)
                 _add_endurance(found, left)
         finally:
             service.stop()
@@ -114,9 +116,8 @@ def serve_(
 
 
 def _add_latencies(found: Results, taken: dict[str, np.ndarray]) -> None:
-    from app.commands.benchmark_study import quantile
+    from bench.timing import quantile, ratio
     from evaluation.results import Goal
-    from evaluation.training_speed import ratio
 
     names = {"bare": "bare passes of the three models", "first": "first request", "word": "new word, known image"}
     for key, name in names.items():
@@ -130,8 +131,8 @@ def _add_latencies(found: Results, taken: dict[str, np.ndarray]) -> None:
 
 
 def _add_rates(found: Results, rates: np.ndarray, clients: int) -> None:
+    from bench.timing import ratio
     from evaluation.results import Goal, over_seeds
-    from evaluation.training_speed import ratio
 
     one, many = rates.T
     found.figures["first requests of one client"] = over_seeds(one, "per second")
@@ -144,7 +145,7 @@ def _add_rates(found: Results, rates: np.ndarray, clients: int) -> None:
 def _add_endurance(found: Results, left: Endurance) -> None:
     import numpy as np
 
-    from app.commands.benchmark_study import quantile
+    from bench.timing import quantile
     from evaluation.results import Goal
 
     failed = sum(count for status, count in left.statuses.items() if status != 200)

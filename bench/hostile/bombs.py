@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from evaluation.hostile.pictures import chunk, encoded, inserted, picture, png, png_header, segment
+from bench.hostile.pictures import chunk, encoded, inserted, picture, png, png_header, segment
 
 
 def black_png(width: int, height: int) -> bytes:

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from app.commands import benchmark_hostile, benchmark_serve, benchmark_study
+from bench.commands import hostile, serve, study
 
 commands = typer.Typer()
 benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
 commands.add_typer(benchmark, name="benchmark")
-benchmark.add_typer(benchmark_serve.commands)
-benchmark.add_typer(benchmark_study.commands)
-benchmark.add_typer(benchmark_hostile.commands)
+for module in (serve, study, hostile):
+    benchmark.add_typer(module.commands)
 
 
 @benchmark.command()
@@ -23,9 +22,9 @@ def transfer(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
     pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
     photographs: Annotated[
-        Path, typer.Option(help="Teacher for photographs; trained on every second image of PACS.")
-    ] = Path("static/models/photographs/teacher"),
-    scenes: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
+        str, typer.Option(help="Teacher for photographs: a folder, or a name that comes with LFI.")
+    ] = "photographs",
+    scenes: Annotated[str, typer.Option(help="Teacher for scenes, likewise.")] = "scenes",
     runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; goes on from there.")] = Path(
         "runs/transfer"
     ),
@@ -55,9 +54,7 @@ def transfer(
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
-    setup = Setup(
-        scale, tiny_imagenet, pacs, str(photographs), str(scenes), str(runs), device or best_device(), str(tuned or "")
-    )
+    setup = Setup(scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or ""))
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else METHODS)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     only = [f"--tuned {tuned}"] if tuned else []
@@ -88,9 +85,7 @@ def transfer(
 def tune(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores) or full (a GPU).")] = "small",
-    photographs: Annotated[Path, typer.Option(help="Teacher for photographs.")] = Path(
-        "static/models/photographs/teacher"
-    ),
+    photographs: Annotated[str, typer.Option(help="Teacher for photographs.")] = "photographs",
     runs: Annotated[Path, typer.Option(help="Keeps trials and caches; goes on from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
@@ -108,7 +103,7 @@ def tune(
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
-    setup = Setup(scale, tiny_imagenet, "", str(photographs), "", str(runs), device or best_device())
+    setup = Setup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]
     found = search(setup, part, trials, workers)
     results = Results(
@@ -124,7 +119,7 @@ def tune(
 @benchmark.command()
 def detection(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
-    teacher: Annotated[Path, typer.Option(help="Teacher for scenes.")] = Path("static/models/scenes/teacher"),
+    teacher: Annotated[str, typer.Option(help="Teacher for scenes.")] = "scenes",
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; goes on from there.")] = Path(
         "runs/detection"
     ),
@@ -145,7 +140,7 @@ def detection(
     from evaluation.report import markdown
     from evaluation.results import Results
 
-    setup = Setup(scale, str(teacher), str(runs), device or best_device())
+    setup = Setup(scale, teacher, str(runs), device or best_device())
     done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
     only = [f"--way {each}" for each in way or ()] + [f'--method "{each}"' for each in method or ()]
     results = Results(
@@ -178,8 +173,8 @@ def training(
 ) -> None:
     """A step of LFI from the cache against plain training, an online teacher and timm's own step."""
     from app.commands.training import best_device
+    from bench.training_speed import training_speed
     from evaluation.report import markdown
-    from evaluation.training_speed import training_speed
 
     found = training_speed(backbone, batch, rounds, device or best_device(), autocast)
     if json:
@@ -197,7 +192,7 @@ def maps(
 ) -> None:
     """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
     from app.commands.training import best_device
-    from evaluation.maps_speed import maps_speed
+    from bench.maps_speed import maps_speed
     from evaluation.report import markdown
 
     found = maps_speed(backbone, batch, rounds, device or best_device())

@@ -37,7 +37,7 @@ CACHED = _SCENES // 2
 _WARM = 5
 
 
-class Requests:
+class RequestBodies:
     """Bodies of requests, each phrase and each image a new one unless told otherwise.
 
     Args:
@@ -86,7 +86,7 @@ class Client:
         return answer.status, time.perf_counter() - start
 
 
-class Bare:
+class ForwardPasses:
     """The forward passes of the three models alone: tensors in, tensors out, for one image and one phrase."""
 
     def __init__(self, trio: Trio):
@@ -106,7 +106,7 @@ class Bare:
         return time.perf_counter() - start
 
 
-def latencies(bare: Bare, client: Client, requests: Requests, rounds: int) -> dict[str, np.ndarray]:
+def latencies(bare: ForwardPasses, client: Client, requests: RequestBodies, rounds: int) -> dict[str, np.ndarray]:
     """Seconds of each round's bare passes, first request and new word on the image of that request."""
     taken: dict[str, list[float]] = {"bare": [], "first": [], "word": []}
     for number in tqdm(range(rounds + _WARM), desc="latency", unit="round", dynamic_ncols=True):
@@ -119,7 +119,7 @@ def latencies(bare: Bare, client: Client, requests: Requests, rounds: int) -> di
     return {name: np.array(seconds) for name, seconds in taken.items()}
 
 
-def throughput(port: int, requests: Requests, clients: int, rounds: int, seconds: float) -> np.ndarray:
+def throughput(port: int, requests: RequestBodies, clients: int, rounds: int, seconds: float) -> np.ndarray:
     """First requests answered per second by one client and by several, turn by turn, `[round, 2]`."""
     found = []
     for number in tqdm(range(rounds), desc="throughput", unit="round", dynamic_ncols=True):
@@ -150,7 +150,9 @@ class Endurance:
         return 100 * (float(np.median(self.memory[-tenth:])) / float(np.median(self.memory[:tenth])) - 1)
 
 
-def endure(port: int, pid: int, requests: Requests, clients: int, warm: int, count: int, minutes: float) -> Endurance:
+def endure(
+    port: int, pid: int, requests: RequestBodies, clients: int, warm: int, count: int, minutes: float
+) -> Endurance:
     """Many clients at once, new images and new words by turns, until there were `count` requests or time is over.
 
     Args:
@@ -192,7 +194,7 @@ def resident(pid: int) -> int:
     raise DataError(f"/proc/{pid}/status does not say how much memory the process holds")
 
 
-def _rate(port: int, requests: Requests, clients: int, seconds: float) -> float:
+def _rate(port: int, requests: RequestBodies, clients: int, seconds: float) -> float:
     answered, lock, end = [0], threading.Lock(), time.monotonic() + seconds
     start = time.monotonic()
 

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from evaluation.hostile.pictures import any_format, chunk, encoded, inserted, picture, png, png_header
+from bench.hostile.pictures import any_format, chunk, encoded, inserted, picture, png, png_header
 
 _SIZES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from evaluation.hostile import Upload
+from bench.hostile import Upload
 
 PROBLEM = "application/problem+json"
 

@@ -11,8 +11,8 @@ from tiny_size import TINY_SIZE
 from app.cli import main
 from app.engine.cache import LatestUsed, content_hash
 from app.engine.decode import decode_image
-from app.inspector.loadtest import CACHED, Requests
-from lfi.training import untrained
+from bench import untrained
+from bench.service_load import CACHED, RequestBodies
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_latency_throughput_and_memory_are_measured(trio_folder: Path, tmp_path:
 
 
 def test_no_image_comes_again_while_the_service_remembers_its_pixels():
-    requests, remembered = Requests(("red", "star")), LatestUsed[bool](CACHED)
+    requests, remembered = RequestBodies(("red", "star")), LatestUsed[bool](CACHED)
     for _ in range(3 * CACHED):
         key = content_hash(decode_image(requests.image()).resize((64, 64)))
         assert remembered.find(key) is None

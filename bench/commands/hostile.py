@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from app.inspector.hostile import Outcome
+    from bench.hostile.attack import Outcome
     from evaluation.results import Results
 
 commands = typer.Typer()
@@ -35,10 +35,10 @@ def hostile_(
     import numpy as np
     from tqdm import tqdm
 
-    from app.inspector.hostile import attack, send
-    from app.study.servers import Service
-    from evaluation.hostile import Upload, hostile_uploads
-    from evaluation.hostile.pictures import encoded, picture
+    from bench.hostile import Upload, hostile_uploads
+    from bench.hostile.attack import attack, send
+    from bench.hostile.pictures import encoded, picture
+    from bench.servers import Service
     from evaluation.report import markdown
     from evaluation.results import Results
 

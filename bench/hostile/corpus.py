@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.hostile import bombs, damage, oddities, strangers
+from bench.hostile import bombs, damage, oddities, strangers
 
 Maker = Callable[[np.random.Generator], bytes]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation import training_speed as module
-from evaluation.training_speed import TIMM, ratio, take_turns, training_speed
+from bench import training_speed as module
+from bench.training_speed import TIMM, ratio, take_turns, training_speed
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.words import WordTokenizer
 from lfi.training.teacher import TeacherConfig

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from evaluation.hostile.pictures import any_format, chunk, encoded, inserted, picture, png, png_header, segment
+from bench.hostile.pictures import any_format, chunk, encoded, inserted, picture, png, png_header, segment
 
 
 def cmyk(rng: np.random.Generator) -> bytes:

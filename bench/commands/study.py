@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from app.study.loadtest import Outcome
+    from bench.study_load import Outcome
     from evaluation.results import Figure, Results
 
 commands = typer.Typer()
@@ -35,8 +33,8 @@ def study_(
     import tempfile
     from contextlib import ExitStack
 
-    from app.study.loadtest import Load, run_load
-    from app.study.servers import temporary_postgresql
+    from bench.servers import temporary_postgresql
+    from bench.study_load import Load, run_load
     from evaluation.report import markdown
     from evaluation.results import Results
     from lfi.errors import ConfigError
@@ -64,6 +62,7 @@ def study_(
 def _add(found: Results, kind: str, outcome: Outcome) -> None:
     import numpy as np
 
+    from bench.timing import quantile
     from evaluation.results import Figure, Goal
 
     def count(value: float, unit: str) -> Figure:
@@ -89,16 +88,3 @@ def _add(found: Results, kind: str, outcome: Outcome) -> None:
         f"{kind}: cells off target": Goal(outcome.off_target, 0, outcome.off_target == 0),
         f"{kind}: p95 of a submission, ms": Goal(p95, 200, p95 <= 200),
     }
-
-
-def quantile(milliseconds: np.ndarray, share: float) -> Figure:
-    """A quantile with the 95 % interval that order statistics give it (binomial ranks)."""
-    import numpy as np
-    from scipy import stats
-
-    from evaluation.results import Figure
-
-    ordered = np.sort(milliseconds)
-    ranks = stats.binom.ppf((0.025, 0.975), len(ordered), share)
-    low, high = (float(ordered[min(int(rank), len(ordered) - 1)]) for rank in ranks)
-    return Figure(float(np.quantile(ordered, share)), low, high, "ms")

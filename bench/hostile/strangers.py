@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from evaluation.hostile.pictures import any_format
+from bench.hostile.pictures import any_format
 
 _BEGINNINGS = (
     b"\xff\xd8\xff\xe0",

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from tiny_size import TINY_SIZE
 
+from bench.untrained import SIZES, write_untrained_trio
 from lfi.comparison import MODELS
 from lfi.students.vit import describe
 from lfi.teachers.loading import build
-from lfi.training.untrained import SIZES, write_untrained_trio
 from lfi.trio import Trio
 
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
+from bench.timing import median, ratio, take_turns
 from evaluation.results import Goal, Results
-from evaluation.training_speed import median, ratio, take_turns
 from lfi.students import Student, StudentConfig
 from lfi.students.explanations import explain
 from lfi.students.reading import rows_of, self_attention

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from evaluation import maps_speed as module
-from evaluation.maps_speed import (
+from bench import maps_speed as module
+from bench.maps_speed import (
     ALL,
     ATTENTION_PEERS,
     GRAD_CAM,
