@@ -11,7 +11,7 @@ from app.study.loadtest import Load, check, run_load
 from app.study.places import places_left
 from app.study.raters import invite
 from app.study.service import find_study
-from app.study.simulate import Eyes, Log, Visit, simulate_raters
+from app.study.simulate import Log, TrialLookup, Visit, simulate_raters
 from evaluation.study.raters import Population, SimulatedRater
 
 CARELESS = Population(drop_out=0.2, double_clicks=0.5, lapses=0.1)
@@ -26,8 +26,8 @@ def visit(study_settings, clock):
 
 def take_part(visit, studies, name, count, population, log, first=0):
     invitations = invite(studies, name, count, "test")
-    eyes = Eyes(studies, name)
-    asyncio.run(simulate_raters(visit, invitations, population, eyes, log, first=first))
+    lookup = TrialLookup(studies, name)
+    asyncio.run(simulate_raters(visit, invitations, population, lookup, log, first=first))
 
 
 def test_every_cell_is_filled_exactly_though_raters_drop_out_and_click_twice(studies, create, clock, visit):
