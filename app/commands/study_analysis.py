@@ -208,7 +208,7 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     from app.settings import read_settings
     from app.study.raters import invite
     from app.study.service import Studies
-    from app.study.simulate import Eyes, Log, Visit, simulate_raters
+    from app.study.simulate import Log, TrialLookup, Visit, simulate_raters
     from evaluation.study.simulation import SIMULATED
     from lfi.errors import ConfigError
 
@@ -217,7 +217,9 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     studies, log = Studies(read_settings()), Log()
     invitations = invite(studies, name, count, "simulation")
     visit = Visit(url, think)
-    asyncio.run(simulate_raters(visit, invitations, population, Eyes(studies, name), log, seed=seed, spread=10 * think))
+    asyncio.run(
+        simulate_raters(visit, invitations, population, TrialLookup(studies, name), log, seed=seed, spread=10 * think)
+    )
     studies.close()
     ends = ", ".join(f"{number} {end}" for end, number in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of {count} simulated raters ({ends})")

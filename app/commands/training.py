@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lfi.devices import best_device
 from lfi.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -251,10 +252,3 @@ def lines_of(path: Path) -> list[str]:
     if not any(lines):
         raise DataError(f"{path} holds no words; one a line was expected")
     return list(dict.fromkeys(line for line in lines if line))
-
-
-def best_device() -> str:
-    """`cuda` where torch finds a GPU, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

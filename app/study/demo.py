@@ -22,7 +22,7 @@ from app.study.progress import progress_of
 from app.study.raters import invite
 from app.study.sample import write_sample
 from app.study.service import Studies
-from app.study.simulate import Eyes, Log, Visit, simulate_raters
+from app.study.simulate import Log, TrialLookup, Visit, simulate_raters
 from evaluation.study.raters import Population
 
 _URL = "http://simulated"
@@ -68,12 +68,12 @@ async def _fill(
 ) -> None:
     """A few raters at a time, one group after the other, until no cell wants another answer."""
     visit = Visit(_URL, think=0.0, pictures=False, transport=transport)
-    eyes, group, first = Eyes(studies, name), 8, 0
+    lookup, group, first = TrialLookup(studies, name), 8, 0
     while (found := progress_of(studies, name)).done < found.target:
         if not reclaim(studies, name):
             await asyncio.sleep(1)  # until the places of those who dropped out are free again
             continue
         invitations = invite(studies, name, group, _ACTOR)
-        await simulate_raters(visit, invitations, population, eyes, log, first=first, seed=seed)
+        await simulate_raters(visit, invitations, population, lookup, log, first=first, seed=seed)
         first += group
         progress.update(min(len(log.stored), progress.total) - progress.n)

@@ -17,7 +17,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from app.failures import NothingHereError, NotYoursError, StudyError
-from app.study.answers import Given
+from app.study.answers import SubmittedAnswer
 from app.study.page import stranger_page, study_page
 from app.study.raters import csrf_token, enter_by_token, enter_from_prolific
 from app.study.service import Studies
@@ -114,10 +114,10 @@ async def look(request: Request, session: SessionDep) -> dict[str, Any]:
 
 @router.post("/study/api/answer")
 async def answer(request: Request, session: SessionDep) -> dict[str, Any]:
-    """An answer, see `Given`."""
+    """An answer, see `SubmittedAnswer`."""
     fields = await _checked(request)
     try:
-        given = Given.model_validate(fields)
+        given = SubmittedAnswer.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         raise StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error

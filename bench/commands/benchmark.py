@@ -39,7 +39,6 @@ def transfer(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
-    from app.commands.training import best_device
     from evaluation.methods import ABLATIONS, METHODS
     from evaluation.report import markdown
     from evaluation.results import Results
@@ -48,6 +47,7 @@ def transfer(
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
     from lfi.data.domains import stored_side
+    from lfi.devices import best_device
     from lfi.errors import ConfigError
 
     if scale not in SCALES:
@@ -93,12 +93,12 @@ def tune(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
-    from app.commands.training import best_device
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import SCALES, Setup
     from evaluation.tuning import SEED, write
     from evaluation.tuning import tune as search
+    from lfi.devices import best_device
     from lfi.errors import ConfigError
 
     if scale not in SCALES:
@@ -132,13 +132,13 @@ def detection(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
-    from app.commands.training import best_device
     from evaluation.detection_runs import COMPARED, WAYS, Setup
     from evaluation.detection_runs import detection as run_all
     from evaluation.detection_table import plot as draw
     from evaluation.detection_table import summarise
     from evaluation.report import markdown
     from evaluation.results import Results
+    from lfi.devices import best_device
 
     setup = Setup(scale, teacher, str(runs), device or best_device())
     done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
@@ -172,9 +172,9 @@ def training(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """A step of LFI from the cache against plain training, an online teacher and timm's own step."""
-    from app.commands.training import best_device
     from bench.training_speed import training_speed
     from evaluation.report import markdown
+    from lfi.devices import best_device
 
     found = training_speed(backbone, batch, rounds, device or best_device(), autocast)
     if json:
@@ -191,9 +191,9 @@ def maps(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
-    from app.commands.training import best_device
     from bench.maps_speed import maps_speed
     from evaluation.report import markdown
+    from lfi.devices import best_device
 
     found = maps_speed(backbone, batch, rounds, device or best_device())
     if json:

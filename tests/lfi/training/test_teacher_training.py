@@ -15,10 +15,10 @@ from caption_data import COLOURS, TINY, read_captions, write_captions
 from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, DataError, UnknownWordError, UnsupportedModelError
 from lfi.images import normalise
+from lfi.revision import revision
 from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
 from lfi.training.caption_sentences import CaptionSentences
 from lfi.training.config import DataConfig, LoopConfig, TrainConfig
-from lfi.training.provenance import revision
 from lfi.training.run import train_teacher
 from lfi.training.sentences import tokenizer_of
 from lfi.training.teacher import TeacherTask
