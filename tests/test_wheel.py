@@ -158,18 +158,18 @@ def test_the_command_writes_maps(installed: Installed):
     }
 
 
-def test_studies_find_their_migrations(installed: Installed):
-    installed.run("lfi", "study", "list")
-    assert (installed.folder / "data/study/study.db").is_file()
-
-
-def test_teachers_and_recipes_are_found_by_their_names(installed: Installed):
+def test_teachers_recipes_and_migrations_are_found(installed: Installed):
     program = """
 from pathlib import Path
+from app.database.schema import HEAD, revision_of
+from app.settings import read_settings
+from app.study.service import Studies
 from lfi.teachers import load_teacher
 from lfi.training.config import TrainConfig, load_config
-for config in (TrainConfig(), load_config(Path("lfi")), load_config(Path("tiny-imagenet.toml"))):
-    print(load_teacher(config.teacher.model).name)
+for config in (TrainConfig(), load_config(Path("lfi")), load_config(Path("logit-kd.toml"))):
+    print(load_teacher(config.teacher.model).name, config.objective.logit_kd > 0)
+print(revision_of(Studies(read_settings()).open(create=True)) == HEAD)
 """
-    names = installed.run("python", "-c", program).split("\n")
-    assert names == ["scenes CoCa", "scenes CoCa", "photographs CoCa", ""]
+    found = installed.run("python", "-c", program).splitlines()
+    assert found == ["scenes CoCa False", "scenes CoCa False", "scenes CoCa True", "True"]
+    assert (installed.folder / "data/study/study.db").is_file()

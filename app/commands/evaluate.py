@@ -20,7 +20,7 @@ commands.add_typer(evaluate, name="evaluate")
 @evaluate.command("scenes")
 def scenes_(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
-    teacher: Annotated[str, typer.Option(help="Folder of a teacher, or a name that comes with LFI.")] = "scenes",
+    teacher: Annotated[str, typer.Option(help="Folder of a teacher, or `scenes`, which comes with LFI.")] = "scenes",
     runs: Annotated[
         Path, typer.Option(help="Keeps finished runs; an interrupted evaluation goes on from there.")
     ] = Path("runs/scenes"),
@@ -42,7 +42,7 @@ def scenes_(
 def photographs_(
     tiny_imagenet: Annotated[Path, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     pacs: Annotated[Path | None, typer.Option(help="Folder with PACS's domains.")] = None,
-    teacher: Annotated[str, typer.Option(help="Folder of a teacher, or a name that comes with LFI.")] = "photographs",
+    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("static/models/photographs/teacher"),
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:

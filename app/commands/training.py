@@ -191,7 +191,9 @@ def train_photographs_(
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
         "runs/photographs/run"
     ),
-    begin: Annotated[str, typer.Option(help="Teacher whose weights it begins with: a folder, or `scenes`.")] = "scenes",
+    begin: Annotated[Path, typer.Option(help="Teacher whose weights it begins with.")] = Path(
+        "static/models/scenes/teacher"
+    ),
     steps: Annotated[int, typer.Option(min=1, help="Of 128 images each; 1.5 s a step on one core.")] = 1700,
     device: Device = "",
 ) -> None:

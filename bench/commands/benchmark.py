@@ -22,9 +22,11 @@ def transfer(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
     pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
     photographs: Annotated[
-        str, typer.Option(help="Teacher for photographs: a folder, or a name that comes with LFI.")
-    ] = "photographs",
-    scenes: Annotated[str, typer.Option(help="Teacher for scenes, likewise.")] = "scenes",
+        Path, typer.Option(help="Teacher for photographs; trained on every second image of PACS.")
+    ] = Path("static/models/photographs/teacher"),
+    scenes: Annotated[
+        str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
+    ] = "scenes",
     runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; goes on from there.")] = Path(
         "runs/transfer"
     ),
@@ -54,7 +56,9 @@ def transfer(
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
-    setup = Setup(scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or ""))
+    setup = Setup(
+        scale, tiny_imagenet, pacs, str(photographs), scenes, str(runs), device or best_device(), str(tuned or "")
+    )
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else METHODS)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     only = [f"--tuned {tuned}"] if tuned else []
@@ -85,7 +89,9 @@ def transfer(
 def tune(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores) or full (a GPU).")] = "small",
-    photographs: Annotated[str, typer.Option(help="Teacher for photographs.")] = "photographs",
+    photographs: Annotated[Path, typer.Option(help="Teacher for photographs.")] = Path(
+        "static/models/photographs/teacher"
+    ),
     runs: Annotated[Path, typer.Option(help="Keeps trials and caches; goes on from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
@@ -103,7 +109,7 @@ def tune(
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
-    setup = Setup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
+    setup = Setup(scale, tiny_imagenet, "", str(photographs), "", str(runs), device or best_device())
     part = setup.parts[0]
     found = search(setup, part, trials, workers)
     results = Results(
@@ -119,7 +125,9 @@ def tune(
 @benchmark.command()
 def detection(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
-    teacher: Annotated[str, typer.Option(help="Teacher for scenes.")] = "scenes",
+    teacher: Annotated[
+        str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
+    ] = "scenes",
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; goes on from there.")] = Path(
         "runs/detection"
     ),

@@ -38,7 +38,7 @@ def load_teacher(
     """A teacher by name or folder, in eval mode on `device`.
 
     Args:
-        name: an open_clip architecture; `scenes` or `photographs`, which come with LFI; a folder with
+        name: an open_clip architecture; `scenes`, the teacher that comes with LFI; a folder with
             `open_clip_config.json` (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
             "default_layers"}}`) and `open_clip_model.safetensors`; or `FILE.py:NAME`, a function that makes a teacher.
         pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
