@@ -21,6 +21,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=15
 
 # Known weaknesses of what the locks pin. Asks the advisory database at pypi.org, so it needs to reach it.

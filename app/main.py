@@ -20,27 +20,27 @@ import gradio as gr
 
 from app.access import signin
 from app.access.gate import Gate
-from app.access.keys import Keyring, keys_are_asked_for
+from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
 from app.agents.server import agent_route, agent_server
+from app.api import kept_routes, routes
 from app.batch import routes as batch_routes
 from app.batch.store import Batches
-from app.edge import PageHead, PublishedPath, SecurityHeaders
-from app.errors import PlainErrorsAsProblems, install_problems
-from app.inspector import kept_routes, routes
-from app.inspector.inspector import Inspector
-from app.inspector.kept import KeptPictures
-from app.inspector.openapi import describe_problems
+from app.engine import Engine
+from app.engine.kept import KeptPictures
 from app.settings import Settings, read_settings
 from app.study import owner_routes
 from app.study import routes as study_routes
 from app.study.service import Studies
 from app.telemetry import metrics as metrics_routes
 from app.telemetry.metrics import Metrics
-from app.telemetry.requests import Requests
+from app.telemetry.requests import RequestLog
 from app.telemetry.traces import telemetry_config, tracer_provider
 from app.ui import build_inspector, page_head
+from app.web.edge import PageHead, PublishedPath, SecurityHeaders
+from app.web.openapi import describe_problems
+from app.web.problems import PlainErrorsAsProblems, install_problems
 
 PAGE = "/ui"
 _QUEUE = 64
@@ -65,7 +65,7 @@ class Service(FastAPI):
         stack: ASGIApp = PlainErrorsAsProblems(super().build_middleware_stack(), page=PAGE)
         stack = PageHead(stack, PAGE, page_head(self.state.settings))
         stack = SecurityHeaders(stack, page=PAGE)
-        return PublishedPath(Requests(stack, self.state.metrics, root), root)
+        return PublishedPath(RequestLog(stack, self.state.metrics, root), root)
 
 
 def create_app(settings: Settings | None = None, on_failure: Callable[[], None] | None = None) -> FastAPI:
@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     settings = settings or read_settings()
     asked_for = keys_are_asked_for(settings.auth, settings.keys, settings.host)
     metrics = Metrics()
-    inspector = Inspector(settings, metrics)
+    engine = Engine(settings, metrics)
     provider = tracer_provider(settings.otlp_endpoint) if settings.otlp_endpoint else None
     app = Service(
         title="Learning from Interactions",
@@ -96,10 +96,9 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.metrics = metrics
     app.state.tracer_provider = provider
     app.state.keyring = Keyring(settings.keys) if asked_for else None
-    app.state.inspector = inspector
-    app.state.batches = Batches(inspector)
-    app.state.kept = KeptPictures(settings.kept_folder, settings.kept_days, settings.kept_pictures, settings.kept_bytes)
-    app.state.agents = agent_server(inspector, app.state.kept, app.version)
+    app.state.engine = engine
+    app.state.batches = Batches(engine)
+    app.state.agents = agent_server(engine, app.version)
     app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
     app.add_middleware(
@@ -138,7 +137,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
     app.router.routes.append(agent_route(app.state.agents, settings))
-    _mount_page(app, inspector, settings)
+    _mount_page(app, engine, settings)
     return app
 
 
@@ -147,7 +146,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.agents.session_manager.run(), anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, app)
         tasks.start_soon(app.state.batches.work)
-        tasks.start_soon(_sweep, app.state.kept)
+        tasks.start_soon(_sweep, app.state.engine.kept)
         yield
         app.state.studies.close()
         if app.state.tracer_provider is not None:
@@ -157,8 +156,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _warm(app: FastAPI) -> None:
-    await app.state.inspector.warm()
-    if app.state.on_failure is not None and not app.state.inspector.ready:
+    await app.state.engine.warm()
+    if app.state.on_failure is not None and not app.state.engine.trios.ready:
         app.state.on_failure()
 
 
@@ -183,8 +182,8 @@ async def _not_stored() -> None:
     raise HTTPException(404)
 
 
-def _mount_page(app: FastAPI, inspector: Inspector, settings: Settings) -> None:
-    blocks = build_inspector(inspector, settings, app.state.kept)
+def _mount_page(app: FastAPI, engine: Engine, settings: Settings) -> None:
+    blocks = build_inspector(engine)
     blocks.queue(max_size=_QUEUE, api_open=False)
     # By itself it wakes the event loop a thousand times a second to see whether the page has asked for something.
     blocks._queue.sleep_when_free = _QUEUE_SECONDS

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from limits import RateLimitItem
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.access.keys import Key, is_loopback, parse_keys
-from app.access.rates import DEFAULT, parse_rates
-from app.inspector.limits import ImageLimits, WordLimits
+from app.keys import Key, parse_keys
+from app.limits import DEFAULT_RATES, ImageLimits, WordLimits, parse_rates
 from lfi.errors import ConfigError
 from lfi.shipped import MODELS, STATIC
 
 MEGABYTE = 10**6
+_PREFIX = "LFI_"
 
 
 class Settings(BaseSettings):
     """One object, checked when made. Sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LFI_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535)
@@ -61,10 +63,12 @@ class Settings(BaseSettings):
     """Of those, how many are decoded, answered and rendered at the same time."""
     request_seconds: float = Field(30.0, gt=0)
     """Time for one request, waiting included; a later one is given up (503)."""
-    batch: int = Field(8, ge=1)
+    micro_batch: int = Field(8, ge=1, validation_alias=AliasChoices("LFI_MICRO_BATCH", "LFI_BATCH"))
     """Requests answered by one forward pass of the models, at most."""
-    batch_wait: float = Field(0.005, ge=0)
-    """How long a batch waits for requests that are on their way. One that is alone never waits."""
+    micro_batch_wait: float = Field(
+        0.005, ge=0, validation_alias=AliasChoices("LFI_MICRO_BATCH_WAIT", "LFI_BATCH_WAIT")
+    )
+    """How long such a micro-batch waits for requests that are on their way. One that is alone never waits."""
     torch_threads: int = Field(1, ge=1)
     """Threads of one matrix product. Two were slower than one under contention on two cores."""
     pixels_in_work: int = Field(100_000_000, ge=1)
@@ -147,7 +151,7 @@ class Settings(BaseSettings):
     @property
     def rates(self) -> tuple[RateLimitItem, ...]:
         """Of `rate_limit`."""
-        default = "" if is_loopback(self.host) else DEFAULT
+        default = "" if is_loopback(self.host) else DEFAULT_RATES
         return parse_rates(default if self.rate_limit is None else self.rate_limit)
 
     @property
@@ -187,12 +191,21 @@ def read_settings(**given: object) -> Settings:
         raise ConfigError(wrong) from error
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback for *_, where in found)
+
+
 _SECRETS = ("admin_token", "api_keys")
 """Never repeated in an error: somebody may have typed a key itself."""
 
 
 def _wrong(item: Mapping[str, Any]) -> str:
-    name = "_".join(str(part) for part in item["loc"])
+    name = "_".join(str(part) for part in item["loc"]).removeprefix(_PREFIX).lower()
     if name in _SECRETS:
-        return f"{name.replace('_', ' ')} (LFI_{name.upper()}): {item['msg'].removeprefix('Value error, ')}"
-    return f"{name.replace('_', ' ')} (LFI_{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"
+        return f"{name.replace('_', ' ')} ({_PREFIX}{name.upper()}): {item['msg'].removeprefix('Value error, ')}"
+    return f"{name.replace('_', ' ')} ({_PREFIX}{name.upper()}) is {item['input']!r}: {item['msg'].lower()}"

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from tqdm import tqdm
 
 from app.database.models import CURRENT, Answer, Assignment, Cell, Rater
-from app.inspector.inspector import load_trio
+from app.engine import Engine
 from app.settings import read_settings
 from app.study.creation import create_study
 from app.study.owner import set_status
@@ -21,7 +21,7 @@ from app.study.progress import progress_of
 from app.study.raters import invite
 from app.study.sample import write_sample
 from app.study.service import Studies, find_study
-from app.study.simulate import Eyes, Log, Visit, simulate_raters
+from app.study.simulate import Log, TrialLookup, Visit, simulate_raters
 from bench.servers import Service
 from evaluation.study.raters import Population
 
@@ -108,7 +108,7 @@ def run_load(load: Load, database_url: str, folder: Path) -> Outcome:
         lease_minutes=load.lease,
         seed=load.seed,
     )
-    create_study(studies, plan, lambda name: load_trio(settings.models_dir / name, settings.device), _ACTOR)
+    create_study(studies, plan, Engine(settings), _ACTOR)
     set_status(studies, _NAME, "open", _ACTOR)
     environment = {"LFI_STUDY_FOLDER": str(settings.study_folder), "LFI_DATABASE_URL": database_url}
     service = Service(environment | {"LFI_LOG_LEVEL": "warning"}, folder / "service.log")
@@ -172,7 +172,7 @@ def check(studies: Studies, name: str, log: Log, refill: Log, kills: int) -> Out
 async def _drive(load: Load, studies: Studies, service: Service) -> tuple[Log, Log, int]:
     """The crowd, with a killing in the middle; then, a few at a time, raters for the places that are left."""
     population = Population(pace_ms=1000 * load.think)
-    eyes, log, refill = Eyes(studies, _NAME), Log(), Log()
+    lookup, log, refill = TrialLookup(studies, _NAME), Log(), Log()
     done = asyncio.Event()
 
     async def watch() -> int:
@@ -194,7 +194,7 @@ async def _drive(load: Load, studies: Studies, service: Service) -> tuple[Log, L
             Visit(service.url),
             invitations,
             population,
-            eyes,
+            lookup,
             log,
             seed=load.seed,
             spread=load.spread,
@@ -210,6 +210,6 @@ async def _drive(load: Load, studies: Studies, service: Service) -> tuple[Log, L
             continue
         count = math.ceil((found.target - found.done) / load.trials) + 1
         more = await asyncio.to_thread(invite, studies, _NAME, count, _ACTOR)
-        await simulate_raters(hurried, more, population, eyes, refill, first=first, seed=load.seed)
+        await simulate_raters(hurried, more, population, lookup, refill, first=first, seed=load.seed)
         first += count
     return log, refill, kills

@@ -163,6 +163,8 @@ def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple
 class Shuffled:
     """The floor: every picture is shown the maps of the next one in its batch."""
 
+    judges = False
+
     def __init__(self, answerer: Answerer[Any]):
         self.answerer = answerer
         self.name, self.layers, self.image_size = answerer.name, answerer.layers, answerer.image_size

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import stats
+
+from lfi.revision import revision
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Results:
         """As plain values, with commit, date and hardware added; null stands for NaN."""
         made = {
             "command": self.command,
-            "commit": commit(),
+            "commit": revision(digits=7),
             "date": date.today().isoformat(),
             "hardware": hardware(),
         }
@@ -96,16 +97,6 @@ def hardware() -> str:
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     return f"{os.cpu_count()} CPU cores, {platform.machine()}"
-
-
-def commit() -> str:
-    """The git revision of the working tree, `unknown` outside a checkout."""
-    try:
-        return subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ ONLY_PARSED = {
     r"^cp \.env\.example|^git pull": "changes the checkout",
     r"^make ": "installs, and runs the service or all tests",
     r"^schemathesis": "takes minutes; tests/app/test_openapi_fuzz.py is shorter",
-    r"^locust": "takes minutes; tests/app/test_load.py is shorter",
+    r"^locust": "takes minutes; tests/app/engine/test_load.py is shorter",
     r"lfi serve$": "runs until it is stopped; tests/app/test_cli.py stops it",
     r"^lfi (benchmark|evaluate scenes|study coverage)\b": "takes hours; tests/evaluation has small ones",
     r"^lfi train lfi/training/recipes/detection": "takes hours; tests/app/test_detection_commands.py is shorter",

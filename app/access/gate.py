@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.keys import Key, Keyring
-from app.access.rates import Rates, Turn, client_name
-from app.errors import answer_lfi_error, problem
-from app.study.errors import NotYoursError
-from app.study.http import check_origin
+from app.access.keyring import Keyring
+from app.access.rates import Allowance, Rates, client_name
+from app.failures import NO_KEY, TOO_MANY_REQUESTS, WRONG_SCOPE, NotYoursError
+from app.keys import Key
 from app.telemetry.metrics import Metrics
+from app.web.forms import check_origin
+from app.web.problems import answer_lfi_error, problem
 
 COOKIE = "lfi_key"
 _OPEN = ("/", "/healthz", "/readyz", "/favicon.ico", "/openapi.json", "/signin", "/signout", "/study", "/admin")
@@ -67,17 +68,19 @@ class Gate:
         if key:
             structlog.contextvars.bind_contextvars(key=key.name)
         refusal = self._refusal(request, path, needed, key)
-        turn = None
+        allowance = None
         if refusal is None and self._counts(request, path, needed):
-            turn = self.rates.turn(f"key {key.name}" if key else client_name(request.client and request.client.host))
-            refusal = self._too_many(request, turn)
+            allowance = self.rates.count(
+                f"key {key.name}" if key else client_name(request.client and request.client.host)
+            )
+            refusal = self._too_many(request, allowance)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
 
         async def with_limits(message: Message) -> None:
-            if turn and message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(turn.headers())
+            if allowance and message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(allowance.headers())
             await send(message)
 
         await self.app(scope, receive, with_limits)
@@ -100,16 +103,14 @@ class Gate:
                 return RedirectResponse(f"{self.published}/signin?next={quote(asked, safe='')}", 303)
             return problem(
                 request,
-                401,
+                NO_KEY,
                 "send an API key: `Authorization: Bearer lfi_...`; in a browser, sign in at /signin",
-                kind="no-key",
-                title="An API key is needed",
-                headers={"WWW-Authenticate": 'Bearer realm="lfi"'},
+                {"WWW-Authenticate": 'Bearer realm="lfi"'},
             )
         if needed not in key.scopes:
             self.metrics.refused.labels("scope").inc()
             detail = f"the key {key.name!r} opens {', '.join(sorted(key.scopes))}; this needs {needed}"
-            return problem(request, 403, detail, kind="scope", title="The key does not open this")
+            return problem(request, WRONG_SCOPE, detail)
         if request.method not in _READING and not _sent_by_hand(request):
             try:
                 check_origin(request)
@@ -124,18 +125,12 @@ class Gate:
         on_page = path == self.page or path.startswith(self.page + "/")
         return needed == "maps" and not (on_page and request.method in _READING)
 
-    def _too_many(self, request: Request, turn: Turn | None) -> Response | None:
-        if turn is None or turn.allowed:
+    def _too_many(self, request: Request, allowance: Allowance | None) -> Response | None:
+        if allowance is None or allowance.allowed:
             return None
         self.metrics.refused.labels("rate").inc()
-        return problem(
-            request,
-            429,
-            turn.detail(),
-            kind="too-many-requests",
-            title="Too many requests",
-            headers={"Retry-After": str(turn.wait), **turn.headers()},
-        )
+        headers = {"Retry-After": str(allowance.wait), **allowance.headers()}
+        return problem(request, TOO_MANY_REQUESTS, allowance.detail(), headers)
 
 
 def _sent_by_hand(request: Request) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.access.gate import scope_of
-from app.errors import PROBLEM
+from app.web.negotiation import PROBLEM
 
 _SCHEMES = {
     "key": {

@@ -7,27 +7,13 @@ import math
 import time
 from dataclasses import dataclass
 
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-DEFAULT = "240/minute"
-
-
-def parse_rates(text: str) -> tuple[RateLimitItem, ...]:
-    """Limits such as `10/second; 240/minute`; none where the text is empty.
-
-    Raises:
-        ValueError: it reads otherwise.
-    """
-    try:
-        return tuple(parse_many(text)) if text.strip() else ()
-    except ValueError as error:
-        raise ValueError(f"is {text!r}; limits such as {DEFAULT!r} or '10/second; 240/minute' were expected") from error
-
 
 @dataclass(frozen=True)
-class Turn:
+class Allowance:
     """Whether somebody may ask now, and what is left.
 
     Attributes:
@@ -60,7 +46,7 @@ class Rates:
         self.items = items
         self._window = MovingWindowRateLimiter(MemoryStorage())
 
-    def turn(self, who: str) -> Turn | None:
+    def count(self, who: str) -> Allowance | None:
         """Count one request, unless it is refused; None where there is no limit."""
         if not self.items:
             return None
@@ -70,7 +56,7 @@ class Rates:
         stats = {item: self._window.get_window_stats(item, who) for item in full or self.items}
         nearest = min(stats, key=lambda item: (stats[item].remaining / item.amount, -stats[item].reset_time))
         wait = max(1, math.ceil(stats[nearest].reset_time - time.time()))
-        return Turn(not full, nearest, stats[nearest].remaining, wait)
+        return Allowance(not full, nearest, stats[nearest].remaining, wait)
 
 
 def client_name(address: str | None) -> str:

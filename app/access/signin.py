@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qsl
 
 import anyio
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
 from app.access.gate import COOKIE
-from app.access.keys import HOURS, Key, Keyring
-from app.study.errors import NothingHereError
-from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
-from app.ui.signin import signin_page
+from app.access.keyring import HOURS, Keyring
+from app.access.page import signin_page
+from app.failures import NothingHereError
+from app.keys import Key
+from app.web.forms import read_form
+from app.web.pages import PRIVATE, page, root_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,11 +38,11 @@ def ask(request: Request, keyring: KeyringDep, next: str = "/ui/") -> Response:
 @router.post("/signin")
 async def sign_in(request: Request, keyring: KeyringDep) -> Response:
     """In with a key that opens the page."""
-    fields = await _fields(request)
+    fields = await read_form(request)
     to = _here(fields.get("next", ""))
     key = keyring.find(fields.get("key", "").strip())
     if key is None or "maps" not in key.scopes:
-        await anyio.sleep(0.5)  # guessing shall cost time
+        await anyio.sleep(0.5)  # slows down whoever guesses
         wrong = "This key opens metrics, not the page." if key else "There is no such key."
         return _page(request, to, None, wrong, 403)
     answer = RedirectResponse(f".{to}", 303, PRIVATE)
@@ -49,10 +50,10 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
         COOKIE,
         keyring.new_session(key),
         max_age=HOURS * 3600,
-        path=_root(request),
+        path=root_of(request) + "/",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="lax",  # a link from elsewhere shall find its reader signed in
+        samesite="lax",  # whoever follows a link from elsewhere is still signed in
     )
     return answer
 
@@ -60,15 +61,10 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
 @router.post("/signout")
 async def sign_out(request: Request, keyring: KeyringDep) -> Response:
     """Out again."""
-    await _fields(request)
+    await read_form(request)
     answer = RedirectResponse("./signin", 303, PRIVATE)
-    answer.delete_cookie(COOKIE, path=_root(request))
+    answer.delete_cookie(COOKIE, path=root_of(request) + "/")
     return answer
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    check_origin(request)
-    return dict(parse_qsl((await read_body(request)).decode("utf-8", "replace")))
 
 
 def _here(to: str) -> str:
@@ -76,10 +72,5 @@ def _here(to: str) -> str:
     return to if to.startswith("/") and to.isprintable() else "/ui/"
 
 
-def _root(request: Request) -> str:
-    return request.scope.get("root_path", "") + "/"
-
-
 def _page(request: Request, to: str, key: Key | None, error: str = "", status: int = 200) -> Response:
-    html = signin_page(to, key.name if key else "", error)
-    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY, **PRIVATE})
+    return page(signin_page(to, key.name if key else "", error), status)

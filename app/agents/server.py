@@ -10,6 +10,7 @@ import base64
 import binascii
 import logging
 import re
+from functools import partial
 from typing import Annotated
 
 from mcp.server import MCPServer
@@ -19,12 +20,11 @@ from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, T
 from pydantic import Field
 from starlette.routing import Route
 
-from app.agents.answers import NumbersBody, OverlayBody, word_body
-from app.inspector.answers import ModelsBody, trio_body
-from app.inspector.downloads import overlay_files
-from app.inspector.inspector import Inspector
-from app.inspector.kept import KeptPictures
-from app.inspector.questions import Question
+from app.agents.numbers import NumbersBody, OverlayBody, word_body
+from app.engine import Engine, File, MapsRequest, Turn
+from app.engine.bodies import ModelsBody, trios_body
+from app.engine.downloads import overlay_files
+from app.engine.kept import KeptPictures
 from app.settings import Settings
 from evaluation.scores import score
 from lfi.errors import ConfigError, ImageError, LFIError
@@ -58,8 +58,8 @@ TrioName = Annotated[str, Field(description="A trio of describe_models; the defa
 Overlays = Annotated[bool, Field(description=f"Also send the maps as pictures, at most {MOST_OVERLAYS}.")]
 
 
-def agent_server(inspector: Inspector, kept: KeptPictures, version: str) -> MCPServer:
-    """The tools over this inspector, and the pictures that visitors keep."""
+def agent_server(engine: Engine, version: str) -> MCPServer:
+    """The tools over this engine."""
     logging.getLogger("mcp").setLevel(logging.WARNING)  # below that it would log people's words
     server = MCPServer(
         "lfi", title="Learning from Interactions", instructions=_INSTRUCTIONS, version=version, log_level="WARNING"
@@ -69,11 +69,9 @@ def agent_server(inspector: Inspector, kept: KeptPictures, version: str) -> MCPS
     async def describe_models() -> ModelsBody:
         """The trios of models that can be asked: what each model is and learned from, its limits, layers and words."""
         try:
-            inspector.trio()
+            return ModelsBody.model_validate(trios_body(engine.trios))
         except LFIError as error:
             raise ToolError(str(error)) from error
-        trios = [trio_body(name, trio) for name, trio in inspector.trios.items()]
-        return ModelsBody.model_validate({"default": inspector.default, "trios": trios})
 
     @server.tool(annotations=_READING)
     async def interaction_maps(
@@ -85,8 +83,8 @@ def agent_server(inspector: Inspector, kept: KeptPictures, version: str) -> MCPS
     ) -> Annotated[CallToolResult, NumbersBody]:
         """Where each model looks for each word in an image: numbers for every model, and overlays as pictures."""
         try:
-            question = Question.from_fields(inspector.settings.word_limits, words, models, trio=trio)
-            return await inspector.admission.run(lambda turn: _answer(inspector, kept, question, image, overlays))
+            request = MapsRequest.from_fields(engine.settings.word_limits, words, models, trio=trio)
+            return await engine.admission.run(partial(_answer, engine, request, image, overlays))
         except LFIError as error:
             raise ToolError(str(error)) from error
 
@@ -119,20 +117,22 @@ def agent_route(server: MCPServer, settings: Settings) -> Route:
     return Route(PATH, route.endpoint, methods=["POST"], include_in_schema=False)
 
 
-def _answer(inspector: Inspector, kept: KeptPictures, question: Question, image: str, overlays: bool) -> CallToolResult:
-    picture = inspector.decode(_bytes(image, kept))
-    models = inspector.trio(question.trio).ordered(question.models)
-    count = len(question.words) * len(models) if overlays else 0
+def _answer(engine: Engine, request: MapsRequest, image: str, overlays: bool, turn: Turn) -> CallToolResult:
+    file = File(_bytes(image, engine.kept))
+    picture = engine.open(file, request, turn, side=_SIDE if overlays else None)
+    models = engine.trios.get(request.trio).ordered(request.models)
+    count = len(request.words) * len(models) if overlays else 0
     if count > MOST_OVERLAYS:
         raise ConfigError(
             f"{count} pictures would be sent; at most {MOST_OVERLAYS} are: "
             "ask for fewer words or models, or with overlays=false"
         )
-    comparison = inspector.compare(picture, question.words, models, trio=question.trio)
+    comparison = engine.ask(picture, request, turn)
+    turn.check()
     numbers = NumbersBody(
-        trio=question.trio or inspector.default,
-        width=picture.width,
-        height=picture.height,
+        trio=request.trio or engine.trios.default,
+        width=picture.size[0],
+        height=picture.size[1],
         words=[word_body(each, comparison) for each in score(comparison)],
         overlays=[
             OverlayBody(model=model, word=word) for model in comparison.maps for word in comparison.words if overlays
@@ -140,7 +140,7 @@ def _answer(inspector: Inspector, kept: KeptPictures, question: Question, image:
     )
     content: list[ContentBlock] = [TextContent(text=numbers.model_dump_json())]
     if overlays:
-        for _, data in overlay_files(comparison, picture, _SIDE):
+        for _, data in overlay_files(comparison, picture.drawn, _SIDE):
             content.append(ImageContent(data=base64.b64encode(data).decode(), mime_type="image/webp"))
     return CallToolResult(content=content, structured_content=numbers.model_dump(mode="json"))
 

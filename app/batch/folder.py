@@ -31,7 +31,7 @@ THUMBNAIL = 240
 
 
 @dataclass(frozen=True)
-class Asked:
+class BatchQuestion:
     """What a batch asks of every image.
 
     Attributes:
@@ -78,7 +78,7 @@ class BatchFolder:
         ConfigError: it holds a batch that asks something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, asked: Asked):
+    def __init__(self, path: Path, asked: BatchQuestion):
         self.path, self.asked = path, asked
         self.records: dict[str, Record] = {}
         try:

@@ -21,12 +21,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from app.batch.folder import BatchFolder, Record
-from app.inspector.downloads import array_stem
+from app.engine.downloads import array_stem
 from app.settings import STATIC
-from app.ui.about import NAMES
 from evaluation.scores import REFERENCE
 from lfi.comparison import model_of
-from lfi.rendering import Scale, veil
+from lfi.rendering import LONG_TITLES, Scale, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
 
@@ -62,7 +61,7 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
     scale = _scale(read, folder.asked.models)
     figures = _figures(folder.asked.models)
     columns = [Column("Image", "image"), Column("Word", "word")]
-    columns += [Column(_titled(model, NAMES)) for model in folder.asked.models]
+    columns += [Column(_titled(model, LONG_TITLES)) for model in folder.asked.models]
     columns += [Column(title, name, _LEGEND[_kind(title)]) for name, title in figures]
     photos: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -76,7 +75,7 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
         images=len(read),
         missing=len(names) - len(records),
         unread=[record for record in records if record.problem],
-        names={model: _titled(model, NAMES) for model in folder.asked.models},
+        names={model: _titled(model, LONG_TITLES) for model in folder.asked.models},
         columns=columns,
         legend={kind: _LEGEND[kind] for kind in dict.fromkeys(_kind(title) for _, title in figures)},
         rows=rows,

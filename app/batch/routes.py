@@ -9,17 +9,17 @@ import orjson
 from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse
 
-from app.batch.answers import BatchBody, ScoresBody, batch_body, in_order, scores_body
+from app.api.fields import Models, TrioName, Words
 from app.batch.folder import scores_csv
 from app.batch.gallery import gallery_page, page_policy
+from app.batch.page import POLICY, batch_page
+from app.batch.status import BatchBody, ScoresBody, batch_body, in_order, scores_body
 from app.batch.store import OVER, Batch, Batches
 from app.batch.uploads import Upload
-from app.inspector import openapi
-from app.inspector.negotiation import JSON, ZIP
-from app.inspector.questions import Question
-from app.inspector.routes import Models, TrioName, Words
-from app.study.errors import NothingHereError
-from app.ui.batch import POLICY, batch_page
+from app.engine import MapsRequest
+from app.failures import NothingHereError
+from app.web.negotiation import JSON, ZIP
+from app.web.openapi import problems
 
 router = APIRouter(tags=["batches"])
 
@@ -56,10 +56,9 @@ async def show_page(batches: BatchesDep) -> Response:
     summary="Ask the same words of many images",
     status_code=202,
     response_model=BatchBody,
-    responses=openapi.problems(400, 413, 422, 429, 500, 503),
+    responses=problems(400, 413, 422, 429, 500, 503),
 )
 async def create_batch(
-    request: Request,
     batches: BatchesDep,
     images: Files,
     words: Words,
@@ -67,10 +66,10 @@ async def create_batch(
     trio: TrioName = "",
 ) -> Response:
     """Takes images and answers at once with an id. What was sent is deleted when the batch is over."""
-    question = Question.from_fields(batches.settings.word_limits, words, models, trio=trio)
+    request = MapsRequest.from_fields(batches.settings.word_limits, words, models, trio=trio)
     uploads = [Upload(image.filename or "", image.file) for image in images]
     batches.check_room()
-    batch = await anyio.to_thread.run_sync(batches.store, question, uploads)
+    batch = await anyio.to_thread.run_sync(batches.store, request, uploads)
     await batches.admit(batch)
     return _status(batches, batch, 202)
 
@@ -80,7 +79,7 @@ async def create_batch(
     operation_id="get_batch",
     summary="How far is it?",
     response_model=BatchBody,
-    responses=openapi.problems(404),
+    responses=problems(404),
 )
 async def show_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     """Progress, time left, and what could not be read."""
@@ -92,7 +91,7 @@ async def show_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     operation_id="stop_batch",
     summary="Stop it and keep what is done",
     response_model=BatchBody,
-    responses=openapi.problems(404),
+    responses=problems(404),
 )
 async def stop_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     """The image in work is finished; then gallery, scores and maps are those of what is done."""
@@ -105,7 +104,7 @@ async def stop_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     operation_id="delete_batch",
     summary="Cancel it and delete everything of it",
     status_code=204,
-    responses=openapi.problems(404),
+    responses=problems(404),
 )
 async def delete_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     """Images, scores and maps are gone afterwards."""
@@ -118,7 +117,7 @@ async def delete_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     operation_id="get_batch_scores",
     summary="Scores as JSON",
     response_model=ScoresBody,
-    responses=openapi.problems(404),
+    responses=problems(404),
 )
 async def show_scores(batch: BatchDep) -> Response:
     """Of what is done."""
@@ -130,7 +129,7 @@ async def show_scores(batch: BatchDep) -> Response:
     operation_id="get_batch_table",
     summary="Scores as a table",
     response_class=Response,
-    responses={200: {"content": {"text/csv": {}}}, **openapi.problems(404)},
+    responses={200: {"content": {"text/csv": {}}}, **problems(404)},
 )
 async def show_table(batch: BatchDep) -> Response:
     """Of what is done, images that could not be read with them."""
@@ -143,7 +142,7 @@ async def show_table(batch: BatchDep) -> Response:
     operation_id="get_batch_gallery",
     summary="All maps on one page",
     response_class=HTMLResponse,
-    responses=openapi.problems(404),
+    responses=problems(404),
 )
 async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     """Of what is done. The page needs nothing else and can be saved."""
@@ -152,7 +151,7 @@ async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     if batch.ended is not None and made.is_file():
         return FileResponse(made, media_type="text/html", headers=headers)
     names = [record.name for record in in_order(batch)]
-    limiter = batches.inspector.jobs
+    limiter = batches.engine.jobs
     page = await anyio.to_thread.run_sync(gallery_page, batch.folder, names, limiter=limiter)
     return HTMLResponse(page, headers=headers)
 
@@ -163,7 +162,7 @@ async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     operation_id="get_batch_archive",
     summary="Gallery, scores and raw maps in one file",
     response_class=Response,
-    responses={200: {"content": {ZIP: _BINARY}}, **openapi.problems(404)},
+    responses={200: {"content": {ZIP: _BINARY}}, **problems(404)},
 )
 async def show_archive(batch: BatchDep) -> Response:
     """Once the batch is over: what `lfi batch` writes."""

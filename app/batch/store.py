@@ -21,14 +21,13 @@ from typing import Any, Literal
 
 import anyio
 
+from app.archives import ArchiveLimits
 from app.batch.folder import BatchFolder
-from app.batch.sources import ArchiveLimits, Images, ZipImages
+from app.batch.sources import Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
-from app.batch.work import answer_image, asked_of, write_results
-from app.errors import BatchesFullError, NotReadyError
-from app.inspector.inspector import Inspector
-from app.inspector.questions import Question
-from app.study.errors import NothingHereError, TooMuchError
+from app.batch.work import answer_image, question_of, write_results
+from app.engine import Engine, MapsRequest, Turn
+from app.failures import BatchesFullError, BusyError, LateError, NothingHereError, TooMuchError
 from lfi.errors import LFIError
 
 log = logging.getLogger("lfi")
@@ -51,7 +50,7 @@ class Batch:
     """
 
     id: str
-    question: Question
+    request: MapsRequest
     place: Path
     images: Images
     folder: BatchFolder
@@ -60,6 +59,7 @@ class Batch:
     began: float | None = None
     ended: float | None = None
     created: float = field(default_factory=time.monotonic)
+    stopped: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def done(self) -> int:
@@ -77,8 +77,8 @@ class Batch:
 class Batches:
     """All batches of this service. `work` runs as long as the service does; everything else answers at once."""
 
-    def __init__(self, inspector: Inspector):
-        self.inspector, self.settings = inspector, inspector.settings
+    def __init__(self, engine: Engine):
+        self.engine, self.settings = engine, engine.settings
         self._batches: dict[str, Batch] = {}
         self._root: tempfile.TemporaryDirectory[str] | None = None
         self._arrived = anyio.Event()
@@ -92,15 +92,14 @@ class Batches:
         if len(self._batches) >= self.settings.batches:
             raise BatchesFullError(f"all {self.settings.batches} places for batches are taken; try again later")
 
-    def store(self, question: Question, uploads: Sequence[Upload]) -> Batch:
+    def store(self, request: MapsRequest, uploads: Sequence[Upload]) -> Batch:
         """A batch of what was sent, not yet admitted. Copies files: call it in a thread.
 
         Raises:
             ArchiveError, TooMuchError: what was sent is no batch that can be worked off.
-            NotReadyError, CheckpointError, UnknownModelError, UnknownWordError: as `Inspector.trio` and `asked_of`.
+            NotReadyError, CheckpointError, UnknownModelError, UnknownWordError: as `question_of`.
         """
-        trio = self.inspector.trio(question.trio)
-        asked = asked_of(question, trio, question.trio or self.inspector.default)
+        asked = question_of(self.engine, request)
         name = secrets.token_urlsafe(16)
         place = self._folder() / name
         try:
@@ -109,7 +108,7 @@ class Batches:
                 raise TooMuchError(
                     f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are taken"
                 )
-            return Batch(name, question, place, images, BatchFolder(place / "out", asked))
+            return Batch(name, request, place, images, BatchFolder(place / "out", asked))
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -148,6 +147,7 @@ class Batches:
         """Let it end after the image in work; what is done is kept."""
         if batch.state not in OVER:
             batch.state = "stopped"
+            batch.stopped.set()
             self._arrived.set()
 
     async def delete(self, batch: Batch) -> None:
@@ -202,22 +202,18 @@ class Batches:
             _remove(batch)
 
     async def _answer(self, batch: Batch, name: str) -> None:
+        def work(turn: Turn) -> None:
+            answer_image(batch.folder, batch.images, name, self.engine, batch.request, turn)
+
         while True:
             try:
-                await anyio.to_thread.run_sync(self._answer_now, batch, name, limiter=self.inspector.jobs)
+                await self.engine.admission.run(work)
                 return
-            except NotReadyError:  # more people wait than may: a batch has time
-                await anyio.sleep(_PAUSE)
-
-    def _answer_now(self, batch: Batch, name: str) -> None:
-        question = batch.question
-        answer_image(
-            batch.folder,
-            batch.images,
-            name,
-            lambda picture: self.inspector.compare(picture, question.words, question.models, trio=question.trio),
-            self.settings.image_limits,
-        )
+            except (BusyError, LateError):  # people come first: a batch has time, until somebody stops it
+                with anyio.move_on_after(_PAUSE):
+                    await batch.stopped.wait()
+            if batch.state != "running":
+                return
 
     async def _expire(self) -> None:
         now = time.monotonic()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from app.batch.sources import ArchiveError
+from app.failures import ArchiveError
 from lfi.errors import ImageError, ImageTooLargeError
 
 _ZIP = b"PK"

@@ -2,70 +2,60 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
-from app.batch.folder import THUMBNAIL, Asked, BatchFolder, Record, scores_csv, stem_of
+from app.batch.folder import THUMBNAIL, BatchFolder, BatchQuestion, Record, scores_csv, stem_of
 from app.batch.gallery import gallery_page
 from app.batch.sources import Images
-from app.inspector.decode import decode_image
-from app.inspector.downloads import npz_bytes
-from app.inspector.limits import ImageLimits
-from app.inspector.questions import Question
-from app.inspector.words import plain_words
+from app.engine import Engine, File, MapsRequest, Turn
+from app.engine.downloads import npz_bytes
 from evaluation.scores import row, score
-from lfi.comparison import Comparison, model_of
+from lfi.comparison import model_of
 from lfi.errors import ImageError
-from lfi.trio import Trio
-
-Compare = Callable[[Image.Image], Comparison]
 
 
-def asked_of(question: Question, trio: Trio, name: str) -> Asked:
+def question_of(engine: Engine, request: MapsRequest) -> BatchQuestion:
     """What a batch asks, with the models that are to answer.
-
-    Args:
-        name: of the trio, to ask for it again by.
 
     Raises:
         UnknownWordError, UnknownModelError: what this trio cannot answer; better said before the first image than
             after it.
+        NotReadyError, CheckpointError: as `Engine.question`.
     """
-    words, models = plain_words(question.words, trio.vocabulary), trio.ordered(question.models)
-    trio.question(words, models)
-    shown = {model: (trio.layers[model][trio.default_layer[model]], trio.default_layer[model]) for model in models}
-    return Asked(words, models, name, {model: trio.fingerprints[model_of(model)] for model in models}, shown)
+    trio, question = engine.trios.get(request.trio), engine.question(request)
+    at = trio.default_layer
+    return BatchQuestion(
+        words=question.words,
+        models=question.models,
+        trio=request.trio or engine.trios.default,
+        fingerprints={model: trio.fingerprints[model_of(model)] for model in question.models},
+        layers={model: (trio.layers[model][at[model]], at[model]) for model in question.models},
+    )
 
 
-def answer_image(folder: BatchFolder, images: Images, name: str, compare: Compare, limits: ImageLimits) -> Record:
+def answer_image(
+    folder: BatchFolder, images: Images, name: str, engine: Engine, request: MapsRequest, turn: Turn
+) -> Record:
     """Answer one image and keep the answer. An image that cannot be read is a record that says why.
 
-    Args:
-        compare: the models' answer for a decoded image, for the batch's words and all layers.
+    Raises:
+        LateError, GoneError: as `Engine.ask`; nothing is kept, and the image can be tried again.
     """
     try:
-        data = images.read(name, limits.bytes)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if folder.holds(name, sha256):
+        file = File(images.read(name, engine.settings.max_bytes))
+        if folder.holds(name, file.sha256):
             return folder.records[name]
-        picture = decode_image(data, limits)
+        picture = engine.open(file, request, turn, side=THUMBNAIL)
     except ImageError as error:
         record = Record(name, problem=str(error))
         folder.add(record)
         return record
-    comparison = compare(picture)
-    record = Record(
-        name, sha256, stem_of(name), picture.width, picture.height, [row(each) for each in score(comparison)]
-    )
-    about = {
-        "trio": folder.asked.trio,
-        "image": {"name": name, "width": picture.width, "height": picture.height, "sha256": sha256},
-    }
-    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    folder.add(record, picture, npz_bytes(comparison, about))
+    comparison = engine.ask(picture, request, turn)
+    width, height = picture.size
+    record = Record(name, file.sha256, stem_of(name), width, height, [row(each) for each in score(comparison)])
+    seen = {"name": name, "width": width, "height": height, "sha256": file.sha256}
+    folder.add(record, picture.drawn, npz_bytes(comparison, {"trio": folder.asked.trio, "image": seen}))
     return record
 
 

@@ -31,28 +31,20 @@ def batch(
 
     from app.batch.folder import BatchFolder
     from app.batch.sources import open_images
-    from app.batch.work import answer_image, asked_of, write_results
+    from app.batch.work import answer_image, question_of, write_results
     from app.commands.maps import chosen_trio
-    from app.inspector.inspector import Inspector
-    from app.inspector.questions import Question
+    from app.engine import Engine, MapsRequest, Turn
 
     settings = chosen_trio(trio)
-    question = Question.from_fields(settings.word_limits, word, [models])
+    request = MapsRequest.from_fields(settings.word_limits, word, [models])
     images = open_images(source)
-    inspector = Inspector(settings)
-    loaded = inspector.load_only(settings.trio)
-    asked = asked_of(question, loaded, settings.trio)
-    folder = BatchFolder(out, asked)
+    engine = Engine(settings)
+    engine.trios.need(settings.trio)
+    folder = BatchFolder(out, question_of(engine, request))
     stopped = False
     try:
         for name in tqdm(images.names, desc="batch", unit="image", dynamic_ncols=True):
-            answer_image(
-                folder,
-                images,
-                name,
-                lambda picture: loaded.compare(picture, asked.words, models=asked.models),
-                settings.image_limits,
-            )
+            answer_image(folder, images, name, engine, request, Turn())
     except KeyboardInterrupt:
         stopped = True
     done = write_results(folder, images.names)

@@ -43,16 +43,21 @@ def scenes_(
 def photographs_(
     tiny_imagenet: Annotated[Path, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     pacs: Annotated[Path | None, typer.Option(help="Folder with PACS's domains.")] = None,
-    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("static/models/photographs/teacher"),
+    trio: Annotated[
+        Path, typer.Option(help="Folder of the trio.", show_default="that for photographs, which comes with LFI")
+    ] = MODELS / "photographs",
+    teacher: Annotated[str, typer.Option(help="A teacher alone, instead of a trio: a folder or a name.")] = "",
+    images: Annotated[int, typer.Option(min=100, help="Validation images at most.")] = 10_000,
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
-    """Zero-shot accuracy of a teacher and the pointing game of its words, on photographs. Two minutes on 2 cores."""
-    from app.commands.training import teacher_for_photographs
+    """Zero-shot accuracy, the pointing game and presence of a trio on photographs. A quarter of an hour on 2 cores."""
     from evaluation.photographs import evaluate_photographs
     from lfi.teachers import load_teacher
+    from lfi.trio import Trio
 
-    deliver(evaluate_photographs(load_teacher(teacher_for_photographs(teacher)), tiny_imagenet, pacs), json, plot)
+    models = load_teacher(teacher) if teacher else Trio.load(trio)
+    deliver(evaluate_photographs(models, tiny_imagenet, pacs, images), json, plot)
 
 
 @evaluate.command("maps")

@@ -42,11 +42,11 @@ def classification_(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Any model: linear probe, k-NN, fine-tuned, and zero-shot in a teacher's space; top-1/5, calibration."""
-    from app.commands.training import best_device
     from evaluation.classification import evaluate_classification, plot_confusion
     from evaluation.features import load_models, seeds_of
     from evaluation.finetuning import Schedule
     from evaluation.results import Results
+    from lfi.devices import best_device
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
     from lfi.training.config import DataConfig
@@ -102,13 +102,13 @@ def domains_(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Models on domains that were left out: probed or trained on the others, selected on these; or zero-shot."""
-    from app.commands.training import best_device
     from evaluation.domains import left_out, zero_shot_domains
     from evaluation.features import load_models, seeds_of
     from evaluation.finetuning import Schedule
     from evaluation.results import Results
     from evaluation.transfer import half_of
     from lfi.data.domains import domain_folders, stored_side
+    from lfi.devices import best_device
     from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
 
@@ -211,12 +211,12 @@ def detection_(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Detectors that `lfi train` made: COCO's twelve numbers for boxes and for masks."""
-    from app.commands.training import best_device
     from evaluation.detectors import evaluate_detectors
     from evaluation.detectors import plot as draw
     from evaluation.report import markdown
     from evaluation.results import Results
     from lfi.detection import load_detector
+    from lfi.devices import best_device
 
     loaded = {}
     for model in models:

@@ -19,7 +19,7 @@ def new(
     ] = None,
 ) -> None:
     """Make a key: shown once, while the service is told its hash alone."""
-    from app.access.keys import new_key
+    from app.keys import new_key
 
     secret, key = new_key(name, scope or ["maps"])
     print(f"The key, shown this once:\n  {secret}")

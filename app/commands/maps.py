@@ -33,25 +33,23 @@ def maps(
     """
     data = read_image(image)
 
-    from app.inspector.decode import decode_image
-    from app.inspector.downloads import at_layer, npz_bytes, overlay_files
-    from app.inspector.inspector import Inspector
-    from app.inspector.questions import Question
+    from app.engine import Engine, File, MapsRequest, Turn
+    from app.engine.downloads import at_layer, npz_bytes, overlay_files
     from lfi.rendering import FORMATS, figure
 
     if figure_format not in FORMATS:
         raise ConfigError(f"figure format is {figure_format!r}; one of {', '.join(FORMATS)} was expected")
     settings = chosen_trio(trio)
-    question = Question.from_fields(settings.word_limits, word, [models])
-    picture = decode_image(data, settings.image_limits)
-    inspector = Inspector(settings)
-    inspector.load_only(settings.trio)
-    comparison = at_layer(inspector.compare(picture, question.words, question.models), layer)
+    request = MapsRequest.from_fields(settings.word_limits, word, [models])
+    engine, turn = Engine(settings), Turn()
+    picture = engine.decode(File(data), turn)
+    engine.trios.need(settings.trio)
+    comparison = at_layer(engine.ask(picture, request, turn), layer)
 
     make_folder(out)
-    drawn = figure(comparison, picture, format=figure_format)
+    drawn = figure(comparison, picture.drawn, format=figure_format)
     files = [
-        *overlay_files(comparison, picture, settings.overlay_side),
+        *overlay_files(comparison, picture.drawn, settings.overlay_side),
         (f"figure.{figure_format}", drawn),
         ("maps.npz", npz_bytes(comparison, {"trio": settings.trio, "image": {"name": image.name}})),
     ]

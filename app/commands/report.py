@@ -26,7 +26,7 @@ def report(
     ] = None,
 ) -> None:
     """One self-contained HTML page: tables, intervals, curves and example maps, each with its provenance."""
-    from app.inspector.decode import decode_image
+    from app.engine.decode import decode_image
     from app.settings import read_settings
     from evaluation.page import report_page
     from lfi.trio import Trio

@@ -26,7 +26,7 @@ def serve(
     models_dir: Annotated[str | None, typer.Option(help="Folder that holds the trios. [LFI_MODELS_DIR]")] = None,
 ) -> None:
     """Serve the page and the API until interrupted."""
-    from app.access.keys import keys_are_asked_for
+    from app.access.keyring import keys_are_asked_for
     from app.settings import read_settings
 
     settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)

@@ -27,12 +27,11 @@ _ACTOR = "cli"
 @study.command()
 def create(plan: Toml) -> None:
     """Render the study of a plan and store it as a draft. A draft without invitations is made anew."""
-    from app.inspector.inspector import load_trio
+    from app.engine import Engine
     from app.study.creation import create_study
 
     studies = _studies()
-    models = studies.settings.models_dir
-    made = create_study(studies, plan, lambda name: load_trio(models / name, studies.settings.device))
+    made = create_study(studies, plan, Engine(studies.settings))
     ratings = len(made.items) * len(made.conditions) * made.rating.overlap
     pairs = len(made.items) * len(made.pair.contrasts) * made.pair.overlap
     raters = max(-(-ratings // made.rating.trials), -(-pairs // made.pair.trials))

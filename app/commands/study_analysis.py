@@ -160,7 +160,7 @@ def demo(
 
     The true ratio is known, so the report can say whether its interval holds it. The study stays, closed, among yours.
     """
-    from app.settings import read_settings
+    from app.main import create_app
     from app.study.demo import run_demo
     from evaluation.study.analysis import analyse as run
     from evaluation.study.planning import population_for
@@ -171,7 +171,7 @@ def demo(
     if SIMULATED not in name:
         raise ConfigError(f"name is {name!r}; one that holds {SIMULATED!r} was expected, for every report to show it")
     population = population_for(ratio, baseline)
-    log = run_demo(read_settings(), name, population, items, overlap, seed)
+    log = run_demo(create_app(), name, population, items, overlap, seed)
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
     table, registration, plan_used = _stored(name)
@@ -208,7 +208,7 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     from app.settings import read_settings
     from app.study.raters import invite
     from app.study.service import Studies
-    from app.study.simulate import Eyes, Log, Visit, simulate_raters
+    from app.study.simulate import Log, TrialLookup, Visit, simulate_raters
     from evaluation.study.simulation import SIMULATED
     from lfi.errors import ConfigError
 
@@ -217,7 +217,9 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     studies, log = Studies(read_settings()), Log()
     invitations = invite(studies, name, count, "simulation")
     visit = Visit(url, think)
-    asyncio.run(simulate_raters(visit, invitations, population, Eyes(studies, name), log, seed=seed, spread=10 * think))
+    asyncio.run(
+        simulate_raters(visit, invitations, population, TrialLookup(studies, name), log, seed=seed, spread=10 * think)
+    )
     studies.close()
     ends = ", ".join(f"{number} {end}" for end, number in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of {count} simulated raters ({ends})")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lfi.errors import ConfigError, DataError, UnknownModelError
+from lfi.devices import best_device
+from lfi.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from lfi.training.config import DataConfig
@@ -192,20 +193,6 @@ def validation_of(data: DataConfig) -> Measure | None:
     return lambda detector: average_precision(detector, Path(images), Path(annotations))
 
 
-def teacher_for_photographs(folder: Path) -> Path:
-    """The folder, if it is there.
-
-    Raises:
-        UnknownModelError: it is not.
-    """
-    if not folder.is_dir():
-        raise UnknownModelError(
-            f"there is no teacher for photographs in {folder}, and none ships with lfi; train one (docs/training.md) "
-            "and pass its folder"
-        )
-    return folder
-
-
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     """Several of `NAME=TEXT`.
 
@@ -246,10 +233,3 @@ def lines_of(path: Path) -> list[str]:
     if not any(lines):
         raise DataError(f"{path} holds no words; one a line was expected")
     return list(dict.fromkeys(line for line in lines if line))
-
-
-def best_device() -> str:
-    """`cuda` where torch finds a GPU, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -13,7 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Cell, Rater, Study
-from app.study.errors import ConflictError, NothingHereError, StudyError
+from app.failures import ConflictError, NothingHereError, StudyError
 from app.study.places import Trials, finish, renew
 from app.study.plan import MAX_COMMENT, StudyPlan
 from evaluation.study.ratings import CHOICES
@@ -22,7 +22,7 @@ MOST_REVISIONS = 20
 _HOUR_MS = 3_600_000
 
 
-class Given(BaseModel):
+class SubmittedAnswer(BaseModel):
     """An answer as the page sends it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Given(BaseModel):
 
 
 def store_answer(
-    session: Session, study: Study, plan: StudyPlan, rater: Rater, trials: Trials, given: Given, now: datetime
+    session: Session, study: Study, plan: StudyPlan, rater: Rater, trials: Trials, given: SubmittedAnswer, now: datetime
 ) -> tuple[Assignment, Cell]:
     """Store an answer; the trial it belongs to. Stores nothing where a retry has been stored before.
 
@@ -107,7 +107,7 @@ def _check_open(study: Study, rater: Rater) -> None:
         raise ConflictError(f"the study is {study.status}; it takes no answers")
 
 
-def _check_value(plan: StudyPlan, cell: Cell, given: Given) -> None:
+def _check_value(plan: StudyPlan, cell: Cell, given: SubmittedAnswer) -> None:
     levels = [str(level) for level in range(1, plan.rating.scale + 1)]
     offered = CHOICES if cell.kind == "pair" else levels
     if given.value not in offered:

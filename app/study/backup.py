@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from app.database import HEAD, Database, revision_of
-from app.study.errors import StudyError
+from app.failures import StudyError
 from app.study.service import Studies
 from lfi.errors import DataError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -12,13 +12,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
-from app.study.errors import ConflictError, StudyError
+from app.engine import Engine, Turn
+from app.failures import ConflictError, StudyError
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, scaled, write_all
 from evaluation.study.ratings import DRAWN
 from lfi.errors import ConfigError
-from lfi.trio import Trio
 
 _ABOUT_TO = 3600
 """Seconds after which a picture that no plan names is not waited for any more."""
@@ -38,21 +38,24 @@ _FIXED = (
 )
 
 
-def create_study(studies: Studies, path: Path, load: Callable[[str], Trio], actor: str = "cli") -> StudyPlan:
+def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli") -> StudyPlan:
     """Render the study in a TOML file and store it as a draft; a draft that nobody answered is made anew.
 
     Args:
-        load: gives a trio by its name.
+        engine: its trio is loaded now if it is not there yet.
 
     Raises:
         StudyError: a study of that name has been opened or answered.
         ConfigError, ImageError, UnknownWordError: see `read_plan` and `render_all`.
+        UnknownModelError, CheckpointError: as `Trios.need`.
     """
     plan = read_plan(path)
     with studies.open(create=True).reading() as session:
         check_free(session, plan.name)
-    pictures = {name: scaled(_read(path.parent / name), plan.side) for name in plan.pictures}
-    make_draft(studies, plan, pictures, load(plan.trio), actor, "created")
+    turn = Turn()
+    pictures = {name: scaled(engine, _read(path.parent / name), plan.side, turn) for name in plan.pictures}
+    engine.trios.need(plan.trio)
+    make_draft(studies, plan, pictures, engine, turn, actor, "created")
     return plan
 
 
@@ -60,7 +63,8 @@ def make_draft(
     studies: Studies,
     plan: StudyPlan,
     pictures: Mapping[str, Image.Image],
-    trio: Trio,
+    engine: Engine,
+    turn: Turn,
     actor: str,
     action: str,
     follows: str = "",
@@ -75,9 +79,9 @@ def make_draft(
     Raises:
         StudyError: the study has been opened, or has invitations.
         ConflictError: the draft is another one by now.
-        UnknownWordError: as `render_all`.
+        UnknownWordError, LateError, GoneError: as `render_all`.
     """
-    rendered = list(render_all(plan, pictures, trio))
+    rendered = list(render_all(plan, pictures, engine, turn))
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
     names = write_all(rendered, folder)

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
+from app.failures import StudyError
 from app.study.catches import passed
-from app.study.errors import StudyError
 from app.study.plan import StudyPlan, plan_of
 from app.study.service import Studies, find_study
 from app.study.stimuli import item_key

@@ -11,22 +11,21 @@ import lzma
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
 from sqlalchemy import select
 
-from app.batch.sources import ArchiveError, ArchiveLimits, check_archive
+from app.archives import ArchiveLimits, check_archive
 from app.database.models import Rater, Study
+from app.engine import Engine, Turn
+from app.failures import ArchiveError, StudyError
 from app.study.creation import check_free, check_uninvited, make_draft
-from app.study.errors import StudyError
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
 from lfi.configuration import build
 from lfi.errors import ConfigError
-from lfi.trio import Trio
 
 LIST = "items.toml"
 _LIMITS = ArchiveLimits(entries=200, unpacked=200_000_000)
@@ -66,11 +65,8 @@ def editable_drafts(studies: Studies) -> list[str]:
         return list(session.scalars(drafts.order_by(Study.id.desc())))
 
 
-def add_items(studies: Studies, name: str, data: bytes, load: Callable[[str], Trio], actor: str) -> Added:
+def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: str, turn: Turn) -> Added:
     """Add the items of a zip to a draft, and draw all its maps anew. Items that it has already are left out.
-
-    Args:
-        load: gives a trio by its name.
 
     Raises:
         NothingHereError: there is no such study.
@@ -78,6 +74,7 @@ def add_items(studies: Studies, name: str, data: bytes, load: Callable[[str], Tr
         ConflictError: it was changed meanwhile.
         ArchiveError, ConfigError: the zip is none, or does not hold what it should.
         ImageError, UnknownWordError: a picture cannot be read, or the models do not know a word.
+        LateError, GoneError: as `render_all`.
     """
     new = read_items(data)
     plan = _draft(studies, name)
@@ -90,8 +87,10 @@ def add_items(studies: Studies, name: str, data: bytes, load: Callable[[str], Tr
     if fresh:
         grown = extended(plan, fresh, hashes)
         pictures = _kept(studies, plan)
-        pictures |= {path: scaled(new.pictures[path], plan.side) for path in grown.pictures if path not in pictures}
-        make_draft(studies, grown, pictures, load(plan.trio), actor, "items added", follows=plan.hash)
+        pictures |= {
+            path: scaled(engine, new.pictures[path], plan.side, turn) for path in grown.pictures if path not in pictures
+        }
+        make_draft(studies, grown, pictures, engine, turn, actor, "items added", follows=plan.hash)
     return Added(len(fresh), len(new.items) - len(fresh))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Exposure, Login, Rater, Study
-from app.study.errors import NothingHereError, StudyError
+from app.failures import NothingHereError, StudyError
 from app.study.places import free_places
 from app.study.service import Studies, find_study, note
 

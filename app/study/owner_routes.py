@@ -17,25 +17,25 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 import anyio
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.datastructures import UploadFile
 
-from app.error_page import prefers_page
-from app.inspector.routes import InspectorDep
-from app.study.errors import NothingHereError, NotYoursError, StudyError
+from app.api.fields import EngineDep
+from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.export import export_study
-from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
 from app.study.items import add_items, editable_drafts
 from app.study.owner import delete_person, exclude, set_status
+from app.study.owner_page import FILES, list_page, live_part, login_page, owner_page
 from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
 from app.study.report import POLICY, closed_report
 from app.study.routes import StudiesDep
-from app.ui.owner import FILES, list_page, live_part, login_page, owner_page
+from app.web.forms import check_origin, read_form
+from app.web.negotiation import prefers_page
+from app.web.pages import PRIVATE, page, root_of
 from lfi.errors import LFIError
 
 router = APIRouter(prefix="/admin", include_in_schema=False)
@@ -91,7 +91,7 @@ class Owner:
             NotYoursError: nobody is signed in, or the form is not ours.
         """
         self.check()
-        fields = await self.fields()
+        fields = await read_form(self.request)
         self._check_csrf(fields.get("csrf", ""))
         return fields
 
@@ -111,12 +111,6 @@ class Owner:
                 raise StudyError("no file was chosen")
             return await file.read()
 
-    async def fields(self) -> dict[str, str]:
-        """The fields of any form of our own origin."""
-        check_origin(self.request)
-        body = await read_body(self.request)
-        return dict(parse_qsl(body.decode("utf-8", "replace")))
-
     def _check_csrf(self, given: str) -> None:
         if not _same(given, self.csrf):
             raise NotYoursError("the form is not ours, or older than your session; load the page again")
@@ -132,23 +126,23 @@ OwnerDep = Annotated[Owner, Depends()]
 def studies_page(owner: OwnerDep) -> Response:
     """All studies, or the way in."""
     if not owner.signed_in:
-        return _page(login_page(""))
+        return page(login_page(""))
     try:
         found = list_studies(owner.studies)
     except NothingHereError:
         found = []
-    return _page(list_page("", owner.csrf, found))
+    return page(list_page("", owner.csrf, found))
 
 
 @router.post("/login")
 async def login(owner: OwnerDep) -> Response:
     """In with the token."""
-    fields = await owner.fields()
+    fields = await read_form(owner.request)
     if not owner.knows(fields.get("token", "")):
-        await anyio.sleep(1)  # guessing shall cost time
-        return _page(login_page("../", "That is not the token."), 403)
+        await anyio.sleep(1)  # slows down whoever guesses
+        return page(login_page("../", "That is not the token."), 403)
     answer = RedirectResponse("../admin", 303, PRIVATE)
-    path = owner.request.scope.get("root_path", "") + "/admin"
+    path = root_of(owner.request) + "/admin"
     secure = owner.request.url.scheme == "https"
     answer.set_cookie(
         COOKIE, owner.new_cookie(), _HOURS * 3600, path=path, secure=secure, httponly=True, samesite="strict"
@@ -161,7 +155,7 @@ async def logout(owner: OwnerDep) -> Response:
     """Out again."""
     await owner.form()
     answer = RedirectResponse("../admin", 303, PRIVATE)
-    answer.delete_cookie(COOKIE, path=owner.request.scope.get("root_path", "") + "/admin")
+    answer.delete_cookie(COOKIE, path=root_of(owner.request) + "/admin")
     return answer
 
 
@@ -179,15 +173,15 @@ def drafts(owner: OwnerDep) -> Response:
 def study_page(owner: OwnerDep, name: str) -> Response:
     """One study."""
     if not owner.signed_in:
-        return _page(login_page("../"), 403)
-    return _page(owner_page("../", owner.csrf, progress_of(owner.studies, name)))
+        return page(login_page("../"), 403)
+    return page(owner_page("../", owner.csrf, progress_of(owner.studies, name)))
 
 
 @router.get("/{name}/live")
 def live(owner: OwnerDep, name: str) -> Response:
     """Its figures alone, for the page to renew them."""
     owner.check()
-    return _page(live_part(progress_of(owner.studies, name)))
+    return page(live_part(progress_of(owner.studies, name)))
 
 
 @router.post("/{name}/status")
@@ -198,12 +192,12 @@ async def status(owner: OwnerDep, name: str) -> Response:
 
 
 @router.post("/{name}/items")
-async def items(owner: OwnerDep, inspector: InspectorDep, name: str, accept: Annotated[str, Header()] = "") -> Response:
+async def items(owner: OwnerDep, engine: EngineDep, name: str, accept: Annotated[str, Header()] = "") -> Response:
     """Add the items of a zip to a draft: its page again for a form, the counts for the inspector's page."""
     data = await owner.file()
-    add = partial(add_items, owner.studies, name, data, inspector.trio, _ACTOR)
+    add = partial(add_items, owner.studies, name, data, engine, _ACTOR)
     try:
-        found = await anyio.to_thread.run_sync(add, limiter=inspector.jobs)
+        found = await engine.admission.run(add)
     except LFIError as error:
         if not prefers_page(accept):
             raise
@@ -212,7 +206,7 @@ async def items(owner: OwnerDep, inspector: InspectorDep, name: str, accept: Ann
         return JSONResponse(asdict(found), headers=PRIVATE)
     known = f" {found.known} were there already." if found.known else ""
     progress = await anyio.to_thread.run_sync(progress_of, owner.studies, name)
-    return _page(owner_page("../../", owner.csrf, progress, said=f"Items added: {found.added}.{known}"))
+    return page(owner_page("../../", owner.csrf, progress, said=f"Items added: {found.added}.{known}"))
 
 
 @router.post("/{name}/exclude")
@@ -292,11 +286,7 @@ async def _act(owner: Owner, name: str, act: Callable[..., Any], *arguments: Any
 
 def _refused(owner: Owner, name: str, error: LFIError) -> Response:
     found = progress_of(owner.studies, name)
-    return _page(owner_page("../../", owner.csrf, found, error=str(error)), 422)
-
-
-def _page(html: str, status: int = 200) -> Response:
-    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY, **PRIVATE})
+    return page(owner_page("../../", owner.csrf, found, error=str(error)), 422)
 
 
 def _same(one: str, other: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Login, Rater, Study
-from app.study.errors import NothingHereError, NotYoursError, StudyError
+from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.service import Studies, find_study, lock_study, note
 
 NOBODY = "nobody is signed in; open the link of your invitation"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pandas as pd
 
-from app.study.errors import StudyError
+from app.failures import StudyError
 from app.study.export import analysis_input
 from app.study.service import Studies, find_study
 from evaluation.study.plan import AnalysisPlan, Registration

@@ -7,23 +7,27 @@ our own origin and the token that `session` hands out.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app.study.answers import Given
-from app.study.errors import NothingHereError, NotYoursError, StudyError
-from app.study.http import COOKIE, PAGE_POLICY, PRIVATE, check_csrf, check_origin, read_json
+from app.failures import NothingHereError, NotYoursError, StudyError
+from app.study.answers import SubmittedAnswer
+from app.study.page import stranger_page, study_page
 from app.study.raters import csrf_token, enter_by_token, enter_from_prolific
 from app.study.service import Studies
 from app.study.session import RaterSession
-from app.ui.study import stranger_page, study_page
+from app.web.forms import check_origin, read_json
+from app.web.pages import PRIVATE, page, root_of
 
 router = APIRouter(include_in_schema=False)
+COOKIE = "lfi_rater"
+CSRF_HEADER = "X-CSRF-Token"
 _MONTH = 30 * 24 * 3600
 
 
@@ -49,12 +53,12 @@ def enter(request: Request, studies: StudiesDep, token: str) -> Response:
     try:
         secret = enter_by_token(studies, token)
     except NothingHereError:
-        return _page(stranger_page(studies.settings, depth=1), 404)
+        return page(stranger_page(studies.settings, depth=1), 404)
     return _signed_in(request, secret, "../study")
 
 
 @router.get("/study")
-def page(
+def show_page(
     request: Request,
     studies: StudiesDep,
     pid: Annotated[str | None, Query(alias="PROLIFIC_PID")] = None,
@@ -63,11 +67,11 @@ def page(
 ) -> Response:
     """The page; with Prolific's ids in the address, the entrance from there."""
     if pid is None:
-        return _page(study_page(studies.settings))
+        return page(study_page(studies.settings))
     try:
         secret = enter_from_prolific(studies, pid, prolific_study, prolific_session)
     except (NothingHereError, NotYoursError):
-        return _page(stranger_page(studies.settings), 404)
+        return page(stranger_page(studies.settings), 404)
     return _signed_in(request, secret, "study")
 
 
@@ -110,10 +114,10 @@ async def look(request: Request, session: SessionDep) -> dict[str, Any]:
 
 @router.post("/study/api/answer")
 async def answer(request: Request, session: SessionDep) -> dict[str, Any]:
-    """An answer, see `Given`."""
+    """An answer, see `SubmittedAnswer`."""
     fields = await _checked(request)
     try:
-        given = Given.model_validate(fields)
+        given = SubmittedAnswer.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         raise StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error
@@ -132,8 +136,14 @@ async def picture(session: SessionDep, trial: str, side: str) -> Response:
 
 async def _checked(request: Request) -> dict[str, Any]:
     check_origin(request)
-    check_csrf(request)
+    _check_csrf(request)
     return await read_json(request)
+
+
+def _check_csrf(request: Request) -> None:
+    given = request.headers.get(CSRF_HEADER, "")
+    if not secrets.compare_digest(given.encode(), csrf_token(request.cookies.get(COOKIE, "")).encode()):
+        raise NotYoursError(f"the header {CSRF_HEADER} is missing or wrong; load the page again")
 
 
 async def _run(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -147,10 +157,6 @@ def _text(fields: dict[str, Any], name: str) -> str:
     return value
 
 
-def _page(html: str, status: int = 200) -> Response:
-    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY, **PRIVATE})
-
-
 def _signed_in(request: Request, secret: str, to: str) -> Response:
     """Relative, so that it holds under any path a proxy publishes us under."""
     answer = RedirectResponse(to, 303, PRIVATE)
@@ -158,7 +164,7 @@ def _signed_in(request: Request, secret: str, to: str) -> Response:
         COOKIE,
         secret,
         max_age=_MONTH,
-        path=request.scope.get("root_path", "") + "/study",
+        path=root_of(request) + "/study",
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="lax",

@@ -14,8 +14,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.database import Database, upgrade
 from app.database.models import Audit, Plan, Stimulus, Study
+from app.failures import NothingHereError
 from app.settings import Settings
-from app.study.errors import NothingHereError
 from app.study.plan import StudyPlan, plan_of
 
 Drawn = tuple[str, str, str]

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.database.models import Assignment, Cell, Login, Rater, Study
-from app.study.answers import Given, store_answer
-from app.study.errors import NothingHereError, NotYoursError, StudyError
+from app.failures import NothingHereError, NotYoursError, StudyError
+from app.study.answers import SubmittedAnswer, store_answer
 from app.study.places import Trials, finish, free_lapsed, give_places, trials_of
 from app.study.plan import StudyPlan
 from app.study.raters import NOBODY, digest, rater_of, signed_in
@@ -85,7 +85,7 @@ class RaterSession:
             _set_language(plan, rater, language)
             return page_state(session, study, plan, rater, self.studies.clock())
 
-    def answer(self, given: Given) -> State:
+    def answer(self, given: SubmittedAnswer) -> State:
         """Store an answer; the next trial, with what practice has to say about this one.
 
         Raises:

@@ -1,7 +1,7 @@
 """Simulated raters in a running service, over HTTP as browsers use it.
 
-A rater's page is never told which condition it shows, so simulated raters need eyes: `Eyes` looks their trials up in
-the study's database, on the owner's side. Everything else goes the raters' way: link, cookie, token, JSON, pictures.
+A rater's page is never told which condition it shows, so `TrialLookup` gets what their trials show from the study's
+database, on the owner's side. Everything else goes the raters' way: link, cookie, token, JSON, pictures.
 A request that got no answer is sent again with the same key, as the page does, until the service is back.
 """
 
@@ -31,7 +31,7 @@ _RETRY_SECONDS = (0.5, 4.0)  # at first, and at most
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrialContent:
     """What a trial shows: kind of cell, item, the condition on the left (or alone) and on the right, right answers."""
 
     kind: str
@@ -76,13 +76,13 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class Eyes:
+class TrialLookup:
     """What simulated raters see, from the study's own database."""
 
     def __init__(self, studies: Studies, study: str):
         self.studies, self.study = studies, study
 
-    def look(self, code: str) -> dict[str, Seen]:
+    def trials_of(self, code: str) -> dict[str, TrialContent]:
         """All trials of a rater, by their public id."""
         with self.studies.database.reading() as session:
             study = find_study(session, self.study)
@@ -98,7 +98,7 @@ class Eyes:
                 turned = flipped and cell.kind == "pair"
                 sides = (cell.second, cell.first) if turned else (cell.first, cell.second)
                 known = known_trial(plan, cell).expected if cell.kind in ("practice", "catch") else ()
-                found[public] = Seen(cell.kind, cell.item, *sides, known)
+                found[public] = TrialContent(cell.kind, cell.item, *sides, known)
             return found
 
 
@@ -174,7 +174,7 @@ class Visit:
     transport: httpx.AsyncBaseTransport | None = None
 
 
-async def take_part(visit: Visit, invitation: Invitation, rater: SimulatedRater, eyes: Eyes, log: Log) -> None:
+async def take_part(visit: Visit, invitation: Invitation, rater: SimulatedRater, lookup: TrialLookup, log: Log) -> None:
     """One rater's whole session, or what there is of it before the rater drops out."""
     browser = Browser(visit.url, visit.transport)
     async with browser.client:
@@ -183,12 +183,12 @@ async def take_part(visit: Visit, invitation: Invitation, rater: SimulatedRater,
             state = await browser.post("consent", language=state["language"])
         if state["stage"] == "instructions":
             state = await browser.post("begin")
-        trials = await asyncio.to_thread(eyes.look, invitation.code)
+        trials = await asyncio.to_thread(lookup.trials_of, invitation.code)
         leave, done = rater.leaves_after(len(trials)), 0
         while state["stage"] in ("practice", "trial") and done < leave:
             trial = state["trial"]
             if trial["id"] not in trials:  # the places ran out and were planned anew
-                trials = await asyncio.to_thread(eyes.look, invitation.code)
+                trials = await asyncio.to_thread(lookup.trials_of, invitation.code)
             if visit.pictures:
                 await browser.fetch([address for address in trial["pictures"].values() if address])
             answer = decide(rater, trials[trial["id"]], state["scale"])
@@ -203,7 +203,7 @@ async def take_part(visit: Visit, invitation: Invitation, rater: SimulatedRater,
     log.conflicts += browser.conflicts
 
 
-def decide(rater: SimulatedRater, seen: Seen, scale: int) -> Answer:
+def decide(rater: SimulatedRater, seen: TrialContent, scale: int) -> Answer:
     """What the rater answers to what is shown."""
     if seen.kind == "pair":
         return rater.choose(seen.item, seen.left, seen.right)
@@ -217,7 +217,7 @@ async def simulate_raters(
     visit: Visit,
     invitations: Sequence[Invitation],
     population: Population,
-    eyes: Eyes,
+    lookup: TrialLookup,
     log: Log,
     *,
     first: int = 0,
@@ -240,7 +240,7 @@ async def simulate_raters(
         rater = SimulatedRater(population, seed, number)
         await asyncio.sleep(spread * (number - first) / max(len(invitations), 1))
         async with gate:
-            await take_part(visit, invitation, rater, eyes, log)
+            await take_part(visit, invitation, rater, lookup, log)
 
     try:
         async with asyncio.TaskGroup() as group:

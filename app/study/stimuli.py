@@ -19,13 +19,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from app.inspector.decode import decode_image
+from app.engine import Engine, File, MapsRequest, Picture, Turn
 from app.study.plan import Known, StudyPlan
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import MODELS
 from lfi.maps import InteractionMaps
 from lfi.rendering import Scale, heatmap, shared_scale
-from lfi.trio import Trio
 
 BARE = "bare"
 
@@ -59,33 +58,38 @@ def known_key(kind: str, number: int) -> str:
     return f"{kind}{number + 1:02}"
 
 
-def scaled(data: bytes, side: int) -> Image.Image:
+def scaled(engine: Engine, data: bytes, side: int, turn: Turn) -> Image.Image:
     """The picture in a file, RGB, its longest side `side` pixels; one that was scaled before stays as it is.
 
     Raises:
         ImageError: it cannot be read.
+        LateError, GoneError: as `Engine.decode`.
     """
-    picture = decode_image(data)
+    picture = engine.decode(File(data), turn.renewed()).drawn
     share = side / max(picture.size)
     size = (max(round(picture.width * share), 1), max(round(picture.height * share), 1))
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], trio: Trio) -> Iterator[Rendered]:
+def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], engine: Engine, turn: Turn) -> Iterator[Rendered]:
     """Every picture and every map of the study, one after another.
 
     Args:
         pictures: by the plan's paths, as `scaled` gives them.
+        turn: of whoever waits for the study; every item has the time of one request.
 
     Raises:
         UnknownWordError: the models do not know a word.
+        LateError, GoneError: as `Engine.ask`.
     """
     keys = image_keys(plan)
     for path, key in keys.items():
         yield Rendered(key, "", BARE, _encode(pictures[path]))
     asked = {condition: plan.maps.get(condition, condition) for condition in MODELS}
     items = tqdm(plan.items, desc="maps", unit="item", disable=None)
-    maps = [_maps(trio, pictures[item.image], item.word, asked) for item in items]
+    maps = [
+        _maps(engine, Picture.of(pictures[item.image]), item.word, asked, plan.trio, turn.renewed()) for item in items
+    ]
     floor = _elsewhere([item.image for item in plan.items], plan.seed) if "shuffled" in plan.conditions else {}
     for number, item in enumerate(plan.items):
         shown = maps[number] | ({"shuffled": maps[floor[number]]["lfi"]} if floor else {})
@@ -139,9 +143,11 @@ def box_map(trial: Known) -> np.ndarray:
     return (weights / weights.sum()).astype(np.float32)
 
 
-def _maps(trio: Trio, picture: Image.Image, word: str, asked: dict[str, str]) -> dict[str, InteractionMaps]:
+def _maps(
+    engine: Engine, picture: Picture, word: str, asked: dict[str, str], trio: str, turn: Turn
+) -> dict[str, InteractionMaps]:
     """Per condition its map of the word, at its default layer alone."""
-    found = trio.compare(picture, [word], models=list(asked.values()))
+    found = engine.ask(picture, MapsRequest((word,), tuple(asked.values()), trio=trio), turn)
     return {
         condition: found.maps[answer].select(layers=[found.default_layer[answer]])
         for condition, answer in asked.items()

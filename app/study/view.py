@@ -15,8 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Cell, Rater, Study
+from app.failures import NothingHereError
 from app.study.catches import known_trial, passed
-from app.study.errors import NothingHereError
 from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
 from app.study.stimuli import item_key

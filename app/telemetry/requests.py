@@ -24,7 +24,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 log = logging.getLogger("lfi.requests")
 
 
-class Requests:
+class RequestLog:
     """Counts, times and logs what it wraps.
 
     A line names the route's template (`/s/{token}`) and never the path or the query: those hold invitations,

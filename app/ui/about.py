@@ -7,10 +7,9 @@ from typing import Any
 
 from app.ui.view import KINDS
 from lfi.comparison import MODELS, model_of
-from lfi.rendering import TITLES
+from lfi.rendering import LONG_TITLES, TITLES
 from lfi.trio import Trio
 
-NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Result-oriented baseline"}
 _FACTS = (
     ("data", "Learned from"),
     ("steps", "Training steps"),
@@ -35,7 +34,7 @@ def trio_view(trio: Trio) -> dict[str, Any]:
 
 def name_of(trio: Trio, model: str) -> str:
     """What people call a model: its part in the trio, or a peer's title."""
-    return NAMES.get(model) or _text(trio.cards[model]["title"])
+    return LONG_TITLES.get(model) or _text(trio.cards[model]["title"])
 
 
 def _role(model: str) -> str:
@@ -62,8 +61,8 @@ def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any
     return {
         "key": key,
         "role": _role(key),
-        "name": NAMES.get(key) or _text(card["title"]),
-        "title": _text(card.get("title", NAMES.get(key))),
+        "name": LONG_TITLES.get(key) or _text(card["title"]),
+        "title": _text(card.get("title", LONG_TITLES.get(key))),
         "summary": _text(card.get("summary", "")),
         "facts": [list(fact) for fact in [*facts, ("Layers", str(layers))]],
         "figures": [[name, _figure(value)] for name, value in (card.get("figures") or {}).items()],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from app.inspector.agreement import Agreement, agreement
+from app.ui.agreement import Agreement, agreement
 from lfi.comparison import Comparison
 from lfi.rendering import DifferenceScale, Scale, difference_scales, shared_scale
 

@@ -10,8 +10,8 @@ import orjson
 from PIL import Image
 from torch import Tensor
 
-from app.inspector.answers import maps_body
-from app.inspector.downloads import npz_bytes, zip_bytes
+from app.engine.bodies import maps_body
+from app.engine.downloads import npz_bytes, zip_bytes
 from app.ui.about import name_of
 from app.ui.depths import Position
 from app.ui.studyitems import study_items

@@ -16,16 +16,22 @@ from typing import Annotated, Any, Literal
 from gradio.data_classes import DataWithFiles
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from app.errors import NotReadyError
-from app.inspector.inspector import Inspector
-from app.inspector.kept import KeepingError, KeptPictures
-from app.inspector.words import close_words, parse_words, plain, plain_words
-from app.settings import Settings
+from app.engine import Engine, File, MapsRequest, Picture, Turn
+from app.engine.words import close_words, parse_words, plain
+from app.failures import (
+    BusyError,
+    ForgottenError,
+    GoneError,
+    KeepingError,
+    LateError,
+    NotReadyError,
+    RegionError,
+)
 from app.ui.about import trio_view
 from app.ui.depths import positions
 from app.ui.files import taken_file
-from app.ui.pictures import BUDGET, Picture, Pictures
-from app.ui.region import RegionError, read_region, region_view
+from app.ui.pictures import BUDGET, OpenPictures
+from app.ui.region import read_region, region_view
 from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
 from lfi.comparison import MODELS, Comparison
@@ -36,7 +42,7 @@ THUMBNAIL = 128
 Answer = dict[str, Any]
 
 
-class Asked(BaseModel):
+class PageRequest(BaseModel):
     """What every request of the page says. The picture is uploaded along with it, or named."""
 
     model_config = ConfigDict(extra="forbid")
@@ -51,7 +57,7 @@ class Asked(BaseModel):
     """The page has the picture on screen already: its preview need not be sent again."""
 
 
-class AskedFile(Asked):
+class FileRequest(PageRequest):
     """What a download says besides: the file, and how the maps are shown at the moment."""
 
     format: Literal["overlays", "npz", "json", "study", "svg", "pdf", "png"]
@@ -59,16 +65,16 @@ class AskedFile(Asked):
     palette: str = Field(DEFAULT, max_length=40)
     opacity: float = Field(OPACITY, ge=0, le=1)
     region: str | None = Field(None, max_length=200_000)
-    """The region that is marked, as for `AskedRegion`."""
+    """The region that is marked, as for `RegionRequest`."""
 
 
-class AskedRegion(Asked):
+class RegionRequest(PageRequest):
     """A region besides: a small image, base64, light where it is marked."""
 
     region: str = Field(max_length=200_000)
 
 
-class Letting(BaseModel):
+class ForgetRequest(BaseModel):
     """Which kept picture to let go of, and the key that its keeper got."""
 
     model_config = ConfigDict(extra="forbid")
@@ -77,41 +83,36 @@ class Letting(BaseModel):
     key: str = Field(max_length=100)
 
 
-class ForgottenError(LFIError):
-    """The picture is no longer held; the page sends it again."""
-
-
 class Handlers:
-    """The page's questions, answered by one inspector.
+    """The page's questions, answered by one engine. Whatever decodes or asks the models is given its turn.
 
     Args:
         samples: by name.
-        kept: pictures that visitors chose to keep.
     """
 
-    def __init__(self, inspector: Inspector, settings: Settings, samples: dict[str, Sample], kept: KeptPictures):
-        self.inspector = inspector
-        self.settings = settings
+    def __init__(self, engine: Engine, samples: dict[str, Sample]):
+        self.engine = engine
+        self.settings = engine.settings
         self.samples = samples
-        self.kept = kept
-        self.pictures = Pictures(inspector.decode, samples)
-        self.opened = Pictures(inspector.decode, {}, BUDGET // 4)
+        self.pictures = OpenPictures(engine.decode, BUDGET)
+        self.opened = OpenPictures(engine.decode, BUDGET // 4)
         """Kept pictures, decoded; asked only while they are kept, so that nobody sees one that was deleted."""
 
     def describe(self) -> Answer:
         """What there is: models and their cards, samples, palettes, limits; until models are warm, only that."""
-        if not self.inspector.ready:
-            return {"ready": False, "problem": self.inspector.failures.get(self.settings.trio)}
+        trios = self.engine.trios
+        if not trios.ready:
+            return {"ready": False, "problem": trios.failures.get(self.settings.trio)}
         return {
             "ready": True,
             "trio": self.settings.trio,
-            "trios": [trio_view(trio) for trio in self.inspector.trios.values()],
+            "trios": [trio_view(trio) for trio in trios.loaded.values()],
             "samples": self._sample_views,
             "palettes": palettes_view(),
             "palette": DEFAULT,
             "diverging": diverging_view(),
             "opacity": OPACITY,
-            "keeping": self.kept.days,
+            "keeping": self.engine.kept.days,
             "studies": bool(self.settings.admin_token.get_secret_value()),
             "limits": {
                 "bytes": self.settings.max_bytes,
@@ -124,47 +125,46 @@ class Handlers:
         """Whether the models know these words; asked while there is no picture yet."""
 
         def step() -> Answer:
-            asked = Asked.model_validate(payload)
+            asked = PageRequest.model_validate(payload)
             words = parse_words(asked.words, self.settings.word_limits)
-            trio = self.inspector.trio(asked.trio)
-            trio.question(plain_words(words, trio.vocabulary))
+            self.engine.question(MapsRequest(words, trio=asked.trio))
             return {"called": self._called(words, asked)}
 
         return _answered(step)
 
-    def compare(self, payload: object) -> Answer:
+    def compare(self, payload: object, turn: Turn) -> Answer:
         """Maps of all models for a picture and words."""
 
         def step() -> Answer:
             fields, data = _unpacked(payload)
-            asked = Asked.model_validate(fields)
-            picture = self._picture(asked, data)
+            asked = PageRequest.model_validate(fields)
+            picture = self._picture(asked, data, turn)
             answer: Answer = {"picture": self._picture_view(picture, asked.shown)}
             if asked.words:  # words in trouble do not take the picture away
-                answer |= _answered(lambda: {"view": self._view(picture, asked)})
+                answer |= _answered(lambda: {"view": self._view(picture, asked, turn)})
             return answer
 
         return _answered(step)
 
-    def download(self, payload: object) -> Answer:
+    def download(self, payload: object, turn: Turn) -> Answer:
         """A file of what is on screen: overlays, raw maps or a figure."""
 
         def step() -> Answer:
             fields, data = _unpacked(payload)
-            asked = AskedFile.model_validate(fields)
-            picture = self._picture(asked, data)
-            comparison = self._compared(picture, asked)
+            asked = FileRequest.model_validate(fields)
+            picture = self._picture(asked, data, turn)
+            comparison = self._compared(picture, asked, turn)
             places = positions(comparison, asked.columns)
             if asked.position >= len(places):
                 raise ConfigError(f"layer position is {asked.position}; 0 to {len(places) - 1} was expected")
             file = taken_file(
                 asked.format,
                 _only(comparison, asked.columns),
-                picture.image,
+                picture.drawn,
                 places[asked.position],
                 asked.palette,
-                self.inspector.trio(asked.trio),
-                picture.token,
+                self.engine.trios.get(asked.trio),
+                picture.sha256,
                 side=self.settings.overlay_side,
                 opacity=asked.opacity,
                 region=None if asked.region is None else read_region(asked.region),
@@ -173,27 +173,28 @@ class Handlers:
 
         return _answered(step)
 
-    def measure(self, payload: object) -> Answer:
+    def measure(self, payload: object, turn: Turn) -> Answer:
         """How much of every map lies in a marked region."""
 
         def step() -> Answer:
             fields, data = _unpacked(payload)
-            asked = AskedRegion.model_validate(fields)
+            asked = RegionRequest.model_validate(fields)
             region = read_region(asked.region)
-            comparison = self._compared(self._picture(asked, data), asked)
+            comparison = self._compared(self._picture(asked, data, turn), asked, turn)
             return {"region": region_view(comparison, asked.columns, region)}
 
         return _answered(step)
 
-    def keep(self, payload: object) -> Answer:
+    def keep(self, payload: object, turn: Turn) -> Answer:
         """Keep the picture for some days, so that a link to it works; from then on the page shows what is kept."""
 
         def step() -> Answer:
             fields, data = _unpacked(payload)
-            receipt = self.kept.keep(self._picture(Asked.model_validate(fields), data).image)
-            stored = self.kept.get(receipt.hash)
+            picture = self._picture(PageRequest.model_validate(fields), data, turn)
+            receipt = self.engine.kept.keep(picture.drawn)
+            stored = self.engine.kept.get(receipt.hash)
             assert stored is not None
-            shown = self._picture_view(self.opened.add(stored), shown=False)
+            shown = self._picture_view(self.opened.add(File(stored), turn), shown=False)
             return {"picture": shown | {"exact": receipt.exact}, "kept": {"key": receipt.key}}
 
         return _answered(step)
@@ -202,53 +203,58 @@ class Handlers:
         """Let go of a kept picture."""
 
         def step() -> Answer:
-            letting = Letting.model_validate(payload)
-            self.kept.forget(letting.token, letting.key)
+            asked = ForgetRequest.model_validate(payload)
+            self.engine.kept.forget(asked.token, asked.key)
             return {}
 
         return _answered(step)
 
-    def _view(self, picture: Picture, asked: Asked) -> Answer:
-        view = comparison_view(self._compared(picture, asked), asked.columns)
+    def _view(self, picture: Picture, asked: PageRequest, turn: Turn) -> Answer:
+        view = comparison_view(self._compared(picture, asked, turn), asked.columns)
         return view | {"called": self._called(asked.words, asked)}
 
-    def _called(self, words: Sequence[str], asked: Asked) -> dict[str, str]:
+    def _called(self, words: Sequence[str], asked: PageRequest) -> dict[str, str]:
         """The names under which the words are answered."""
-        vocabulary = self.inspector.trio(asked.trio).vocabulary
+        vocabulary = self.engine.trios.get(asked.trio).vocabulary
         return {word: plain(word, vocabulary) for word in words}
 
-    def _compared(self, picture: Picture, asked: Asked) -> Comparison:
+    def _compared(self, picture: Picture, asked: PageRequest, turn: Turn) -> Comparison:
         """The columns asked for, and the three models in any case: the page compares with the teacher."""
         words = parse_words(asked.words, self.settings.word_limits)
         answers = dict.fromkeys((*MODELS, *asked.columns))
-        return self.inspector.compare(picture.image, words, models=tuple(answers), trio=asked.trio)
+        found = self.engine.ask(picture, MapsRequest(words, tuple(answers), trio=asked.trio), turn)
+        turn.check()
+        return found
 
-    def _picture(self, asked: Asked, data: bytes | None) -> Picture:
+    def _picture(self, asked: PageRequest, data: bytes | None, turn: Turn) -> Picture:
         if data is not None:
-            return self.pictures.add(data)
+            return self.pictures.add(File(data), turn)
         if asked.sample:
             if asked.sample not in self.samples:
                 raise ImageError(f"there is no sample {asked.sample!r}; choose another")
-            return self.pictures.sample(asked.sample)
+            return self._sample(asked.sample, turn)
         named = self.pictures.get(asked.token or "")
         if named is not None:
             return named
-        stored = self.kept.get(asked.token or "")
+        stored = self.engine.kept.get(asked.token or "")
         if stored is None:
             raise ForgottenError("the picture is no longer held here; choose it again")
-        return self.opened.add(stored)
+        return self.opened.add(File(stored), turn)
+
+    def _sample(self, name: str, turn: Turn) -> Picture:
+        return self.pictures.add(File(self.samples[name].path.read_bytes()), turn)
 
     def _picture_view(self, picture: Picture, shown: bool) -> Answer:
-        answer: Answer = {"token": picture.token, "width": picture.image.width, "height": picture.image.height}
+        answer: Answer = {"token": picture.sha256, "width": picture.size[0], "height": picture.size[1]}
         if not shown:
-            answer |= {"preview": preview(picture.image), "until": self.kept.until(picture.token)}
+            answer |= {"preview": preview(picture.drawn), "until": self.engine.kept.until(picture.sha256)}
         return answer
 
     @cached_property
     def _sample_views(self) -> list[Answer]:
         views = []
         for sample in self.samples.values():
-            small = self.pictures.sample(sample.name).image.copy()
+            small = self._sample(sample.name, Turn()).drawn.copy()
             small.thumbnail((THUMBNAIL, THUMBNAIL))
             said = {"name": sample.name, "alt": sample.alt, "words": list(sample.words), "scene": sample.scene}
             views.append({**said, "thumbnail": data_uri(small)})
@@ -259,6 +265,8 @@ def _answered(step: Callable[[], Answer]) -> Answer:
     """The step's answer, or what the visitor can do about its error and where on the page."""
     try:
         return step()
+    except (BusyError, GoneError, LateError):  # whoever let the request in says so
+        raise
     except UnknownWordError as error:
         # what a peer does not know stays among the words: the other columns may know it
         return _error("words", error) if error.peer else _error("words", error, unknown=close_words(error.nearest))

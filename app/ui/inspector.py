@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 import gradio as gr
 
-from app.inspector.inspector import Inspector
-from app.inspector.kept import KeptPictures
-from app.inspector.turns import BusyError, LateError
+from app.engine import Engine, Turn
+from app.failures import BusyError, LateError
 from app.settings import Settings
-from app.ui.assets import ICON, early_script, markup, script, style
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
+from app.web.assets import ICON, early_script, script, style
 
 _PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
 EARLY_STYLES = ("tokens", "inspector/page")
@@ -42,13 +42,14 @@ SCRIPTS = (
 )
 
 
-def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures) -> gr.Blocks:
+def build_inspector(engine: Engine) -> gr.Blocks:
     """The page, to be mounted in the service.
 
     Raises:
         DataError: the list of sample pictures names a file that is not there.
     """
-    handlers = Handlers(inspector, settings, load_samples(settings.static_dir / "samples"), kept)
+    static = engine.settings.static_dir
+    handlers = Handlers(engine, load_samples(static / "samples"))
 
     async def describe(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.describe)
@@ -57,25 +58,25 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
         return await anyio.to_thread.run_sync(handlers.check, payload)
 
     async def compare(payload: Any) -> dict[str, Any]:
-        return await admitted(inspector, partial(handlers.compare, payload))
+        return await admitted(engine, partial(handlers.compare, payload))
 
     async def download(payload: Any) -> dict[str, Any]:
-        return await admitted(inspector, partial(handlers.download, payload))
+        return await admitted(engine, partial(handlers.download, payload))
 
     async def measure(payload: Any) -> dict[str, Any]:
-        return await admitted(inspector, partial(handlers.measure, payload))
+        return await admitted(engine, partial(handlers.measure, payload))
 
     async def keep(payload: Any) -> dict[str, Any]:
-        return await admitted(inspector, partial(handlers.keep, payload))
+        return await admitted(engine, partial(handlers.keep, payload))
 
     async def forget(payload: Any) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(handlers.forget, payload)
 
     with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
-            markup("inspector"),
-            head=style(settings.static_dir, STYLES),
-            js_on_load=script(settings.static_dir, SCRIPTS),
+            Path(__file__).with_suffix(".html").read_text(encoding="utf-8"),
+            head=style(static, STYLES),
+            js_on_load=script(static, SCRIPTS),
             apply_default_css=False,
             server_functions=[describe, check, compare, download, measure, keep, forget],
         )
@@ -88,9 +89,9 @@ def page_head(settings: Settings) -> str:
     return ICON + early_script(static, "theme") + style(static, EARLY_STYLES)
 
 
-async def admitted(inspector: Inspector, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+async def admitted(engine: Engine, step: Callable[[Turn], dict[str, Any]]) -> dict[str, Any]:
     """The step's answer, from a thread; a refusal where too many requests wait or this one has waited too long."""
     try:
-        return await inspector.admission.run(lambda turn: step())
+        return await engine.admission.run(step)
     except (BusyError, LateError) as error:
         return {"error": {"where": "page", "message": str(error), "retry": True}}

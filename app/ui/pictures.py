@@ -6,69 +6,44 @@ A page sends a picture once and then names it by the hash of its bytes. When the
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from PIL import Image
-
-from app.ui.samples import Sample
+from app.engine import File, Picture, Turn
+from app.engine.cache import LatestUsed
 
 BUDGET = 192 * 1024**2
 """Bytes of decoded pixels that are kept; the newest picture always is."""
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A decoded picture and the name that a page can ask for it again with."""
+class OpenPictures:
+    """Decoded pictures by hash, least recently used first out. Safe to use from several threads.
 
-    token: str
-    image: Image.Image
+    Args:
+        decode: as `Engine.decode`.
+        budget: bytes.
+    """
 
-
-class Pictures:
-    """Decoded pictures by hash, least recently used first out. Safe to use from several threads."""
-
-    def __init__(self, decode: Callable[[bytes], Image.Image], samples: dict[str, Sample], budget: int = BUDGET):
+    def __init__(self, decode: Callable[[File, Turn], Picture], budget: int):
         self.decode = decode
-        self.samples = samples
-        self.budget = budget
-        self._kept: OrderedDict[str, Picture] = OrderedDict()
-        self._lock = threading.Lock()
+        self._held: LatestUsed[Picture] = LatestUsed(math.inf, budget, lambda picture: min(_bytes(picture), budget))
 
-    def add(self, data: bytes) -> Picture:
+    def add(self, file: File, turn: Turn) -> Picture:
         """The picture in an uploaded file.
 
         Raises:
-            ImageError: for bytes that cannot be decoded.
+            ImageError, LateError, GoneError: as `Engine.decode`.
         """
-        token = hashlib.sha256(data).hexdigest()
-        return self.get(token) or self._keep(Picture(token, self.decode(data)))
+        found = self.get(file.sha256)
+        if found is None:
+            found = self.decode(file, turn)
+            self._held.keep(file.sha256, found)
+        return found
 
-    def get(self, token: str) -> Picture | None:
-        """The picture of this name, None when it has been forgotten."""
-        with self._lock:
-            if token in self._kept:
-                self._kept.move_to_end(token)
-            return self._kept.get(token)
-
-    def sample(self, name: str) -> Picture:
-        """The sample picture of this name.
-
-        Raises:
-            KeyError: there is no such sample.
-        """
-        return self.add(self.samples[name].path.read_bytes())
-
-    def _keep(self, picture: Picture) -> Picture:
-        with self._lock:
-            self._kept[picture.token] = picture
-            while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > self.budget:
-                self._kept.popitem(last=False)
-        return picture
+    def get(self, sha256: str) -> Picture | None:
+        """The picture in the file of this hash, None when it has been forgotten."""
+        return self._held.find(sha256)
 
 
 def _bytes(picture: Picture) -> int:
-    return 3 * picture.image.width * picture.image.height
+    return 3 * picture.size[0] * picture.size[1]

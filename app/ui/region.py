@@ -11,18 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.inspector.agreement import inside
-from app.inspector.decode import decode_image
-from app.inspector.limits import ImageLimits
+from app.engine.decode import decode_image
+from app.failures import RegionError
+from app.limits import ImageLimits
+from app.ui.agreement import inside
 from lfi.comparison import Comparison
-from lfi.errors import ImageError, LFIError
+from lfi.errors import ImageError
 
 LIMITS = ImageLimits(bytes=100_000, pixels=512 * 512)
 """The page sends regions far smaller than pictures: patches are coarse."""
-
-
-class RegionError(LFIError):
-    """The marked region is none."""
 
 
 def read_region(encoded: str) -> Tensor:

@@ -22,8 +22,8 @@ def transfer(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
     pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
     photographs: Annotated[
-        Path, typer.Option(help="Teacher for photographs, of PACS at most trained on every second image.")
-    ] = Path("static/models/photographs/teacher"),
+        str, typer.Option(help="Teacher for photographs, of PACS at most trained on every second image.")
+    ] = "photographs",
     scenes: Annotated[
         str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
     ] = "scenes",
@@ -41,7 +41,6 @@ def transfer(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
-    from app.commands.training import best_device, teacher_for_photographs
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import COMPARED, SCALES, Setup, teacher_scores
@@ -49,18 +48,18 @@ def transfer(
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
     from lfi.data.domains import stored_side
+    from lfi.devices import best_device
     from lfi.errors import ConfigError
     from lfi.methods import ABLATIONS
+    from lfi.teachers import load_teacher
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
     if tiny_imagenet or pacs:
-        teacher_for_photographs(photographs)
-    setup = Setup(
-        scale, tiny_imagenet, pacs, str(photographs), scenes, str(runs), device or best_device(), str(tuned or "")
-    )
+        load_teacher(photographs)  # before hours of work
+    setup = Setup(scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or ""))
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else COMPARED)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     only = [f"--tuned {tuned}"] if tuned else []
@@ -91,9 +90,7 @@ def transfer(
 def tune(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores) or full (a GPU).")] = "small",
-    photographs: Annotated[Path, typer.Option(help="Teacher for photographs.")] = Path(
-        "static/models/photographs/teacher"
-    ),
+    photographs: Annotated[str, typer.Option(help="Teacher for photographs.")] = "photographs",
     runs: Annotated[Path, typer.Option(help="Keeps trials and caches; goes on from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
@@ -101,19 +98,17 @@ def tune(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
-    from app.commands.training import best_device, teacher_for_photographs
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.transfer import SCALES, Setup
     from evaluation.tuning import SEED, write
     from evaluation.tuning import tune as search
+    from lfi.devices import best_device
     from lfi.errors import ConfigError
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
-    setup = Setup(
-        scale, tiny_imagenet, "", str(teacher_for_photographs(photographs)), "", str(runs), device or best_device()
-    )
+    setup = Setup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]
     found = search(setup, part, trials, workers)
     results = Results(
@@ -144,13 +139,13 @@ def detection(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
-    from app.commands.training import best_device
     from evaluation.detection_benchmark import COMPARED, WAYS, Setup
     from evaluation.detection_benchmark import detection as run_all
     from evaluation.detection_table import plot as draw
     from evaluation.detection_table import summarise
     from evaluation.report import markdown
     from evaluation.results import Results
+    from lfi.devices import best_device
 
     setup = Setup(scale, teacher, str(runs), device or best_device())
     done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
@@ -184,9 +179,9 @@ def training(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """A step of LFI from the cache against plain training, an online teacher and timm's own step."""
-    from app.commands.training import best_device
     from bench.training_speed import training_speed
     from evaluation.report import markdown
+    from lfi.devices import best_device
 
     found = training_speed(backbone, batch, rounds, device or best_device(), autocast)
     if json:
@@ -203,9 +198,9 @@ def maps(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
-    from app.commands.training import best_device
     from bench.maps_speed import maps_speed
     from evaluation.report import markdown
+    from lfi.devices import best_device
 
     found = maps_speed(backbone, batch, rounds, device or best_device())
     if json:

@@ -61,7 +61,7 @@ def serve_(
 
     import torch
 
-    from app.inspector.inspector import load_trio
+    from app.engine.trios import load_trio
     from bench.servers import Service
     from bench.service_load import CACHED, Client, ForwardPasses, RequestBodies, endure, latencies, throughput
     from bench.untrained import SIZES, write_untrained_trio

@@ -1,7 +1,7 @@
 """Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
 
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference, difference_scales
-from lfi.rendering.figures import TITLES, figure, film_strip
+from lfi.rendering.figures import LONG_TITLES, TITLES, figure, film_strip
 from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
 from lfi.rendering.scale import Scale, Tick, shared_scale, times_uniform
@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT",
     "DIVERGING",
     "FORMATS",
+    "LONG_TITLES",
     "OPACITY",
     "PALETTES",
     "TITLES",

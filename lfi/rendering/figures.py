@@ -17,6 +17,9 @@ from lfi.rendering.scale import Scale, shared_scale, times_uniform
 from lfi.rendering.sheet import Panel, Sheet, save
 
 TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
+LONG_TITLES = {**TITLES, "baseline": "Result-oriented baseline"}
+"""Where there is room to say what kind of baseline it is."""
+
 _LONGEST_NAME = 24
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from pathlib import Path
 
 import torch
 
 from lfi.images import MEAN, STD
+from lfi.revision import revision
 from lfi.training.config import TrainConfig
-
-_HERE = Path(__file__).parent
 
 
 def write_provenance(folder: Path, config: TrainConfig, **more: str) -> None:
@@ -42,15 +40,3 @@ def environment() -> dict[str, str]:
         if torch.cuda.is_available()
         else f"{torch.get_num_threads()} CPU threads",
     }
-
-
-def revision(folder: Path = _HERE) -> str:
-    """The git revision of this code, wherever it is started from; with `-dirty` where tracked files were changed.
-
-    `unknown` outside a checkout.
-    """
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

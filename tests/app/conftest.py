@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from running import wait_until_ready
 from uploads import as_bytes, scene
 
-from app.inspector.inspector import Inspector
+from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings, read_settings
 
@@ -32,8 +32,8 @@ def client(settings: Settings) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="session")
-def inspector(client: TestClient) -> Inspector:
-    return client.app.state.inspector
+def engine(client: TestClient) -> Engine:
+    return client.app.state.engine
 
 
 @pytest.fixture(scope="session")

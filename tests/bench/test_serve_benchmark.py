@@ -9,8 +9,8 @@ import pytest
 from tiny_size import TINY_SIZE
 
 from app.cli import main
-from app.inspector.cache import LatestUsed, content_hash
-from app.inspector.decode import decode_image
+from app.engine.cache import LatestUsed, content_hash
+from app.engine.decode import decode_image
 from bench import untrained
 from bench.service_load import CACHED, RequestBodies
 

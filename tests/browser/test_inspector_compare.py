@@ -10,8 +10,8 @@ import pytest
 from inspector_page import picture_in
 from PIL import Image
 
-from app.inspector.agreement import agreement
 from app.settings import STATIC
+from app.ui.agreement import agreement
 from lfi.rendering import difference, difference_scales, times_uniform
 from lfi.trio import Trio
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from app.inspector.agreement import inside
 from app.settings import STATIC
+from app.ui.agreement import inside
 from lfi.trio import Trio
 
 SAMPLE = Image.open(STATIC / "samples" / "paper.jpg").convert("RGB")

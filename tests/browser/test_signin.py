@@ -12,7 +12,7 @@ from inspector_page import InspectorPage
 from playwright.sync_api import Browser
 from serving import served
 
-from app.access.keys import new_key
+from app.keys import new_key
 
 SECRET, KEY = new_key("ann", ["maps"])
 

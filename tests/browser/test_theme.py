@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from serving import served
 
-from app.access.keys import new_key
+from app.keys import new_key
 
 SECRET, KEY = new_key("ann", ["maps"])
 PAGES = {

@@ -81,7 +81,7 @@ def assemble(names: Names, tiny: Path, pacs: Path, samples: Path, seed: int = 0)
     Raises:
         DataError: something is missing, or a class has no name.
     """
-    by_leaf = {leaf: _own(names, number) for number, (leaf, _) in enumerate(names.leaves)}
+    by_leaf = {leaf: own_name(names, number) for number, (leaf, _) in enumerate(names.leaves)}
     photographs = tiny_imagenet(tiny, "train")
     labels = np.array([by_leaf[wnid] for wnid in wnids_of(tiny)])[photographs.labels]
     rank = np.concatenate([np.arange(count) for count in np.bincount(photographs.labels)])
@@ -143,7 +143,7 @@ def shrunk(images: np.ndarray) -> np.ndarray:
     )
 
 
-def _own(names: Names, leaf: int) -> int:
+def own_name(names: Names, leaf: int) -> int:
     """The name that stands for a leaf alone, or for as little else as possible."""
     covering = np.flatnonzero(names.covers[:, leaf])
     return int(covering[names.covers[covering].sum(1).argmin()])

@@ -112,12 +112,12 @@ def test_a_data_url_will_do_and_pictures_can_be_left_out(address):
 
 
 def test_a_kept_picture_is_asked_for_by_its_hash_until_it_is_let_go(address, service):
-    receipt = service.state.kept.keep(scene())
+    receipt = service.state.engine.kept.keep(scene())
     arguments = {"words": ["star"], "models": ["lfi"]}
     sent = call(address, "interaction_maps", image=PICTURE, **arguments)
     for hash in (receipt.hash, receipt.hash.upper()):
         assert call(address, "interaction_maps", image=hash, **arguments) == sent
-    service.state.kept.forget(receipt.hash, receipt.key)
+    service.state.engine.kept.forget(receipt.hash, receipt.key)
     refused = call(address, "interaction_maps", image=receipt.hash, **arguments)
     assert refused.is_error
     assert refused.content[0].text.endswith(
@@ -127,8 +127,8 @@ def test_a_kept_picture_is_asked_for_by_its_hash_until_it_is_let_go(address, ser
 
 
 def test_a_kept_picture_whose_time_is_over_is_not_answered(address, service, monkeypatch):
-    receipt = service.state.kept.keep(scene())
-    monkeypatch.setattr(service.state.kept, "clock", lambda: receipt.until + 1)
+    receipt = service.state.engine.kept.keep(scene())
+    monkeypatch.setattr(service.state.engine.kept, "clock", lambda: receipt.until + 1)
     assert call(address, "interaction_maps", image=receipt.hash, words=["star"]).is_error
 
 

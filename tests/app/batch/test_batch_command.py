@@ -14,7 +14,7 @@ from uploads import as_bytes, scene, truncated_jpeg
 
 from app.batch import work
 from app.cli import main
-from app.inspector.decode import DAMAGED
+from app.engine.decode import DAMAGED
 from evaluation.scores import columns, row, score
 from lfi.comparison import MODELS
 from lfi.trio import Trio

@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from uploads import as_bytes, scene, truncated_jpeg
 
-from app.inspector.decode import DAMAGED
+from app.engine.decode import DAMAGED
 from app.main import create_app
 from app.settings import read_settings
 from lfi.comparison import MODELS
@@ -187,7 +187,7 @@ def test_places_are_few_and_become_free_again(service, send):
 
 
 def test_a_stopped_batch_keeps_what_is_done(service, send):
-    hold = service.app.state.inspector.jobs  # all places taken: the worker waits as a request would
+    hold = service.app.state.engine.jobs  # all places taken: the worker waits as a request would
     places, hold.total_tokens = hold.total_tokens, 0
     try:
         link = send(PICTURES).json()["links"]["status"]

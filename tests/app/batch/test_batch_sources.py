@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from uploads import as_bytes, scene
 
-from app.batch.sources import ArchiveError, ArchiveLimits, FolderImages, ZipImages, open_images
+from app.archives import ArchiveLimits
+from app.batch.sources import FolderImages, ZipImages, open_images
+from app.failures import ArchiveError
 from lfi.errors import ImageError, ImageTooLargeError
 
 MOST = 1_000_000

@@ -12,6 +12,7 @@ from databases import database_url, postgresql  # noqa: F401 -- fixtures
 from fastapi import FastAPI
 from plans import write_plan
 
+from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings, read_settings
 from app.study.creation import create_study
@@ -42,6 +43,14 @@ def tiny_trio(trio_folder: Path) -> Trio:
 
 
 @pytest.fixture
+def engine(study_settings: Settings, tiny_trio: Trio) -> Engine:
+    """An engine as a command has it, with the tiny trio."""
+    engine = Engine(study_settings)
+    engine.trios.loaded[study_settings.trio] = tiny_trio
+    return engine
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
@@ -65,13 +74,13 @@ def studies(study_settings: Settings, clock: Clock) -> Iterator[Studies]:
 
 
 @pytest.fixture
-def create(studies: Studies, tiny_trio: Trio, tmp_path: Path) -> Callable[..., str]:
+def create(studies: Studies, engine: Engine, tmp_path: Path) -> Callable[..., str]:
     """`create(overlap=..., ...)`: a study that is open; its name."""
 
     def create(open: bool = True, **design: object) -> str:
         folder = tmp_path / "plan"
         folder.mkdir(exist_ok=True)
-        plan = create_study(studies, write_plan(folder, **design), lambda name: tiny_trio)
+        plan = create_study(studies, write_plan(folder, **design), engine)
         if open:
             set_status(studies, plan.name, "open", "test")
         return plan.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from app.study.answers import Given
+from app.study.answers import SubmittedAnswer
 from app.study.raters import enter_by_token, invite
 from app.study.service import Studies
 from app.study.session import RaterSession
@@ -27,7 +27,7 @@ class Taker:
         self.state = self.session.begin()
         return self
 
-    def given(self, value: str | None = None, **changes: Any) -> Given:
+    def given(self, value: str | None = None, **changes: Any) -> SubmittedAnswer:
         trial = self.state["trial"]
         fields = {
             "trial": trial["id"],
@@ -36,7 +36,7 @@ class Taker:
             "value": value or ("left" if trial["kind"] == "pair" else "2"),
             "response_ms": 1500,
         }
-        return Given(**fields | changes)
+        return SubmittedAnswer(**fields | changes)
 
     def answer(self, value: str | None = None, **changes: Any) -> dict[str, Any]:
         self.state = self.session.answer(self.given(value, **changes))

@@ -12,15 +12,16 @@ from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
 
-from app.batch.sources import ArchiveError
 from app.database.models import Audit, Stimulus
+from app.engine import Turn
+from app.failures import ArchiveError, ConflictError, NothingHereError, StudyError
 from app.study.creation import create_study
-from app.study.errors import ConflictError, NothingHereError, StudyError
 from app.study.items import Added, add_items, editable_drafts, read_items
 from app.study.owner import set_status
 from app.study.progress import progress_of
 from app.study.raters import invite
 from app.ui.studyitems import study_items
+from lfi.comparison import Comparison
 from lfi.errors import ConfigError
 
 OWNER = "an owner's secret token"
@@ -31,11 +32,6 @@ TOKEN = "ab" * 32
 def found() -> bytes:
     """What the inspector's page gives for a picture and two words."""
     return study_items(["red star", "blue ring"], Image.linear_gradient("L").convert("RGB"), TOKEN)
-
-
-@pytest.fixture
-def load(tiny_trio):
-    return lambda name: tiny_trio
 
 
 def shown(studies, name: str) -> dict[tuple[str, str, str], bytes]:
@@ -53,24 +49,26 @@ def zipped(**files: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_draft_with_added_items_is_the_study_of_a_plan_with_the_blocks_pasted(studies, create, found, load, tmp_path):
+def test_a_draft_with_added_items_is_the_study_of_a_plan_with_the_blocks_pasted(
+    studies, create, found, engine, tmp_path
+):
     name = create(open=False, images=3, practice=True, catch=True)
-    assert add_items(studies, name, found, load, "test") == Added(2, 0)
+    assert add_items(studies, name, found, engine, "test", Turn()) == Added(2, 0)
     added, hash = shown(studies, name), progress_of(studies, name).hash
 
     path = write_plan(tmp_path / "plan", images=3, practice=True, catch=True)
     with zipfile.ZipFile(io.BytesIO(found)) as archive:
         archive.extractall(path.parent)
     path.write_text(path.read_text() + (path.parent / "items.toml").read_text())
-    assert create_study(studies, path, load).hash == hash
+    assert create_study(studies, path, engine).hash == hash
     assert shown(studies, name) == added
     assert len(added) == 4 + 5 * 4 + 2
     assert len(list(studies.stimuli(name).iterdir())) == len(added)
 
 
-def test_raters_meet_the_added_items(studies, create, found, load):
+def test_raters_meet_the_added_items(studies, create, found, engine):
     name = create(open=False, images=2, overlap=1, trials=16)
-    add_items(studies, name, found, load, "test")
+    add_items(studies, name, found, engine, "test", Turn())
     set_status(studies, name, "open", "test")
     taker = Taker(studies, name).start().finish()
     assert taker.state["stage"] == "thanks"
@@ -78,27 +76,27 @@ def test_raters_meet_the_added_items(studies, create, found, load):
     assert {cell.word for cell in cells if cell.done} >= {"red star", "blue ring"}
 
 
-def test_items_that_are_there_already_are_left_out(studies, create, found, load):
+def test_items_that_are_there_already_are_left_out(studies, create, found, engine):
     name = create(open=False, images=2)
-    add_items(studies, name, found, load, "test")
+    add_items(studies, name, found, engine, "test", Turn())
     more = study_items(["blue ring", "pink cross"], Image.linear_gradient("L").convert("RGB"), TOKEN)
-    assert add_items(studies, name, more, load, "test") == Added(1, 1)
+    assert add_items(studies, name, more, engine, "test", Turn()) == Added(1, 1)
     before = shown(studies, name)
-    assert add_items(studies, name, found, load, "test") == Added(0, 2)
+    assert add_items(studies, name, found, engine, "test", Turn()) == Added(0, 2)
     assert shown(studies, name) == before
     with studies.database.reading() as session:
         assert session.scalars(select(Audit.action)).all() == ["created", "items added", "items added"]
 
 
-def test_another_picture_of_the_same_name_is_refused(studies, create, found, load):
+def test_another_picture_of_the_same_name_is_refused(studies, create, found, engine):
     name = create(open=False, images=2)
-    add_items(studies, name, found, load, "test")
+    add_items(studies, name, found, engine, "test", Turn())
     other = study_items(["red heart"], Image.radial_gradient("L").convert("RGB"), TOKEN)
     with pytest.raises(ConfigError, match=r"another picture called picture-abababababab\.webp"):
-        add_items(studies, name, other, load, "test")
+        add_items(studies, name, other, engine, "test", Turn())
 
 
-def test_only_a_draft_without_invitations_takes_items(studies, create, found, load):
+def test_only_a_draft_without_invitations_takes_items(studies, create, found, engine):
     name = create(open=False, images=2)
     assert editable_drafts(studies) == [name]
     invite(studies, name, 1, "test", preview=True)
@@ -106,18 +104,18 @@ def test_only_a_draft_without_invitations_takes_items(studies, create, found, lo
     invite(studies, name, 1, "test")
     assert editable_drafts(studies) == []
     with pytest.raises(StudyError, match="has invitations already"):
-        add_items(studies, name, found, load, "test")
+        add_items(studies, name, found, engine, "test", Turn())
     set_status(studies, name, "open", "test")
     assert editable_drafts(studies) == []
     with pytest.raises(StudyError, match="is open already"):
-        add_items(studies, name, found, load, "test")
+        add_items(studies, name, found, engine, "test", Turn())
     with pytest.raises(NothingHereError, match="no study 'other'"):
-        add_items(studies, "other", found, load, "test")
+        add_items(studies, "other", found, engine, "test", Turn())
 
 
-def test_pictures_are_kept_while_the_study_is_a_draft_and_no_longer(studies, create, found, load):
+def test_pictures_are_kept_while_the_study_is_a_draft_and_no_longer(studies, create, found, engine):
     name = create(open=False, images=2)
-    add_items(studies, name, found, load, "test")
+    add_items(studies, name, found, engine, "test", Turn())
     kept = list(studies.pictures(name).iterdir())
     assert len(kept) == 3
     assert max(Image.open(kept[0]).size) == 96  # as raters see it, not as it was sent
@@ -125,26 +123,30 @@ def test_pictures_are_kept_while_the_study_is_a_draft_and_no_longer(studies, cre
     assert not studies.pictures(name).exists()
 
 
-def test_a_draft_whose_pictures_are_not_kept_says_what_to_do(studies, create, found, load):
+def test_a_draft_whose_pictures_are_not_kept_says_what_to_do(studies, create, found, engine):
     name = create(open=False, images=2)
     for file in studies.pictures(name).iterdir():
         file.unlink()
     before = shown(studies, name)
     with pytest.raises(StudyError, match="`lfi study create` makes it anew"):
-        add_items(studies, name, found, load, "test")
+        add_items(studies, name, found, engine, "test", Turn())
     assert shown(studies, name) == before
 
 
-def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found, tiny_trio):
+def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found, engine, monkeypatch):
     name = create(open=False, images=2)
 
-    def overtaken(trio: str):
-        other = study_items(["pink heart"], Image.radial_gradient("L").convert("RGB"), "cd" * 32)
-        add_items(studies, name, other, lambda name: tiny_trio, "another window")
-        return tiny_trio
+    ask = engine.ask
 
+    def overtaken(*asked: object) -> Comparison:
+        other = study_items(["pink heart"], Image.radial_gradient("L").convert("RGB"), "cd" * 32)
+        monkeypatch.setattr(engine, "ask", ask)
+        add_items(studies, name, other, engine, "another window", Turn())
+        return ask(*asked)
+
+    monkeypatch.setattr(engine, "ask", overtaken)
     with pytest.raises(ConflictError, match="add the items once more"):
-        add_items(studies, name, found, overtaken, "test")
+        add_items(studies, name, found, engine, "test", Turn())
     assert {cell.word for cell in progress_of(studies, name).cells} == {"red circle", "blue star", "pink heart"}
     assert len(list(studies.stimuli(name).iterdir())) == len(shown(studies, name))
 
@@ -170,7 +172,7 @@ def test_a_zip_that_is_none_of_the_page_is_refused(data, kind, said):
 
 def test_the_owner_adds_items_on_the_page_of_the_draft(app, studies, create, found, tiny_trio):
     name = create(open=False, images=2)
-    app.state.inspector.trios["tiny"] = tiny_trio
+    app.state.engine.trios.loaded["tiny"] = tiny_trio
     owner = OwnerBrowser(app, OWNER)
     drafts = owner.client.get("/admin/drafts.json").json()
     assert drafts["drafts"] == [name]

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from takers import Taker
 
 from app.database.models import Answer, Assignment, Cell, Exposure
-from app.study.errors import ConflictError, NothingHereError
+from app.failures import ConflictError, NothingHereError
 from app.study.raters import invite
 
 

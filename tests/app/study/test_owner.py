@@ -13,9 +13,9 @@ from sqlalchemy import select
 from takers import Taker
 
 from app.database.models import Audit, Rater
+from app.failures import StudyError
 from app.study.backup import backup, restore
 from app.study.creation import amend_study, create_study
-from app.study.errors import StudyError
 from app.study.export import export_study, ratings_of
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import progress_of
@@ -99,10 +99,10 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
         amend_study(studies, path)
 
 
-def test_an_opened_study_is_not_made_anew(studies, create, tiny_trio, tmp_path):
+def test_an_opened_study_is_not_made_anew(studies, create, engine, tmp_path):
     create()
     with pytest.raises(StudyError, match="is open already"):
-        create_study(studies, tmp_path / "plan" / "pilot.toml", lambda name: tiny_trio)
+        create_study(studies, tmp_path / "plan" / "pilot.toml", engine)
 
 
 def test_a_draft_is_made_anew_and_leaves_no_file_behind(studies, create):

@@ -10,7 +10,7 @@ from app.study.export import ratings_of
 from app.study.places import places_left
 from app.study.raters import invite
 from app.study.service import find_study
-from app.study.simulate import Eyes, Log, Visit, simulate_raters
+from app.study.simulate import Log, TrialLookup, Visit, simulate_raters
 from bench.study_load import check
 from evaluation.study.raters import Population, SimulatedRater
 
@@ -26,8 +26,8 @@ def visit(study_settings, clock):
 
 def take_part(visit, studies, name, count, population, log, first=0):
     invitations = invite(studies, name, count, "test")
-    eyes = Eyes(studies, name)
-    asyncio.run(simulate_raters(visit, invitations, population, eyes, log, first=first))
+    lookup = TrialLookup(studies, name)
+    asyncio.run(simulate_raters(visit, invitations, population, lookup, log, first=first))
 
 
 def test_every_cell_is_filled_exactly_though_raters_drop_out_and_click_twice(studies, create, clock, visit):

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from takers import Taker
 
 from app.database.models import CURRENT, Answer, Assignment, Cell, Rater
-from app.study.errors import ConflictError, NothingHereError, NotYoursError, StudyError
+from app.failures import ConflictError, NothingHereError, NotYoursError, StudyError
 from app.study.owner import delete_person, exclude, set_status
 from app.study.raters import enter_from_prolific
 from app.study.session import RaterSession

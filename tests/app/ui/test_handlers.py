@@ -14,22 +14,40 @@ from gradio.data_classes import DataWithFiles
 from PIL import Image
 from uploads import as_bytes, scene
 
-from app.inspector.agreement import agreement
-from app.inspector.inspector import Inspector
-from app.inspector.kept import KeptPictures
-from app.ui.handlers import Handlers
-from app.ui.pictures import Pictures
-from app.ui.samples import load_samples
+from app.engine import Engine, File, MapsRequest, Picture, Turn
+from app.engine.kept import KeptPictures
+from app.ui.agreement import agreement
+from app.ui.handlers import Answer, Handlers
+from app.ui.pictures import OpenPictures
+from app.ui.samples import Sample, load_samples
+
+
+class Unhurried:
+    """Handlers whose requests have all the time there is."""
+
+    def __init__(self, engine: Engine, samples: dict[str, Sample]):
+        self.engine, self.settings, self.samples = engine, engine.settings, samples
+        self._handlers = Handlers(engine, samples)
+        self.describe, self.check, self.forget = self._handlers.describe, self._handlers.check, self._handlers.forget
+
+    def compare(self, payload: object) -> Answer:
+        return self._handlers.compare(payload, Turn())
+
+    def download(self, payload: object) -> Answer:
+        return self._handlers.download(payload, Turn())
+
+    def measure(self, payload: object) -> Answer:
+        return self._handlers.measure(payload, Turn())
+
+    def keep(self, payload: object) -> Answer:
+        return self._handlers.keep(payload, Turn())
 
 
 @pytest.fixture
-def kept(tmp_path) -> KeptPictures:
-    return KeptPictures(tmp_path / "kept", days=7, most=2, most_bytes=10**6)
-
-
-@pytest.fixture
-def handlers(inspector, settings, kept) -> Handlers:
-    return Handlers(inspector, settings, load_samples(settings.static_dir / "samples"), kept)
+def handlers(engine, settings, tmp_path, monkeypatch) -> Unhurried:
+    kept = KeptPictures(tmp_path / "kept", days=7, most=2, most_bytes=10**6)
+    monkeypatch.setattr(engine, "kept", kept)
+    return Unhurried(engine, load_samples(settings.static_dir / "samples"))
 
 
 def form(request: object, *files: bytes) -> DataWithFiles:
@@ -54,9 +72,9 @@ def test_an_uploaded_picture_can_be_named_afterwards(handlers, token):
     assert "preview" not in named["picture"]
 
 
-def test_values_are_multiples_of_uniform_attention(handlers, token, inspector):
+def test_values_are_multiples_of_uniform_attention(handlers, token, engine):
     view = handlers.compare({"words": ["red", "star"], "token": token})["view"]
-    maps = inspector.compare(scene(), ["red", "star"]).maps
+    maps = engine.ask(Picture.of(scene()), MapsRequest(("red", "star")), Turn()).maps
     for model, block in view["models"].items():
         height, width = block["grid"]
         expected = maps[model].weights[0].numpy() * height * width
@@ -89,13 +107,13 @@ def test_columns_stand_in_the_order_asked_for_on_a_scale_of_their_own(handlers, 
     assert view["positions"][0]["scale"]["high"] == pytest.approx(max(2, *(each.max() for each in shown)), rel=1e-4)
 
 
-def test_any_two_columns_and_the_teacher_are_compared_in_numbers(handlers, token, inspector):
+def test_any_two_columns_and_the_teacher_are_compared_in_numbers(handlers, token, engine):
     view = handlers.compare({"words": ["red", "star"], "token": token, "columns": ["lfi", "baseline"]})["view"]
     for position in view["positions"]:
         pairs = {(pair["first"], pair["second"]): pair["words"] for pair in position["pairs"]}
         assert set(pairs) == {("lfi", "baseline"), ("lfi", "teacher"), ("baseline", "teacher")}
         assert all(len(words) == 2 for words in pairs.values())
-    comparison = inspector.compare(scene(), ["red", "star"])
+    comparison = engine.ask(Picture.of(scene()), MapsRequest(("red", "star")), Turn())
     chosen = [comparison.maps[model].layer(comparison.default_layer[model]) for model in ("lfi", "teacher")]
     expected = agreement(*chosen)[1]
     first = view["positions"][0]["pairs"][1]["words"][1]
@@ -117,13 +135,19 @@ def test_a_forgotten_picture_is_asked_for_again(handlers):
     assert answer["error"]["where"] == "picture"
 
 
-def test_pictures_over_the_budget_are_forgotten_oldest_first(inspector):
+def test_pictures_over_the_budget_are_forgotten_oldest_first(engine):
     one = 3 * 64 * 64
-    pictures = Pictures(inspector.decode, {}, budget=2 * one)
-    tokens = [pictures.add(as_bytes(Image.new("RGB", (64, 64), colour))).token for colour in ("red", "blue")]
+    pictures = OpenPictures(engine.decode, budget=2 * one)
+
+    def add(colour: str, side: int = 64) -> str:
+        return pictures.add(File(as_bytes(Image.new("RGB", (side, side), colour))), Turn()).sha256
+
+    tokens = [add(colour) for colour in ("red", "blue")]
     pictures.get(tokens[0])
-    third = pictures.add(as_bytes(Image.new("RGB", (64, 64), "green"))).token
+    third = add("green")
     assert [pictures.get(token) is not None for token in (*tokens, third)] == [True, False, True]
+    large = add("red", 128)  # the newest is always held
+    assert [pictures.get(token) is not None for token in (third, large)] == [False, True]
 
 
 def test_an_unknown_word_leaves_the_picture_and_names_the_nearest(handlers, token):
@@ -178,8 +202,8 @@ def test_a_file_is_named_after_its_words(handlers, token):
     assert np.load(io.BytesIO(base64.b64decode(answer["data"])))["words"].tolist() == ["red star", "blue"]
 
 
-def test_until_the_models_are_warm_the_page_is_told_so(settings, kept):
-    cold = Handlers(Inspector(settings), settings, {}, kept)
+def test_until_the_models_are_warm_the_page_is_told_so(settings):
+    cold = Handlers(Engine(settings), {})
     assert cold.describe() == {"ready": False, "problem": None}
     assert cold.check({"words": ["red"]})["error"]["retry"]
 
@@ -198,7 +222,7 @@ def test_a_kept_picture_is_found_again_by_its_hash_and_gone_when_let_go(handlers
     answer = handlers.keep({"words": [], "token": token})
     hash, key = answer["picture"]["token"], answer["kept"]["key"]
     shown = handlers.compare({"words": ["red"], "token": hash})["view"]
-    later = Handlers(handlers.inspector, handlers.settings, {}, handlers.kept)  # as after a restart
+    later = Unhurried(handlers.engine, {})  # as after a restart
     assert later.compare({"words": ["red"], "token": hash})["view"]["models"] == shown["models"]
     assert handlers.forget({"token": hash, "key": "guessed"})["error"]["where"] == "share"
     assert handlers.forget({"token": hash, "key": key}) == {}
@@ -269,7 +293,7 @@ def test_a_kept_picture_says_until_when_and_whether_it_is_the_very_picture(handl
     answer = handlers.keep({"words": ["red"], "token": token})["picture"]
     assert answer["exact"]
     shown = handlers.compare({"words": ["red"], "token": answer["token"]})
-    assert shown["picture"]["until"] == answer["until"] == handlers.kept.until(answer["token"])
+    assert shown["picture"]["until"] == answer["until"] == handlers.engine.kept.until(answer["token"])
     before = handlers.compare({"words": ["red"], "token": token})
     assert shown["view"]["models"] == before["view"]["models"]
 

@@ -15,6 +15,7 @@ from caption_data import COLOURS, TINY, read_captions, write_captions
 from lfi.data.imageset import ImageSet
 from lfi.errors import CheckpointError, ConfigError, DataError, UnknownWordError, UnsupportedModelError
 from lfi.images import normalise
+from lfi.revision import revision
 from lfi.shipped import RECIPES
 from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
 from lfi.training import default
@@ -22,7 +23,6 @@ from lfi.training.caption_sentences import CaptionSentences
 from lfi.training.config import DataConfig, LoopConfig, TrainConfig
 from lfi.training.config_file import load_config
 from lfi.training.pretraining import captions_to_read, pretrain, train_teacher
-from lfi.training.provenance import revision
 from lfi.training.scene_sentences import VOCABULARY, SceneSentences
 from lfi.training.sentences import CONTEXT, tokenizer_of
 from lfi.training.teacher import TeacherTask

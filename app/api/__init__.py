@@ -1,0 +1,1 @@
+"""The HTTP API of `/v1`, and the probes."""

@@ -1,0 +1,148 @@
+"""One way from uploaded bytes to an RGB image, for the API, the page and the command line.
+
+Everything that can be refused is refused from the header, before a pixel is decoded: a PNG of 109 KB may
+unfold to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
+training pipelines ignore them; CMYK is therefore converted without its press profile.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
+
+from app.failures import NotAnImageError
+from app.limits import ImageLimits
+from lfi.errors import ImageError, ImageTooLargeError
+
+Image.init()  # all plugins at once, so that no two threads load one at the same time
+register_heif_opener(thumbnails=False)
+# Pillow warns of large images and then opens them; ours are refused by their header.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+T = TypeVar("T")
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+"""Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
+
+DAMAGED = "the image is damaged or incomplete; save it again and retry"
+
+# A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure beside the picture that was taken.
+_MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_THIRTY_TWO_BIT = ("I", "F")
+
+
+def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
+    """The image as people see it: `decoded(opened(data, limits))`."""
+    return decoded(opened(data, limits))
+
+
+def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
+    """The image with its header read and checked, and no pixel decoded.
+
+    Args:
+        data: a whole file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        limits: on bytes, pixels and aspect ratio.
+
+    Raises:
+        NotAnImageError: empty, or in no format we read.
+        ImageTooLargeError: more bytes or pixels than `limits` allow.
+        ImageError: animated, of an absurd shape, or of a pixel type without a fixed range.
+    """
+    limits = limits or ImageLimits()
+    if not data:
+        raise NotAnImageError("the file is empty; send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image")
+    if len(data) > limits.bytes:
+        raise ImageTooLargeError(
+            f"the file has {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
+        )
+    image = _open(data, limits)
+    _check_header(image, limits)
+    return image
+
+
+def decoded(image: Image.Image) -> Image.Image:
+    """An `opened` image as people see it: upright, RGB, without metadata. Takes about 10 bytes a pixel meanwhile.
+
+    Raises:
+        ImageError: damaged.
+    """
+    _guarded(image.load)
+    _turn_upright(image)
+    return _as_rgb(image)
+
+
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
+    """The image with its header read and no pixel decoded."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise NotAnImageError(
+            "the file is not an image we can read; send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image"
+        ) from error
+    except Image.DecompressionBombError as error:
+        pixels = re.search(r"\d+", str(error))
+        stated = int(pixels.group()) / 1e6 if pixels else float("inf")
+        raise _too_many_pixels(f"{stated:,.0f} megapixels", limits) from error
+    except Exception as error:
+        raise ImageError(DAMAGED) from error
+
+
+def _check_header(image: Image.Image, limits: ImageLimits) -> None:
+    width, height = image.size
+    if width * height > limits.pixels:
+        raise _too_many_pixels(f"{width} x {height} pixels ({width * height / 1e6:,.0f} megapixels)", limits)
+    if max(width, height) > limits.aspect * min(width, height):
+        raise ImageError(
+            f"the image is {width} x {height} pixels; "
+            f"its longer side may be at most {limits.aspect:g} times the shorter"
+        )
+    if image.format not in _MANY_PICTURES_ONE_PHOTO and _guarded(lambda: getattr(image, "is_animated", False)):
+        what = "pages" if image.format == "TIFF" else "frames"
+        raise ImageError(f"the {image.format} image has several {what}; send one of them as a still image")
+    if image.mode in _THIRTY_TWO_BIT:
+        raise ImageError("the image has 32-bit pixels, which have no fixed white; save it with 8 or 16 bits")
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Turn it as the camera's EXIF orientation says. A damaged EXIF block says nothing."""
+    with suppress(ValueError, TypeError, KeyError, SyntaxError, OSError, OverflowError, struct.error):
+        ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo is 200 MB
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        transparent = image if image.mode == "RGBA" else _guarded(lambda: image.convert("RGBA"))
+        rgb = Image.new("RGB", image.size, "white")
+        rgb.paste(transparent, mask=transparent.getchannel("A"))
+        return rgb
+    rgb = _guarded(lambda: image.convert("RGB"))
+    rgb.info = {}  # neither GPS positions nor colour profiles travel on into what we write
+    return rgb
+
+
+def _guarded(step: Callable[[], T]) -> T:
+    """The step's answer; whatever a decoder says about damaged data becomes one clear error.
+
+    Decoders raise nearly every built-in exception on hostile files (OSError, SyntaxError, ValueError,
+    struct.error, EOFError, MemoryError, ...), so the net is wide on purpose and spans only their calls.
+    """
+    try:
+        return step()
+    except Exception as error:
+        raise ImageError(DAMAGED) from error
+
+
+def _too_many_pixels(what: str, limits: ImageLimits) -> ImageTooLargeError:
+    return ImageTooLargeError(f"the image has {what}; at most {limits.pixels / 1e6:,.0f} megapixels are accepted")

@@ -1,0 +1,81 @@
+"""What an engine is asked about: a file that was sent, or a picture that is decoded already."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO
+
+from PIL import Image
+
+from lfi.comparison import EncodedTrio
+from lfi.errors import ImageTooLargeError
+
+
+class File:
+    """An image file, as somebody sent it."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+
+    @classmethod
+    def read(cls, stream: BinaryIO, most: int) -> File:
+        """The file in a stream, and no more of it in memory than is allowed.
+
+        Raises:
+            ImageTooLargeError: it has more than `most` bytes.
+        """
+        data = stream.read(most + 1)
+        if len(data) > most:
+            raise ImageTooLargeError(f"the image file has more than {most / 1e6:g} MB, which is the limit")
+        return cls(data)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Names the file, in hexadecimal digits."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the models of one trio see of a picture.
+
+    Attributes:
+        trio: its name.
+        key: equal for equal pictures, however they were stored.
+        content: no more of the image than `Trio.squash` leaves, or what the models know of it already.
+    """
+
+    trio: str
+    key: str
+    content: Image.Image | EncodedTrio
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that was opened.
+
+    Attributes:
+        sha256: of its file; empty where there was none.
+        size: its width and height as people see it.
+        image: RGB, to draw on; None where nobody draws on it.
+        seen: what the models of the trio that it was opened for see; made of `image` where it is None.
+    """
+
+    sha256: str
+    size: tuple[int, int]
+    image: Image.Image | None
+    seen: Seen | None = None
+
+    @classmethod
+    def of(cls, image: Image.Image, sha256: str = "") -> Picture:
+        """An image that is decoded already, RGB, for any trio."""
+        return cls(sha256, image.size, image)
+
+    @property
+    def drawn(self) -> Image.Image:
+        """The image, which was asked for when the picture was opened."""
+        if self.image is None:
+            raise ValueError("the picture was opened without its image")
+        return self.image

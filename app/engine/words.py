@@ -1,0 +1,69 @@
+"""The words of a request: one field each, or several in a field with commas between them; and what was meant by one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.limits import WordLimits
+from lfi.errors import WordsError
+
+_ARTICLES = ("a", "an", "the")
+_CLOSE = 0.75
+"""Spelling likeness (difflib's ratio) from which a known word is probably the one that was meant."""
+
+
+def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
+    """Words and phrases in the order in which they were typed; a repeated one counts once.
+
+    Args:
+        fields: for example `["red circle", "star, blue"]`. Blank pieces between commas are dropped, but a
+            field that is wholly blank is an error: somebody meant to say something there.
+
+    Raises:
+        WordsError: no words, a blank field, too many words, or a phrase that is too long.
+    """
+    words: dict[str, None] = {}
+    for number, field in enumerate(fields, start=1):
+        pieces = [" ".join(piece.split()) for piece in field.split(",")]
+        if not any(pieces):
+            raise WordsError(f"word {number} is empty; type a word or a short phrase, such as 'red circle'")
+        words.update((piece, None) for piece in pieces if piece)
+    if not words:
+        raise WordsError("no words were given; type at least one word or short phrase, such as 'red circle'")
+    if len(words) > limits.words:
+        raise WordsError(f"{len(words)} words were given; at most {limits.words} are compared at once")
+    for word in words:
+        parts = len(word.split())
+        if parts > limits.phrase or len(word) > limits.characters:
+            start = word if len(word) <= 40 else word[:40].rstrip() + "…"
+            raise WordsError(
+                f"the phrase {start!r} has {parts} words and {len(word)} characters; "
+                f"at most {limits.phrase} words and {limits.characters} characters are read as one phrase"
+            )
+        if not word.isprintable():
+            raise WordsError(f"the word {word!r} holds characters that cannot be printed")
+    return tuple(words)
+
+
+def plain(phrase: str, vocabulary: Sequence[str]) -> str:
+    """A phrase without its articles, under which it is answered: `the star` is `star`.
+
+    Articles stay where any word can be asked (an empty vocabulary), where the vocabulary holds them, and where nothing
+    else is in the phrase.
+    """
+    rest = [word for word in phrase.split() if word.lower() not in _ARTICLES or word.lower() in vocabulary]
+    return " ".join(rest) if vocabulary and rest else phrase
+
+
+def plain_words(phrases: Iterable[str], vocabulary: Sequence[str]) -> tuple[str, ...]:
+    """The phrases as `plain` makes them, in their order; two that are then the same count once."""
+    return tuple(dict.fromkeys(plain(phrase, vocabulary) for phrase in phrases))
+
+
+def close_words(nearest: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """For every unknown word those of its nearest known words that are spelled almost alike, best first."""
+    return {
+        word: difflib.get_close_matches(word, known, n=max(len(known), 1), cutoff=_CLOSE)
+        for word, known in nearest.items()
+    }

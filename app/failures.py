@@ -1,0 +1,170 @@
+"""Every error of the service, and how each is answered: status, kind and title.
+
+Errors of the science (`lfi.errors`) know no HTTP, so what they become stands here as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from lfi.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ImageError,
+    ImageTooLargeError,
+    LFIError,
+    TrainingError,
+    UnknownModelError,
+    UnknownWordError,
+    UnsupportedModelError,
+    WordsError,
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How an error is answered.
+
+    Attributes:
+        status: of HTTP.
+        name: ends the problem's type, `urn:problem-type:lfi:NAME`; empty where the status says it all.
+        title: the kind in a few words, the same each time.
+    """
+
+    status: int
+    name: str
+    title: str
+
+
+_GENERAL = Kind(422, "error", "The request cannot be answered")
+
+
+class NotReadyError(LFIError):
+    """The models are still being loaded; the same request succeeds in a moment."""
+
+    kind = Kind(503, "not-ready", "The models are still loading")
+
+
+class BusyError(LFIError):
+    """Too many requests are waiting; the same request succeeds in a moment."""
+
+    kind = Kind(503, "busy", "The service is busy")
+
+
+class LateError(LFIError):
+    """The request was not answered in time; the same one may be later, when there is less to do."""
+
+    kind = Kind(503, "late", "The request took too long")
+
+
+class GoneError(LFIError):
+    """Nobody waits for the answer any more."""
+
+    kind = Kind(499, "gone", "The client has gone")
+
+
+class NotAcceptableError(LFIError):
+    """The client accepts none of the media types that the answer could have."""
+
+    kind = Kind(406, "not-acceptable", "No acceptable answer")
+
+
+class NotAnImageError(ImageError):
+    """The bytes are no image in any of the formats we read."""
+
+    kind = Kind(415, "not-an-image", "Not an image")
+
+
+class RegionError(LFIError):
+    """The marked region cannot be read, or is empty."""
+
+    kind = _GENERAL
+
+
+class ForgottenError(LFIError):
+    """The service no longer holds the picture that the page asks about."""
+
+    kind = _GENERAL
+
+
+class KeepingError(LFIError):
+    """A picture cannot be kept, or is not kept any more."""
+
+    kind = _GENERAL
+
+
+class ArchiveError(LFIError):
+    """A zip that is damaged, holds nothing to look at, or would unpack to more than it may."""
+
+    kind = Kind(422, "archive", "The archive cannot be used")
+
+
+class BatchesFullError(LFIError):
+    """Every place for a batch is taken; one becomes free when a batch is deleted or expires."""
+
+    kind = Kind(429, "batches-full", "All places for batches are taken")
+
+
+class NothingHereError(LFIError):
+    """No such page, picture, batch, study or trial, or it is somebody else's: the two answers are the same."""
+
+    kind = Kind(404, "nothing-here", "There is nothing here")
+
+
+class NotYoursError(LFIError):
+    """Nobody is signed in, or the request comes from another site."""
+
+    kind = Kind(403, "not-yours", "This is not yours to do")
+
+
+class TooMuchError(LFIError):
+    """A request that is larger than it may be."""
+
+    kind = Kind(413, "too-much", "The request is too large")
+
+
+class StudyError(LFIError):
+    """A study cannot do what was asked of it in its present state."""
+
+    kind = Kind(422, "study", "The study cannot do that")
+
+
+class ConflictError(StudyError):
+    """The answer was overtaken: by another window, by a place that went to somebody else, by the study's end."""
+
+    kind = Kind(409, "conflict", "The answer was overtaken")
+
+
+# Answered by the web layer and the gate themselves; nobody raises them.
+MALFORMED = Kind(422, "request", "The request is malformed")
+REQUEST_TOO_LARGE = Kind(413, "request-too-large", "The request is too large")
+NO_KEY = Kind(401, "no-key", "An API key is needed")
+WRONG_SCOPE = Kind(403, "scope", "The key does not open this")
+TOO_MANY_REQUESTS = Kind(429, "too-many-requests", "Too many requests")
+
+_SCIENCE: dict[type[LFIError], Kind] = {
+    ImageTooLargeError: Kind(413, "image-too-large", "The image is too large"),
+    ImageError: Kind(422, "image", "The image cannot be used"),
+    UnknownWordError: Kind(422, "unknown-word", "Unknown word"),
+    WordsError: Kind(422, "words", "The words cannot be used"),
+    UnknownModelError: Kind(422, "unknown-model", "Unknown model"),
+    UnsupportedModelError: Kind(422, "unsupported-model", "Unsupported model"),
+    CheckpointError: Kind(422, "checkpoint", "A checkpoint cannot be read"),
+    ConfigError: Kind(422, "config", "A value is out of range"),
+    DataError: Kind(422, "data", "Data are missing"),
+    TrainingError: Kind(422, "training", "The training cannot go on"),
+    LFIError: _GENERAL,
+}
+
+
+def kind_of(error: LFIError | type[LFIError]) -> Kind:
+    """How an error is answered: its own kind, or that of the nearest parent which has one."""
+    lineage = (error if isinstance(error, type) else type(error)).__mro__
+    return next(kind for each in lineage if (kind := vars(each).get("kind") or _SCIENCE.get(each)))
+
+
+def plain(status: int) -> Kind:
+    """The kind of an error that its HTTP status says all about."""
+    return Kind(status, "", HTTPStatus(status).phrase)

@@ -1,1 +1,0 @@
-"""From an upload and words to maps: limits, decoding, models, answers, routes."""

@@ -1,0 +1,75 @@
+"""API keys. The service holds their hashes; a key itself is seen once, by whoever makes it.
+
+A key has 256 random bits, so its plain SHA-256 is as good as any slower hash: nobody can guess one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lfi.errors import ConfigError
+
+SCOPES = ("maps", "metrics")
+"""`maps`: the page and the API; `metrics`: `/metrics`. Studies have invitations, their owner a token of her own."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the service knows of a key: a name for the log, what it opens, and its hash."""
+
+    name: str
+    scopes: frozenset[str]
+    digest: str
+
+    def line(self) -> str:
+        """As it stands in LFI_API_KEYS."""
+        return f"{self.name}:{'+'.join(sorted(self.scopes))}:{self.digest}"
+
+
+def new_key(name: str, scopes: Sequence[str]) -> tuple[str, Key]:
+    """A new key: what its holder sends, and what the service is told.
+
+    Raises:
+        ConfigError: a name or scope that there cannot be.
+    """
+    secret = f"lfi_{secrets.token_urlsafe(32)}"
+    try:
+        (key,) = parse_keys(f"{name}:{'+'.join(scopes)}:{digest(secret)}")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return secret, key
+
+
+def parse_keys(text: str) -> tuple[Key, ...]:
+    """Keys as LFI_API_KEYS lists them: `NAME:SCOPE+SCOPE:SHA256`, with commas or spaces between.
+
+    Raises:
+        ValueError: one of them is written otherwise, or a name comes twice. The text is not repeated: somebody may
+            have put a key itself there.
+    """
+    keys: list[Key] = []
+    for number, entry in enumerate(re.split(r"[\s,]+", text.strip(" ,\n")) if text.strip(" ,\n") else [], start=1):
+        name, scopes, digest = (*entry.split(":"), "", "")[:3]
+        wrong = [scope for scope in scopes.split("+") if scope not in SCOPES]
+        if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digest) or entry.count(":") != 2:
+            raise ValueError(f"entry {number} is not NAME:SCOPES:SHA256; `lfi keys new` writes one")
+        if wrong:
+            raise ValueError(f"key {name!r} has the scope {wrong[0]!r}; there are: {', '.join(SCOPES)}")
+        keys.append(Key(name, frozenset(scopes.split("+")), digest))
+    names = [key.name for key in keys]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"two keys are named {twice[0]!r}")
+    return tuple(keys)
+
+
+def digest(secret: str) -> str:
+    """What the service knows of a key instead of the key."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,67 @@
+"""The owner's pages, rendered on the server: they work without scripts, one of which keeps the figures fresh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from app.study.progress import HISTOGRAM_SECONDS, CellProgress, Progress
+from app.web.assets import ICON
+from app.web.pages import templates
+
+FILES = ("ratings.csv", "ratings.jsonl", "ratings.parquet", "codebook.md", "plan.json", "audit.json")
+_ACTS = {
+    "draft": (("open", "Open the study"),),
+    "open": (("paused", "Pause"), ("closed", "Close")),
+    "paused": (("open", "Go on"), ("closed", "Close")),
+    "closed": (("open", "Open again"),),
+}
+_templates = templates(Path(__file__).parent / "admin")
+_BAR = 84  # height of the longest one
+
+
+def login_page(root: str, error: str = "") -> str:
+    """Asks for the token."""
+    return _render("login.html", root, "", error=error)
+
+
+def list_page(root: str, csrf: str, studies: list[tuple[str, str]]) -> str:
+    """All studies."""
+    return _render("list.html", root, csrf, studies=studies)
+
+
+def owner_page(root: str, csrf: str, found: Progress, error: str = "", said: str = "") -> str:
+    """One study: its figures, and what can be done with it."""
+    more = {"acts": _ACTS[found.status], "files": FILES, **_figures(found)}
+    return _render("study.html", root, csrf, error=error, said=said, **more)
+
+
+def live_part(found: Progress) -> str:
+    """The figures alone."""
+    return _templates.get_template("live.html").render(_figures(found))
+
+
+def _render(name: str, root: str, csrf: str, error: str = "", said: str = "", **values: Any) -> str:
+    common = {"root": root, "csrf": csrf, "error": error, "said": said, "icon": Markup(ICON)}
+    return _templates.get_template(name).render({**common, **values})
+
+
+def _figures(found: Progress) -> dict[str, Any]:
+    conditions = list(dict.fromkeys(cell.condition for cell in found.cells))
+    rows: dict[str, dict[str, CellProgress]] = {}
+    for cell in found.cells:
+        rows.setdefault(f"{cell.item} {cell.word}", {})[cell.condition] = cell
+    most = max(*found.histogram, 1)
+    bars = [
+        {"x": number * 30 + 2, "height": round(_BAR * count / most), "count": count, "edge": f"{edge:g}"}
+        for number, (edge, count) in enumerate(zip(HISTOGRAM_SECONDS, found.histogram, strict=True))
+    ]
+    return {
+        "found": found,
+        "conditions": conditions,
+        "grid": [(item, [row.get(condition) for condition in conditions]) for item, row in sorted(rows.items())],
+        "bars": bars,
+        "bars_label": ", ".join(f"from {bar['edge']}: {bar['count']}" for bar in bars),
+    }

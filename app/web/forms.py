@@ -1,0 +1,74 @@
+"""What a request that changes something is checked for first: its origin, its size, its shape."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+from fastapi import Request
+
+from app.failures import NotYoursError, StudyError, TooMuchError
+
+MOST_BYTES = 32_768
+"""Of one request: a comment of 2,000 characters, each escaped, and its frame."""
+
+
+def check_origin(request: Request) -> None:
+    """Refuse what another site's page sends. Browsers say where a request comes from, and no page can lie there.
+
+    Raises:
+        NotYoursError: it comes from elsewhere, or does not say.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin", "")
+    ours = site == "same-origin" if site else origin != "" and urlsplit(origin).netloc == request.headers.get("host")
+    if not ours:
+        raise NotYoursError("the request comes from another site, or does not say where from")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, as far as it is small.
+
+    Raises:
+        TooMuchError: it is larger than any answer; the rest is not read.
+    """
+    said = request.headers.get("content-length", "0")
+    body = b""
+    if said.isdigit() and int(said) <= MOST_BYTES:
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                break
+    if len(body) > MOST_BYTES or not said.isdigit() or int(said) > MOST_BYTES:
+        raise TooMuchError(f"the request has more than {MOST_BYTES:,} bytes, which is the limit")
+    return body
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a plain form that a page of our own origin sent.
+
+    Raises:
+        NotYoursError: it comes from elsewhere.
+        TooMuchError: it is too large.
+    """
+    check_origin(request)
+    return dict(parse_qsl((await read_body(request)).decode("utf-8", "replace")))
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        TooMuchError: it is too large.
+        StudyError: it is no JSON object, or does not say that it is one.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise StudyError("the request is not application/json")
+    try:
+        fields = orjson.loads(await read_body(request))
+    except orjson.JSONDecodeError as error:
+        raise StudyError("the request is not JSON") from error
+    if not isinstance(fields, dict):
+        raise StudyError("the request is no JSON object")
+    return fields

@@ -1,0 +1,196 @@
+"""`decode_image`: every common kind of picture becomes upright RGB; everything else is one clear error."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from uploads import as_bytes, black_png, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
+
+from app.engine.decode import decode_image
+from app.failures import NotAnImageError
+from app.limits import ImageLimits
+from lfi.errors import ImageError, ImageTooLargeError
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_photo_with_an_orientation_equals_the_photo_turned_by_hand(orientation, format):
+    turn = {
+        1: [],
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_270],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_90],
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if format != "PNG" else {}
+    stored = as_bytes(scene(), format, exif=exif, **options)
+    turned = Image.open(io.BytesIO(as_bytes(scene(), format, **options))).convert("RGB")
+    for step in turn[orientation]:
+        turned = turned.transpose(step)
+
+    decoded = decode_image(stored)
+
+    assert decoded.size == turned.size
+    assert np.array_equal(pixels(decoded), pixels(turned))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_every_common_format_shows_the_same_picture(format):
+    decoded = decode_image(as_bytes(scene(), format))
+
+    assert (decoded.mode, decoded.size) == ("RGB", (96, 64))
+    assert np.abs(pixels(decoded) - pixels(scene())).mean() < 8
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_transparency_becomes_white(format):
+    image = scene().convert("RGBA")
+    image.putalpha(Image.fromarray(np.where(np.arange(96) < 48, 255, 0).astype(np.uint8)[None].repeat(64, 0)))
+
+    decoded = pixels(decode_image(as_bytes(image, format, lossless=True)))
+
+    assert np.array_equal(decoded[:, :48], pixels(scene())[:, :48])
+    assert (decoded[:, 48:] == 255).all()
+
+
+def test_a_half_transparent_black_becomes_grey():
+    decoded = decode_image(as_bytes(Image.new("RGBA", (2, 2), (0, 0, 0, 128))))
+    assert decoded.getpixel((0, 0)) == (127, 127, 127)
+
+
+def test_a_transparent_palette_colour_becomes_white():
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((0, 0), 0)
+
+    decoded = decode_image(as_bytes(image, "PNG", transparency=0))
+
+    assert [decoded.getpixel((0, 0)), decoded.getpixel((1, 1))] == [(255, 255, 255), (200, 100, 50)]
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 200), ("LA", (200, 255)), ("1", 1), ("I;16", 200 * 257)])
+def test_grey_pictures_of_any_depth_keep_their_brightness(mode, colour):
+    expected = 255 if mode == "1" else 200
+    decoded = decode_image(as_bytes(Image.new(mode, (8, 8), colour)))
+    assert decoded.getpixel((3, 3)) == (expected,) * 3
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_cut_off():
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(64, 0)
+    decoded = pixels(decode_image(as_bytes(Image.fromarray(ramp))))
+    assert np.array_equal(decoded[0, :, 0], np.arange(256))
+
+
+def test_cmyk_keeps_its_colours():
+    decoded = decode_image(as_bytes(scene().convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(pixels(decoded) - pixels(scene())).mean() < 8
+
+
+def test_a_phone_photo_with_a_second_picture_inside_shows_the_first():
+    second = scene().transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    stored = as_bytes(scene(), "MPO", save_all=True, append_images=[second], quality=95)
+    assert np.abs(pixels(decode_image(stored)) - pixels(scene())).mean() < 8
+
+
+def test_nothing_of_a_photo_s_metadata_travels_on():
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    decoded = decode_image(as_bytes(scene(), "JPEG", exif=exif, comment=b"at home"))
+    assert (decoded.info, dict(decoded.getexif())) == ({}, {})
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_damaged_exif_block_leaves_the_photo_as_it_is():
+    stored = as_bytes(scene(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert np.array_equal(pixels(decode_image(stored)), pixels(scene()))
+
+
+REFUSED = {
+    "empty file": (b"", NotAnImageError, "the file is empty"),
+    "text renamed .png": (b"just words\n" * 100, NotAnImageError, "the file is not an image we can read"),
+    "SVG": (
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        NotAnImageError,
+        "the file is not an image we can read",
+    ),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n", NotAnImageError, "the file is not an image we can read"),
+    "PNG signature alone": (b"\x89PNG\r\n\x1a\n", NotAnImageError, "the file is not an image we can read"),
+    "truncated JPEG": (truncated_jpeg(), ImageError, "the image is damaged or incomplete"),
+    "PNG without pixels": (png(64, 64), ImageError, "the image is damaged or incomplete"),
+    "PNG of no size": (png(0, 64), NotAnImageError, "the file is not an image we can read"),
+    "two-frame GIF": (two_frames("GIF"), ImageError, "the GIF image has several frames"),
+    "two-frame WebP": (two_frames("WEBP"), ImageError, "the WEBP image has several frames"),
+    "two-frame PNG": (two_frames("PNG"), ImageError, "the PNG image has several frames"),
+    "two-page TIFF": (two_frames("TIFF"), ImageError, "the TIFF image has several pages"),
+    "a line": (png(2100, 100), ImageError, "the image is 2100 x 100 pixels; its longer side"),
+    "60 megapixels": (
+        png(10_000, 6_000),
+        ImageTooLargeError,
+        "the image has 10000 x 6000 pixels (60 megapixels)",
+    ),
+    "900 megapixels": (
+        nine_hundred_megapixels(),
+        ImageTooLargeError,
+        "the image has 900 megapixels; at most 50",
+    ),
+    "lying header": (png(2**31 - 1, 2**31 - 1), ImageTooLargeError, "the image has"),
+    "40 MB": (b"\xff\xd8" + bytes(40_000_000), ImageTooLargeError, "the file has 40.0 MB; at most 20 MB"),
+    "float TIFF": (
+        as_bytes(Image.new("F", (8, 8), 0.5), "TIFF"),
+        ImageError,
+        "the image has 32-bit pixels, which have no fixed white",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_shown_is_refused_with_one_clear_line(name):
+    data, kind, start = REFUSED[name]
+
+    with pytest.raises(ImageError) as refused:
+        decode_image(data)
+
+    assert (type(refused.value), str(refused.value)[: len(start)]) == (kind, start)
+    assert "\n" not in str(refused.value)
+    assert "0x" not in str(refused.value)
+
+
+def test_a_bomb_is_a_real_picture_that_would_open_but_for_its_size():
+    decoded = decode_image(black_png(3000, 2000))
+    assert (decoded.size, decoded.getextrema()) == ((3000, 2000), ((0, 0),) * 3)
+
+
+def test_limits_are_inclusive():
+    stored = as_bytes(scene())
+    limits = ImageLimits(bytes=len(stored), pixels=96 * 64, aspect=1.5)
+    assert decode_image(stored, limits).size == (96, 64)
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read", "ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "HEIF", "AVIF"])
+def test_no_damage_to_a_file_gets_past_as_anything_but_a_picture_or_an_image_error(format):
+    whole = as_bytes(scene(), format)
+    dice = np.random.default_rng(20)
+    outcomes = {"picture": 0, "refused": 0}
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in dice.integers(0, len(data), dice.integers(1, 8)):
+            data[place] = dice.integers(0, 256)
+        try:
+            decoded = decode_image(bytes(data[: dice.integers(len(data) // 2, len(data) + 1)]))
+            outcomes["picture"] += decoded.mode == "RGB"
+        except ImageError:
+            outcomes["refused"] += 1
+    assert sum(outcomes.values()) == 150

@@ -1,0 +1,394 @@
+"""Every door of the engine gives the same guarantees: API, page, agents, batches, studies and commands."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stderr
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from gradio.data_classes import DataWithFiles
+from PIL import Image
+from running import wait_until_ready
+from uploads import as_bytes, scene
+
+from app.agents import server as agents
+from app.api import maps as api
+from app.batch import store, work
+from app.batch.folder import BatchFolder
+from app.batch.sources import FolderImages
+from app.cli import main
+from app.engine import Engine, File, MapsRequest, Picture, Turn, decode
+from app.engine.turns import Pixels
+from app.failures import GoneError
+from app.main import create_app
+from app.settings import read_settings
+from app.study.creation import create_study
+from app.study.plan import read_plan
+from app.study.sample import write_sample
+from app.study.stimuli import render_all, scaled
+from app.ui.handlers import Handlers
+from app.ui.inspector import admitted
+from app.ui.studyitems import study_items
+from app.web.negotiation import JSON
+from lfi.errors import UnknownWordError
+from lfi.trio import Trio
+
+OWNER = {"token": "an owner's secret token"}
+_AGENT = {"Accept": "application/json, text/event-stream", "Host": "127.0.0.1"}
+_ORIGIN = {"Origin": "http://testserver"}
+
+
+class Door:
+    """One way in, used as people use it. `patient` doors are not refused: they try again."""
+
+    patient = False
+
+    def __init__(self, service: TestClient, folder: Path):
+        self.service, self.folder = service, folder
+        self.engine: Engine = service.app.state.engine
+
+    def ask(self, word: str, picture: bytes) -> str:
+        """Ask for maps. What it says where it gives none; nothing where all is well."""
+        raise NotImplementedError
+
+
+class Api(Door):
+    def ask(self, word: str, picture: bytes) -> str:
+        answer = self.service.post("/v1/maps", files={"image": picture}, data={"words": word})
+        return "" if answer.status_code == 200 else answer.json()["detail"]
+
+
+class Page(Door):
+    def __init__(self, service: TestClient, folder: Path):
+        super().__init__(service, folder)
+        self.handlers = Handlers(self.engine, {})
+
+    def ask(self, word: str, picture: bytes) -> str:
+        sent = DataWithFiles(data={"request": f'{{"words": ["{word}"]}}'}, files=[("x.png", picture)])
+        answer = self.service.portal.call(admitted, self.engine, partial(self.handlers.compare, sent))
+        return "" if "view" in answer else answer["error"]["message"]
+
+
+class Agents(Door):
+    def ask(self, word: str, picture: bytes) -> str:
+        asked = {"image": base64.b64encode(picture).decode(), "words": [word], "overlays": False}
+        call = {"name": "interaction_maps", "arguments": asked}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        answer = self.service.post("/mcp", json=body, headers=_AGENT).json()["result"]
+        return answer["content"][0]["text"] if answer["isError"] else ""
+
+
+class Batches(Door):
+    patient = True
+
+    def send(self, word: str, picture: bytes) -> str:
+        """The link to a batch of the picture, twice; what is wrong where there is none."""
+        files = [("images", (name, picture)) for name in ("a.png", "b.png")]
+        answer = self.service.post("/v1/batches", files=files, data={"words": word})
+        return answer.json()["links"]["status"] if answer.status_code == 202 else answer.json()["detail"]
+
+    def ask(self, word: str, picture: bytes) -> str:
+        link = self.send(word, picture)
+        if not link.startswith("/"):
+            return link
+        until(lambda: self.service.get(f"{link}/batch.zip").status_code == 200)
+        status = self.service.get(link).json()
+        self.service.delete(link)
+        return status["problem"] or "".join(each["problem"] for each in status["unread"])
+
+
+class Studies(Door):
+    def __init__(self, service: TestClient, folder: Path):
+        super().__init__(service, folder)
+        plan = write_sample(folder, "sample", items=2, overlap=1, trials=2)
+        plan.write_text(f'trio = "tiny"\n{plan.read_text()}')
+        create_study(service.app.state.studies, plan, self.engine)
+        self.service.post("/admin/login", data=OWNER, headers=_ORIGIN)
+
+    def ask(self, word: str, picture: bytes) -> str:
+        items = study_items([word], Image.open(io.BytesIO(picture)), File(picture).sha256)
+        csrf = self.service.get("/admin/drafts.json").json()["csrf"]
+        sent = {"data": {"csrf": csrf}, "files": {"file": ("items.zip", items)}, "headers": _ORIGIN}
+        answer = self.service.post("/admin/sample/items", **sent)
+        return "" if answer.status_code == 200 else answer.json()["detail"]
+
+
+class BatchCommand(Door):
+    def ask(self, word: str, picture: bytes) -> str:
+        pictures = self.folder / "pictures"
+        pictures.mkdir(exist_ok=True)
+        for name in ("a.png", "b.png"):
+            (pictures / name).write_bytes(picture)
+        return self.run("batch", pictures, "--word", word, "--out", self.folder / word)
+
+    def run(self, *arguments: object) -> str:
+        trio = self.engine.settings.models_dir / self.engine.settings.trio
+        said = io.StringIO()
+        try:
+            with redirect_stderr(said):
+                main([*map(str, arguments), "--trio", str(trio)])
+        except SystemExit as stop:
+            return said.getvalue() if stop.code else ""
+        return ""
+
+
+class MapsCommand(BatchCommand):
+    def ask(self, word: str, picture: bytes) -> str:
+        (self.folder / "a.png").write_bytes(picture)
+        return self.run("maps", self.folder / "a.png", "--word", word, "--out", self.folder / "out")
+
+
+SERVED: tuple[type[Door], ...] = (Api, Page, Agents, Batches, Studies)
+"""Commands have no admission and no deadline: whoever runs one has the process for himself, and Ctrl+C."""
+ALL = (*SERVED, BatchCommand, MapsCommand)
+
+
+@pytest.fixture(scope="module")
+def service(trio_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    settings = read_settings(
+        models_dir=trio_folder.parent,
+        trio=trio_folder.name,
+        places=2,
+        jobs=2,
+        micro_batch=1,
+        study_folder=tmp_path_factory.mktemp("study"),
+        kept_folder=tmp_path_factory.mktemp("kept"),
+        admin_token=OWNER["token"],
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        yield client
+
+
+@pytest.fixture
+def engine(service: TestClient) -> Engine:
+    return service.app.state.engine
+
+
+@pytest.fixture
+def door(request: pytest.FixtureRequest, service: TestClient, tmp_path: Path) -> Door:
+    return request.param(service, tmp_path)
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> bytes:
+    """A picture that no other test asked about."""
+    seed = sum(map(ord, request.node.name))
+    return as_bytes(scene(40 + seed % 61, 40 + seed % 53))
+
+
+@pytest.fixture
+def tries(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What asked to be let in so far; batches try again soon."""
+    run, seen = engine.admission.run, []
+
+    async def noted(work: Callable[[Turn], object], *more: object) -> object:
+        seen.append(work)
+        return await run(work, *more)
+
+    monkeypatch.setattr(engine.admission, "run", noted)
+    monkeypatch.setattr(store, "_PAUSE", 0.05)
+    return seen
+
+
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def full(service: TestClient, engine: Engine) -> Iterator[None]:
+    """All places of the service are taken."""
+    over, places = threading.Event(), engine.settings.places
+    with ThreadPoolExecutor(places) as others:
+        for _ in range(places):
+            others.submit(service.portal.call, engine.admission.run, lambda turn: over.wait(120))
+        try:
+            until(lambda: engine.admission.inside == places)
+            yield
+        finally:
+            over.set()
+
+
+@contextmanager
+def models_held_up(service: TestClient, engine: Engine) -> Iterator[None]:
+    """The models work on somebody else's picture."""
+    queue, busy, over = engine._queue(engine.trios.default), threading.Event(), threading.Event()
+    run = queue.run
+
+    def slow(asked: Sequence[object]) -> object:
+        busy.set()
+        assert over.wait(120)
+        return run(asked)
+
+    queue.run = slow
+    try:
+        with ThreadPoolExecutor(1) as other:
+            asked = (Picture.of(scene()), MapsRequest(("star",)))
+            other.submit(engine.ask, *asked, Turn())
+            assert busy.wait(120)
+            try:
+                yield
+            finally:
+                over.set()
+    finally:
+        queue.run = run
+
+
+@pytest.mark.parametrize("door", SERVED, indirect=True)
+def test_where_too_many_wait_it_is_refused_at_once_or_waits_itself(door, picture, service, engine, tries):
+    with ThreadPoolExecutor(1) as people:
+        with full(service, engine):
+            before = len(tries)
+            asked = people.submit(door.ask, "star", picture)
+            if door.patient:
+                until(lambda: len(tries) > before + 1)
+                assert not asked.done()
+            else:
+                assert "2 requests are waiting already; try again in a moment" in asked.result(120)
+        if door.patient:
+            assert asked.result(120) == ""
+    assert door.ask("blue", picture) == ""
+
+
+@pytest.mark.parametrize("door", SERVED, indirect=True)
+def test_what_is_not_begun_within_its_time_is_given_up_or_tried_again(
+    door, picture, service, engine, tries, monkeypatch
+):
+    with ThreadPoolExecutor(1) as people:
+        with models_held_up(service, engine), monkeypatch.context() as hurry:
+            hurry.setattr(engine.admission, "seconds", 0.5)
+            asked = people.submit(door.ask, "star", picture)
+            if door.patient:
+                until(lambda: len(tries) > 1)
+                assert not asked.done()
+            else:
+                assert "the answer took more than 0.5 s; try again in a moment" in asked.result(120)
+        if door.patient:
+            assert asked.result(120) == ""
+
+
+@pytest.mark.parametrize("door", [Api, Page, Agents], indirect=True)
+def test_what_is_done_too_late_is_given_up(door, picture, engine, monkeypatch):
+    queue = engine._queue(engine.trios.default)
+    run = queue.run
+
+    def slow(asked: Sequence[object]) -> object:
+        time.sleep(0.6)
+        return run(asked)
+
+    monkeypatch.setattr(queue, "run", slow)
+    monkeypatch.setattr(engine.admission, "seconds", 0.5)
+    assert "the answer took more than 0.5 s; try again in a moment" in door.ask("star", picture)
+
+
+@pytest.mark.parametrize("door", ALL, indirect=True)
+def test_pictures_are_decoded_within_the_budget_of_pixels(door, picture, monkeypatch):
+    here, decoded = threading.local(), []
+    held, upright = Pixels.held, decode._turn_upright
+
+    @contextmanager
+    def holding(pixels: Pixels, count: int, turn: Turn) -> Iterator[None]:
+        with held(pixels, count, turn):
+            here.count = count
+            yield
+            here.count = 0
+
+    def noted(image: Image.Image) -> None:
+        decoded.append(getattr(here, "count", 0) >= image.width * image.height)
+        upright(image)
+
+    monkeypatch.setattr(Pixels, "held", holding)
+    monkeypatch.setattr(decode, "_turn_upright", noted)
+    assert door.ask("star", picture) == ""
+    assert decoded
+    assert all(decoded)
+
+
+@pytest.mark.parametrize("door", [each for each in ALL if each is not MapsCommand], indirect=True)
+def test_a_picture_that_the_models_know_is_not_run_through_them_again(door, picture, monkeypatch):
+    seen, encode = [], Trio.encode_all
+    monkeypatch.setattr(Trio, "encode_all", lambda trio, images: seen.extend(images) or encode(trio, images))
+    assert door.ask("star", picture) == ""
+    if not isinstance(door, BatchCommand):  # it holds the same picture twice
+        assert door.ask("blue", picture) == ""
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("door", [Api, Agents], indirect=True)
+def test_where_nothing_is_drawn_it_is_not_even_decoded_again(door, picture, monkeypatch):
+    decoded, upright = [], decode._turn_upright
+    monkeypatch.setattr(decode, "_turn_upright", lambda image: decoded.append(image) or upright(image))
+    assert [door.ask(word, picture) for word in ("star", "blue")] == ["", ""]
+    assert len(decoded) == 1
+
+
+@pytest.mark.parametrize("door", ALL, indirect=True)
+def test_words_are_read_in_one_way(door, picture, engine):
+    with pytest.raises(UnknownWordError) as refused:
+        engine.question(MapsRequest(("starr",)))
+    assert "(nearest: star, " in str(refused.value)
+    assert str(refused.value) in door.ask("starr", picture)
+    assert door.ask("the star", picture) == ""
+
+
+def test_a_batch_that_waits_for_a_full_service_can_be_stopped(service, engine, tmp_path, picture, tries):
+    door = Batches(service, tmp_path)
+    with full(service, engine):
+        before = len(tries)
+        link = door.send("star", picture)
+        until(lambda: len(tries) > before + 1)
+        service.post(f"{link}/stop")
+        until(lambda: service.get(f"{link}/batch.zip").status_code == 200)
+    status = service.get(link).json()
+    assert (status["state"], status["done"]) == ("stopped", 0)
+    service.delete(link)
+
+
+def on_api(engine: Engine, turn: Turn, folder: Path) -> None:
+    api.answer(engine, MapsRequest(("star",)), io.BytesIO(as_bytes(scene())), JSON, turn)
+
+
+def on_page(engine: Engine, turn: Turn, folder: Path) -> None:
+    sent = DataWithFiles(data={"request": '{"words": ["star"]}'}, files=[("x.png", as_bytes(scene()))])
+    Handlers(engine, {}).compare(sent, turn)
+
+
+def for_agents(engine: Engine, turn: Turn, folder: Path) -> None:
+    agents._answer(engine, MapsRequest(("star",)), base64.b64encode(as_bytes(scene())).decode(), False, turn)
+
+
+def in_batch(engine: Engine, turn: Turn, folder: Path) -> None:
+    (folder / "a.png").write_bytes(as_bytes(scene()))
+    request = MapsRequest(("star",))
+    into = BatchFolder(folder / "out", work.question_of(engine, request))
+    work.answer_image(into, FolderImages(folder), "a.png", engine, request, turn)
+
+
+def in_study(engine: Engine, turn: Turn, folder: Path) -> None:
+    path = write_sample(folder, "sample", items=2, overlap=1, trials=2)
+    path.write_text(f'trio = "tiny"\n{path.read_text()}')
+    plan = read_plan(path)
+    pictures = {name: scaled(engine, (folder / name).read_bytes(), plan.side, Turn()) for name in plan.pictures}
+    list(render_all(plan, pictures, engine, turn))
+
+
+@pytest.mark.parametrize("door", [on_api, on_page, for_agents, in_batch, in_study])
+def test_what_nobody_waits_for_any_more_is_not_begun(door, engine, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Trio, "compare_all", lambda *more: asked.append(more))
+    turn = Turn()
+    turn.abandon()
+    with pytest.raises(GoneError):
+        door(engine, turn, tmp_path)
+    assert not asked

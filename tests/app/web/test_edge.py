@@ -1,0 +1,161 @@
+"""What wraps the service: the mounted page, origins, headers, proxies, and the OpenAPI document."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+from gradio.queueing import Queue
+from uploads import as_bytes, scene
+
+from app.main import create_app
+from app.settings import read_settings
+from lfi.errors import ConfigError
+
+
+def test_the_root_leads_to_the_page(client):
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "./ui/")
+    page = client.get("/ui/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip, br"])
+def test_dark_or_light_is_decided_before_anything_else_in_the_page(client, encoding):
+    page = client.get("/ui/", headers={"Accept-Encoding": encoding})
+    first = page.text.partition("<head>")[2].lstrip()
+    assert first.startswith('<link rel="icon"')
+    assert first.index("lfi-theme") < first.index("--lfi-paper") < first.index("gradio_config")
+    assert client.head("/ui/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/ui/", "/ui/config", "/v1/nothing"])
+def test_every_answer_forbids_sniffing_framing_and_other_hosts(client, path):
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["referrer-policy"] == "same-origin"
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'self'" if path.startswith("/ui") else "default-src 'none'")
+    assert "http" not in policy
+    assert "*" not in policy
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/ui/", "/ui/config"])
+def test_no_other_origin_may_read_anything_unless_it_is_listed(settings, client, path):
+    origin = {"Origin": "https://elsewhere.example", "Host": "lfi.example"}
+    listed = TestClient(create_app(settings.model_copy(update={"cors_origins": (origin["Origin"],)})))
+
+    closed, opened = client.get(path, headers=origin), listed.get(path, headers=origin)
+
+    assert [name for name in closed.headers if name.startswith("access-control")] == []
+    assert opened.headers["access-control-allow-origin"] == origin["Origin"]
+    assert "access-control-allow-credentials" not in opened.headers
+
+
+def test_a_refused_preflight_is_a_problem(client):
+    answer = client.options(
+        "/v1/maps", headers={"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["detail"] == "Disallowed CORS origin"
+
+
+def test_the_page_takes_no_larger_upload_than_the_api(client):
+    answer = client.post("/ui/gradio_api/component_server", files={"files": bytes(30_000_000)})
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert answer.json()["detail"] == "the request has more than 21 MB, which is the limit"
+
+
+def test_nothing_that_is_sent_to_the_page_is_stored(client):
+    for path in ("upload", "upload/", "upload?upload_id=x"):
+        assert client.post(f"/ui/gradio_api/{path}", files={"files": as_bytes(scene())}).status_code == 404
+
+
+def test_an_idle_page_lets_the_event_loop_sleep(client, monkeypatch):
+    looks, length = [], Queue.__len__
+    monkeypatch.setattr(Queue, "__len__", lambda queue: looks.append(queue) or length(queue))
+    time.sleep(0.5)
+    assert 0 < len(looks) < 150  # a thousand times a second, if gradio has its way
+
+
+@pytest.mark.parametrize("prefix", ["", "/lfi"], ids=["proxy strips the prefix", "proxy keeps it"])
+def test_behind_a_proxy_everything_is_found_under_its_prefix(settings, prefix):
+    client = TestClient(create_app(settings.model_copy(update={"root_path": "/lfi"})))
+    page = client.get(f"{prefix}/ui/", headers={"Host": "lab.example"})
+
+    assert page.status_code == 200
+    assert "http://lab.example/lfi/ui" in page.text
+    assert client.get(f"{prefix}/static/css/tokens.css").status_code == 200
+    assert client.get(f"{prefix}/healthz").json() == {"status": "ok"}
+    assert client.get(f"{prefix}/nothing").json()["instance"] == "/lfi/nothing"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/models/", "/static/../app/main.py", "/static/css/../models/tiny/card.json", "/static/css/"],
+)
+def test_static_files_are_looks_and_samples_only(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_the_openapi_document_has_stable_names_examples_and_problems(client):
+    document = client.get("/openapi.json").json()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    named = {name: operation["operationId"] for name, operation in operations.items()}
+    assert len(set(named.values())) == len(named)
+    assert (
+        named.items()
+        >= {
+            "POST /v1/maps": "create_maps",
+            "GET /v1/models": "list_models",
+            "GET /healthz": "get_health",
+            "GET /readyz": "get_readiness",
+        }.items()
+    )
+    answers = operations["POST /v1/maps"]["responses"]
+    assert set(answers["200"]["content"]) == {"application/json", "application/x-npz", "application/zip"}
+    for status in ("400", "406", "413", "415", "422", "500", "503"):
+        content = answers[status]["content"]
+        assert set(content) == {"application/problem+json"}
+        assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert content["application/problem+json"]["example"]["status"] == int(status)
+    assert {"401", "403", "429"} <= set(answers)
+    assert operations["POST /v1/maps"]["security"] == [{}, {"key": []}, {"header": []}]
+    assert "security" not in operations["GET /healthz"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_no_documentation_page_loads_scripts_from_another_host(client):
+    assert [client.get(path).status_code for path in ("/docs", "/redoc")] == [404, 404]
+
+
+def test_settings_come_from_the_environment_and_name_what_is_wrong(monkeypatch):
+    monkeypatch.setenv("LFI_PORT", "8000")
+    monkeypatch.setenv("LFI_CORS_ORIGINS", "https://a.example, https://b.example")
+    settings = read_settings()
+    assert (settings.port, settings.cors_origins) == (8000, ("https://a.example", "https://b.example"))
+
+    monkeypatch.setenv("LFI_PORT", "eighty")
+    with pytest.raises(ConfigError) as refused:
+        read_settings()
+    assert str(refused.value).startswith("port (LFI_PORT) is 'eighty': input should be a valid integer")
+
+
+def test_equal_pictures_are_encoded_once(client, engine):
+    before = len(engine._encoded)
+    for format, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("BMP", {})):
+        for word in ("star", "ring"):
+            data = as_bytes(scene(80, 72), format, **options)
+            assert client.post("/v1/maps", files={"image": data}, data={"words": word}).status_code == 200
+    assert len(engine._encoded) == min(before + 1, engine.settings.cached_images)
+
+
+def test_browsers_find_an_icon(client):
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
