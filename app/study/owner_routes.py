@@ -27,7 +27,7 @@ from starlette.datastructures import UploadFile
 from app.error_page import prefers_page
 from app.inspector.routes import InspectorDep
 from app.study.errors import NothingHereError, NotYoursError, StudyError
-from app.study.export import export_study
+from app.study.export import FILES, export_study
 from app.study.http import PAGE_POLICY, PRIVATE, check_origin, read_body
 from app.study.items import add_items, editable_drafts
 from app.study.owner import delete_person, exclude, set_status
@@ -35,7 +35,7 @@ from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
 from app.study.report import POLICY, closed_report
 from app.study.routes import StudiesDep
-from app.ui.owner import FILES, list_page, live_part, login_page, owner_page
+from app.ui.owner import list_page, live_part, login_page, owner_page
 from lfi.errors import LFIError
 
 router = APIRouter(prefix="/admin", include_in_schema=False)
@@ -264,7 +264,7 @@ def export(owner: OwnerDep, name: str, file: str) -> Response:
     if file not in FILES:
         raise NothingHereError(f"there is no {file!r}; there are: {', '.join(FILES)}")
     with tempfile.TemporaryDirectory() as folder:
-        export_study(owner.studies, name, Path(folder))
+        export_study(owner.studies, name, Path(folder), [file])
         data = (Path(folder) / file).read_bytes()
     headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}
     return Response(data, media_type="application/octet-stream", headers=headers)

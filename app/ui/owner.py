@@ -7,10 +7,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.study.export import FILES
 from app.study.progress import HISTOGRAM_SECONDS, CellProgress, Progress
 from app.ui.assets import HERE, ICON
 
-FILES = ("ratings.csv", "ratings.jsonl", "ratings.parquet", "codebook.md", "plan.json", "audit.json")
 _ACTS = {
     "draft": (("open", "Open the study"),),
     "open": (("paused", "Pause"), ("closed", "Close")),
