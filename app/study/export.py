@@ -19,10 +19,11 @@ from app.study.plan import StudyPlan, plan_of
 from app.study.service import Studies, find_study
 from app.study.trials import conditions_shown, entry_of
 from evaluation.study.plan import AnalysisPlan, Registration
-from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, write_ratings
+from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, write_ratings, write_spreadsheet
 
 TABLES = tuple(f"ratings{suffix}" for suffix in FORMATS)
-FILES = (*TABLES, "codebook.md", "plan.json", "audit.json")
+SPREADSHEET = "ratings-spreadsheet.csv"
+FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json")
 """What a study is exported as."""
 
 
@@ -51,13 +52,15 @@ def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = 
         NothingHereError: there is no such study.
         StudyError: ratings are asked for, and nobody has answered yet.
     """
-    table = ratings_of(studies, name) if set(files) & set(TABLES) else None
+    table = ratings_of(studies, name) if set(files) & {*TABLES, SPREADSHEET} else None
     out.mkdir(parents=True, exist_ok=True)
     with studies.database.reading() as session:
         study = find_study(session, name)
         for file in files:
             if table is not None and file in TABLES:
                 write_ratings(table, out / file)
+            elif table is not None and file == SPREADSHEET:
+                write_spreadsheet(table, out / file)
             else:
                 (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
     return [out / file for file in files]
@@ -83,7 +86,12 @@ def analysis_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registrat
 
 def codebook() -> str:
     """What every column means, Markdown."""
-    lines = ["# Codebook", "", "One row is one stored answer; of a trial answered twice the later one counts.", ""]
+    lines = [
+        "# Codebook",
+        "",
+        "One row is one stored answer; of a trial the highest revision counts.",
+        "",
+    ]
     lines += ["| column | type | meaning | empty |", "|---|---|---|---|"]
     lines += [f"| {each.name} | {each.type} | {each.meaning} | {each.null or 'never'} |" for each in COLUMNS]
     return "\n".join(lines) + "\n"
@@ -109,6 +117,7 @@ def _row(study: Study, plan: StudyPlan, answer: Answer, trial: Assignment, cell:
         study=study.name,
         rater=rater.code,
         trial=trial.position,
+        revision=answer.revision,
         kind="pair" if cell.kind == "pair" else "rating",
         item=cell.item,
         image=cell.image,
