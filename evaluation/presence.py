@@ -37,7 +37,7 @@ class Statements:
 def state(pictures: np.ndarray, labels: np.ndarray, truth: Truth, seed: int, each: int = 2) -> Statements:
     """Of every picture `each` names that are true of it, and as many that are false.
 
-    True ones are the photographs' own names and names above them; false ones those of other photographs and names above.
+    True ones are the photographs' own names and names above them, false ones those of other photographs.
 
     Args:
         labels: int64 `[n, place]`, numbers of names, -1 where there is none.

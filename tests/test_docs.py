@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typer.main import get_command
 from app.cli import cli
 from app.main import create_app
 from app.settings import read_settings
-from evaluation.metrics import Metric
+from evaluation.metrics import METRICS, Metric
 from lfi.training.config_file import load_config
 
 SHELL = ("bash", "sh", "text", "console")
@@ -70,6 +71,12 @@ def test_every_page_is_in_the_navigation_and_the_pages_build():
     assert done.stderr.strip() == ""
     navigation = (ROOT / "mkdocs.yml").read_text()
     assert [page.name for page in PAGES if page.name != "README.md" and f": {page.name}" not in navigation] == []
+
+
+def test_no_block_of_a_page_is_overlooked():
+    fences = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines() if "```" in line]
+    tested = all_blocks(*SHELL, "python", "toml", "json")
+    assert len(fences) == 2 * len(tested)
 
 
 @pytest.mark.parametrize("block", all_blocks(*SHELL), ids=str)
@@ -185,16 +192,26 @@ def test_an_objective_and_a_teacher_of_ones_own_train(ran):
         assert load_config(Path("cka.toml")).objective.fields == ("maps", "latents")
 
 
-def test_a_metric_of_ones_own_is_one_file(monkeypatch):
+def test_a_metric_of_ones_own_is_found_by_being_there(tmp_path, monkeypatch):
     (block,) = [b for b in blocks(ROOT / "docs" / "extending.md") if b.title.startswith("evaluation/metrics/")]
-    space: dict[str, object] = {}
-    exec(compile(block.content, block.title, "exec"), space)
-    metric = space["METRIC"]
+    for file in (ROOT / "evaluation" / "metrics").glob("*.py"):
+        (tmp_path / file.name).symlink_to(file)
+    own = tmp_path / Path(block.title).name
+    own.write_text(block.content)
+    monkeypatch.setattr("evaluation.metrics.__path__", [str(tmp_path)])
+    monkeypatch.setitem(sys.modules, f"evaluation.metrics.{own.stem}", None)  # taken out again afterwards
+    del sys.modules[f"evaluation.metrics.{own.stem}"]
+
+    found = runpy.run_path(str(tmp_path / "registry.py"))
+
+    (name,) = found["METRICS"].keys() - METRICS.keys()
+    metric = found["METRICS"][name]
     assert isinstance(metric, Metric)
+    assert metric in found["of_category"](metric.category)
     even, point = torch.full((1, 4, 4), 1 / 16), torch.zeros(1, 4, 4)
     point[0, 1, 2] = 1
-    found = metric(torch.cat([even, point]), torch.ones(2, 8, 8, dtype=torch.bool))
-    assert found.tolist() == pytest.approx([1, 0], abs=1e-6)
+    scored = metric(torch.cat([even, point]), torch.ones(2, 8, 8, dtype=torch.bool))
+    assert scored.tolist() == pytest.approx([1, 0], abs=1e-6)
 
 
 def test_the_quick_start_leaves_its_files(ran):

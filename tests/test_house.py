@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,11 @@ def test_the_makefile_and_the_dockerfile_install_with_the_same_uv():
     assert makefile[1] == dockerfile[1]
 
 
-def test_test_modules_have_names_of_their_own():
-    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
-    assert sorted({name for name in names if names.count(name) > 1}) == []
+def test_modules_that_tests_share_are_found_under_names_of_their_own():
+    """Test modules may have any name (`--import-mode=importlib`); what they import must be the one module meant."""
+    shared = [path for path in sorted((ROOT / "tests").rglob("*.py")) if not re.match(r"test_|conftest", path.name)]
+    searched = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["pythonpath"]
+    shared = [path for path in shared if path.name != "locustfile.py"]  # a script of its own
+    assert sorted({name_of(path.parent) for path in shared} | {"."}) == sorted(searched)
+    assert {path.stem: find_spec(path.stem).origin for path in shared} == {path.stem: str(path) for path in shared}
+    assert len({path.stem for path in shared}) == len(shared)

@@ -203,7 +203,10 @@ class Exposure(Base):
 
 
 class Answer(Base):
-    """One stored answer; answers are added, never changed (a trigger forbids it). The highest revision counts."""
+    """One stored answer; answers are added, never changed, and numbered from 0 without a gap (triggers see to both).
+
+    Of a trial the highest revision counts, whatever the clock said when it was stored.
+    """
 
     __tablename__ = "answer"
     __table_args__ = (

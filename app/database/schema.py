@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app.database.engine import Database
 from lfi.errors import DataError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision."""
 
 

@@ -6,13 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Cell, Rater
-from app.study.plan import Known, StudyPlan
-
-
-def known_trial(plan: StudyPlan, cell: Cell) -> Known:
-    """The plan's entry of a practice or catch cell."""
-    trials = plan.practice if cell.kind == "practice" else plan.catch
-    return trials[int(cell.item.removeprefix(cell.kind)) - 1]
+from app.study.plan import StudyPlan
+from app.study.trials import known_trial
 
 
 def passed(plan: StudyPlan, cell: Cell, value: str) -> bool:

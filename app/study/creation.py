@@ -16,7 +16,8 @@ from app.engine import Engine, Turn
 from app.failures import ConflictError, StudyError
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
-from app.study.stimuli import Rendered, image_keys, item_key, known_key, render_all, scaled, write_all
+from app.study.stimuli import Rendered, image_keys, render_all, scaled, write_all
+from app.study.trials import item_key, known_key
 from evaluation.study.ratings import DRAWN
 from lfi.errors import ConfigError
 

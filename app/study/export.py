@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from app.failures import StudyError
 from app.study.catches import passed
 from app.study.plan import StudyPlan, plan_of
 from app.study.service import Studies, find_study
-from app.study.stimuli import item_key
+from app.study.trials import conditions_shown, entry_of
 from evaluation.study.plan import AnalysisPlan, Registration
-from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, write_ratings
+from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, write_ratings, write_spreadsheet
+
+TABLES = tuple(f"ratings{suffix}" for suffix in FORMATS)
+SPREADSHEET = "ratings-spreadsheet.csv"
+FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json")
+"""What a study is exported as."""
 
 
 def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
@@ -36,23 +42,28 @@ def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
     return as_ratings(rows, name)
 
 
-def export_study(studies: Studies, name: str, out: Path) -> list[Path]:
-    """Write ratings (CSV, JSON Lines, Parquet), codebook, plan and audit trail into a folder; the files."""
-    table = ratings_of(studies, name)
+def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = FILES) -> list[Path]:
+    """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, plan, audit trail.
+
+    Returns:
+        Where they are.
+
+    Raises:
+        NothingHereError: there is no such study.
+        StudyError: ratings are asked for, and nobody has answered yet.
+    """
+    table = ratings_of(studies, name) if set(files) & {*TABLES, SPREADSHEET} else None
     out.mkdir(parents=True, exist_ok=True)
-    files = [out / f"ratings{suffix}" for suffix in FORMATS]
-    for file in files:
-        write_ratings(table, file)
     with studies.database.reading() as session:
         study = find_study(session, name)
-        texts = {
-            "codebook.md": codebook(),
-            "plan.json": _json({"opened_hash": study.opened_hash, "versions": _versions(session, study)}),
-            "audit.json": _json(_trail(session, study)),
-        }
-    for file_name, text in texts.items():
-        (out / file_name).write_text(text, encoding="utf-8")
-    return [*files, *(out / file_name for file_name in texts)]
+        for file in files:
+            if table is not None and file in TABLES:
+                write_ratings(table, out / file)
+            elif table is not None and file == SPREADSHEET:
+                write_spreadsheet(table, out / file)
+            else:
+                (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
+    return [out / file for file in files]
 
 
 def analysis_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan]:
@@ -75,14 +86,18 @@ def analysis_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registrat
 
 def codebook() -> str:
     """What every column means, Markdown."""
-    lines = ["# Codebook", "", "One row is one stored answer; of a trial answered twice the later one counts.", ""]
+    lines = [
+        "# Codebook",
+        "",
+        "One row is one stored answer; of a trial the highest revision counts.",
+        "",
+    ]
     lines += ["| column | type | meaning | empty |", "|---|---|---|---|"]
     lines += [f"| {each.name} | {each.type} | {each.meaning} | {each.null or 'never'} |" for each in COLUMNS]
     return "\n".join(lines) + "\n"
 
 
 def _rows(session: Session, study: Study, plan: StudyPlan) -> list[dict[str, Any]]:
-    words = {item_key(number): item.word for number, item in enumerate(plan.items)}
     found = session.execute(
         select(Answer, Assignment, Cell, Rater)
         .join(Assignment, Assignment.id == Answer.assignment_id)
@@ -91,28 +106,22 @@ def _rows(session: Session, study: Study, plan: StudyPlan) -> list[dict[str, Any
         .where(Rater.study_id == study.id)
         .order_by(Answer.id)
     )
-    return [_row(study, plan, words, *each) for each in found]
+    return [_row(study, plan, *each) for each in found]
 
 
-def _row(
-    study: Study, plan: StudyPlan, words: dict[str, str], answer: Answer, trial: Assignment, cell: Cell, rater: Rater
-) -> dict[str, Any]:
-    known = cell.kind in ("practice", "catch")
-    if cell.kind == "pair":
-        sides = (cell.second, cell.first) if trial.flipped else (cell.first, cell.second)
-        shown: dict[str, Any] = {"left": sides[0], "right": sides[1]}
-    else:
-        shown = {"condition": cell.first, "scale": plan.rating.scale}
-    trials = plan.practice if cell.kind == "practice" else plan.catch
-    word = trials[int(cell.item.removeprefix(cell.kind)) - 1].word if known else words[cell.item]
+def _row(study: Study, plan: StudyPlan, answer: Answer, trial: Assignment, cell: Cell, rater: Rater) -> dict[str, Any]:
+    left, right = conditions_shown(cell, trial.flipped)
+    pair = {"left": left, "right": right}
+    shown: dict[str, Any] = pair if cell.kind == "pair" else {"condition": left, "scale": plan.rating.scale}
     return rating_row(
         study=study.name,
         rater=rater.code,
         trial=trial.position,
+        revision=answer.revision,
         kind="pair" if cell.kind == "pair" else "rating",
         item=cell.item,
         image=cell.image,
-        word=word,
+        word=entry_of(plan, cell).word,
         value=answer.value,
         response_ms=answer.response_ms,
         comment=answer.comment,
@@ -127,9 +136,9 @@ def _row(
     )
 
 
-def _versions(session: Session, study: Study) -> list[dict[str, Any]]:
+def _plans(session: Session, study: Study) -> str:
     """Every version of the plan, with its hash, its date and how many answers there were before it."""
-    return [
+    versions = [
         {
             "version": each.version,
             "hash": each.hash,
@@ -139,14 +148,25 @@ def _versions(session: Session, study: Study) -> list[dict[str, Any]]:
         }
         for each in session.scalars(select(Plan).where(Plan.study_id == study.id).order_by(Plan.version))
     ]
+    return _json({"opened_hash": study.opened_hash, "versions": versions})
 
 
-def _trail(session: Session, study: Study) -> list[dict[str, str]]:
+def _trail(session: Session, study: Study) -> str:
     lines = session.scalars(select(Audit).where(Audit.study_id == study.id).order_by(Audit.id))
-    return [
-        {"at": line.at.isoformat(), "actor": line.actor, "action": line.action, "detail": line.detail} for line in lines
-    ]
+    return _json(
+        [
+            {"at": line.at.isoformat(), "actor": line.actor, "action": line.action, "detail": line.detail}
+            for line in lines
+        ]
+    )
 
 
 def _json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+_TEXTS: dict[str, Callable[[Session, Study], str]] = {
+    "codebook.md": lambda _session, _study: codebook(),
+    "plan.json": _plans,
+    "audit.json": _trail,
+}

@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from app.study.export import FILES
 from app.study.progress import HISTOGRAM_SECONDS, CellProgress, Progress
 from app.web.assets import ICON
 from app.web.pages import templates
 
-FILES = ("ratings.csv", "ratings.jsonl", "ratings.parquet", "codebook.md", "plan.json", "audit.json")
 _ACTS = {
     "draft": (("open", "Open the study"),),
     "open": (("paused", "Pause"), ("closed", "Close")),

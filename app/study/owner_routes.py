@@ -25,10 +25,10 @@ from starlette.datastructures import UploadFile
 
 from app.api.fields import EngineDep
 from app.failures import NothingHereError, NotYoursError, StudyError
-from app.study.export import export_study
+from app.study.export import FILES, export_study
 from app.study.items import add_items, editable_drafts
 from app.study.owner import delete_person, exclude, set_status
-from app.study.owner_page import FILES, list_page, live_part, login_page, owner_page
+from app.study.owner_page import list_page, live_part, login_page, owner_page
 from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
 from app.study.report import POLICY, closed_report
@@ -258,7 +258,7 @@ def export(owner: OwnerDep, name: str, file: str) -> Response:
     if file not in FILES:
         raise NothingHereError(f"there is no {file!r}; there are: {', '.join(FILES)}")
     with tempfile.TemporaryDirectory() as folder:
-        export_study(owner.studies, name, Path(folder))
+        export_study(owner.studies, name, Path(folder), [file])
         data = (Path(folder) / file).read_bytes()
     headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}
     return Response(data, media_type="application/octet-stream", headers=headers)

@@ -17,7 +17,7 @@ from app.study.catches import passed
 from app.study.places import reclaim
 from app.study.plan import StudyPlan
 from app.study.service import Studies, find_study
-from app.study.stimuli import item_key
+from app.study.trials import entry_of
 from evaluation.study.agreement import level_matrix, ordinal_alpha
 
 RATER_STATES = ("invited", "in consent", "taking part", "dropped out", "finished", "excluded")
@@ -146,7 +146,6 @@ def list_studies(studies: Studies) -> list[tuple[str, str]]:
 
 
 def _cells(session: Session, study: Study, plan: StudyPlan, now: datetime) -> tuple[CellProgress, ...]:
-    words = {item_key(number): (item.word, item.image) for number, item in enumerate(plan.items)}
     held = (
         select(Assignment.cell_id, Assignment.answered, func.count().label("count"))
         .join(Rater, Rater.id == Assignment.rater_id)
@@ -162,8 +161,8 @@ def _cells(session: Session, study: Study, plan: StudyPlan, now: datetime) -> tu
         CellProgress(
             kind=cell.kind,
             item=cell.item,
-            word=words[cell.item][0],
-            image=words[cell.item][1],
+            word=entry_of(plan, cell).word,
+            image=entry_of(plan, cell).image,
             condition=f"{cell.first} / {cell.second}" if cell.second else cell.first,
             done=counts.get((cell.id, True), 0),
             held=counts.get((cell.id, False), 0),

@@ -20,7 +20,8 @@ from app.study.plan import StudyPlan
 from app.study.raters import NOBODY, digest, rater_of, signed_in
 from app.study.service import Studies, lock_study, newest_plan
 from app.study.stimuli import BARE
-from app.study.view import page_state, practice_feedback, sides_of, stage_of
+from app.study.trials import conditions_shown
+from app.study.view import SIDES, page_state, practice_feedback, sides_of, stage_of
 
 State = dict[str, Any]
 _EARLIER = aliased(Assignment)
@@ -160,10 +161,9 @@ class RaterSession:
         """The file that a trial shows on this side; None where it has no such side."""
         if side not in sides_of(cell.kind):
             return None
-        turned = cell.kind == "pair" and trial.flipped != (side == "right")
-        condition = BARE if side == "bare" else cell.second if turned else cell.first
+        shown = dict(zip(SIDES, (*conditions_shown(cell, trial.flipped), BARE), strict=True))
         item = "" if side == "bare" else cell.item
-        return self.studies.stimulus(session, study.id, study.name, (cell.image, item, condition))
+        return self.studies.stimulus(session, study.id, study.name, (cell.image, item, shown[side]))
 
     def _study_locked(self, session: Session) -> tuple[Rater, Study, StudyPlan]:
         """The study, locked, then the rater; the places of whoever left it are free. For a session that is `alone`."""

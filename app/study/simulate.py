@@ -20,9 +20,9 @@ import httpx
 from sqlalchemy import select
 
 from app.database.models import Assignment, Cell, Rater
-from app.study.catches import known_trial
 from app.study.raters import Invitation
 from app.study.service import Studies, find_study
+from app.study.trials import KNOWN, conditions_shown, known_trial
 from evaluation.study.raters import Answer, Population, SimulatedRater
 from lfi.errors import DataError
 
@@ -95,10 +95,8 @@ class TrialLookup:
             )
             found = {}
             for public, flipped, cell in rows:
-                turned = flipped and cell.kind == "pair"
-                sides = (cell.second, cell.first) if turned else (cell.first, cell.second)
-                known = known_trial(plan, cell).expected if cell.kind in ("practice", "catch") else ()
-                found[public] = TrialContent(cell.kind, cell.item, *sides, known)
+                known = known_trial(plan, cell).expected if cell.kind in KNOWN else ()
+                found[public] = TrialContent(cell.kind, cell.item, *conditions_shown(cell, flipped), known)
             return found
 
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from app.engine import Engine, File, MapsRequest, Picture, Turn
 from app.study.plan import Known, StudyPlan
+from app.study.trials import item_key, known_key
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import MODELS
 from lfi.maps import InteractionMaps
@@ -46,16 +47,6 @@ class Rendered:
 def image_keys(plan: StudyPlan) -> dict[str, str]:
     """An opaque, stable key for every picture of the plan, by its path."""
     return {path: f"p{number:03}" for number, path in enumerate(plan.pictures, 1)}
-
-
-def item_key(number: int) -> str:
-    """The key of the plan's item `number`, from 0."""
-    return f"i{number + 1:03}"
-
-
-def known_key(kind: str, number: int) -> str:
-    """The key of a practice or catch trial, from 0."""
-    return f"{kind}{number + 1:02}"
 
 
 def scaled(engine: Engine, data: bytes, side: int, turn: Turn) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a rater's page is sent: one stage at a time, worked out from the database at every request.
+"""What a rater's page is sent: one stage at a time, worked out from the rater's rows at every request.
 
 The fields are the same whatever is shown, and none depends on the condition: a picture is addressed by the trial's
 random id and a side, and catch trials look like all others.
@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Cell, Rater, Study
 from app.failures import NothingHereError
-from app.study.catches import known_trial, passed
+from app.study.catches import passed
 from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
-from app.study.stimuli import item_key
+from app.study.trials import entry_of, known_trial
 
 SIDES = ("left", "right", "bare")
 _SECONDS_A_TRIAL = 8.0
@@ -49,6 +49,8 @@ def page_state(
     trials: Trials | None = None,
 ) -> dict[str, Any]:
     """What the page shows now, or the trial `at` that was answered before.
+
+    Stages are those of `stage_of`, and `full` where a newcomer finds every place taken, `practice` before the trials.
 
     Args:
         trials: all of the rater's, where they are at hand.
@@ -148,7 +150,7 @@ def _trial(session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, c
     return {
         "id": trial.public,
         "kind": "pair" if cell.kind == "pair" else "rating",
-        "word": _word(plan, cell, rater.language),
+        "word": plan.shown_word(entry_of(plan, cell), rater.language),
         "pictures": {side: _address(trial, side) if side in sides else None for side in SIDES},
         "revision": 0 if given is None else given.revision + 1,
         "answer": None if given is None else given.value,
@@ -159,13 +161,6 @@ def _trial(session: Session, plan: StudyPlan, rater: Rater, trial: Assignment, c
 def _address(trial: Assignment, side: str) -> str:
     """Relative to the page."""
     return f"study/pictures/{trial.public}/{side}"
-
-
-def _word(plan: StudyPlan, cell: Cell, language: str) -> str:
-    if cell.kind in ("practice", "catch"):
-        return plan.shown_word(known_trial(plan, cell), language)
-    item = next(each for number, each in enumerate(plan.items) if item_key(number) == cell.item)
-    return plan.shown_word(item, language)
 
 
 def _pace(session: Session, rater: Rater) -> float:

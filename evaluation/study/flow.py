@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from evaluation.study.plan import AnalysisPlan
@@ -45,16 +46,17 @@ def exclusion_flow(table: pd.DataFrame, plan: AnalysisPlan) -> Flow:
     """Apply the plan's rules to a table of `evaluation.study.ratings`."""
     steps = [Step("stored", 0, 0, table["rater"].nunique(), len(table))]
 
-    def keep(before: pd.DataFrame, kept: pd.Series, reason: str) -> pd.DataFrame:
-        after = before[kept.to_numpy(bool)]
+    def keep(before: pd.DataFrame, kept: pd.Series | np.ndarray, reason: str) -> pd.DataFrame:
+        after = before[np.asarray(kept, bool)]
         raters = after["rater"].nunique()
         steps.append(Step(reason, steps[-1].raters_left - raters, len(before) - len(after), raters, len(after)))
         return after
 
     rest = keep(table, ~table["preview"], "preview run")
     rest = keep(rest, ~rest["practice"], "practice trial")
-    rest = rest.sort_values("created_at", kind="stable")
-    rest = keep(rest, ~rest.duplicated(["study", "rater", "trial"], keep="last"), "answered anew later")
+    rest = rest.sort_values("created_at", kind="stable")  # of rows alone: clocks step back, revisions do not
+    latest = rest.sort_values("revision", kind="stable").drop_duplicates(["study", "rater", "trial"], keep="last")
+    rest = keep(rest, rest.index.isin(latest.index), "answered anew later")
     failed = rest[rest["catch"]].assign(failed=lambda rows: ~rows["catch_passed"].astype(bool))
     failures = failed.groupby("rater")["failed"].sum()
     everyone = rest = keep(rest, ~rest["catch"], "catch trial (set aside)")

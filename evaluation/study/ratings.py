@@ -1,7 +1,8 @@
 """The table of rating events that a study exports and the analysis reads; the codebook is `COLUMNS`.
 
 One row is one stored answer. Answers are append-only: where a rater went back and answered anew there are two rows of
-the same trial, and the later one counts (`evaluation.study.flow`). CSV, JSON Lines and Parquet hold the same table.
+the same trial, and the one with the highest revision counts (`evaluation.study.flow`). CSV, JSON Lines and Parquet
+hold the same table. A copy for spreadsheets (`write_spreadsheet`) is for people to look at.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ COLUMNS = (
     Column("study", "text", "name of the study"),
     Column("rater", "text", "opaque id of the rater"),
     Column("trial", "integer", "position of the trial in the rater's session, from 0; practice trials count, too"),
+    Column("revision", "integer", "how many answers of this trial were stored before; of a trial the highest counts"),
     Column("kind", "text", "rating or pair"),
     Column("item", "text", "id of the item: one image with one word"),
     Column("image", "text", "id of the image"),
@@ -61,13 +63,15 @@ COLUMNS = (
     Column("created_at", "time", "when the answer was stored, ISO 8601, UTC"),
 )
 FORMATS = (".csv", ".jsonl", ".parquet")
+_LINE_END = "\r\n"
+"""RFC 4180; with a line feed alone, a carriage return in a comment would be written without quotes."""
 
 
 def read_ratings(path: Path) -> pd.DataFrame:
     """The validated table in a file.
 
     Args:
-        path: `.csv`, `.jsonl` or `.parquet`, as a study exports it.
+        path: `.csv` (with `,` or `;` between fields), `.jsonl` or `.parquet`, UTF-8, as a study exports it.
 
     Returns:
         The columns of `COLUMNS` in that order (others are dropped), in the types of `as_ratings`.
@@ -80,9 +84,9 @@ def read_ratings(path: Path) -> pd.DataFrame:
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
-            raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+            raw = _read_csv(path)
         elif suffix == ".jsonl":
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_bytes().split(b"\n")  # `splitlines` of text also ends a line at U+2028 in a comment
             raw = pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
         elif suffix == ".parquet":
             raw = pd.read_parquet(path)
@@ -99,16 +103,12 @@ def write_ratings(table: pd.DataFrame, path: Path) -> None:
     Raises:
         DataError: another suffix.
     """
-    plain = table.loc[:, [column.name for column in COLUMNS]].copy()
-    plain["created_at"] = plain["created_at"].map(lambda time: time.isoformat())
+    plain = _plain(table)
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         plain.to_parquet(path, index=False)
     elif suffix == ".csv":
-        for column in COLUMNS:
-            if column.type == "boolean":
-                plain[column.name] = plain[column.name].map({True: "true", False: "false"}).astype(object)
-        plain.to_csv(path, index=False)
+        _spelt(plain).to_csv(path, index=False, lineterminator=_LINE_END)
     elif suffix == ".jsonl":
         rows = plain.astype(object).where(plain.notna(), None).to_dict("records")
         for row in rows:
@@ -116,6 +116,19 @@ def write_ratings(table: pd.DataFrame, path: Path) -> None:
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     else:
         raise DataError(f"{path} ends in {suffix or 'nothing'}; {', '.join(FORMATS)} was expected")
+
+
+def write_spreadsheet(table: pd.DataFrame, path: Path) -> None:
+    """The table as CSV for spreadsheets: with a byte order mark, and no text that they would take for a formula.
+
+    A text that begins with one of `=+-@`, a tab or a carriage return gets an apostrophe before it. So this copy is not
+    exact; the analysis reads the others.
+    """
+    plain = _spelt(_plain(table))
+    for column in COLUMNS:
+        if column.type == "text":
+            plain[column.name] = plain[column.name].str.replace(r"^(?=[=+\-@\t\r])", "'", regex=True)
+    plain.to_csv(path, index=False, lineterminator=_LINE_END, encoding="utf-8-sig")
 
 
 def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "ratings") -> pd.DataFrame:
@@ -129,11 +142,12 @@ def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "
         DataError: names the source, the first row (from 1) and the column at fault.
     """
     raw = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), dtype=object)
-    missing = [column.name for column in COLUMNS if column.name not in raw.columns]
+    missing = [column.name for column in COLUMNS if column.name not in (*raw.columns, "revision")]
     if missing and (len(raw) or len(raw.columns)):
         raise DataError(f"{source} has no column {', '.join(missing)}; see the codebook")
     if not len(raw):
         raise DataError(f"{source} holds no ratings")
+    raw = _with_revisions(raw)
     table = pd.DataFrame({column.name: _parsed(raw[column.name], column, source) for column in COLUMNS})
     _check(table, source)
     return table
@@ -143,7 +157,7 @@ def rating_row(**values: Any) -> dict[str, Any]:
     """A row with every column, those not given at their usual value."""
     usual: dict[str, Any] = {column.name: "" for column in COLUMNS}
     usual |= dict.fromkeys(("scale", "consistent", "catch_passed"))
-    usual |= {"practice": False, "catch": False, "preview": False, "language": "en"}
+    usual |= {"practice": False, "catch": False, "preview": False, "language": "en", "revision": 0}
     unknown = set(values) - set(usual)
     if unknown:
         raise DataError(f"no column {', '.join(sorted(unknown))} in a table of ratings")
@@ -151,6 +165,35 @@ def rating_row(**values: Any) -> dict[str, Any]:
     if row["kind"] == "rating":
         row["consistent"] = int(row["value"]) >= CONSISTENT_FROM[int(row["scale"])]
     return row
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file of strings; its head tells what stands between fields: no name of a column holds either."""
+    with path.open(encoding="utf-8-sig") as file:
+        between = ";" if ";" in file.readline() else ","
+    return pd.read_csv(path, sep=between, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the codebook, times as ISO 8601."""
+    plain = table.loc[:, [column.name for column in COLUMNS]].copy()
+    plain["created_at"] = plain["created_at"].map(lambda time: time.isoformat())
+    return plain
+
+
+def _spelt(plain: pd.DataFrame) -> pd.DataFrame:
+    """The table with its booleans as JSON spells them."""
+    for column in COLUMNS:
+        if column.type == "boolean":
+            plain[column.name] = plain[column.name].map({True: "true", False: "false"}).astype(object)
+    return plain
+
+
+def _with_revisions(raw: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `revision`; tables of earlier versions have none, and hold the answers in the order of storing."""
+    if "revision" in raw.columns:
+        return raw
+    return raw.assign(revision=raw.groupby(["study", "rater", "trial"], dropna=False).cumcount())
 
 
 def _text(cell: Any) -> str:
@@ -236,4 +279,5 @@ def _check(table: pd.DataFrame, source: str) -> None:
     refuse(rating & (table["consistent"].isna() | (said != right)), "consistent", "what the value says")
     refuse(table["catch"] & table["catch_passed"].isna(), "catch_passed", "true or false for a catch trial")
     refuse(table["response_ms"] < 0, "response_ms", "0 or more")
-    refuse(table["trial"] < 0, "trial", "0 or more")
+    for name in ("trial", "revision"):
+        refuse(table[name] < 0, name, "0 or more")

@@ -279,6 +279,9 @@ def test_the_brand_leads_home_but_not_out_of_a_session(page, service):
 def test_the_owner_sees_the_study_and_runs_it(page, service, size):
     if size:
         page.set_viewport_size(size)
+    preview(page, service)  # what there is to download
+    to_trials(page)
+    answer(page)
     page.goto(f"{service.address}/admin")
     assert violations(page) == ""
     sign_in(page, service)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import random
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -223,20 +226,25 @@ def test_an_overlay_of_any_image_mode_is_rgb(photo, mode):
     assert overlay(photo.convert(mode), torch.full((4, 4), 1 / 16), Scale(0, 2)).mode == "RGB"
 
 
-def test_an_overlay_of_a_megapixel_costs_less_than_encoding_it():
+def test_an_overlay_of_a_megapixel_costs_two_thirds_of_encoding_it_at_most():
+    """As a rule, not at best: the median over rounds, each with another map, in an order drawn anew."""
     noise = np.random.default_rng(0).integers(0, 255, (27, 36, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((1154, 866))
-    maps = spot(14, 9)
-    scale = shared_scale([maps])
-    seconds: dict[str, list[float]] = {"overlay": [], "encode": []}
-    for _ in range(5):
-        started = time.thread_time()  # of this thread alone: other work on the machine does not count
-        laid = overlay(image, maps.weights[0, 1, 0], scale)
-        between = time.thread_time()
-        encode_webp(laid)
-        seconds["overlay"].append(between - started)
-        seconds["encode"].append(time.thread_time() - between)
-    assert min(seconds["overlay"]) < min(seconds["encode"])  # 6 ms and 28 ms on a free core
+    drawn, draw = overlay(image, spot(14, 9).weights[0, 1, 0], Scale(0, 9)), random.Random(0)
+    shares = []
+    for peak in range(1, 10):
+        maps = spot(14, peak)
+        work = {
+            "overlay": partial(overlay, image, maps.weights[0, 1, 0], shared_scale([maps])),
+            "encode": partial(encode_webp, drawn),
+        }
+        seconds = {}
+        for name in draw.sample(sorted(work), 2):
+            started = time.process_time()  # of all threads of this process; other work on the machine does not count
+            work[name]()
+            seconds[name] = time.process_time() - started
+        shares.append(seconds["overlay"] / seconds["encode"])
+    assert statistics.median(shares) < 2 / 3  # .2 to .4, by machine
 
 
 def test_webp_opens_again_as_the_same_picture(photo):

@@ -8,69 +8,100 @@ import io
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_trio import COLOURS, SHAPES
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from uploads import as_bytes, scene
 
-from app.engine import File, MapsRequest, Turn
 from app.engine.bodies import MapsBody, ModelsBody
-from app.engine.cache import LatestUsed
-from app.engine.downloads import comparison_scale
 from lfi.comparison import MODELS
+from lfi.trio import Trio
 
 WORDS = ("red circle", "star", "blue")
+
+
+@pytest.fixture(scope="module")
+def trio(trio_folder: Path) -> Trio:
+    """The service's trio, loaded once more: it keeps nothing, and nobody else asks it."""
+    return Trio.load(trio_folder)
+
+
+NAMES = {"teacher": "tiny-teacher", "lfi": "tiny lfi", "baseline": "tiny baseline"}
+LAYERS = {"teacher": 2, "lfi": 3, "baseline": 3, "interaction_queries": 3}
+GRIDS = {"teacher": 4, "lfi": 6, "baseline": 6, "interaction_queries": 6}
+KINDS = {
+    "teacher": "cross-attention",
+    "lfi": "interaction-query",
+    "baseline": "gradient",
+    "interaction_queries": "interaction-query",
+}
 
 
 def weights(block: dict) -> np.ndarray:
     return np.frombuffer(base64.b64decode(block["weights"]), "<f2").reshape(block["shape"])
 
 
-def test_the_json_answer_is_the_comparison_in_float16(ask, engine):
+def test_the_json_answer_holds_maps_that_sum_to_one_with_their_names_and_cards(ask, trio_folder):
     data = as_bytes(scene())
-    comparison = engine.ask(File(data), MapsRequest(WORDS), Turn())
-    scale = comparison_scale(comparison)
-    trio = engine.trios.get()
-
-    def block(maps):
-        values = maps.weights[0].numpy()
-        return {
-            "queries": list(maps.queries[0]),
-            "layers": list(maps.layers),
-            "shape": list(values.shape),
-            "weights": base64.b64encode(values.astype("<f2").tobytes()).decode(),
-            "outside": maps.outside[0].tolist(),
-            "kind": maps.kind,
-            "model": maps.model,
-        }
+    card = json.loads((trio_folder / "card.json").read_text())
 
     answer = ask(words=list(WORDS), image=data)
 
     body = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert set(body.pop("seconds")) == set(comparison.seconds)
-    assert body == {
-        "models": {
-            name: {
-                **block(comparison.maps[name]),
-                "default_layer": comparison.default_layer[name],
-                "card": trio.cards[name],
-            }
-            for name in MODELS
-        },
-        "words": list(WORDS),
-        "image": {"width": 96, "height": 64, "sha256": hashlib.sha256(data).hexdigest()},
-        "addressed": [
-            {"word": each.word, "query": each.query, "nearness": each.nearness} for each in comparison.addressed
-        ],
-        "scale": {"low": scale.low, "high": scale.high, "unit": "times uniform attention"},
-        "interaction_queries": {
-            **block(comparison.queries),
-            "named": [[name, nearness] for name, nearness in comparison.named],
-        },
-        "trio": trio.name,
-    }
+    assert list(body["models"]) == ["teacher", "lfi", "baseline"]
+    assert body["words"] == ["red circle", "star", "blue"]
+    assert body["image"] == {"width": 96, "height": 64, "sha256": hashlib.sha256(data).hexdigest()}
+    assert body["trio"] == "tiny"
+    assert body["seconds"].keys() == set(MODELS)
+    for name, block in [*body["models"].items(), ("interaction_queries", body["interaction_queries"])]:
+        queries = ["query 1", "query 2", "query 3", "query 4"] if name == "interaction_queries" else list(WORDS)
+        assert block["queries"] == queries, name
+        assert block["shape"] == [LAYERS[name], len(queries), GRIDS[name], GRIDS[name]]
+        assert len(block["layers"]) == LAYERS[name]
+        fields = {"queries", "layers", "shape", "weights", "outside", "kind", "model"}
+        assert set(block) == fields | ({"named"} if name == "interaction_queries" else {"default_layer", "card"})
+        assert block["kind"] == KINDS[name]
+        np.testing.assert_allclose(weights(block).astype(float).sum((-2, -1)), 1, atol=5e-3)
+        assert np.shape(block["outside"]) == (LAYERS[name], len(queries))
+    for name in MODELS:
+        block = body["models"][name]
+        assert block["default_layer"] == card["default_layer"][name]
+        fingerprint = block["card"].pop("fingerprint")
+        assert block["card"] == card["models"][name]
+        assert block["model"] == f"{NAMES[name]}@{fingerprint}"
+
+
+def test_the_json_answer_s_scale_ends_at_the_strongest_map_that_is_shown(ask):
+    body = ask(words=list(WORDS)).json()
+    shown = [weights(block)[block["default_layer"]] for block in body["models"].values()]
+    strongest = max(float(maps.max()) * maps.shape[-1] * maps.shape[-2] for maps in shown)
+    assert body["scale"] == {"low": 0, "high": pytest.approx(strongest, rel=2e-3), "unit": "times uniform attention"}
+
+
+def test_a_word_is_shown_by_the_query_whose_name_is_nearest(ask):
+    body = ask(words=list(WORDS)).json()
+    own, queries = weights(body["models"]["lfi"]), weights(body["interaction_queries"])
+    assert [each["word"] for each in body["addressed"]] == list(WORDS)
+    for number, each in enumerate(body["addressed"]):
+        assert np.array_equal(own[:, number], queries[:, each["query"]])
+        assert -1 <= each["nearness"] <= 1
+    assert len({each["nearness"] for each in body["addressed"]}) == len(WORDS)
+    phrases = {*COLOURS, *SHAPES}
+    assert len(body["interaction_queries"]["named"]) == 4
+    assert {name for name, _ in body["interaction_queries"]["named"]} <= phrases
+
+
+def test_the_maps_are_those_that_the_trio_itself_draws_of_the_picture(ask, trio):
+    comparison = trio.compare(scene(), WORDS)
+    for name, block in ask(words=list(WORDS)).json()["models"].items():
+        np.testing.assert_allclose(weights(block), comparison.maps[name].weights[0].numpy(), atol=1e-4, rtol=2e-3)
+        np.testing.assert_allclose(block["outside"], comparison.maps[name].outside[0].numpy(), atol=1e-5)
 
 
 def test_the_openapi_document_describes_the_answers_as_they_are(ask, client):
@@ -238,34 +269,33 @@ def test_a_turned_photo_gives_the_maps_of_the_photo_as_people_see_it(ask, orient
     assert by_camera["models"] != ask().json()["models"]
 
 
-def test_new_words_on_a_known_image_run_the_models_over_it_once(ask, engine, monkeypatch):
-    runs = []
-    trio, encode = engine.trios.get(), engine.trios.get().encode_all
-    monkeypatch.setattr(trio, "encode_all", lambda images: runs.append(len(images)) or encode(images))
+def test_new_words_on_a_known_image_run_the_models_over_it_once(ask):
+    cut = []  # sizes of what was cut into patches: every model begins so
+    watch = register_module_forward_hook(
+        lambda module, _, out: cut.append(tuple(out.shape)) if isinstance(module, nn.Conv2d) else None
+    )
     picture = as_bytes(scene(40, 56))
-    with ThreadPoolExecutor(4) as people:
+    with watch, ThreadPoolExecutor(4) as people:
         answers = list(people.map(lambda word: ask(image=picture, words=word).json(), ("star", "ring", "star", "blue")))
-    assert runs == [1]
+    assert sorted(cut) == [(1, 24, 6, 6), (1, 24, 6, 6), (1, 32, 4, 4)]
     assert [answer["words"] for answer in answers] == [["star"], ["ring"], ["star"], ["blue"]]
     assert {(answer["image"]["width"], answer["image"]["height"]) for answer in answers} == {(40, 56)}
 
 
-def test_sixteen_people_at_once_get_the_answers_that_one_gets(ask, engine, monkeypatch):
-    pictures = [as_bytes(scene(64 + 8 * number, 64)) for number in range(4)]
+def test_sixteen_people_at_once_get_the_answers_that_one_gets(ask, trio):
+    pictures = [scene(64 + 8 * number, 64) for number in range(4)]
     questions = [(picture, word) for picture in pictures for word in ("star", "red circle", "blue", "ring")]
 
-    def models(question: tuple[bytes, str]) -> dict:
-        picture, word = question
-        return ask(image=picture, words=word).json()["models"]
+    def models(question: tuple[Image.Image, str]) -> dict:
+        return ask(image=as_bytes(question[0]), words=question[1]).json()["models"]
 
     with ThreadPoolExecutor(16) as people:
         together = list(people.map(models, questions))
-    monkeypatch.setattr(engine, "_encoded", LatestUsed(0))  # so that each is computed again
-    for question, found in zip(questions, together, strict=True):
-        for name, block in models(question).items():
-            np.testing.assert_allclose(weights(found[name]), weights(block), atol=1e-4, rtol=2e-3)
-            np.testing.assert_allclose(found[name].pop("outside"), block.pop("outside"), atol=1e-5)
-            assert found[name] | {"weights": ""} == block | {"weights": ""}
+    for (picture, word), found in zip(questions, together, strict=True):
+        for name, alone in trio.compare(picture, [word]).maps.items():
+            np.testing.assert_allclose(weights(found[name]), alone.weights[0].numpy(), atol=1e-4, rtol=2e-3)
+            np.testing.assert_allclose(found[name]["outside"], alone.outside[0].numpy(), atol=1e-5)
+            assert (found[name]["queries"], found[name]["layers"]) == ([word], list(alone.layers))
 
 
 def test_the_models_are_listed_with_their_cards_layers_and_words(client, engine):

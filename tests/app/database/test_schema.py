@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,32 @@ def test_the_database_itself_refuses_what_must_not_be(database):
         assert session.scalars(select(Study)).all() == []
 
 
+def test_an_answer_that_leaves_out_a_revision_is_refused(database):
+    at = "'2026-01-01'"
+    rows = (
+        f"INSERT INTO study (id, name, status, created_at) VALUES (1, 'a', 'open', {at})",
+        "INSERT INTO cell (id, study_id, kind, item, image, first, second, target) "
+        "VALUES (1, 1, 'rating', 'i001', 'p001', 'lfi', '', 1)",
+        "INSERT INTO rater (id, study_id, code, language, preview, status, created_at, excluded_reason) "
+        f"VALUES (1, 1, 'r1', 'en', false, 'active', {at}, '')",
+        "INSERT INTO assignment (id, rater_id, cell_id, position, flipped, public, answered) "
+        "VALUES (1, 1, 1, 0, false, 'x', false)",
+    )
+    answer = (
+        "INSERT INTO answer (assignment_id, rater_id, key, revision, value, response_ms, comment, language, stored_at) "
+        f"VALUES (1, 1, :key, :revision, '3', 900, '', 'en', {at})"
+    )
+    with database.writing() as session:
+        for row in rows:
+            session.execute(text(row))
+        session.execute(text(answer), {"key": "one", "revision": 0})
+        session.execute(text(answer), {"key": "two", "revision": 1})
+    with pytest.raises(IntegrityError, match="without a gap"), database.writing() as session:
+        session.execute(text(answer), {"key": "three", "revision": 3})
+    with database.reading() as session:
+        assert session.scalars(select(CURRENT.c.revision)).all() == [1]
+
+
 def test_there_is_a_dump_of_the_newest_schema():
     assert HEAD in [path.stem for path in RELEASED]
 
@@ -75,6 +102,15 @@ def test_a_released_schema_is_upgraded_with_its_data(dump, tmp_path):
         after = session.execute(select(Answer.id, Answer.value, Answer.comment).order_by(Answer.id)).all()
         assert [tuple(row) for row in after] == before
         assert 0 < len(session.execute(select(CURRENT)).all()) < len(before)
+        trial, rater, number = session.execute(
+            select(CURRENT.c.assignment_id, CURRENT.c.rater_id, CURRENT.c.revision)
+        ).first()
+    for ahead in (1, 0):
+        fields = {"assignment_id": trial, "rater_id": rater, "key": f"key-{ahead}", "revision": number + 1 + ahead}
+        fields |= {"value": "3", "response_ms": 1, "comment": "", "language": "en", "stored_at": datetime.now(UTC)}
+        refused = pytest.raises(IntegrityError, match="without a gap") if ahead else nullcontext()
+        with refused, database.writing() as session:
+            session.add(Answer(**fields))
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     database.close()

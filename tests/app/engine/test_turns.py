@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -64,8 +65,10 @@ def test_a_request_that_waits_too_long_is_given_up_and_one_in_work_is_not():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
             await anyio.wait_all_tasks_blocked()
+            start = time.monotonic()
             with pytest.raises(LateError, match=r"took more than 0\.1 s; try again"):
                 await admission.run(waits_for(event))
+            assert time.monotonic() - start >= 0.1
             event.set()
         return answers
 
@@ -97,16 +100,45 @@ def test_what_goes_wrong_in_the_thread_is_raised_as_it_is():
     anyio.run(story)
 
 
-def test_pictures_wait_until_there_is_room_for_their_pixels():
+class Watched(Turn):
+    """A turn that says when it was looked at for the second time: its owner is waiting, and goes on waiting."""
+
+    def __init__(self, seconds: float):
+        super().__init__(seconds)
+        self.waits = threading.Event()
+        self.looks = 0
+
+    def check(self) -> None:
+        super().check()
+        self.looks += 1
+        if self.looks > 1:
+            self.waits.set()
+
+
+def test_a_picture_without_room_for_its_pixels_waits_for_its_whole_time():
     pixels = Pixels(100)
-    with ThreadPoolExecutor(1) as threads, pixels.held(60, Turn()):
-        with pixels.held(40, Turn()), pytest.raises(LateError), pixels.held(1, Turn(0.05)):
+    with pixels.held(60, Turn()), pixels.held(40, Turn()):
+        start = time.monotonic()
+        with pytest.raises(LateError), pixels.held(1, Turn(0.05)):
             pass
+        assert time.monotonic() - start >= 0.05
 
-        def large() -> None:
-            with pixels.held(1000, Turn(10)):
-                pass
 
-        waiting = threads.submit(large)
-        assert not waiting.done()
-    waiting.result(10)  # larger than all of them: alone, once the others are done
+@pytest.mark.parametrize("count", [50, 1000], ids=["a picture", "a picture larger than all of the room"])
+def test_pictures_are_let_in_once_there_is_room_for_their_pixels(count):
+    pixels, turn, story = Pixels(100), Watched(10), []
+
+    def later() -> None:
+        with pixels.held(count, turn):
+            story.append("let in")
+
+    with ThreadPoolExecutor(1) as threads:
+        with pixels.held(60, Turn()):
+            waiting = threads.submit(later)
+            waiting.add_done_callback(lambda _: turn.waits.set())
+            assert turn.waits.wait(10)
+            story.append("room")
+        waiting.result(10)
+    assert story == ["room", "let in"]
+    with pixels.held(100, Turn(1)):
+        pass  # what it held is free again

@@ -12,14 +12,16 @@ from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
 
-from app.database.models import Audit, Rater
+from app.database.models import CURRENT, Audit, Rater
 from app.failures import StudyError
 from app.study.backup import backup, restore
 from app.study.creation import amend_study, create_study
-from app.study.export import export_study, ratings_of
+from app.study.export import FILES, analysis_input, export_study, ratings_of
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import progress_of
 from app.study.service import Studies
+from evaluation.study.flow import exclusion_flow
+from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import read_ratings
 from lfi.errors import DataError
 
@@ -72,6 +74,36 @@ def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
     assert "| response_ms | integer |" in files["codebook.md"].read_text()
     plan = json.loads(files["plan.json"].read_text())
     assert plan["opened_hash"] == plan["versions"][0]["hash"]
+
+
+def test_the_answer_that_was_given_last_counts_everywhere_however_the_clock_steps(studies, create, clock, tmp_path):
+    name = create()
+    taker = Taker(studies, name).start()
+    for minutes in (-90, 5):
+        trial = taker.state["trial"]["id"]
+        taker.answer("2")
+        clock.turn(minutes)
+        taker.state = taker.session.look(trial)
+        taker.answer("4")
+    with studies.database.reading() as session:
+        current = session.scalars(select(CURRENT.c.value).order_by(CURRENT.c.id)).all()
+    files = {file.name: file for file in export_study(studies, name, tmp_path / "out")}
+    assert current == ["4", "4"]
+    for kind in ("csv", "jsonl", "parquet"):
+        table = read_ratings(files[f"ratings.{kind}"])
+        assert table[["trial", "revision", "value"]].to_numpy().tolist() == [
+            [0, 0, "2"], [0, 1, "4"], [1, 0, "2"], [1, 1, "4"],
+        ]  # fmt: skip
+        assert exclusion_flow(table, AnalysisPlan()).analysed["value"].tolist() == current, kind
+    table, _, plan = analysis_input(studies, name)
+    assert exclusion_flow(table, plan).analysed["value"].tolist() == current
+
+
+def test_one_file_is_exported_alone(studies, walked, tmp_path):
+    name, _ = walked
+    for file in FILES:
+        assert export_study(studies, name, tmp_path / file, [file]) == [tmp_path / file / file]
+        assert [path.name for path in (tmp_path / file).iterdir()] == [file]
 
 
 def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, walked, tmp_path, create):

@@ -45,10 +45,14 @@ def test_every_answer_that_is_left_out_has_a_step():
     assert len(flow.everyone) == 6
 
 
-def test_the_later_answer_counts_whatever_the_order_of_rows():
-    rows = [rating("r", "i", "lfi", 1), rating("r", "i", "lfi", 5, created_at="2026-11-24T10:00:00+00:00")]
+@pytest.mark.parametrize("hour", ["08", "10"], ids=["the clock stepped back", "the clock went on"])
+def test_the_later_answer_counts_whatever_the_clock_and_the_order_of_rows(hour):
+    later = {"revision": 1, "created_at": f"2026-11-24T{hour}:00:00+00:00"}
+    rows = [rating("r", "i", "lfi", 1), rating("r", "i", "lfi", 5, **later)]
     for order in (rows, rows[::-1]):
         assert exclusion_flow(as_ratings(order), AnalysisPlan()).analysed["value"].tolist() == ["5"]
+    bare = [{name: cell for name, cell in row.items() if name != "revision"} for row in rows]  # an older export
+    assert exclusion_flow(as_ratings(bare), AnalysisPlan()).analysed["value"].tolist() == ["5"]
 
 
 def test_holms_correction_steps_down():

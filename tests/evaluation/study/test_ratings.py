@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from evaluation.study.ratings import COLUMNS, as_ratings, rating_row, read_ratings, write_ratings
+from evaluation.study.ratings import COLUMNS, as_ratings, rating_row, read_ratings, write_ratings, write_spreadsheet
 from lfi.errors import DataError
 
 TIME = "2026-11-24T09:30:00.250+00:00"
@@ -24,6 +24,55 @@ def test_every_format_gives_the_table_back(tmp_path, suffix):
     table = as_ratings(ROWS)
     write_ratings(table, tmp_path / f"table{suffix}")
     pd.testing.assert_frame_equal(read_ratings(tmp_path / f"table{suffix}"), table)
+
+
+COMMENTS = (
+    "sep\u2028arated",
+    "para\u2029graph",
+    "next\x85line",
+    'a "quote"; a comma, a \\ and a\ttab',
+    "two\nlines",
+    "two\r\nlines",
+    "a\rreturn",
+    "form\x0cfeed\x1cand\x1eseparators",
+    "=1+1",
+    "+1",
+    "-2+3",
+    "@SUM(A1)",
+    "'=quoted",
+    " spaces ",
+    "NaN",
+    "\N{ZERO WIDTH NO-BREAK SPACE}mark",
+    "\N{SLIGHTLY SMILING FACE}",
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_every_comment_comes_back_as_it_was_written(tmp_path, suffix):
+    rows = [{**ROWS[0], "trial": number, "comment": comment} for number, comment in enumerate(COMMENTS)]
+    write_ratings(as_ratings(rows), tmp_path / f"table{suffix}")
+    assert tuple(read_ratings(tmp_path / f"table{suffix}")["comment"]) == COMMENTS
+
+
+def test_a_spreadsheet_s_copy_has_a_mark_and_no_formulas(tmp_path):
+    rows = [{**ROWS[0], "trial": number, "comment": comment} for number, comment in enumerate(COMMENTS)]
+    write_spreadsheet(as_ratings(rows), tmp_path / "copy.csv")
+    data = (tmp_path / "copy.csv").read_bytes()
+    assert data.startswith("\N{ZERO WIDTH NO-BREAK SPACE}study,rater".encode())
+    found = dict(zip(COMMENTS, read_ratings(tmp_path / "copy.csv")["comment"], strict=True))
+    changed = {was: now for was, now in found.items() if was != now}
+    assert changed == {was: f"'{was}" for was in ("=1+1", "+1", "-2+3", "@SUM(A1)")}
+
+
+def test_a_table_that_a_spreadsheet_stored_with_semicolons_is_read(tmp_path):
+    table = as_ratings(ROWS)
+    table.to_csv(tmp_path / "table.csv", sep=";", index=False, encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(read_ratings(tmp_path / "table.csv"), table)
+
+
+def test_a_table_of_an_earlier_version_holds_answers_in_the_order_of_storing():
+    rows = [{name: cell for name, cell in row.items() if name != "revision"} for row in (*ROWS, ROWS[0])]
+    assert as_ratings(rows)["revision"].tolist() == [0, 0, 0, 1]
 
 
 def test_the_types_are_those_of_the_codebook():

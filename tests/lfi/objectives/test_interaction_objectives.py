@@ -35,9 +35,7 @@ def test_relation_loss_compares_how_regions_overlap():
 
 
 def test_naming_loss_is_the_weighted_cross_entropy_over_words_and_nothing():
-    torch.manual_seed(0)
-    names = torch.randn(2, 3, 5, dtype=torch.float64)
-    bank, nothing = torch.randn(4, 5, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    names, bank, nothing = normal(2, 3, 5), normal(4, 5, seed=1), normal(5, seed=2)
     targets = torch.tensor([[2, -1, 0], [-1, -1, 3]])
     total = weights = 0.0
     for b, m in np.ndindex(2, 3):
@@ -48,12 +46,14 @@ def test_naming_loss_is_the_weighted_cross_entropy_over_words_and_nothing():
     assert naming_loss(names, bank, nothing, targets).item() == pytest.approx((total / weights).item())
 
 
-def test_a_query_that_points_at_its_word_costs_less_than_one_that_points_at_another():
-    bank = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
-    targets = torch.tensor([[2]])
-    right = naming_loss(bank[2].view(1, 1, -1), bank, torch.randn(8), targets)
-    wrong = naming_loss(bank[1].view(1, 1, -1), bank, torch.randn(8), targets)
-    assert right < wrong
+def test_a_query_that_points_elsewhere_costs_one_over_the_temperature_more():
+    bank, nothing = torch.eye(5, dtype=torch.float64).split([4, 1])
+    right, wrong, silent = (
+        naming_loss(name.view(1, 1, -1), bank, nothing[0], torch.tensor([[2]])).item()
+        for name in (bank[2], bank[1], nothing[0])
+    )
+    assert right == pytest.approx(np.log1p(4 * np.exp(-20)))
+    assert wrong == silent == pytest.approx(right + 20)
 
 
 def test_a_batch_without_words_costs_nothing_and_breaks_nothing():
