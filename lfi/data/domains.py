@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lfi.data.decode import image_files
+from lfi.data.imagefiles import image_files
 from lfi.data.folders import class_names, subfolders
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lfi.data.decode import Fit, image_files
+from lfi.data.decode import Fit
+from lfi.data.imagefiles import image_files
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import fill

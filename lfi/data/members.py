@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from lfi.data.decode import SUFFIXES, Fit, decode
+from lfi.data.decode import Fit, decode
+from lfi.data.imagefiles import SUFFIXES
 from lfi.data.imageset import ImageSet
 
 

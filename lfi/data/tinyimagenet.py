@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from lfi.data.decode import image_files
+from lfi.data.imagefiles import image_files
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import fill
