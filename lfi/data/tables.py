@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -90,7 +92,7 @@ def _lines(table: Path, file: TextIO, wanted: Sequence[str]) -> Iterator[tuple[i
 
 
 def _cells(table: Path, file: TextIO, wanted: Sequence[str], notes: Notes) -> Iterator[tuple[int, dict[str, Any]]]:
-    first = file.readline()
+    first = next((line for line in file if line.strip()), "")
     file.seek(0)
     delimiter = _delimiter(first, DELIMITERS[table.suffix.lower()], wanted)
     if delimiter != "\t":
@@ -114,7 +116,9 @@ def _fitting(
     table: Path, file: TextIO, delimiter: str, wanted: Sequence[str], quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
 ) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Rows that have as many cells as the header."""
-    reader = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True, quoting=quoting)
+    closed = re.compile(rf'" +(?={re.escape(delimiter)}|[\r\n]|$)')  # blanks behind a quoted name of a column
+    lines = itertools.chain([closed.sub('"', file.readline())], file)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True, quoting=quoting)
     header: list[str] = []
     while True:
         line = reader.line_num + 1

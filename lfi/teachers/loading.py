@@ -16,7 +16,6 @@ import torch
 from open_clip.coca_model import CoCa
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP, CustomTextCLIP
-from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
@@ -24,7 +23,7 @@ from lfi.plugins import is_reference, load_reference
 from lfi.teachers.checkpoints import fetch, fit, read_weights
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
-from lfi.teachers.content import Tokenizer
+from lfi.teachers.content import Tokenizer, byte_pairs
 from lfi.teachers.words import WordTokenizer
 
 CONFIG = "open_clip_config.json"
@@ -194,7 +193,7 @@ def _tokenizer(model_cfg: Mapping[str, Any], name: str, vocabulary: Sequence[str
     text = model_cfg["text_cfg"]
     length, size = text.get("context_length", 77), text.get("vocab_size", 49408)
     if vocabulary is None:
-        tokenizer = SimpleTokenizer(context_length=length, **text.get("tokenizer_kwargs", {}))
+        tokenizer = byte_pairs(length, **text.get("tokenizer_kwargs", {}))
         if size < tokenizer.vocab_size:
             raise CheckpointError(
                 f"{name} knows {size} tokens, fewer than open_clip's tokeniser, and names no vocabulary"
