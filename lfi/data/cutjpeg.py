@@ -39,12 +39,12 @@ def completed(data: bytes, draft: tuple[int, int]) -> tuple[Image.Image, float]:
 
 def _lost(differ: np.ndarray) -> float:
     """Of the first rows that differ their differing pixels, and all rows below: fillers are shorter than most images."""
-    differ = differ.reshape(*differ.shape[:2], -1).any(2)
-    rows = np.flatnonzero(differ.any(1))
+    pixels = differ.reshape(*differ.shape[:2], -1).max(2)
+    rows = np.flatnonzero(pixels.max(1))
     if not len(rows):
         return 0.0
-    band = differ[rows[0] : rows[0] + _BAND]
-    return float(band.sum() / differ.size + max(len(differ) - rows[0] - _BAND, 0) / len(differ))
+    band = pixels[rows[0] : rows[0] + _BAND]
+    return float(band.sum() / pixels.size + max(len(pixels) - rows[0] - _BAND, 0) / len(pixels))
 
 
 def _decoded(data: bytes, draft: tuple[int, int]) -> Image.Image:

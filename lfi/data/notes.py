@@ -46,17 +46,24 @@ class Note:
 
 
 class Notes:
-    """Notes as they are gathered."""
+    """Notes as they are gathered.
 
-    def __init__(self, notes: Iterable[Note] = ()) -> None:
+    Args:
+        notes: to begin with.
+        most: names that are kept of a kind, 0 for all; further ones are counted together.
+    """
+
+    def __init__(self, notes: Iterable[Note] = (), most: int = 0) -> None:
         self._found: dict[str, dict[str, int]] = {}
+        self.most = most
         self.extend(notes)
 
-    def add(self, what: str, name: str, times: int = 1) -> bool:
-        """Count one more; whether it is the first of its kind and name."""
+    def add(self, what: str, name: str, times: int = 1) -> None:
+        """Count one more."""
         names = self._found.setdefault(what, {})
+        if self.most and name not in names and len(names) >= self.most:
+            name = "others"
         names[name] = names.get(name, 0) + times
-        return names[name] == times
 
     def extend(self, notes: Iterable[Note]) -> None:
         """Count what others have noted as well."""
