@@ -35,7 +35,7 @@ def coco_cases(images: Path, annotations: Path, knows: Callable[[str], bool], si
     Raises:
         DataError: a file that cannot be read, or no object of a class that the teacher knows.
     """
-    truth = read_truth(annotations)
+    truth = read_truth(annotations, images, masks=True)
     names = {number: each["name"] for number, each in truth.cats.items() if knows(each["name"])}
     pixels: list[np.ndarray] = []
     cases: list[tuple[int, str, np.ndarray]] = []

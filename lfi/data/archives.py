@@ -77,7 +77,7 @@ def _files(shard: str, notes: Notes) -> Iterator[Part]:
                 continue
             if not member.isreg():
                 notes.add("links and the like, of which nothing is read", where)
-            elif name.startswith((".", "__")):
+            elif any(part.startswith((".", "__")) for part in PurePosixPath(member.name).parts):
                 notes.add(HIDDEN, where)
             elif "." not in name:
                 notes.add("files of no sample, since their names have no suffix", where)
