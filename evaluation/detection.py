@@ -78,7 +78,7 @@ def _of_size(areas: set[float], size: int) -> set[float]:
 
 
 def average_precision(detector: nn.Module, images: Path, annotations: Path) -> dict[str, float]:
-    """COCO's main number for boxes and for masks, in percent: `box mAP`, and `mask AP` where every object has a mask."""
+    """COCO's main numbers in percent: `box mAP`, and `mask AP` where every object has a mask."""
     found = detect(detector, images, annotations)
     truth = read_truth(annotations, images)
     masked = all("segmentation" in each for each in truth.anns.values() if not each["iscrowd"])

@@ -95,8 +95,9 @@ def _image(path: Path, number: int, entry: Any, notes: Notes) -> dict[str, Any]:
     called = _checked(path, f"image {number} of its list", entry, id=(int, str), file_name=str)
     size = {side: entry.get(side) for side in ("width", "height")}
     if not all(type(side) is int and side > 0 for side in size.values()):
-        if any(side is not None for side in size.values()):
-            raise DataError(f"{path}: {called} is {size['width']!r} x {size['height']!r} pixels; whole numbers expected")
+        if not all(side is None or (type(side) is int and side > 0) for side in size.values()):
+            stated = " x ".join(repr(side) for side in size.values())
+            raise DataError(f"{path}: {called} is {stated} pixels; two whole numbers were expected")
         notes.add(NO_SIZE, entry["file_name"])
         return {name: value for name, value in entry.items() if name not in size}
     return dict(entry)

@@ -38,7 +38,7 @@ def completed(data: bytes, draft: tuple[int, int]) -> tuple[Image.Image, float]:
 
 
 def _lost(differ: np.ndarray) -> float:
-    """Of the first rows that differ their differing pixels, and all rows below: fillers are shorter than most images."""
+    """Of the first rows that differ the pixels that do, and all rows below, which a filler may be too short for."""
     pixels = differ.reshape(*differ.shape[:2], -1).max(2)
     rows = np.flatnonzero(pixels.max(1))
     if not len(rows):

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lfi.data.imagefiles import image_files
 from lfi.data.folders import class_names, subfolders
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes
 from lfi.data.prompts import article, fill

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lfi.data.decode import Fit
-from lfi.data.imagefiles import HIDDEN, NO_IMAGES, image_files, is_image
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import HIDDEN, NO_IMAGES, image_files, is_image
 from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes
 from lfi.data.prompts import fill

@@ -32,10 +32,12 @@ def samples(files: Iterable[Part]) -> Iterator[tuple[str, dict[str, list[Part]]]
     """
     run: list[Part] = []
     for part in files:
-        if run and (_first(part.name) != _first(run[0].name) or len(run) >= _LOOKAHEAD):
-            if _first(part.name) != _first(run[0].name) or _last(part.name)[0] != _last(run[-1].name)[0]:
-                yield from _divided(run)
-                run = []
+        if run and (
+            _first(part.name) != _first(run[0].name)
+            or (len(run) >= _LOOKAHEAD and _last(part.name)[0] != _last(run[-1].name)[0])
+        ):
+            yield from _divided(run)
+            run = []
         run.append(part)
     yield from _divided(run)
 

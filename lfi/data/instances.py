@@ -12,6 +12,8 @@ from PIL import Image
 
 from lfi.data.coco import refuse_missing
 from lfi.data.coco_format import CocoInstances, read_instances
+from lfi.data.cutjpeg import completed
+from lfi.data.imagefiles import FORMATS
 from lfi.errors import DataError
 
 
@@ -109,8 +111,8 @@ def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: b
     """The index that COCO's tools work on.
 
     Args:
-        images: the folder of the images; the sizes of those with an annotation are compared with what the file says, or
-            taken where it says nothing.
+        images: the folder of the images, of which those with an annotation must be there; their sizes are compared with
+            what the file says, or taken where it says nothing.
         masks: whether every object must have one.
 
     Raises:
@@ -128,11 +130,11 @@ def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: b
     used = [entry for entry in content.images if entry["id"] in annotated]
     if images is not None:
         refuse_missing([entry["file_name"] for entry in used], images, content.path)
-        sized = {entry["id"]: _sized(content.path, images, entry) for entry in used}
-    else:
-        sized = {}
     dataset = {
-        "images": [sized.get(entry["id"], entry) for entry in content.images],
+        "images": [
+            _sized(content.path, images, entry) if images and (images / entry["file_name"]).is_file() else entry
+            for entry in content.images
+        ],
         "annotations": content.annotations,
         "categories": content.categories,
     }
@@ -144,7 +146,7 @@ def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: b
 def _sized(annotations: Path, images: Path, entry: dict[str, Any]) -> dict[str, Any]:
     path = images / entry["file_name"]
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
     except OSError as error:
         raise DataError(f"cannot read {path}: {error}") from error
@@ -161,6 +163,12 @@ def picture(path: Path) -> Image.Image:
         DataError: it cannot be read.
     """
     try:
-        return Image.open(path).convert("RGB")
+        image = Image.open(path, formats=FORMATS)
+        try:
+            return image.convert("RGB")
+        except OSError:
+            if image.format not in ("JPEG", "MPO"):
+                raise
+            return completed(path.read_bytes(), image.size)[0].convert("RGB")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error}") from error

@@ -19,7 +19,6 @@ from lfi.data.grouping import SAID
 from lfi.data.imagefiles import SUFFIXES
 from lfi.data.imageset import ImageSet
 
-
 SEVERAL = "images beside the first of their sample, which are not read"
 FIELDS = "files of samples that are not read"
 FACTS = "entries of json that are not read"

@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from lfi.data.imagefiles import image_files
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes
 from lfi.data.prompts import fill

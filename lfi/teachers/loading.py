@@ -20,11 +20,12 @@ from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
 from lfi.plugins import is_reference, load_reference
-from lfi.teachers.checkpoints import fetch, fit, read_weights
+from lfi.teachers.checkpoints import fetch, fit
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
 from lfi.teachers.content import Tokenizer, byte_pairs
 from lfi.teachers.words import WordTokenizer
+from lfi.weights import read_weights
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"

@@ -1,8 +1,8 @@
 """Where words begin and end, in every script.
 
-A word is a run of letters, marks and digits: `grün`, `звезда`, `हिन्दी`. Scripts that put no spaces between words (Chinese,
-Japanese, Thai, Lao, Khmer, Burmese) are cut by ICU's dictionaries (Unicode Standard Annex #29, tailored). Letters that
-look alike are written alike: composed (NFC), lower-cased, and without characters that nobody sees.
+A word is a run of letters, marks and digits: `grün`, `звезда`, `हिन्दी`. Scripts that put no spaces between words
+(Chinese, Japanese, Thai, Lao, Khmer, Burmese) are cut by ICU's dictionaries (Unicode Standard Annex #29, tailored).
+Letters that look alike are written alike: composed (NFC), lower-cased, and without characters that nobody sees.
 """
 
 from __future__ import annotations
