@@ -103,7 +103,7 @@ def read_truth(annotations: Path, images: Path | None = None, *, masks: bool = F
 
 def _read(annotations: Path) -> CocoInstances:
     if not annotations.is_file():
-        raise DataError(f"{annotations} cannot be read: there is no such file")
+        raise DataError(f"{annotations} cannot be read as COCO's instances: there is no such file")
     return read_instances(annotations)
 
 
