@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from app.failures import ArchiveError
+from app.zipnames import leaves, names_of
 
 _ENCRYPTED = 0x1
 _SMALL = 1_000_000
@@ -50,6 +50,6 @@ def check_archive(archive: zipfile.ZipFile, limits: ArchiveLimits, called: str) 
                 f"{called} holds an entry packed {entry.file_size / max(entry.compress_size, 1):,.0f} times; "
                 f"at most {limits.ratio:g} times is taken"
             )
-        path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0]:
+    for entry, name in zip(entries, names_of(entries), strict=True):
+        if leaves(name) or leaves(entry.filename.replace("\\", "/")):
             raise ArchiveError(f"{called} names a file outside of itself: {entry.filename[:80]!r}")

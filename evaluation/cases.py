@@ -56,7 +56,7 @@ def coco_cases(images: Path, annotations: Path, knows: Callable[[str], bool], si
     Raises:
         DataError: a file that cannot be read, or no object of a class that the teacher knows.
     """
-    truth = read_truth(annotations)
+    truth = read_truth(annotations, images, masks=True)
     names = {number: each["name"] for number, each in truth.cats.items() if knows(each["name"])}
     files: list[Path] = []
     cases: list[tuple[int, str, np.ndarray]] = []

@@ -52,7 +52,7 @@ def coco_numbers(annotations: Path, detections: Sequence[dict[str, Any]], kind: 
     Raises:
         DataError: ground truth that cannot be read, or a detection of an image that it does not have.
     """
-    return numbers_of(read_truth(annotations), detections, kind)
+    return numbers_of(read_truth(annotations, masks=kind == "segm"), detections, kind)
 
 
 def numbers_of(truth: COCO, detections: Sequence[dict[str, Any]], kind: Kind) -> dict[str, float]:
@@ -78,10 +78,12 @@ def _of_size(areas: set[float], size: int) -> set[float]:
 
 
 def average_precision(detector: nn.Module, images: Path, annotations: Path) -> dict[str, float]:
-    """COCO's main number for boxes and for masks, in percent: `box mAP` and `mask AP`."""
+    """COCO's main numbers in percent: `box mAP`, and `mask AP` where every object has a mask."""
     found = detect(detector, images, annotations)
-    truth = read_truth(annotations)
-    return {name: 100 * numbers_of(truth, found, kind)["AP"] for name, kind in MAIN.items()}
+    truth = read_truth(annotations, images)
+    masked = all("segmentation" in each for each in truth.anns.values() if not each["iscrowd"])
+    kinds = {name: kind for name, kind in MAIN.items() if masked or kind == "bbox"}
+    return {name: 100 * numbers_of(truth, found, kind)["AP"] for name, kind in kinds.items()}
 
 
 @torch.inference_mode()

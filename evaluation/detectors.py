@@ -37,7 +37,7 @@ def evaluate_detectors(
     Raises:
         DataError: data that cannot be read, or has other categories than a detector learnt.
     """
-    truth = read_truth(annotations)
+    truth = read_truth(annotations, images, masks=True)
     categories = tuple((number, str(truth.cats[number]["name"])) for number in sorted(truth.getCatIds()))
     for name, (_, card) in detectors.items():
         if card.categories != categories:

@@ -7,7 +7,6 @@ read from it one at a time, each no further than an image may be large.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -17,6 +16,7 @@ from PIL import Image
 from app.archives import ArchiveLimits, check_archive
 from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
+from app.zipnames import names_of
 from lfi.errors import ImageError, ImageTooLargeError
 
 SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in FORMATS)
@@ -76,7 +76,8 @@ class ZipImages:
             raise ArchiveError(f"{called} is no zip that can be read") from error
         try:
             check_archive(self._zip, limits or ArchiveLimits(), called)
-            entries = {entry.filename: entry for entry in self._zip.infolist() if not entry.is_dir()}
+            files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
+            entries = dict(zip(names_of(files), files, strict=True))
             self.names, self.others = _chosen(sorted(entries), called)
         except ArchiveError:
             self._zip.close()
@@ -91,7 +92,9 @@ class ZipImages:
         try:
             with self._zip.open(self._entries[name]) as file:
                 return _checked(file.read(most + 1), most)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        except ImageTooLargeError:
+            raise
+        except Exception as error:  # every method of packing has errors of its own, LZMA's are not even OSErrors
             raise ImageError(DAMAGED) from error
 
 

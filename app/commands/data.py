@@ -55,8 +55,11 @@ def describe(
     captions: Annotated[Path | None, typer.Option(help="Captions JSON, of coco.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of the paths, of captions.")] = "image",
     caption_column: Annotated[str, typer.Option(help="Column of the captions, of captions.")] = "caption",
+    names: Annotated[
+        int, typer.Option(min=0, help="How many are named of each kind of thing that is left out; 0 for all.")
+    ] = 20,
 ) -> None:
-    """Read a data set and print counts, classes, files that cannot be read, and an example.
+    """Read a data set and print counts, classes, all that is left out of it by name, and an example.
 
     Decoded images are kept for the next time, in the folder that LFI_CACHE names (by default ~/.cache/lfi).
     """
@@ -82,12 +85,14 @@ def describe(
         images = image_captions(root, size=size, image_column=image_column, caption_column=caption_column, limit=limit)
     else:
         images = read_shards(root, size=size, limit=limit)
-    print("\n".join(lines(images)))
+    print("\n".join(lines(images, names)))
 
 
-def lines(images: ImageSet) -> list[str]:
-    """What is known of a set, a line each."""
+def lines(images: ImageSet, most: int = 0) -> list[str]:
+    """What is known of a set, a line each; the first `most` names of each kind of thing that is left out, 0 for all."""
     import numpy as np
+
+    from lfi.data.notes import UNREAD, account
 
     told = [f"images    {len(images):,} of {images.images.shape[1]} px"]
     if images.classes:
@@ -102,7 +107,10 @@ def lines(images: ImageSet) -> list[str]:
     boxed = 0 if images.boxes is None else int((~np.isnan(images.boxes).any(1)).sum())
     told.append(f"captions  {sum(caption != '' for caption in images.captions):,}, boxes {boxed:,}")
     told.append(f"unread    {len(images.skipped):,} files")
-    told += [f"          {line}" for line in images.skipped]
+    for note in account(images):
+        if note.what != UNREAD:
+            told.append(f"noted     {note.count:,} {note.what}")
+        told += [f"          {name}" for name in note.listed(most)]
     if len(images):
         told.append(f"example   {images.ids[0]}: {images.captions[0]!r}, asked for {', '.join(images.words[0]) or '-'}")
     return told

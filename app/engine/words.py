@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.limits import WordLimits
 from lfi.errors import WordsError
+from lfi.teachers.scripts import visible
 
 _ARTICLES = ("a", "an", "the")
+_JOINERS = dict.fromkeys((0x200C, 0x200D))  # Persian and Hindi write words with them
 _CLOSE = 0.75
 """Spelling likeness (difflib's ratio) from which a known word is probably the one that was meant."""
 
@@ -25,7 +27,7 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
     """
     words: dict[str, None] = {}
     for number, field in enumerate(fields, start=1):
-        pieces = [" ".join(piece.split()) for piece in field.split(",")]
+        pieces = [" ".join(visible(piece).split()) for piece in field.split(",")]
         if not any(pieces):
             raise WordsError(f"word {number} is empty; type a word or a short phrase, such as 'red circle'")
         words.update((piece, None) for piece in pieces if piece)
@@ -41,7 +43,7 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
                 f"the phrase {start!r} has {parts} words and {len(word)} characters; "
                 f"at most {limits.phrase} words and {limits.characters} characters are read as one phrase"
             )
-        if not word.isprintable():
+        if not word.translate(_JOINERS).isprintable():
             raise WordsError(f"the word {word!r} holds characters that cannot be printed")
     return tuple(words)
 

@@ -7,12 +7,15 @@ import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-import webdataset.tariterators
+from webdataset.gopen import gopen
 from webdataset.shardlists import expand_urls
 
+from lfi.data.grouping import Part, samples
+from lfi.data.imagefiles import HIDDEN
+from lfi.data.notes import Notes
 from lfi.errors import DataError
 
 
@@ -34,16 +37,55 @@ def find_shards(shards: str | Path | Sequence[str | Path]) -> list[str]:
     return found
 
 
-def raw_samples(shards: list[str]) -> Iterator[dict[str, Any]]:
-    """Samples as bytes by suffix. A damaged archive is an error: how many samples it lost cannot be told."""
+class Sample(NamedTuple):
+    """The files of a sample: `files` by what comes after the name, in lower case (`jpg`, `seg.png`), the last of each.
+
+    `key` is `SHARD/NAME`, unique over shards of different names; `twice` names files that were in the archive before.
+    """
+
+    key: str
+    files: dict[str, bytes]
+    twice: tuple[str, ...] = ()
+
+
+def raw_samples(shards: list[str], notes: Notes) -> Iterator[Sample]:
+    """Samples as bytes. A damaged archive is an error: how many samples it lost cannot be told.
+
+    Args:
+        notes: gets the files that belong to no sample.
+    """
     for shard in shards:
         try:
             if shard.endswith(".tar") and not _is_url(shard):
                 state = os.stat(shard)
                 _walk(shard, state.st_size, state.st_mtime_ns)
-            yield from webdataset.tariterators.tarfile_samples(iter([{"url": shard}]))
+            for name, files in samples(_files(shard, notes)):
+                contents = {suffix: parts[-1].data for suffix, parts in files.items()}
+                twice = tuple(parts[0].name for parts in files.values() if len(parts) > 1)
+                yield Sample(f"{PurePosixPath(shard).stem}/{name}", contents, twice)
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             raise DataError(f"the shard {shard} cannot be read: {error.args[0] if error.args else error}") from None
+
+
+def _files(shard: str, notes: Notes) -> Iterator[Part]:
+    """All files of an archive that are named as a sample's are."""
+    with gopen(shard) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
+        for member in archive:
+            where = f"{PurePosixPath(shard).stem}/{member.name}"
+            name = PurePosixPath(member.name).name
+            if member.isdir():
+                continue
+            if not member.isreg():
+                notes.add("links and the like, of which nothing is read", where)
+            elif any(part.startswith((".", "__")) for part in PurePosixPath(member.name).parts):
+                notes.add(HIDDEN, where)
+            elif "." not in name:
+                notes.add("files of no sample, since their names have no suffix", where)
+            else:
+                file = archive.extractfile(member)
+                assert file is not None  # of a regular file there is one
+                yield Part(member.name, file.read())
+            archive.members = []  # type: ignore[attr-defined]  # or it would remember all of a stream
 
 
 def _is_url(shard: str) -> bool:

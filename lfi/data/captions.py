@@ -5,9 +5,6 @@ The first row of a CSV or TSV file names the columns. Paths are absolute or rela
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +12,9 @@ import numpy as np
 from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Notes
+from lfi.data.tables import rows
 from lfi.errors import DataError
-
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-LINES = (".jsonl", ".ndjson")
 
 
 def image_captions(
@@ -33,10 +29,11 @@ def image_captions(
     """Every pair of a list, in its order.
 
     Args:
-        table: a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file, UTF-8.
+        table: a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file, UTF-8 or, with a byte order mark, UTF-16.
         size: side in pixels.
         image_column: that holds the paths.
-        caption_column: that holds the captions; blanks and line breaks in them are made single spaces.
+        caption_column: that holds the captions; blanks and line breaks in them are made single spaces. Where there is
+            nothing (an empty cell, `null`) the caption is `""`, which is noted.
         limit: the largest share of files that may be missing or unreadable.
         fit: `squash` or `crop`.
 
@@ -46,66 +43,48 @@ def image_captions(
         `path`, `path#2` and so on.
 
     Raises:
-        DataError: for a file that is missing, empty or of another format, a row without one of the two columns, or too
-            many images that cannot be read.
+        DataError: for a file that is missing, empty or of another format, a row that does not fit or lacks one of the
+            two columns, or too many images that cannot be read.
     """
     table = Path(table)
-    names, captions = [], []
-    try:
-        for line, row in _rows(table):
-            if not isinstance(row.get(image_column), str) or not isinstance(row.get(caption_column), str):
-                known = ", ".join(str(name) for name in row if name is not None)
-                raise DataError(
-                    f"{table}, line {line}: texts {image_column!r} and {caption_column!r} were expected; it has {known}"
-                )
-            names.append(row[image_column])
-            captions.append(" ".join(row[caption_column].split()))
-    except FileNotFoundError:
-        raise DataError(f"{table} is missing; a list of images and captions was expected") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read: {error}") from None
+    names: list[str] = []
+    captions: list[str] = []
+    notes = Notes()
+    for line, row in rows(table, (image_column, caption_column), notes):
+        name, caption = (row.get(column, ...) for column in (image_column, caption_column))
+        if not isinstance(name, str) or not (isinstance(caption, str) or caption is None):
+            known = ", ".join(str(column) for column in row)
+            raise DataError(
+                f"{table}, line {line}: texts {image_column!r} and {caption_column!r} were expected; it has {known}"
+                + (f", and no {image_column}" if name is None else "")
+            )
+        names.append(name.strip())
+        captions.append(" ".join((caption or "").split()))
+        if not captions[-1]:
+            notes.add("images without a caption", f"line {line}: {names[-1]}")
+        for column in row:
+            if column not in (image_column, caption_column):
+                notes.add("values in columns that are not read", column or "a column without a name")
     if not names:
         raise DataError(f"{table} lists no images")
 
     once = list(dict.fromkeys(names))
     decoded = cached([table.parent / name for name in once], size, fit=fit, limit=limit, title=table.stem)
     position = {once[file]: index for index, file in enumerate(decoded.kept)}
-    rows = [row for row, name in enumerate(names) if name in position]
+    kept = [row for row, name in enumerate(names) if name in position]
     images = decoded.images
     if len(once) < len(names):
-        images = images[[position[names[row]] for row in rows]]
+        images = images[[position[names[row]] for row in kept]]
     return ImageSet(
         images=images,
-        ids=_unique([names[row] for row in rows]),
+        ids=_unique([names[row] for row in kept]),
         classes=(),
-        labels=np.full(len(rows), -1, np.int64),
-        captions=tuple(captions[row] for row in rows),
-        words=((),) * len(rows),
+        labels=np.full(len(kept), -1, np.int64),
+        captions=tuple(captions[row] for row in kept),
+        words=((),) * len(kept),
         skipped=decoded.skipped,
+        notes=(*notes.all(), *decoded.notes),
     )
-
-
-def _rows(table: Path) -> Iterator[tuple[int, dict]]:
-    """Line number and columns of every row."""
-    kind = table.suffix.lower()
-    if kind not in (*DELIMITERS, *LINES):
-        raise DataError(f"{table} is no list of captions that is read; one of {', '.join((*DELIMITERS, *LINES))}")
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        if kind in DELIMITERS:
-            reader = csv.DictReader(file, delimiter=DELIMITERS[kind])
-            for row in reader:
-                yield reader.line_num, row
-            return
-        for number, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except ValueError as error:
-                raise DataError(f"{table}, line {number} is not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{table}, line {number}: a JSON object was expected")
-            yield number, row
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:

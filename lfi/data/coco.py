@@ -7,15 +7,16 @@ does not make its class present: COCO's own evaluation ignores such regions.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lfi.data.coco_format import CocoInstances, read_instances, read_lists
 from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Notes
 from lfi.data.prompts import listed
 from lfi.errors import DataError
 
@@ -50,20 +51,17 @@ def coco(
             too many damaged images.
     """
     images, annotations = Path(images), Path(annotations)
-    try:
-        content = _read(annotations, "images", "annotations", "categories")
-        numbers = [entry["id"] for entry in content["images"]]
-        names = [entry["file_name"] for entry in content["images"]]
-        categories = sorted((category["id"], category["name"]) for category in content["categories"])
-        areas = _areas(content["annotations"], numbers, [number for number, _ in categories], annotations)
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{annotations} is not COCO's instances format: an entry lacks {error}") from None
-    said = _captions(Path(captions)) if captions else {}
+    content = read_instances(annotations)
+    notes = Notes(content.notes)
+    numbers = [entry["id"] for entry in content.images]
+    names = [entry["file_name"] for entry in content.images]
+    areas = _areas(content)
+    said = _captions(Path(captions), numbers, notes) if captions else {}
     files = [images / name for name in names]
     refuse_missing(names, images, annotations)
     decoded = cached(files, size, fit=fit, limit=limit, title=annotations.stem)
 
-    classes = tuple(name for _, name in categories)
+    classes = tuple(category["name"] for category in content.categories)
     words = [tuple(classes[column] for column in _largest_first(row)) for row in areas]
     texts = [
         said.get(number) or (prompt.replace("{}", listed(present)) if present else "")
@@ -77,38 +75,19 @@ def coco(
         captions=tuple(texts[row] for row in decoded.kept),
         words=tuple(words[row] for row in decoded.kept),
         skipped=decoded.skipped,
+        notes=(*notes.all(), *decoded.notes),
     )
 
 
-def _read(file: Path, *lists: str) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{file} is missing; a COCO-style JSON file was expected") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}") from None
-    for name in lists:
-        if not isinstance(content, dict) or not isinstance(content.get(name), list):
-            raise DataError(f"{file} has no list {name!r}; COCO's JSON format was expected")
-    return content
-
-
-def _areas(regions: list[Any], images: list[int], categories: list[int], file: Path) -> np.ndarray:
+def _areas(content: CocoInstances) -> np.ndarray:
     """Total area of each class in each image in square pixels, float64 `[n, class]`; -1 where it is absent."""
-    row = {number: index for index, number in enumerate(images)}
-    column = {number: index for index, number in enumerate(categories)}
-    areas = np.full((len(images), len(categories)), -1.0)
-    for region in regions:
-        image, category = region["image_id"], region["category_id"]
-        if image not in row:
-            raise DataError(f"{file} annotates image {image}, which its list of images does not have")
-        if category not in column:
-            raise DataError(f"{file} has an annotation of category {category}, which its categories do not have")
-        if region.get("iscrowd"):
-            continue
-        at = row[image], column[category]
-        box = region.get("bbox") or (0, 0, 0, 0)
-        areas[at] = max(areas[at], 0) + region.get("area", box[2] * box[3])
+    row = {entry["id"]: index for index, entry in enumerate(content.images)}
+    column = {category["id"]: index for index, category in enumerate(content.categories)}
+    areas = np.full((len(row), len(column)), -1.0)
+    for region in content.annotations:
+        if not region["iscrowd"]:
+            at = row[region["image_id"]], column[region["category_id"]]
+            areas[at] = max(areas[at], 0) + region["area"]
     return areas
 
 
@@ -117,12 +96,25 @@ def _largest_first(areas: np.ndarray) -> list[int]:
     return [column for column in np.argsort(-areas, kind="stable").tolist() if areas[column] >= 0]
 
 
-def _captions(file: Path) -> dict[int, str]:
+def _captions(file: Path, images: list[Any], notes: Notes) -> dict[Any, str]:
+    """The first caption of every image, by its id."""
+    said: dict[Any, str] = {}
+    wanted = set(images)
     try:
-        entries = sorted(_read(file, "annotations")["annotations"], key=lambda entry: entry["id"], reverse=True)
-        return {entry["image_id"]: " ".join(entry["caption"].split()) for entry in entries}  # the lowest id stays
+        entries = sorted(read_lists(file, "annotations")["annotations"], key=lambda entry: entry["id"])
+        for entry in entries:
+            caption, image = " ".join((entry["caption"] or "").split()), entry["image_id"]
+            if image not in wanted:
+                notes.add("captions of images that are not in the instances", file.name)
+            elif not caption:
+                notes.add("captions that say nothing", f"caption {entry['id']}")
+            elif image in said:
+                notes.add("captions beside the first of their image, which are not read", file.name)
+            else:
+                said[image] = caption
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file} is not COCO's captions format: an entry lacks {error}") from None
+    return said
 
 
 def refuse_missing(names: list[str], folder: Path, table: Path) -> None:

@@ -17,20 +17,25 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
+from lfi.data.cutjpeg import completed
+from lfi.data.imagefiles import FORMATS
+from lfi.data.notes import Note, Notes
 from lfi.errors import DataError
 
 Fit = Literal["squash", "crop"]
 FITS = ("squash", "crop")
 """`squash` keeps all of an image and not its shape; `crop` keeps its shape and the middle square."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
-
 MAX_PIXELS = 89_000_000
 """A file that unfolds to more is refused by its header; Pillow itself warns a little above."""
 
 _CHUNK = 64
+_ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
+"""Formats whose further pictures are more of the same; a phone's HEIC or MPO holds a depth map or a thumbnail."""
+
+
+ANIMATED = "animations and files of several pages, of which the first picture is read"
+CUT = "JPEGs that lack their last bytes"
 
 
 class Decoded(NamedTuple):
@@ -40,35 +45,67 @@ class Decoded(NamedTuple):
         images: uint8 `[m, size, size, 3]`, RGB.
         kept: int64 `[m]`, which of the files each image came from, ascending.
         skipped: `path: reason` of every file that could not be read.
+        notes: what was read in part.
     """
 
     images: np.ndarray
     kept: np.ndarray
     skipped: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+
+
+class Picture(NamedTuple):
+    """One image, uint8 `[size, size, 3]`, and what is to be noted of it: kind of note and detail of each."""
+
+    pixels: np.ndarray
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 def decode(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> np.ndarray:
-    """One image, uint8 `[size, size, 3]`: EXIF orientation applied, transparency on white, resized by antialiased
-    bicubic interpolation. Of an animation the first frame.
+    """The pixels of `read_picture`."""
+    return read_picture(file, size, fit).pixels
+
+
+def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Picture:
+    """One image: EXIF orientation applied, transparency on white, resized by antialiased bicubic interpolation.
+
+    Of an animation the first frame. Of a JPEG that lacks its last bytes what there is, if that is nearly all of it.
 
     Raises:
         Exception: whatever Pillow raises for a file that is empty, truncated, damaged or no image; `ValueError` for
             one of more than `MAX_PIXELS` pixels, before it is decoded.
     """
+    remarks = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged EXIF blocks and the like; what matters is raised
         with Image.open(file, formats=FORMATS) as opened:
             width, height = opened.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are read")
+            if opened.format in _ANIMATED and getattr(opened, "is_animated", False):
+                remarks.append((ANIMATED, ""))
             opened.draft(None, (2 * size, 2 * size))  # a large JPEG need not be unfolded whole
-            opened.load()
-            image = _as_rgb(ImageOps.exif_transpose(opened))
+            whole: Image.Image = opened
+            try:
+                opened.load()
+            except OSError:
+                if opened.format not in ("JPEG", "MPO"):
+                    raise
+                whole, lost = completed(_bytes_of(file), (2 * size, 2 * size))
+                remarks.append((CUT, f"{lost:.1%} of it is grey" if lost else ""))
+            image = _as_rgb(ImageOps.exif_transpose(whole))
     if fit == "crop":
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     elif image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+    return Picture(np.asarray(image), tuple(remarks))
+
+
+def _bytes_of(file: Path | BinaryIO) -> bytes:
+    if isinstance(file, Path):
+        return file.read_bytes()
+    file.seek(0)
+    return file.read()
 
 
 def load_images(
@@ -100,18 +137,7 @@ def load_images(
     for row, image in readable(paths, size, fit, processes, title, skipped):
         images[len(kept)] = image
         kept.append(row)
-    return Decoded(images[: len(kept)], np.array(kept, np.int64), skipped.tell())
-
-
-def image_files(folder: Path) -> list[Path]:
-    """All files below a folder whose names end as an image's do, in torchvision's order; hidden ones are left out."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            (parent, name) for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        ]
-    return [Path(parent, name) for parent, name in sorted(found)]
+    return Decoded(images[: len(kept)], np.array(kept, np.int64), skipped.tell(), skipped.notes.all())
 
 
 def reason(error: Exception) -> str:
@@ -130,6 +156,10 @@ class Skipped:
         total: files there are; a stream counts it up as it goes.
         limit: the largest share of them that may be left out.
         least: files that the share is of at least, so that a stream is not given up for its first few.
+
+    Attributes:
+        lines: `path: reason` of each.
+        notes: of files that were read, but not whole.
     """
 
     def __init__(self, total: int, limit: float, least: int = 0):
@@ -137,6 +167,7 @@ class Skipped:
             raise DataError(f"a share of {limit} unreadable images was allowed; 0 to 1 was expected")
         self.total, self.limit, self.least = total, limit, least
         self.lines: list[str] = []
+        self.notes = Notes()
 
     def add(self, line: str) -> None:
         """Count one more.
@@ -197,17 +228,17 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _attempt(path: Path, size: int, fit: Fit) -> np.ndarray | str:
+def _attempt(path: Path, size: int, fit: Fit) -> Picture | str:
     """The image, or why there is none: an exception would end the pool's whole run."""
     try:
-        return decode(path, size, fit)
+        return read_picture(path, size, fit)
     except Exception as error:
         if path.is_file() and not path.stat().st_size:
             return "the file is empty"
         return reason(error)
 
 
-def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[np.ndarray | str]:
+def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[Picture | str]:
     work = partial(_attempt, size=size, fit=fit)
     processes = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if processes == 1 or len(paths) < 4 * _CHUNK:
@@ -236,12 +267,14 @@ def readable(
     Raises:
         DataError: for more of those than allowed, or nothing else.
     """
-    results: Iterable[np.ndarray | str] = _results(paths, size, fit, processes)
+    results: Iterable[Picture | str] = _results(paths, size, fit, processes)
     bar = tqdm(results, title, len(paths), unit=" images", disable=None if len(paths) > 4 * _CHUNK else True)
-    for row, image in enumerate(bar):
-        if isinstance(image, str):
-            skipped.add(f"{paths[row]}: {image}")
-        else:
-            yield row, image
+    for row, found in enumerate(bar):
+        if isinstance(found, str):
+            skipped.add(f"{paths[row]}: {found}")
+            continue
+        for what, detail in found.remarks:
+            skipped.notes.add(what, f"{paths[row]}: {detail}" if detail else str(paths[row]))
+        yield row, found.pixels
     if len(skipped.lines) == len(paths):
         raise DataError(f"none of {len(paths)} images can be read: {_first(skipped.lines)}")

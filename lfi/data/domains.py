@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lfi.data.decode import image_files
 from lfi.data.folders import class_names, subfolders
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Notes
 from lfi.data.prompts import article, fill
 from lfi.errors import DataError
 
@@ -68,10 +69,11 @@ def domain_folders(
     files: list[Path] = []
     domains: list[str] = []
     folders: list[str] = []
-    for domain in subfolders(root):
-        for parent in _class_parents(domain):
-            for kind in subfolders(parent):
-                found = image_files(kind)
+    notes = Notes()
+    for domain in subfolders(root, notes):
+        for parent in _class_parents(domain, notes):
+            for kind in subfolders(parent, notes):
+                found = image_files(kind, notes)
                 files += found
                 folders += [kind.name] * len(found)
                 domains += [domain.name] * len(found)
@@ -94,6 +96,7 @@ def domain_folders(
         words=tuple((name,) for name in names),
         domains=tuple(domains[row] for row in kept),
         skipped=decoded.skipped,
+        notes=(*notes.all(), *decoded.notes),
     )
 
 
@@ -146,10 +149,16 @@ def _seed(*values: int) -> int:
     return int(hashlib.md5(str(values).encode()).hexdigest(), 16) % 2**31
 
 
-def _class_parents(domain: Path) -> list[Path]:
+def _class_parents(domain: Path, notes: Notes) -> list[Path]:
     """The folders that hold a domain's classes: itself, or the splits within it."""
-    inside = subfolders(domain)
+    beside = Notes()
+    inside = subfolders(domain, beside)
     if not inside or not {each.name for each in inside} <= SPLIT_FOLDERS:
-        return [domain]
+        return [domain]  # what lies beside its classes is noted with them
+    notes.extend(beside.all())
     full = [each for each in inside if each.name == "full"]
+    if full:
+        for each in inside:
+            if each not in full:
+                notes.add("folders of splits beside `full`", str(each))
     return full or inside

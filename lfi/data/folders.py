@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lfi.data.decode import Fit, image_files
+from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import HIDDEN, NO_IMAGES, image_files, is_image
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Notes
 from lfi.data.prompts import fill
 from lfi.errors import DataError
+
+ASIDE = "images beside the folders of classes"
 
 
 def class_folders(
@@ -37,9 +41,10 @@ def class_folders(
     root = Path(root)
     files: list[Path] = []
     labels: list[int] = []
-    kinds = subfolders(root)
+    notes = Notes()
+    kinds = subfolders(root, notes)
     for label, kind in enumerate(kinds):
-        found = image_files(kind)
+        found = image_files(kind, notes)
         if not found:
             raise DataError(f"{kind} holds no images; CLASS/* with at least one image was expected")
         files += found
@@ -58,20 +63,32 @@ def class_folders(
         captions=tuple(fill(prompt, name) for name in names),
         words=tuple((name,) for name in names),
         skipped=decoded.skipped,
+        notes=(*notes.all(), *decoded.notes),
     )
 
 
-def subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Path, notes: Notes | None = None) -> list[Path]:
     """The folders in a folder, sorted; hidden ones are left out.
+
+    Args:
+        notes: what lies there besides is noted in it.
 
     Raises:
         DataError: where there is no such folder.
     """
+    notes = Notes() if notes is None else notes
+    found = []
     try:
-        found = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
+        for each in sorted(folder.iterdir()):
+            if each.name.startswith("."):
+                notes.add(HIDDEN, str(each))
+            elif each.is_dir():
+                found.append(each)
+            else:
+                notes.add(ASIDE if is_image(each) else NO_IMAGES, str(each))
     except OSError:
         raise DataError(f"{folder} is not a folder that can be read") from None
-    return sorted(found)
+    return found
 
 
 def class_names(folders: Iterable[str]) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ from typing import BinaryIO
 import numpy as np
 
 from lfi.data.decode import Decoded, Fit, Skipped, check, readable
+from lfi.data.notes import Note
 from lfi.errors import DataError
 
-_VERSION = 1  # raise it when the same file decodes to other pixels
+_VERSION = 2  # raise it when the same file decodes to other pixels
 _DAY = 24 * 3600
 
 
@@ -101,11 +102,12 @@ def _reopen(array: Path, record: Path, size: int) -> Decoded | None:
         images = np.load(array, mmap_mode="r", allow_pickle=False)
         kept = np.array(entry["kept"], np.int64)
         skipped = tuple(entry["skipped"])
+        notes = tuple(Note(what, tuple((name, times) for name, times in names)) for what, names in entry["notes"])
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     if images.dtype != np.uint8 or images.shape != (len(kept), size, size, 3):
         return None
-    return Decoded(images, kept, skipped)
+    return Decoded(images, kept, skipped, notes)
 
 
 def _write(
@@ -133,7 +135,8 @@ def _write(
             file.flush()
             os.fsync(file.fileno())
         part.replace(array)
-        part.write_text(json.dumps({"kept": kept, "skipped": skipped.tell()}))
+        notes = [(note.what, note.names) for note in skipped.notes.all()]
+        part.write_text(json.dumps({"kept": kept, "skipped": skipped.tell(), "notes": notes}))
         part.replace(record)  # last: an array without a record does not count
     finally:
         part.unlink(missing_ok=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lfi.data.notes import Note, Notes
 from lfi.errors import DataError
 
 
@@ -25,6 +27,7 @@ class ImageSet:
             image has no box; None where none has.
         domains: one per image; empty where the set has none.
         skipped: files that could not be read, `path: reason` each.
+        notes: what else is in the data and not here, or was not read as it is there.
     """
 
     images: np.ndarray
@@ -36,6 +39,7 @@ class ImageSet:
     boxes: np.ndarray | None = None
     domains: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -52,7 +56,8 @@ class ImageSet:
         if self.boxes is not None and self.boxes.shape != (count, 4):
             raise DataError(f"boxes are {self.boxes.shape}; ({count}, 4) was expected")
         if len(set(self.ids)) != count:
-            raise DataError("sample ids are not unique")
+            several, times = Counter(self.ids).most_common(1)[0]
+            raise DataError(f"sample ids are not unique: {times} images are called {several!r}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -136,4 +141,5 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
         boxes=boxes,
         domains=join("domains") if all(part.domains for part in parts) else (),
         skipped=join("skipped"),
+        notes=Notes(join("notes")).all(),
     )

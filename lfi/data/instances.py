@@ -11,6 +11,9 @@ from faster_coco_eval import COCO
 from PIL import Image
 
 from lfi.data.coco import refuse_missing
+from lfi.data.coco_format import CocoInstances, read_instances
+from lfi.data.cutjpeg import completed
+from lfi.data.imagefiles import FORMATS
 from lfi.errors import DataError
 
 
@@ -23,12 +26,14 @@ class Example:
         boxes: float32 `[object, 4]`: left, top, right, bottom in pixels.
         labels: int64 `[object]`, from 1 in the order of category ids; 0 is the background.
         masks: bool `[object, height, width]`.
+        masked: bool `[object]`, whether its mask is known; else it is empty.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     masks: np.ndarray
+    masked: np.ndarray
 
 
 class Instances:
@@ -42,59 +47,113 @@ class Instances:
 
     Attributes:
         categories: id and name of every category, by id.
+        notes: what was left out or is missing.
 
     Raises:
-        DataError: a file that cannot be read, images that are missing, or none with an object.
+        DataError: a file that cannot be read or lacks a box, images that are missing or of another size than the file
+            says, or none with an object.
     """
 
     def __init__(self, images: Path, annotations: Path):
         self.images, self.annotations = Path(images), Path(annotations)
-        self._truth = truth = read_truth(self.annotations)
-        self.categories = tuple((number, str(truth.cats[number]["name"])) for number in sorted(truth.getCatIds()))
+        content = _read(self.annotations)
+        self.notes = content.notes
+        self._truth = truth = ground_truth(content, self.images)
+        self.categories = tuple((entry["id"], entry["name"]) for entry in content.categories)
         self._label = {number: label for label, (number, _) in enumerate(self.categories, start=1)}
         found: dict[int, list[dict[str, Any]]] = {}
-        for annotation in truth.anns.values():
-            if not annotation.get("iscrowd") and min(annotation["bbox"][2:]) > 0:
+        for annotation in content.annotations:
+            if not annotation["iscrowd"] and min(annotation["bbox"][2:]) > 0:
                 found.setdefault(annotation["image_id"], []).append(annotation)
         self.entries = [truth.imgs[number] for number in sorted(truth.imgs) if number in found]
         self._objects = [found[entry["id"]] for entry in self.entries]
         if not self.entries:
             raise DataError(f"{self.annotations} has no image with an object; there is nothing to learn from")
-        refuse_missing([entry["file_name"] for entry in self.entries], self.images, self.annotations)
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, row: int) -> Example:
-        """Raises DataError for an image that cannot be read or has another size than its entry says."""
+        """Raises DataError for an image that cannot be read."""
         entry, objects = self.entries[row], self._objects[row]
         path = self.images / entry["file_name"]
         image = np.array(picture(path))
-        if image.shape[:2] != (entry["height"], entry["width"]):
-            raise DataError(
-                f"{path} is {image.shape[1]} x {image.shape[0]}; {self.annotations.name} says "
-                f"{entry['width']} x {entry['height']}"
-            )
         boxes = np.array([annotation["bbox"] for annotation in objects], np.float32)
         boxes[:, 2:] += boxes[:, :2]
         return Example(
             image=image,
             boxes=boxes,
             labels=np.array([self._label[annotation["category_id"]] for annotation in objects]),
-            masks=np.stack([self._truth.annToMask(annotation) for annotation in objects]).astype(bool),
+            masks=np.stack([self._mask(annotation, image.shape[:2]) for annotation in objects]).astype(bool),
+            masked=np.array(["segmentation" in annotation for annotation in objects]),
         )
 
+    def _mask(self, annotation: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+        return self._truth.annToMask(annotation) if "segmentation" in annotation else np.zeros(shape[:2], np.uint8)
 
-def read_truth(annotations: Path) -> COCO:
-    """Ground truth in COCO's format.
+
+def read_truth(annotations: Path, images: Path | None = None, *, masks: bool = False) -> COCO:
+    """Ground truth in COCO's format, as `ground_truth` makes it.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: as `read_instances` and `ground_truth`.
     """
+    return ground_truth(_read(Path(annotations)), images, masks=masks)
+
+
+def _read(annotations: Path) -> CocoInstances:
+    if not annotations.is_file():
+        raise DataError(f"{annotations} cannot be read as COCO's instances: there is no such file")
+    return read_instances(annotations)
+
+
+def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: bool = False) -> COCO:
+    """The index that COCO's tools work on.
+
+    Args:
+        images: the folder of the images, of which those with an annotation must be there; their sizes are compared with
+            what the file says, or taken where it says nothing.
+        masks: whether every object must have one.
+
+    Raises:
+        DataError: an object without a box (or mask), named; an id that is no number; an image that is missing, cannot
+            be read, or has another size than the file says.
+    """
+    for annotation in content.annotations:
+        for name in ("bbox", "segmentation")[: 1 + masks]:
+            if name not in annotation and not annotation["iscrowd"]:
+                raise DataError(f"{content.path}: {annotation['named']} has no {name}; every object needs one")
+    for entry in (*content.images, *content.categories):
+        if not isinstance(entry["id"], int):
+            raise DataError(f"{content.path} has the id {entry['id']!r}; whole numbers were expected")
+    annotated = {annotation["image_id"] for annotation in content.annotations}
+    used = [entry for entry in content.images if entry["id"] in annotated]
+    if images is not None:
+        refuse_missing([entry["file_name"] for entry in used], images, content.path)
+    dataset = {
+        "images": [
+            _sized(content.path, images, entry) if images and (images / entry["file_name"]).is_file() else entry
+            for entry in content.images
+        ],
+        "annotations": content.annotations,
+        "categories": content.categories,
+    }
+    truth = COCO(dataset)
+    truth.annotation_file = str(content.path)
+    return truth
+
+
+def _sized(annotations: Path, images: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    path = images / entry["file_name"]
     try:
-        return COCO(str(annotations))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise DataError(f"{annotations} cannot be read as COCO's instances: {error}") from error
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    stated = entry.get("width", width), entry.get("height", height)
+    if stated != (width, height):
+        raise DataError(f"{path} is {width} x {height}; {annotations.name} says {stated[0]} x {stated[1]}")
+    return {**entry, "width": width, "height": height}
 
 
 def picture(path: Path) -> Image.Image:
@@ -104,6 +163,12 @@ def picture(path: Path) -> Image.Image:
         DataError: it cannot be read.
     """
     try:
-        return Image.open(path).convert("RGB")
+        image = Image.open(path, formats=FORMATS)
+        try:
+            return image.convert("RGB")
+        except OSError:
+            if image.format not in ("JPEG", "MPO"):
+                raise
+            return completed(path.read_bytes(), image.size)[0].convert("RGB")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error}") from error

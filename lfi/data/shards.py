@@ -21,14 +21,18 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 from tqdm.auto import tqdm
 
-from lfi.data.archives import find_shards, raw_samples
+from lfi.data.archives import Sample, find_shards, raw_samples
 from lfi.data.decode import Fit, Skipped, reason
 from lfi.data.imageset import ImageSet
-from lfi.data.members import Member, key, pack, unpack
+from lfi.data.members import Member, pack, unpack
+from lfi.data.notes import Notes, announce
 from lfi.errors import DataError
 
 JUDGED = 1000
 """A stream is not given up for its first few samples: the share that may be skipped is of at least so many."""
+
+_NAMED = 1000
+"""Names that a stream keeps of each kind of thing that it does not read."""
 
 
 class ShardStream(IterableDataset):
@@ -127,25 +131,28 @@ class ShardStream(IterableDataset):
         given = turn = 0
         while turn == 0 or self.length is not None:
             before, skipped = given, Skipped(0, self.limit, JUDGED)
-            for sample in self._in_order(shards, (*seed, turn)):
+            skipped.notes = Notes(most=_NAMED)
+            for sample in self._in_order(shards, (*seed, turn), skipped.notes):
                 # Resuming passes over what was given before. Whether a JPEG can be read shows at an eighth of its size.
                 member = _read(sample, self.size if given >= done else 1, self.fit, skipped)
                 if member is None:
                     self.skipped = tuple(skipped.lines)
                     continue
                 given += 1
-                found = {"key": key(sample), "image": member.image, "caption": member.caption, "label": member.label}
+                found = {"key": sample.key, "image": member.image, "caption": member.caption, "label": member.label}
                 yield found | ({"facts": member.facts} if self.facts else {})
             _judge(skipped)
+            if turn == 0:
+                announce(skipped.notes.all(), "these shards" if len(shards) > 1 else shards[0])
             if given == before:
                 raise DataError(f"{', '.join(shards[:3])}: no image there can be read")
             turn += 1
 
-    def _in_order(self, shards: list[str], seed: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    def _in_order(self, shards: list[str], seed: tuple[int, ...], notes: Notes) -> Iterator[Sample]:
         if self.shuffle <= 1:
-            return raw_samples(shards)
+            return raw_samples(shards, notes)
         rng = np.random.default_rng(seed)
-        samples = raw_samples([shards[index] for index in rng.permutation(len(shards))])
+        samples = raw_samples([shards[index] for index in rng.permutation(len(shards))], notes)
         return webdataset.detshuffle(self.shuffle, self.shuffle, seed=int(rng.integers(2**31))).run(samples)
 
 
@@ -192,11 +199,11 @@ def read_shards(
     members: list[Member] = []
     keys: list[str] = []
     skipped = Skipped(0, limit, JUDGED)
-    for sample in tqdm(raw_samples(found), "reading shards", unit=" images", disable=None):
+    for sample in tqdm(raw_samples(found, skipped.notes), "reading shards", unit=" images", disable=None):
         member = _read(sample, size, fit, skipped)
         if member is not None:
             members.append(member)
-            keys.append(str(member.facts.get("id", key(sample))))
+            keys.append(str(member.facts.get("id", sample.key)))
     _judge(skipped)
     if not members:
         raise DataError(f"{found[0]}: no image there can be read")
@@ -213,15 +220,19 @@ def read_shards(
         boxes=None if np.isnan(boxes).all() else boxes,
         domains=domains if any(domains) else (),
         skipped=tuple(skipped.lines),
+        notes=skipped.notes.all(),
     )
 
 
-def _read(sample: dict[str, Any], size: int, fit: Fit, skipped: Skipped) -> Member | None:
+def _read(sample: Sample, size: int, fit: Fit, skipped: Skipped) -> Member | None:
     skipped.total += 1
     try:
-        return unpack(sample, size, fit)
+        member = unpack(sample, size, fit)
+        for what, name in member.remarks:
+            skipped.notes.add(what, name)
+        return member
     except Exception as error:
-        line = f"{key(sample)}: {reason(error)}"
+        line = f"{sample.key}: {reason(error)}"
     tqdm.write(f"skipped {line}", file=sys.stderr)
     skipped.add(line)
     return None

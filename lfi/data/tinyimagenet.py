@@ -15,9 +15,10 @@ from typing import Literal
 
 import numpy as np
 
-from lfi.data.decode import image_files
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Notes
 from lfi.data.prompts import fill
 from lfi.errors import DataError
 
@@ -54,7 +55,8 @@ def tiny_imagenet(
     wnids = wnids_of(root)
     classes = _class_names(wnids, root / "words.txt")
     index = {wnid: label for label, wnid in enumerate(wnids)}
-    files, labels, boxes = _train(root, index) if split == "train" else _validation(root, index)
+    notes = Notes()
+    files, labels, boxes = _train(root, index, notes) if split == "train" else _validation(root, index, notes)
 
     decoded = cached(files, size, limit=limit, title=f"TinyImageNet {split}")
     labels, boxes = labels[decoded.kept], boxes[decoded.kept] * (size / SIDE)
@@ -68,6 +70,7 @@ def tiny_imagenet(
         words=tuple((name,) for name in names),
         boxes=boxes,
         skipped=decoded.skipped,
+        notes=(*notes.all(), *decoded.notes),
     )
 
 
@@ -101,12 +104,12 @@ def _class_names(wnids: list[str], words: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _train(root: Path, index: dict[str, int]) -> tuple[list[Path], np.ndarray, np.ndarray]:
+def _train(root: Path, index: dict[str, int], notes: Notes) -> tuple[list[Path], np.ndarray, np.ndarray]:
     files: list[Path] = []
     labels, boxes = [], []
     for wnid, label in index.items():
         folder = root / "train" / wnid
-        found = image_files(folder / "images")
+        found = image_files(folder / "images", notes)
         if not found:
             raise DataError(f"{folder / 'images'} holds no images; train/WNID/images/*.JPEG was expected")
         table = folder / f"{wnid}_boxes.txt"
@@ -114,13 +117,18 @@ def _train(root: Path, index: dict[str, int]) -> tuple[list[Path], np.ndarray, n
         for line in _lines(table):
             name, *corners = line.split("\t")
             known[name] = _box(corners, table, line)
+        for file in found:
+            if file.name not in known:
+                notes.add("images without a box", str(file))
+        for name in sorted(known.keys() - {file.name for file in found}):
+            notes.add("boxes of images that are not there", f"{table}: {name}")
         files += found
         labels += [label] * len(found)
         boxes += [known.get(file.name, [np.nan] * 4) for file in found]
     return files, np.array(labels, np.int64), np.array(boxes, np.float32)
 
 
-def _validation(root: Path, index: dict[str, int]) -> tuple[list[Path], np.ndarray, np.ndarray]:
+def _validation(root: Path, index: dict[str, int], notes: Notes) -> tuple[list[Path], np.ndarray, np.ndarray]:
     table = root / "val" / "val_annotations.txt"
     files, labels, boxes = [], [], []
     for line in _lines(table):
@@ -130,6 +138,10 @@ def _validation(root: Path, index: dict[str, int]) -> tuple[list[Path], np.ndarr
         files.append(root / "val" / "images" / name)
         labels.append(index[wnid])
         boxes.append(_box(corners, table, line))
+    listed = {file.name for file in files}
+    for file in image_files(root / "val" / "images", notes):
+        if file.name not in listed:
+            notes.add("images that val_annotations.txt does not list", str(file))
     return files, np.array(labels, np.int64), np.array(boxes, np.float32)
 
 

@@ -10,6 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from lfi.errors import CheckpointError, UnknownModelError
 from lfi.students import Student
 from lfi.students.vit import create_backbone
+from lfi.weights import read_weights
 
 
 def load_backbone(
@@ -33,8 +34,10 @@ def load_backbone(
     kind, _, rest = source.partition(":")
     if kind == "timm" and rest:
         name, _, file = rest.partition(":")
+        if file:
+            return _filled(create_backbone(name), name, Path(file)), name, {}
         try:
-            return create_backbone(name, {"checkpoint_path": file} if file else {"pretrained": True}), name, {}
+            return create_backbone(name, {"pretrained": True}), name, {}
         except OSError as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise CheckpointError(
@@ -46,3 +49,14 @@ def load_backbone(
         raise UnknownModelError(f"{source!r} is no backbone; a student's folder or file, or timm:NAME was expected")
     student = Student.load(path)
     return student.backbone, student.config.backbone, student.config.overrides or {}
+
+
+def _filled(backbone: VisionTransformer, name: str, file: Path) -> VisionTransformer:
+    if file.suffix in (".npz", ".npy"):  # of Google's own ViTs, which timm reads
+        backbone.load_pretrained(str(file))
+        return backbone
+    try:
+        backbone.load_state_dict(read_weights(file))
+    except RuntimeError as error:
+        raise CheckpointError(f"{file} does not fit {name}: {' '.join(str(error).split())[:200]}") from error
+    return backbone

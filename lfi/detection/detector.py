@@ -13,6 +13,7 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
 from lfi.detection.pyramid import LEVELS, SimplePyramid
+from lfi.detection.regions import PartlyMaskedHeads
 from lfi.errors import ConfigError
 from lfi.images import MEAN, STD
 
@@ -57,7 +58,7 @@ def build_detector(
     anchors = AnchorGenerator(
         tuple((_ANCHOR * stride,) for stride in pyramid.strides), ((0.5, 1.0, 2.0),) * len(pyramid.strides)
     )
-    return MaskRCNN(
+    detector = MaskRCNN(
         pyramid,
         num_classes=None,
         min_size=side,
@@ -80,6 +81,8 @@ def build_detector(
         mask_predictor=MaskRCNNPredictor(width, width, classes + 1),
         box_detections_per_img=most,
     )
+    detector.roi_heads.__class__ = PartlyMaskedHeads  # adds no state; MaskRCNN makes its heads itself
+    return detector
 
 
 def _pool(pyramid: SimplePyramid, size: int) -> MultiScaleRoIAlign:

@@ -14,6 +14,7 @@ from torchvision.models.detection import MaskRCNN
 from lfi.detection.detector import build_detector
 from lfi.errors import CheckpointError, LFIError
 from lfi.students.vit import create_backbone
+from lfi.weights import plain_names
 
 FILE = "detector.safetensors"
 
@@ -60,7 +61,7 @@ def load_detector(path: Path) -> tuple[MaskRCNN, DetectorCard]:
             stored = json.loads((opened.metadata() or {})["detector"])
         card = DetectorCard(**{**stored, "categories": tuple((number, name) for number, name in stored["categories"])})
         detector = make(card)
-        detector.load_state_dict(load_file(file))
+        detector.load_state_dict(plain_names(load_file(file), str(file)))
     except KeyError as error:
         raise CheckpointError(f"{file} has no detector's card in its header; was it written by lfi?") from error
     except (OSError, SafetensorError, TypeError, ValueError, RuntimeError, LFIError) as error:

@@ -29,7 +29,7 @@ class DetectionTask(nn.Module):
         """A batch as `InstanceViews` makes it, to named losses with their sum as `loss`."""
         images = list(batch["images"].float() / 255)
         targets = [
-            {name: batch[name][row, :count] for name in ("boxes", "labels", "masks")}
+            {name: batch[name][row, :count] for name in ("boxes", "labels", "masks", "masked")}
             for row, count in enumerate(batch["count"].tolist())
         ]
         losses = {_LOSSES[name]: value for name, value in self.detector(images, targets).items()}

@@ -49,7 +49,8 @@ class InstanceViews:
 
         Returns:
             `images` uint8 `[n, 3, side, side]`; `count` int64 `[n]`, the number of objects; of these `boxes` float32
-            `[n, most, 4]`, `labels` int64 `[n, most]` and `masks` uint8 `[n, most, side, side]`, 0 or 1.
+            `[n, most, 4]`, `labels` int64 `[n, most]`, `masks` uint8 `[n, most, side, side]`, 0 or 1, and `masked` bool
+            `[n, most]`, whether the mask is known.
         """
         epoch, position = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((self.seed, 21, epoch)).permutation(self.rows)
@@ -88,15 +89,17 @@ def view(
     boxes: Tensor = tv_tensors.BoundingBoxes(example.boxes, format="XYXY", canvas_size=(height, width))  # type: ignore[call-overload]
     masks = moved(tv_tensors.Mask(torch.from_numpy(example.masks).byte())).as_subclass(Tensor)
     boxes = moved(boxes).as_subclass(Tensor)
-    kept = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1) & masks.flatten(1).bool().any(1)
-    masks, boxes = masks[kept], boxes[kept]
-    if seen != size and len(masks):
-        boxes = masks_to_boxes(masks) + torch.tensor([0, 0, 1, 1])
+    masked = torch.from_numpy(example.masked)
+    kept = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1) & (masks.flatten(1).bool().any(1) | ~masked)
+    masks, boxes, masked = masks[kept], boxes[kept], masked[kept]
+    if seen != size and masked.any():
+        boxes[masked] = (masks_to_boxes(masks[masked]) + torch.tensor([0, 0, 1, 1])).to(boxes)
     return {
         "images": moved(tv_tensors.Image(torch.from_numpy(example.image).permute(2, 0, 1)), round(255 * MEAN)),
         "boxes": boxes.float(),
         "labels": torch.from_numpy(example.labels)[kept],
         "masks": masks,
+        "masked": masked,
     }
 
 
@@ -104,7 +107,7 @@ def collate(views: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Views stacked; objects padded to the largest number."""
     counts = [len(each["labels"]) for each in views]
     found = {"images": torch.stack([each["images"].as_subclass(Tensor) for each in views])}
-    for name in ("boxes", "labels", "masks"):
+    for name in ("boxes", "labels", "masks", "masked"):
         first = views[0][name]
         stacked = first.new_zeros((len(views), max(counts), *first.shape[1:]))
         for row, (each, count) in enumerate(zip(views, counts, strict=True)):

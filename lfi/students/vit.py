@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
 from lfi.images import pixels
 from lfi.students.queries import Feedback, InteractionQueries
+from lfi.weights import plain_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +262,7 @@ class Student(nn.Module):
                 config = json.loads((file.metadata() or {})["student"])
             config["taps"] = tuple(config["taps"])
             student = cls(StudentConfig(**config))
-            student.load_state_dict(load_file(path))
+            student.load_state_dict(plain_names(load_file(path), str(path)))
         except KeyError as error:
             raise CheckpointError(
                 f"{path} has no student's configuration in its header; was it written by lfi?"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import regex
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
+from lfi.teachers.scripts import INVISIBLE, SYMBOL, visible
 from lfi.teachers.words import WordTokenizer
 
 _STOP_WORDS = (
@@ -28,6 +30,18 @@ _STOP_WORDS = (
     "should will would isn aren wasn weren don doesn didn hasn haven hadn couldn shouldn wouldn won"
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
+
+_BEGINS = regex.compile(rf"[\p{{L}}\p{{N}}]+|{SYMBOL}", regex.V1)
+_QUOTED = regex.compile(r"'(?:[stmd]|re|ve|ll)(?=\p{L})")  # taken for the end of "we're": the 're of 'red'
+_GOES_ON = regex.compile(rf"[\p{{L}}\p{{N}}]+|(?:\p{{M}}|{INVISIBLE})+", regex.V1)
+
+
+def byte_pairs(context: int, **options: Any) -> SimpleTokenizer:
+    """open_clip's byte pairs, of what can be seen of a text (`scripts.visible`)."""
+    tokenizer = SimpleTokenizer(context_length=context, **options)
+    clean = tokenizer.clean_fn
+    tokenizer.clean_fn = lambda text: clean(visible(text))
+    return tokenizer
 
 
 class Tokenizer(Protocol):
@@ -61,17 +75,26 @@ def align(tokenizer: Tokenizer, text: str) -> list[Word]:
         raise TypeError(f"words of {type(tokenizer).__name__} cannot be aligned with its tokens")
     words: list[Word] = []
     position, end = 0, -1
-    for match in tokenizer.pat.finditer(tokenizer.clean_fn(text)):
-        piece = match.group()
-        position += len(tokenizer.encode(piece))
-        if not piece[0].isalnum():  # punctuation, or the "'s" of "dog's"
-            continue
-        if match.start() == end:  # the tokeniser cuts "b2b" and "42" into pieces; they are one word
-            words[-1] = Word(words[-1].text + piece, position)
-        else:
-            words.append(Word(piece, position))
-        end = match.end()
-    return words
+    cleaned = tokenizer.clean_fn(text)
+    for match in tokenizer.pat.finditer(cleaned):
+        piece, tokens = match.group(), tokenizer.encode(match.group())
+        goes_on = match.start() == end and _GOES_ON.match(piece)
+        begun = goes_on or _BEGINS.match(piece) or (match.start() != end and _QUOTED.match(cleaned, match.start()))
+        if begun:
+            part = begun.group().removeprefix("'")
+            last = position + (len(tokens) if begun.group() == piece else _shared(tokens, tokenizer.encode(part)))
+            if goes_on:  # the tokeniser cuts "b2b", "42" and the vowel signs of Hindi into pieces; they are one word
+                words[-1] = Word(words[-1].text + part, last)
+            else:
+                words.append(Word(part, last))
+            end = match.start() + len(begun.group())
+        position += len(tokens)  # of punctuation, too, and of the "'s" of "dog's"
+    return [Word(visible(word.text), word.position) for word in words]
+
+
+def _shared(tokens: Sequence[int], start: Sequence[int]) -> int:
+    """How many tokens of a piece are its first letters', all of them where they cannot be told apart."""
+    return len(start) if list(tokens[: len(start)]) == list(start) else len(tokens)
 
 
 def content_words(words: Sequence[Word]) -> list[Word]:

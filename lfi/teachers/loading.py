@@ -16,19 +16,19 @@ import torch
 from open_clip.coca_model import CoCa
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP, CustomTextCLIP
-from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
 from lfi.plugins import is_reference, load_reference
 from lfi.shipped import shipped_teacher
-from lfi.teachers.checkpoints import fetch, fit, read_weights
+from lfi.teachers.checkpoints import fetch, fit
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
-from lfi.teachers.content import Tokenizer
+from lfi.teachers.content import Tokenizer, byte_pairs
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
+from lfi.weights import read_weights
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
@@ -217,7 +217,7 @@ def _tokenizer(
     text = model_cfg["text_cfg"]
     length, size = text.get("context_length", 77), text.get("vocab_size", 49408)
     if vocabulary is None and names is None:
-        tokenizer = SimpleTokenizer(context_length=length, **text.get("tokenizer_kwargs", {}))
+        tokenizer = byte_pairs(length, **text.get("tokenizer_kwargs", {}))
         if size < tokenizer.vocab_size:
             raise CheckpointError(
                 f"{name} knows {size} tokens, fewer than open_clip's tokeniser, and names no vocabulary"

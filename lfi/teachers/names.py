@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from lfi.errors import CheckpointError, UnknownWordError
-from lfi.teachers.words import WordTokenizer
+from lfi.teachers.words import FIRST, WordTokenizer
 
 FUNCTION = [
     "a",
@@ -143,6 +143,7 @@ class NameTokenizer(WordTokenizer):
     def __init__(self, names: Names, context_length: int):
         super().__init__((*FUNCTION, *names.names), context_length)
         self.names = names
+        self._ids = {name: index + FIRST for index, name in enumerate(self.vocabulary)}
 
     def words(self, text: str) -> list[str]:
         """Names by their first spelling, function words and unknown words, in the order of the text."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lfi.errors import UnknownWordError, WordsError
+from lfi.teachers.scripts import visible, words_of
 
 PAD, START, END = 0, 1, 2
-_SPECIAL = 3
-_WORD = re.compile(r"[a-z0-9']+")
+FIRST = 3
+"""Id of the first word."""
 
 
 class WordTokenizer:
-    """Lower-cases, drops punctuation and looks whole words up.
+    """Lower-cases, drops punctuation and looks whole words up, in every script (`lfi.teachers.scripts`).
 
     Args:
         vocabulary: the words; word `i` has id `i + 3` after padding (0), start (1) and end (2).
@@ -27,15 +27,15 @@ class WordTokenizer:
     def __init__(self, vocabulary: Sequence[str], context_length: int):
         self.vocabulary = tuple(vocabulary)
         self.context_length = context_length
-        self._ids = {word: index + _SPECIAL for index, word in enumerate(self.vocabulary)}
+        self._ids = {visible(word): index + FIRST for index, word in enumerate(self.vocabulary)}
 
     def __len__(self) -> int:
         """Number of ids, the special ones included."""
-        return len(self.vocabulary) + _SPECIAL
+        return len(self.vocabulary) + FIRST
 
     def words(self, text: str) -> list[str]:
         """The words of a text, lower-cased, as they are looked up."""
-        return _WORD.findall(text.lower())
+        return words_of(text)
 
     def check(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordError` that names every unknown word and the nearest known ones."""

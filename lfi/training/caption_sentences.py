@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lfi.data.augment import Views
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Note, announce
 from lfi.data.prompts import fill
 from lfi.errors import DataError
 from lfi.images import normalise
@@ -54,7 +55,7 @@ class ImagePhrases:
 class CaptionSentences:
     """Batches of images, captions, presence statements and class names. Batch `step` depends on `(seed, step)` alone.
 
-    Images whose caption holds no word that the tokeniser knows are left out.
+    Images whose caption holds no word that the tokeniser knows are left out, which is told.
 
     Args:
         images: with captions; `words` of an image are asked about, or the content words of its caption where it lists
@@ -89,6 +90,9 @@ class CaptionSentences:
         self.crop, self.flip = crop, flip
         captions = list(map(reader(tokenizer, context), images.captions))
         self.kept = np.flatnonzero([caption != "" for caption in captions])
+        wordless = tuple((images.ids[row], 1) for row, caption in enumerate(captions) if caption == "")
+        if wordless:
+            announce([Note("images left out, of whose caption no word can be read", wordless)], "captions")
         if len(self.kept) < batch_size:
             raise DataError(
                 f"{len(self.kept)} of {len(images)} images have a caption that can be read; a batch of {batch_size} "

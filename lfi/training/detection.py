@@ -12,6 +12,7 @@ from timm.layers import set_fused_attn
 from torchvision.models.detection import MaskRCNN
 
 from lfi.data.instances import Instances
+from lfi.data.notes import announce
 from lfi.detection.backbones import load_backbone
 from lfi.detection.files import FILE, DetectorCard, make, save_detector
 from lfi.detection.task import DetectionTask, layer_groups
@@ -58,6 +59,7 @@ def train_detector(
     if processes.device.type == "cpu":
         set_fused_attn(False)  # as for students: faster on a CPU
     instances = Instances(Path(data.root), Path(data.annotations))
+    announce(instances.notes, data.annotations)
     torch.manual_seed(config.loop.seed)
     backbone, name, overrides = load_backbone(chosen.backbone, config.student.backbone, config.student.overrides)
     card = DetectorCard(

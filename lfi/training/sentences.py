@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from lfi.teachers.content import Tokenizer
+from lfi.teachers.content import Tokenizer, byte_pairs
 from lfi.teachers.words import PAD, WordTokenizer
 
 CONTEXT = 40
@@ -46,7 +46,7 @@ def reader(tokenizer: Tokenizer, context: int) -> Callable[[str], str]:
 
 def tokenizer_of(words: Sequence[str], context: int) -> WordTokenizer | SimpleTokenizer:
     """A tokeniser of these words; of byte pairs where there are none."""
-    return WordTokenizer(words, context) if words else SimpleTokenizer(context_length=context)
+    return WordTokenizer(words, context) if words else byte_pairs(context)
 
 
 def trimmed(ids: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from lfi.data.coco import coco
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.folders import class_folders
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Notes, announce
 from lfi.data.scenes import Scenes
 from lfi.data.shards import read_shards
 from lfi.data.tinyimagenet import tiny_imagenet
@@ -62,6 +63,9 @@ def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
     else:
         images = labelled(_read(config), config.most_classes)
         train, validation = split_off(images, config.validation_share, config.seed)
+    for images, place in ((train, config.root), (validation, config.validation_root)):
+        if place or images is train:
+            announce(images.notes, place or config.source)
     return train.fraction(config.fraction, config.seed), validation
 
 
@@ -150,6 +154,12 @@ def labelled_by_words(
     Raises:
         DataError: if no word is frequent enough.
     """
+    told = [row for row, caption in enumerate(images.captions) if caption.strip() or images.words[row]]
+    if len(told) < len(images):
+        notes = Notes(images.notes)
+        for row in sorted(set(range(len(images))) - set(told)):
+            notes.add("images left out, since no caption or word says what they show", images.ids[row])
+        images = replace(images.take(told), notes=notes.all())
     words = images.words if any(images.words) else tuple(said(caption) for caption in images.captions)
     if not classes:
         counts = Counter(word for row in words for word in row)

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from lfi.data import decode as module
-from lfi.data.decode import decode, image_files, load_images
+from lfi.data.decode import decode, load_images
+from lfi.data.imagefiles import image_files
 from lfi.errors import DataError
 
 

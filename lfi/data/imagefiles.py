@@ -1,0 +1,75 @@
+"""Which files of a folder are images: by their names' endings, and where a name has none, by their first bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from PIL import Image
+from pillow_heif import register_heif_opener
+
+from lfi.data.notes import Notes
+
+Image.init()
+register_heif_opener(thumbnails=False)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")
+"""Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
+
+SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
+"""Endings of image files, in lower case."""
+
+NO_IMAGES = "files that are no images"
+HIDDEN = "hidden files and folders"
+CLOSED = "folders that cannot be read"
+
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9_]{0,9}")
+"""What a file's type looks like; `scan.2` and `clip 2.0 red` have none."""
+
+
+def image_files(folder: Path, notes: Notes | None = None) -> list[Path]:
+    """All images below a folder, in torchvision's order; hidden files and folders are left out.
+
+    Args:
+        notes: what lies there besides is noted in it.
+    """
+    notes = Notes() if notes is None else notes
+    found = []
+
+    def closed(error: OSError) -> None:
+        notes.add(CLOSED, f"{error.filename}: {error.strerror}")
+
+    for parent, folders, names in os.walk(folder, onerror=closed, followlinks=True):
+        for name in sorted((*folders, *names)):
+            if name.startswith("."):
+                notes.add(HIDDEN, os.path.join(parent, name))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.startswith("."):
+                continue
+            if is_image(Path(parent, name)):
+                found.append((parent, name))
+            else:
+                notes.add(NO_IMAGES, os.path.join(parent, name))
+    return [Path(parent, name) for parent, name in sorted(found)]
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is taken for an image: it is named like one, or holds one and its name does not end in a type."""
+    if has_image_suffix(path.name):
+        return True
+    return not _ENDING.fullmatch(path.suffix) and _holds_image(path)
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a name ends as an image's does, in upper or lower case."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _holds_image(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception:  # whatever Pillow raises for a header that is none
+        return False
