@@ -25,7 +25,23 @@ from lfi.training.photographs.teacher import STEPS, USED, Sources, images, train
 from lfi.training.trio import write_trio
 
 CHOICE, SEED = 300, 31
-EVERYDAY = ["dog", "cat", "bird", "fish", "horse", "person", "car", "truck", "bus", "bicycle", "motorcycle", "airplane", "boat", "ship", "train", "house", "building", "church", "bridge", "chair", "table", "bed", "lamp", "clock", "cup", "bottle", "plate", "spoon", "knife", "keyboard", "computer", "television", "telephone", "camera", "umbrella", "bag", "backpack", "shoe", "hat", "dress", "shirt", "jeans", "sock", "sunglasses", "guitar", "piano", "violin", "drum", "ball", "fruit", "apple", "banana", "orange", "lemon", "strawberry", "pizza", "hamburger", "sandwich", "bread", "mushroom", "flower", "daisy", "animal", "mammal", "reptile", "insect", "butterfly", "bee", "spider", "snake", "lizard", "turtle", "frog", "duck", "goose", "chicken", "eagle", "owl", "penguin", "elephant", "giraffe", "lion", "tiger", "bear", "monkey", "rabbit", "squirrel", "hamster", "mouse", "fox", "wolf", "cow", "sheep", "goat", "pig", "camel", "zebra", "clothing", "furniture", "vehicle", "tool", "toy", "food", "vegetable", "machine", "weapon", "musical instrument", "sports equipment", "container", "tower", "castle", "fountain", "volcano", "mountain", "rocket", "space shuttle", "coffee", "espresso", "coffee mug", "goldfish", "golden retriever", "Egyptian cat", "sports car", "school bus", "teddy", "tabby", "kite", "submarine", "tractor", "ambulance", "sofa", "desk", "bathtub", "refrigerator", "stove", "vase", "candle", "pillow", "curtain"]
+EVERYDAY = (
+    """
+dog, cat, bird, fish, horse, person, car, truck, bus, bicycle, motorcycle, airplane, boat, ship, train,
+house, building, church, bridge, chair, table, bed, lamp, clock, cup, bottle, plate, spoon, knife, keyboard,
+computer, television, telephone, camera, umbrella, bag, backpack, shoe, hat, dress, shirt, jeans, sock,
+sunglasses, guitar, piano, violin, drum, ball, fruit, apple, banana, orange, lemon, strawberry, pizza,
+hamburger, sandwich, bread, mushroom, flower, daisy, animal, mammal, reptile, insect, butterfly, bee,
+spider, snake, lizard, turtle, frog, duck, goose, chicken, eagle, owl, penguin, elephant, giraffe, lion,
+tiger, bear, monkey, rabbit, squirrel, hamster, mouse, fox, wolf, cow, sheep, goat, pig, camel, zebra,
+clothing, furniture, vehicle, tool, toy, food, vegetable, machine, weapon, musical instrument, sports
+equipment, container, tower, castle, fountain, volcano, mountain, rocket, space shuttle, coffee, espresso,
+coffee mug, goldfish, golden retriever, Egyptian cat, sports car, school bus, teddy, tabby, kite, submarine,
+tractor, ambulance, sofa, desk, bathtub, refrigerator, stove, vase, candle, pillow, curtain
+""".replace("\n", " ")
+    .strip()
+    .split(", ")
+)
 """Nouns that are offered to people; everything else that the models know can be typed as well."""
 
 
