@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from evaluation.photographs import Shown, covers_all, hits, peaks
+from evaluation.photographs import covers_all, hits, layer_peaks
 from evaluation.presence import Statements, calibrate, evidence, state
 from lfi.answerers import ExplainedAnswerer, line_up
 from lfi.data.canvases import Canvases, compose
@@ -69,11 +69,9 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
 
     def rates(answerer: Any) -> np.ndarray:
         """Share of words on canvases that each layer's peak finds."""
+        points = layer_peaks(answerer, canvases.images, words)
         return np.array(
-            [
-                _hit_rate(peaks(Shown(answerer, layer), canvases.images, words), canvases, words)
-                for layer in range(len(answerer.layers))
-            ]
+            [_hit_rate([each[layer] for each in points], canvases, words) for layer in range(len(answerer.layers))]
         )
 
     ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]

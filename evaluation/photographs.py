@@ -238,15 +238,18 @@ def calibration_gap(likely: np.ndarray, right: np.ndarray, bins: int = 15) -> fl
     return float(np.sum(gaps))
 
 
-@torch.inference_mode()
 def peaks(each: Shown, pictures: np.ndarray, words: Sequence[Sequence[str]]) -> list[np.ndarray]:
-    """For every picture the peaks of its own words, `[word, 2]`, in pixels of a 64 px image."""
+    """For every picture the peaks of its own words in the layer that is shown, `[word, 2]`, in pixels of 64."""
+    return [found[each.layer] for found in layer_peaks(each.answerer, pictures, words)]
+
+
+@torch.inference_mode()
+def layer_peaks(answerer: Answerer[Any], pictures: np.ndarray, words: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    """For every picture the peaks of its own words in every layer, `[layer, word, 2]`, in pixels of a 64 px image."""
     found = []
-    for start in tqdm(
-        range(0, len(pictures), BATCH), desc=f"asking {each.answerer.name}", unit="batch", dynamic_ncols=True
-    ):
+    for start in tqdm(range(0, len(pictures), BATCH), desc=f"asking {answerer.name}", unit="batch", dynamic_ncols=True):
         shown = [Image.fromarray(picture) for picture in pictures[start : start + BATCH]]
-        found += [peak(maps.weights[0, each.layer]) for maps in ask(each.answerer, shown, words[start : start + BATCH])]
+        found += [peak(maps.weights[0]) for maps in ask(answerer, shown, words[start : start + BATCH])]
     return found
 
 

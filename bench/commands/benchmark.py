@@ -105,9 +105,11 @@ def tune(
     from evaluation.tuning import tune as search
     from lfi.devices import best_device
     from lfi.errors import ConfigError
+    from lfi.teachers import load_teacher
 
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    load_teacher(photographs)  # before hours of work
     setup = Setup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]
     found = search(setup, part, trials, workers)

@@ -76,13 +76,13 @@ def test_a_student_is_trained_and_resumed(tmp_path, capsys):
         (["evaluate", "scenes", "--method", "magic"], "unknown method 'magic'"),
         (
             ["evaluate", "photographs", "--tiny-imagenet", "x", "--teacher", "no"],
-            "no teacher for photographs in no, and",
+            "'no' is neither an open_clip architecture nor a folder",
         ),
         (
             ["benchmark", "tune", "--tiny-imagenet", "x", "--photographs", "no"],
-            "train one (docs/training.md) and pass its",
+            "'no' is neither an open_clip architecture nor a folder",
         ),
-        (["benchmark", "transfer", "--pacs", "x", "--photographs", "no"], "no teacher for photographs in no, and none"),
+        (["benchmark", "transfer", "--pacs", "x", "--photographs", "no"], "'no' is neither an open_clip architecture"),
         (["results", "--folder", "nowhere"], "there is no nowhere/scenes.json"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from evaluation.photographs import ask_teacher, hits, on_canvases, peak
+from evaluation.photographs import Shown, calibration_gap, hits, on_canvases, peak, peaks, recognise, shown_by
 from evaluation.results import Results
 from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
@@ -34,7 +34,7 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 class ColourSeer:
     """An answerer that looks for a colour in the second of its two layers, and nowhere in the first."""
 
-    name, layers, image_size = "seer", ("1", "2"), (64, 64)
+    name, layers, image_size, judges = "seer", ("1", "2"), (64, 64), False
 
     def check(self, words, heads=False):
         assert set(words) <= set(COLOURS)
@@ -71,14 +71,16 @@ def test_who_points_at_the_right_photograph_hits_every_time():
         words=tuple((name,) for name in COLOURS),
     )
     results = Results("c", [0], {})
-    on_canvases(ColourSeer(), 1, images, results)
-    assert results.figures["pointing on canvases"].value > 95
+    on_canvases(results, {"teacher": Shown(ColourSeer(), 1), "blind": Shown(ColourSeer(), 0)}, images)
+    assert results.figures["pointing on canvases: teacher"].value > 95
+    assert results.figures["pointing on canvases: blind"].value < 60
+    assert results.goals["teacher: pointing on canvases"].holds
     share = results.figures["pointing on canvases: share of the canvas that is right"].value
     assert 25 < share < 50
 
 
-def test_a_teacher_is_asked_for_classes_and_for_maps():
-    teacher = load_teacher("static/models/scenes/teacher")
+def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
+    teacher = load_teacher("scenes")
     scenes = Scenes(6, 3).load().image_set("3")
     images = replace(
         scenes,
@@ -86,10 +88,21 @@ def test_a_teacher_is_asked_for_classes_and_for_maps():
         labels=np.array([0, 1, 2] * 2),
         words=(("red circle",), ("blue star",), ("green moon",)) * 2,
     )
-    ranks, peaks, dense = ask_teacher(teacher, images)
-    assert sorted(set(ranks)) <= [0, 1, 2]
-    assert (peaks.shape, dense.shape) == ((6, len(teacher.layers), 2), (6, 2))
-    first = teacher.preprocess([Image.fromarray(images.images[0])])
-    assert np.array_equal(peaks[0], peak(teacher.interactions_of(first, ["red circle"]).weights[0, :, 0]))
-    assert np.array_equal(dense[0], peak(teacher.dense(first, ["red circle"]).weights[0, 0, 0]))
-    assert ask_teacher(teacher, images, maps=False)[1].shape[0] == 0
+    results = Results("c", [0], {})
+    recognise(results, "scenes", teacher, {}, images)
+    first = teacher.preprocess([Image.fromarray(each) for each in images.images])
+    ranks = (teacher.classify(first, list(images.classes)).argsort(1, descending=True)).numpy()
+    right = 100 * float((ranks[:, 0] == images.labels).mean())
+    assert results.figures["zero-shot top-1, scenes: teacher"].value == right
+    shown = shown_by(teacher)
+    assert set(shown) == {"teacher", "teacher:dense-similarity"}
+    found = peaks(shown["teacher"], images.images, images.words)
+    expected = teacher.interactions_of(first[:1], ["red circle"]).weights[0, teacher.default_layers[0], 0]
+    assert np.array_equal(found[0][0], peak(expected))
+
+
+def test_a_model_that_is_as_sure_as_it_is_right_has_no_calibration_error():
+    likely = np.repeat([0.1, 0.9], 10)
+    right = np.array([1] + [0] * 9 + [0] + [1] * 9, bool)
+    assert calibration_gap(likely, right) < 1e-9
+    assert abs(calibration_gap(likely, ~right) - 0.8) < 1e-9
