@@ -1,8 +1,8 @@
 """Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
 
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference, difference_scales
-from lfi.rendering.figures import LONG_TITLES, TITLES, figure, film_strip
-from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
+from lfi.rendering.figures import LONG_TITLES, SHORT_TITLES, TITLES, figure, film_strip, titled
+from lfi.rendering.overlays import FAINT, OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
 from lfi.rendering.scale import Scale, Tick, shared_scale, times_uniform
 from lfi.rendering.sheet import FORMATS
@@ -10,10 +10,12 @@ from lfi.rendering.sheet import FORMATS
 __all__ = [
     "DEFAULT",
     "DIVERGING",
+    "FAINT",
     "FORMATS",
     "LONG_TITLES",
     "OPACITY",
     "PALETTES",
+    "SHORT_TITLES",
     "TITLES",
     "DifferenceScale",
     "Scale",
@@ -28,5 +30,6 @@ __all__ = [
     "overlay",
     "shared_scale",
     "times_uniform",
+    "titled",
     "veil",
 ]

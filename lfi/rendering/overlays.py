@@ -22,6 +22,8 @@ from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import Scale
 
 OPACITY = 0.75
+FAINT = 0.3
+"""Share of its opacity that is left to the map of a word which the model says is absent."""
 
 
 def overlay(

@@ -55,6 +55,8 @@ class Panel:
     column: int
     weights: np.ndarray
     note: str
+    opacity: float = 1.0
+    """Share of the sheet's opacity that it keeps."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
         text(left - 0.1, place(row, 0)[1] + tall / 2, name, ha="right", va="center", fontsize=9, weight="bold")
         show(row, 0, picture)
     for panel in sheet.panels:
-        show(panel.row, panel.column, overlay(picture, panel.weights, scale, palette, sheet.opacity))
+        show(panel.row, panel.column, overlay(picture, panel.weights, scale, palette, sheet.opacity * panel.opacity))
         x, y = place(panel.row, panel.column)
         text(x + sheet.cell / 2, y + tall + 0.03, panel.note, ha="center", va="top", fontsize=6, color=_GREY)
     below = head + len(sheet.rows) * step

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -50,6 +51,10 @@ class Comparison:
 
     maps: dict[str, InteractionMaps]
     default_layer: dict[str, int]
+    said: tuple[tuple[str, str, str], ...] = ()
+
+    def absences(self) -> tuple[tuple[str, str, str], ...]:
+        return self.said
 
 
 def spot(grid: int, peak: float, words=("star",), layers: int = 2, model: str = "tiny@0123456789ab"):
@@ -323,6 +328,16 @@ def test_drawing_leaves_matplotlib_as_it_was(comparison, photo):
 def test_a_word_with_dollar_signs_is_not_mathematics(photo):
     maps = {"teacher": spot(4, 3, ("$x^{$",))}
     assert "$x^{$" in svg_text(figure(Comparison(maps, {"teacher": 0}), photo, format="svg"))
+
+
+def test_the_map_of_an_absent_word_is_fainter_and_its_note_says_so(comparison, photo):
+    plain = figure(comparison, photo, format="svg")
+    told = figure(replace(comparison, said=(("lfi", "star", "finds no star here (p = .03)"),)), photo, format="svg")
+    assert "finds no star here (p = .03)" in svg_text(told)
+    assert "finds no" not in svg_text(plain)
+    before, after = (re.findall(rb'xlink:href="data:image/png;base64,([^"]+)"', drawn) for drawn in (plain, told))
+    # two rows of the photograph and three models: the teacher's map, then LFI's
+    assert [one == other for one, other in zip(before, after, strict=True)].count(False) == 1
 
 
 def test_a_film_strip_shows_every_layer_of_every_model_that_knows_the_query(comparison, photo):
