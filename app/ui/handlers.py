@@ -36,6 +36,7 @@ from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
 from lfi.comparison import MODELS, Comparison
 from lfi.errors import ConfigError, ImageError, LFIError, UnknownWordError, WordsError
+from lfi.presence import short
 from lfi.rendering import DEFAULT, OPACITY
 
 THUMBNAIL = 128
@@ -142,6 +143,9 @@ class Handlers:
             answer: Answer = {"picture": self._picture_view(picture, asked.shown)}
             if asked.words:  # words in trouble do not take the picture away
                 answer |= _answered(lambda: {"view": self._view(picture, asked, turn)})
+            elif not asked.sample:
+                seen = self.engine.seen(picture, MapsRequest((), trio=asked.trio), turn)
+                answer |= {"seen": _seen_view(seen)}
             return answer
 
         return _answered(step)
@@ -269,7 +273,10 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         raise
     except UnknownWordError as error:
         # what a peer does not know stays among the words: the other columns may know it
-        return _error("words", error) if error.peer else _error("words", error, unknown=close_words(error.nearest))
+        if error.peer:
+            return _error("words", error)
+        near = error.nearest if error.by_meaning else close_words(error.nearest)
+        return _error("words", error, unknown=near, seen=_seen_view(error.seen))
     except WordsError as error:
         return _error("words", error)
     except ForgottenError as error:
@@ -288,6 +295,11 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"
         return {"error": {"where": "page", "message": f"{where}: {first['msg']}"}}
+
+
+def _seen_view(seen: Sequence[tuple[str, float]]) -> list[Answer]:
+    """What the teacher sees in a picture."""
+    return [{"word": word, "likely": short(probability)} for word, probability in seen]
 
 
 def _only(comparison: Comparison, columns: Sequence[str]) -> Comparison:
