@@ -10,7 +10,6 @@ from importlib.metadata import version
 import anyio
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, RedirectResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -40,7 +39,7 @@ from app.telemetry import metrics as metrics_routes
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 from app.telemetry.traces import telemetry_config, tracer_provider
-from app.ui import build_inspector, page_head
+from app.ui import FreshFiles, build_inspector, page_head
 
 PAGE = "/ui"
 _QUEUE = 64
@@ -132,7 +131,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.add_api_route("/", _to_page, include_in_schema=False)
     app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     for name in _STATIC_FOLDERS:
-        folder = StaticFiles(directory=settings.static_dir / name, check_dir=False)
+        folder = FreshFiles(directory=settings.static_dir / name, check_dir=False)
         app.mount(f"/static/{name}", folder, name=f"static-{name}")
     # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
     for end in ("upload", "upload/"):

@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.settings import Settings
-from app.ui.assets import HERE, ICON
+from app.ui.assets import HERE, ICON, preloads
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -19,6 +19,7 @@ def batch_page(settings: Settings) -> str:
     """The page; what is in it depends on the service's limits alone."""
     return _templates.get_template("batch.html").render(
         icon=Markup(ICON),
+        preloads=Markup(preloads(settings.static_dir, "", "batch")),
         images=settings.batch_images,
         megabytes=f"{settings.max_batch_bytes / 1e6:g}",
         kept=_duration(settings.batch_seconds),

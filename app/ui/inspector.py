@@ -17,29 +17,14 @@ from app.inspector.inspector import Inspector
 from app.inspector.kept import KeptPictures
 from app.inspector.turns import BusyError, LateError
 from app.settings import Settings
-from app.ui.assets import ICON, early_script, markup, script, style
+from app.ui.assets import ICON, early_script, markup, preloads, start_script, style
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
 
 _PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
 EARLY_STYLES = ("tokens", "inspector/page")
 STYLES = tuple(f"inspector/{part}" for part in _PARTS)
-SCRIPTS = (
-    "elements",
-    "colour",
-    "words",
-    "picture",
-    "maps",
-    "probe",
-    "difference",
-    "region",
-    "film",
-    "address",
-    "share",
-    "drafts",
-    "about",
-    "inspector",
-)
+MODULE = "inspector"
 
 
 def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures) -> gr.Blocks:
@@ -75,7 +60,7 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
         gr.HTML(
             markup("inspector"),
             head=style(settings.static_dir, STYLES),
-            js_on_load=script(settings.static_dir, SCRIPTS),
+            js_on_load=start_script("../", MODULE),
             apply_default_css=False,
             server_functions=[describe, check, compare, download, measure, keep, forget],
         )
@@ -83,9 +68,9 @@ def build_inspector(inspector: Inspector, settings: Settings, kept: KeptPictures
 
 
 def page_head(settings: Settings) -> str:
-    """What stands in the page's head before anything is painted: its icon, dark or light, and its ground."""
+    """What stands in the page's head before anything is painted: its icon, dark or light, scripts and ground."""
     static = settings.static_dir
-    return ICON + early_script(static, "theme") + style(static, EARLY_STYLES)
+    return ICON + early_script(static, "theme") + preloads(static, "../", MODULE) + style(static, EARLY_STYLES)
 
 
 async def admitted(inspector: Inspector, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 
 const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "region"];
 
-function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, box }, usual) {
+export function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, box }, usual) {
   const address = new URL(location.href);
   for (const name of OWN) address.searchParams.delete(name);
   const set = (name, value, other) => value !== other && address.searchParams.set(name, value);
@@ -23,23 +23,29 @@ function addressOf({ picture, words, selected, best, depth, columns, trio, palet
   return address;
 }
 
-// What an address asks for; anything that makes no sense here is as if it had not been said.
-function readAddress(about) {
+/**
+ * What an address asks for; anything that makes no sense here is as if it had not been said.
+ *
+ * @param {import("./service.js").About} about
+ */
+export function readAddress(about) {
   const given = new URL(location.href).searchParams;
   const list = (name) => (given.get(name) ?? "").split(",").map((piece) => piece.trim()).filter(Boolean);
-  const trio = about.trios.find((each) => each.name === given.get("trio")) ?? about.trios.find((each) => each.name === about.trio);
+  const named = (name) => about.trios.find((each) => each.name === name);
+  const trio = named(given.get("trio")) ?? named(about.trio) ?? about.trios[0];
   const known = trio.answers.map((answer) => answer.key);
   const columns = [...new Set(list("columns"))].filter((key) => known.includes(key)).slice(0, 3);
   const image = given.get("image") ?? "";
-  const layer = Number.parseInt(given.get("layer"), 10);
-  const opacity = Number.parseInt(given.get("opacity"), 10);
+  const layer = Number.parseInt(given.get("layer") ?? "", 10);
+  const opacity = Number.parseInt(given.get("opacity") ?? "", 10);
+  const palette = given.get("palette") ?? "";
   return {
     trio: trio.name,
     columns: columns.length > 1 ? columns : trio.columns,
     words: [...new Set(list("words"))].slice(0, about.limits.words),
     word: given.get("word"),
     depth: layer >= 1 ? layer - 1 : null,
-    palette: given.get("palette") in about.palettes ? given.get("palette") : about.palette,
+    palette: palette in about.palettes ? palette : about.palette,
     opacity: opacity >= 0 && opacity <= 100 ? String(opacity) : String(Math.round(100 * about.opacity)),
     allWords: given.get("scale") === "all",
     sample: image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined,

@@ -3,12 +3,12 @@
 // weak attention leaves the picture as it is. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
 // Positions stay fractional until the end: the square root is steep at 0, where whole ones would draw contours.
 
-function bytesOf(base64) {
+export function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
 // Maps of one model: layers x queries x height x width, with `at(layer, query)` as a view on one map.
-function readMaps(block) {
+export function readMaps(block) {
   const values = new Float32Array(bytesOf(block.values).buffer);
   const [height, width] = block.grid;
   const queries = block.names.length;
@@ -47,9 +47,14 @@ function enlarged(patches, [rows, columns], width, height) {
   return pixels;
 }
 
+/** @param {HTMLCanvasElement} canvas */
+export function contextOf(canvas) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")); // null only where another kind was asked for before
+}
+
 // Every pixel in a colour of the palette (`entryAt(pixel)`, 0-255), as opaque as `opacityAt(pixel)` in [0, 1] says.
 function colourIn(canvas, palette, entryAt, opacityAt) {
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   const image = context.createImageData(canvas.width, canvas.height);
   const bytes = image.data;
   for (let pixel = 0; pixel < canvas.width * canvas.height; pixel++) {
@@ -62,7 +67,7 @@ function colourIn(canvas, palette, entryAt, opacityAt) {
   context.putImageData(image, 0, 0);
 }
 
-function paint(canvas, map, grid, scale, palette) {
+export function paint(canvas, map, grid, scale, palette) {
   const span = scale.high - scale.low;
   const shares = Float32Array.from(map, (value) => Math.min(Math.max((value - scale.low) / span, 0), 1));
   const pixels = enlarged(shares, grid, canvas.width, canvas.height);
@@ -70,13 +75,13 @@ function paint(canvas, map, grid, scale, palette) {
 }
 
 // The first map less the second (`{ map, grid }`), from -limit to limit: the same steps as lfi.rendering.difference.
-function paintDifference(canvas, first, second, limit, palette) {
+export function paintDifference(canvas, first, second, limit, palette) {
   const [one, two] = [first, second].map(({ map, grid }) => enlarged(map, grid, canvas.width, canvas.height));
   const shares = one.map((value, pixel) => Math.min(Math.max((value - two[pixel]) / limit, -1), 1));
   colourIn(canvas, palette, (pixel) => Math.round(127.5 * (shares[pixel] + 1)), (pixel) => Math.abs(shares[pixel]));
 }
 
-function gradientOf(palette) {
+export function gradientOf(palette) {
   const stops = Array.from({ length: 17 }, (_, step) => {
     const level = Math.round((step * 255) / 16);
     return `rgb(${palette[3 * level]} ${palette[3 * level + 1]} ${palette[3 * level + 2]})`;
@@ -85,7 +90,7 @@ function gradientOf(palette) {
 }
 
 // The strongest patch, its value, and where it lies in words a reader without the picture can use.
-function peakOf(map, [rows, columns]) {
+export function peakOf(map, [rows, columns]) {
   let best = 0;
   for (let index = 1; index < map.length; index++) if (map[index] > map[best]) best = index;
   const third = (position, cells) => Math.min(Math.floor((3 * (position + 0.5)) / cells), 2);

@@ -1,4 +1,9 @@
 // Film strips: one query's map through all layers, side by side on one scale, and how much of it moves per layer. First
+
+import { peakOf } from "./colour.js";
+import { byId, fill, make, percent, short } from "./elements.js";
+import { drawScale, makeFrame, MAP_SIDE } from "./maps.js";
+
 // what the models show for the word, then all Interaction Queries of the student with the names they learned.
 
 const FRAME_SIDE = 112;
@@ -133,7 +138,7 @@ function makeDetail(onLayer) {
 }
 
 // `onPeek({ query })` while somebody points at a query, `onPeek(null)` after.
-function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
+export function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
   const scaleBar = byId("lfi-film-scale");
   const answerOf = (key) => answers.find((answer) => answer.key === key);
   let words = [];
@@ -204,6 +209,7 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
       fill(byId("lfi-film-words"), ...words.map((each) => each.strip.node));
       drawn = "";
     },
+    /** @param {import("./service.js").Scene} scene */
     draw(scene) {
       const { picture, view, word, position, palette, paletteName } = scene;
       const wanted = [picture?.token, view?.number, word, paletteName].join(" ");
@@ -211,7 +217,7 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
         drawn = wanted;
         drawWords(scene);
         drawQueries(scene);
-        drawScale(scaleBar, word < 0 ? null : view.film_scales[word], palette, "One colour scale for all frames");
+        drawScale(scaleBar, word < 0 ? undefined : view?.film_scales[word], palette, "One colour scale for all frames");
       }
       const layers = view && word >= 0 ? view.positions[position].layers : {};
       for (const each of words) each.strip.mark(layers[each.key] ?? -1);

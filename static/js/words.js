@@ -1,11 +1,14 @@
 // Words as chips: Enter, comma or Add puts one in; its cross, Delete on it, or Backspace in the empty field takes it out.
+
+import { byId, fill, make, sentence } from "./elements.js";
+
 // `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
 // words that are spelled almost alike to choose from.
 
 const MOST_QUOTED = 40; // characters of a word in a message
 
-function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
-  const field = byId("lfi-word");
+export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
+  const field = byId("lfi-word", HTMLInputElement);
   const list = byId("lfi-chips");
   const message = byId("lfi-words-message");
   const vocabulary = byId("lfi-vocabulary");
@@ -21,6 +24,11 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     message.classList.toggle("lfi-wrong", wrong);
     field.setAttribute("aria-invalid", String(wrong));
     fill(message, ...(wrong ? content : [HINT]));
+  }
+
+  /** @returns {HTMLElement[]} */
+  function chosen() {
+    return [...list.querySelectorAll(".lfi-chip-word")].map((node) => /** @type {HTMLElement} */ (node));
   }
 
   function suggestion(text, choose) {
@@ -103,7 +111,7 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     say();
     draw();
     onRemove();
-    const next = list.querySelectorAll(".lfi-chip-word")[Math.min(index, words.length - 1)];
+    const next = chosen()[Math.min(index, words.length - 1)];
     (next || field).focus();
   }
 
@@ -142,13 +150,13 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   function draw(pending = []) {
     const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
     fill(list, ...words.map((word, index) => chip(word, index, pending.includes(word))));
-    if (focused) [...list.querySelectorAll(".lfi-chip-word")].find((node) => node.textContent === focused)?.focus();
+    if (focused) chosen().find((node) => node.textContent === focused)?.focus();
     drawVocabulary();
   }
 
   // What starts like the word being typed is marked.
   function drawVocabulary() {
-    const start = field.value.toLowerCase().split(/[\s,]+/).pop();
+    const start = field.value.toLowerCase().split(/[\s,]+/).pop() ?? "";
     const button = (word) => {
       const node = suggestion(word, () => add(word));
       node.classList.toggle("lfi-match", start.length > 0 && word.startsWith(start));
