@@ -26,7 +26,7 @@ from app.settings import STATIC
 from app.ui.about import NAMES
 from evaluation.scores import REFERENCE
 from lfi.comparison import model_of
-from lfi.rendering import Scale, veil
+from lfi.rendering import NO_PREFERENCE, Scale, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
 
@@ -122,7 +122,7 @@ def _scale(records: Sequence[Record], models: Sequence[str]) -> Scale:
     """Up to the median peak: in many images there is always one map that would darken all others."""
     peaks = [float(row[f"{model} peak"] or 0) for record in records for row in record.rows for model in models]
     high = max(SMALLEST_TOP, float(np.median(peaks)) if peaks else 0.0)
-    return Scale(0.0, high, clipped=max(peaks, default=0) > high)
+    return Scale(NO_PREFERENCE, high, clipped=max(peaks, default=0) > high)
 
 
 def _rows(

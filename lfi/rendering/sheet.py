@@ -161,7 +161,7 @@ def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str) -> None:
     ticks = scale.ticks()
     bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
     bar.ax.tick_params(labelsize=7, length=2)
-    bar.set_label("attention, as multiples of uniform (1×: no preference); fainter where lower", fontsize=7)
+    bar.set_label("attention, as multiples of uniform (1×: no preference; below, the photograph alone)", fontsize=7)
     bar.outline.set_visible(False)
 
 

@@ -2,9 +2,9 @@
 // itself is left out. A picture is named only when others can see it: a sample, or one that is kept; `image=own` says
 // that there was another. `region=.5,0,1,.5` is a box in shares of the picture: left, top, right, bottom.
 
-const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "region"];
+const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "draw", "region"];
 
-export function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, box }, usual) {
+export function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, patches, contour, box }, usual) {
   const address = new URL(location.href);
   for (const name of OWN) address.searchParams.delete(name);
   const set = (name, value, other) => value !== other && address.searchParams.set(name, value);
@@ -18,6 +18,7 @@ export function addressOf({ picture, words, selected, best, depth, columns, trio
   set("palette", palette, usual.palette);
   set("opacity", opacity, usual.opacity);
   if (allWords) set("scale", "all");
+  set("draw", [patches ? "patches" : "", contour ? "contour" : ""].filter(Boolean).join(","), "");
   if (box) set("region", box.map((share) => String(Number(share.toFixed(3)))).join(","));
   address.hash = "";
   return address;
@@ -48,6 +49,8 @@ export function readAddress(about) {
     palette: palette in about.palettes ? palette : about.palette,
     opacity: opacity >= 0 && opacity <= 100 ? String(opacity) : String(Math.round(100 * about.opacity)),
     allWords: given.get("scale") === "all",
+    patches: list("draw").includes("patches"),
+    contour: list("draw").includes("contour"),
     sample: image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined,
     token: /^[0-9a-f]{64}$/.test(image) ? image : undefined,
     own: image === "own",

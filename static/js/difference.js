@@ -1,7 +1,8 @@
 // One column minus another, on a scale of its own around zero.
 
 import { byId, fill, make } from "./elements.js";
-import { agreementOf, drawScale, makeFrame, MAP_SIDE, pairOf } from "./maps.js";
+import { makeFrame, MAP_SIDE } from "./frame.js";
+import { agreementOf, drawScale, pairOf } from "./maps.js";
 
 /** @param {{ answers: import("./service.js").Answerer[], palette: Uint8Array }} given */
 export function makeDifference({ answers, palette }) {

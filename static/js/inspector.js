@@ -39,6 +39,8 @@ const controls = {
   depth: byId("lfi-depth", HTMLInputElement),
   best: byId("lfi-best", HTMLInputElement),
   allWords: byId("lfi-all-words", HTMLInputElement),
+  patches: byId("lfi-patches", HTMLInputElement),
+  contour: byId("lfi-contour", HTMLInputElement),
 };
 /** @type {Server} */
 let server;
@@ -159,6 +161,7 @@ async function takePicture(next) {
   next.id ??= ++taken;
   const fromSample = next.words && next.words.length > 0;
   state.picture = next;
+  root.setAttribute("data-compact", ""); // now, so that nothing moves when the maps come
   const previousWords = words.words;
   if (fromSample) words.replace(next.words);
   words.quiet();
@@ -181,18 +184,25 @@ async function takePicture(next) {
   draw();
 }
 
+/** @returns {import("./service.js").Look} */
+function look() {
+  const [smooth, contour] = [!controls.patches.checked, controls.contour.checked];
+  const palette = controls.palette.value;
+  return { name: [palette, smooth, contour].join(), palette: state.palettes[palette], smooth, contour };
+}
+
 function draw() {
   const view = state.view;
   state.depth = Math.min(state.depth, stepsOf(view) - 1);
   const position = state.best || !view ? 0 : 1 + state.depth;
   const shown = words.words[words.selected];
   const word = view && shown !== undefined ? view.words.indexOf(shown) : -1;
-  const palette = state.palettes[controls.palette.value];
+  root.toggleAttribute("data-compact", Boolean(state.picture));
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
   const place = view?.positions[position];
   const scale = controls.allWords.checked ? place?.scale : place?.word_scales[word];
   const { answers } = state.trio;
-  const scene = { picture: state.picture, view, word, position, scale, palette, answers, paletteName: controls.palette.value, region: null };
+  const scene = { picture: state.picture, view, word, position, scale, look: look(), answers, region: null };
   scene.region = region.of(scene);
   maps.draw(scene);
   film.draw(scene);
@@ -213,7 +223,7 @@ function draw() {
 
 // The address bar says what is on screen, so that a reload or a bookmark comes back to it.
 function drawAddress() {
-  const looks = { palette: controls.palette.value, opacity: controls.opacity.value, allWords: controls.allWords.checked, box: region.box };
+  const looks = { palette: controls.palette.value, opacity: controls.opacity.value, allWords: controls.allWords.checked, patches: controls.patches.checked, contour: controls.contour.checked, box: region.box };
   const shown = { ...state, words: words.words, selected: words.selected, trio: state.trio.name, ...looks };
   const { palette, opacity, trio } = state.about;
   const link = addressOf(shown, { palette, opacity: String(Math.round(100 * opacity)), trio, columns: state.trio.columns });
@@ -316,6 +326,8 @@ function build(about) {
   controls.palette.value = given.palette;
   controls.opacity.value = given.opacity;
   controls.allWords.checked = given.allWords;
+  controls.patches.checked = given.patches;
+  controls.contour.checked = given.contour;
   setOpacity();
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: takePicture });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
@@ -343,8 +355,7 @@ function build(about) {
     state.best = controls.best.checked;
     draw();
   });
-  controls.palette.addEventListener("change", draw);
-  controls.allWords.addEventListener("change", draw);
+  for (const each of [controls.palette, controls.allWords, controls.patches, controls.contour]) each.addEventListener("change", draw);
   controls.opacity.addEventListener("input", setOpacity);
   controls.opacity.addEventListener("change", drawAddress);
   byId("lfi-example").addEventListener("click", () => first(root, "[data-sample]").click());

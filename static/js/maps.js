@@ -1,11 +1,10 @@
 // The panels side by side on their one colour scale. A choice above each says what it shows: a model, or a post-hoc
 
-import { gradientOf, paint, paintDifference, peakOf } from "./colour.js";
+import { gradientOf, peakOf } from "./colour.js";
 import { byId, fill, first, make, percent, short } from "./elements.js";
+import { makeFrame, MAP_SIDE } from "./frame.js";
 
 // explanation of one.
-
-export const MAP_SIDE = 320; // pixels of a panel's canvas along the picture's longer side; CSS does the rest
 
 const FACTS = ["Map", "Layer", "Read from", "Peak", "With teacher", "Your region", "Model"];
 
@@ -85,12 +84,12 @@ export function makeMaps({ answers, columns, onColumns }) {
 
   /** @param {import("./service.js").Scene} scene */
   function draw(scene) {
-    const { picture, view, word, position, scale, palette } = scene;
+    const { picture, view, word, position, scale, look } = scene;
     for (const panel of panels) {
       panel.teaching.hidden = Boolean(picture);
       if (picture) panel.frame.setPicture(picture, MAP_SIDE);
       const maps = word < 0 ? null : view?.models[panel.key];
-      if (!view || !maps) {
+      if (!view || !maps || !scale) {
         panel.frame.clear(`${panel.name}: no map yet`);
         write(panel.facts, FACTS.map((name) => [name, "–"]));
         continue;
@@ -98,10 +97,10 @@ export function makeMaps({ answers, columns, onColumns }) {
       const facts = factsOf(panel.key, scene);
       const map = maps.at(view.positions[position].layers[panel.key], word);
       const peak = facts[FACTS.indexOf("Peak")][1];
-      panel.frame.setMap(map, maps.grid, scale, palette, `${panel.name}, where it looks for ${view.words[word]}: ${peak}`);
+      panel.frame.setMap(map, maps.grid, scale, look, `${panel.name}, where it looks for ${view.words[word]}: ${peak}`);
       write(panel.facts, facts);
     }
-    drawScale(byId("lfi-scale"), word < 0 ? undefined : scale, palette, "One colour scale for all maps");
+    drawScale(byId("lfi-scale"), word < 0 ? undefined : scale, look.palette, "One colour scale for all maps");
   }
 
   setColumns(columns);
@@ -119,46 +118,6 @@ function insideOf(found) {
 
 export function agreementOf({ correlation, shared }) {
   return `r ${correlation === null ? "–" : short(correlation)}, ${percent(shared)} shared`;
-}
-
-// A square frame with a picture in it and a canvas exactly over the picture, so nothing moves when pictures change.
-// Without a label the canvas is silent: what it belongs to speaks for it.
-export function makeFrame(label) {
-  const picture = make("img", { alt: "", class: "lfi-picture" });
-  const speech = label === null ? { "aria-hidden": "true" } : { role: "img", "aria-label": label };
-  const canvas = make("canvas", { class: "lfi-heat", ...speech, width: 8, height: 8 });
-  const stack = make("div", { class: "lfi-stack", hidden: true }, picture, canvas);
-  const node = make("div", { class: "lfi-frame" }, stack);
-  const say = (text) => text && canvas.setAttribute("aria-label", text);
-  return {
-    node,
-    canvas,
-    stack,
-    setPicture(shown, side) {
-      const ratio = shown.width / shown.height;
-      stack.hidden = false;
-      stack.style.aspectRatio = String(ratio);
-      stack.style.width = ratio >= 1 ? "100%" : "auto";
-      stack.style.height = ratio >= 1 ? "auto" : "100%";
-      canvas.width = Math.max(1, Math.round(side * Math.min(ratio, 1)));
-      canvas.height = Math.max(1, Math.round(side / Math.max(ratio, 1)));
-      if (picture.src !== shown.preview) picture.src = shown.preview;
-    },
-    setMap(map, grid, scale, palette, text) {
-      paint(canvas, map, grid, scale, palette);
-      canvas.hidden = false;
-      say(text);
-    },
-    setDifference(first, second, limit, palette, text) {
-      paintDifference(canvas, first, second, limit, palette);
-      canvas.hidden = false;
-      say(text);
-    },
-    clear(text) {
-      canvas.hidden = true;
-      say(text);
-    },
-  };
 }
 
 /**

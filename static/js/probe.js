@@ -1,6 +1,7 @@
 // Point at a patch (mouse, finger or arrow keys) to read its numbers in every column and which queries look there; point
 
 import { byId, fill, make, short } from "./elements.js";
+import { outlineOf } from "./outline.js";
 
 // at a word to see its region, the patches with at least half of its peak.
 
@@ -192,21 +193,4 @@ export function makeProbe({ panels }) {
       show();
     },
   };
-}
-
-// The edges between patches in the region and patches outside of it, as an SVG path in patches.
-function outlineOf(map, rows, columns) {
-  const level = Math.max(...map) / 2;
-  const inside = (row, column) => row >= 0 && row < rows && column >= 0 && column < columns && map[row * columns + column] >= level;
-  let path = "";
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      if (!inside(row, column)) continue;
-      if (!inside(row - 1, column)) path += `M${column} ${row}h1`;
-      if (!inside(row + 1, column)) path += `M${column} ${row + 1}h1`;
-      if (!inside(row, column - 1)) path += `M${column} ${row}v1`;
-      if (!inside(row, column + 1)) path += `M${column + 1} ${row}v1`;
-    }
-  }
-  return path;
 }

@@ -2,7 +2,7 @@
 
 import { contextOf } from "./colour.js";
 import { byId, fill, first, make, percent, sentence } from "./elements.js";
-import { makeFrame } from "./maps.js";
+import { makeFrame } from "./frame.js";
 import { GONE } from "./service.js";
 
 const REGION_SIDE = 128; // of the mask, in pixels along the longer side: patches are far coarser

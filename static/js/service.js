@@ -100,14 +100,19 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @typedef {{ energy: number, hit: boolean }} Inside how much of a map is in a region, and whether its peak is
  * @typedef {{ number: number, area: number, models: Record<string, Inside[][]> }} Measured by model, layer and word
  *
+ * @typedef {object} Look how maps are drawn
+ * @property {string} name of all of it, another one wherever something differs
+ * @property {Uint8Array} palette
+ * @property {boolean} smooth false shows the patches as they are
+ * @property {boolean} contour whether a line runs at half of the peak
+ *
  * @typedef {object} Scene all that is drawn at one time
  * @property {Picture | null} picture
  * @property {View | null} view
  * @property {number} word its number in the view, -1 where there is none
  * @property {number} position
  * @property {Scale | undefined} scale
- * @property {Uint8Array} palette
- * @property {string} paletteName
+ * @property {Look} look
  * @property {Answerer[]} answers
  * @property {Measured | null} region
  */

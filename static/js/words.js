@@ -12,11 +12,13 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   const list = byId("lfi-chips");
   const message = byId("lfi-words-message");
   const vocabulary = byId("lfi-vocabulary");
+  const fold = byId("lfi-known", HTMLDetailsElement);
   const HINT = "Enter or a comma adds it. Choose one of your words to see its maps.";
   let words = [];
   let selected = 0;
   let known = [];
   let turn = Promise.resolve();
+  let had = false; // whether there were words when last drawn
   let emptied = false; // a comma has just put in what the field held, so an Enter after it wants nothing more
 
   function say(...content) {
@@ -148,6 +150,10 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   }
 
   function draw(pending = []) {
+    // the list folds with the first word and unfolds without any; in between it is the visitor's
+    const some = words.length > 0;
+    if (some !== had) fold.open = !some;
+    had = some;
     const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
     fill(list, ...words.map((word, index) => chip(word, index, pending.includes(word))));
     if (focused) chosen().find((node) => node.textContent === focused)?.focus();
@@ -163,11 +169,8 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       node.disabled = words.includes(word);
       return node;
     };
-    fill(
-      vocabulary,
-      known.length ? make("span", { class: "lfi-vocabulary-label" }, "Words they know") : null,
-      ...known.map(button),
-    );
+    fill(vocabulary, ...known.map(button));
+    fold.hidden = known.length === 0;
   }
 
   field.addEventListener("keydown", (event) => {

@@ -190,9 +190,10 @@ def test_a_word_may_come_before_the_picture(open_page, photo):
 def test_nothing_moves_when_maps_appear(open_page, photo):
     page = open_page()
     fixed = ".lfi-panel .lfi-frame, #lfi-scale-bar, #lfi-drop-frame, #lfi-field"
-    before = page.boxes(fixed)
     page.upload(photo)
     page.type_word(WORDS[0])
+    page.find(".lfi[data-compact] .lfi-chip").wait_for()  # what makes room does so at once
+    before = page.boxes(fixed)
     page.wait_for_maps()
     assert page.boxes(fixed) == before
 

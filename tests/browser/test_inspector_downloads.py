@@ -11,6 +11,8 @@ import pytest
 from inspector_page import picture_in
 from PIL import Image
 
+from lfi.rendering import ground
+
 
 @pytest.fixture
 def looking(open_page):
@@ -41,7 +43,7 @@ def test_an_overlay_looks_like_the_panel_it_was_taken_from(looking):
     first = next(name for name in archive.namelist() if name.startswith("lfi-01"))
     taken = Image.open(io.BytesIO(archive.read(first))).convert("RGB").resize(shown.size)
     plain = picture_in(looking.find("#lfi-drop-frame img").get_attribute("src"))
-    base = plain.convert("RGB").resize(shown.size)
+    base = ground(plain.resize(shown.size), opacity)
     mask = shown.getchannel("A").point(lambda alpha: round(alpha * opacity))
     expected = Image.composite(shown.convert("RGB"), base, mask)
     painted, given = (np.asarray(each, float) - np.asarray(base, float) for each in (expected, taken))
