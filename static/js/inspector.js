@@ -3,6 +3,7 @@
 import { describeModels } from "./about.js";
 import { addressOf, readAddress } from "./address.js";
 import { bytesOf, readMaps } from "./colour.js";
+import { controls, lookOf, setOpacity } from "./controls.js";
 import { makeDifference } from "./difference.js";
 import { makeDownloads } from "./downloads.js";
 import { makeDrafts } from "./drafts.js";
@@ -32,16 +33,6 @@ const state = {
 const root = byId("lfi");
 const status = byId("lfi-status");
 const banner = byId("lfi-banner");
-const controls = {
-  trio: byId("lfi-trio", HTMLSelectElement),
-  palette: byId("lfi-palette", HTMLSelectElement),
-  opacity: byId("lfi-opacity", HTMLInputElement),
-  depth: byId("lfi-depth", HTMLInputElement),
-  best: byId("lfi-best", HTMLInputElement),
-  allWords: byId("lfi-all-words", HTMLInputElement),
-  patches: byId("lfi-patches", HTMLInputElement),
-  contour: byId("lfi-contour", HTMLInputElement),
-};
 /** @type {Server} */
 let server;
 /** @type {ReturnType<typeof makeWords>} */
@@ -184,13 +175,6 @@ async function takePicture(next) {
   draw();
 }
 
-/** @returns {import("./service.js").Look} */
-function look() {
-  const [smooth, contour] = [!controls.patches.checked, controls.contour.checked];
-  const palette = controls.palette.value;
-  return { name: [palette, smooth, contour].join(), palette: state.palettes[palette], smooth, contour };
-}
-
 function draw() {
   const view = state.view;
   state.depth = Math.min(state.depth, stepsOf(view) - 1);
@@ -202,7 +186,7 @@ function draw() {
   const place = view?.positions[position];
   const scale = controls.allWords.checked ? place?.scale : place?.word_scales[word];
   const { answers } = state.trio;
-  const scene = { picture: state.picture, view, word, position, scale, look: look(), answers, region: null };
+  const scene = { picture: state.picture, view, word, position, scale, look: lookOf(state.palettes), answers, region: null };
   scene.region = region.of(scene);
   maps.draw(scene);
   film.draw(scene);
@@ -272,12 +256,6 @@ function showLayer(model, layer) {
   state.depth = depth;
   draw();
   first(root, ".lfi-maps").scrollIntoView();
-}
-
-function setOpacity() {
-  const value = Number(controls.opacity.value);
-  root.style.setProperty("--lfi-opacity", String(value / 100));
-  byId("lfi-opacity-value").textContent = `${value} %`;
 }
 
 // How the maps stand on screen, for a file of them.

@@ -1,4 +1,4 @@
-"""The picture is the page: maps above the fold, on a phone one beside the other, and colours that are attention alone."""
+"""The picture is the page: maps above the fold, side by side to swipe on a phone; every colour in them is attention."""
 
 from __future__ import annotations
 
