@@ -261,6 +261,7 @@ function showLayer(model, layer) {
 // How the maps stand on screen, for a file of them.
 function asShown() {
   const more = { palette: controls.palette.value, position: state.best ? 0 : 1 + state.depth, opacity: Number(controls.opacity.value) / 100 };
+  Object.assign(more, { smooth: !controls.patches.checked, contour: controls.contour.checked });
   return region.marked ? { ...more, region: region.encoded() } : more;
 }
 
