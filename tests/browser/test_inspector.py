@@ -56,10 +56,10 @@ def test_all_maps_share_one_labelled_scale(open_page, photo):
     page.upload(photo)
     page.type_word(WORDS[0])
     page.wait_for_maps()
-    scale = page.page.get_by_role("img", name=re.compile("One colour scale for all maps, from 0×.* uniform"))
+    scale = page.page.get_by_role("img", name=re.compile("One colour scale for all maps, from 1×.* uniform"))
     assert scale.count() == 1
     ticks = page.find("#lfi-scale-ticks span").all_text_contents()
-    assert ticks[0] == "0×"
+    assert ticks[0] == "1×"
     tops = [float(re.match(r"[\d.]+", panel.facts["Peak"]).group()) for panel in page.panels().values()]
     assert float(ticks[-1].strip("≥× ")) >= 0.9 * max(tops)
 
