@@ -25,7 +25,7 @@ from app.engine.downloads import array_stem
 from app.settings import STATIC
 from evaluation.scores import REFERENCE
 from lfi.comparison import model_of
-from lfi.rendering import LONG_TITLES, Scale, veil
+from lfi.rendering import LONG_TITLES, NO_PREFERENCE, Scale, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
 
@@ -121,7 +121,7 @@ def _scale(records: Sequence[Record], models: Sequence[str]) -> Scale:
     """Up to the median peak: in many images there is always one map that would darken all others."""
     peaks = [float(row[f"{model} peak"] or 0) for record in records for row in record.rows for model in models]
     high = max(SMALLEST_TOP, float(np.median(peaks)) if peaks else 0.0)
-    return Scale(0.0, high, clipped=max(peaks, default=0) > high)
+    return Scale(NO_PREFERENCE, high, clipped=max(peaks, default=0) > high)
 
 
 def _rows(

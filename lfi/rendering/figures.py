@@ -44,6 +44,8 @@ def figure(
     titles: Mapping[str, str] = TITLES,
     notes: Sequence[str] = (),
     opacity: float = OPACITY,
+    smooth: bool = True,
+    contour: bool = False,
     region: np.ndarray | None = None,
 ) -> bytes:
     """Rows = words, columns = the image and every model, one colour scale for all of them.
@@ -56,6 +58,7 @@ def figure(
         titles: how each model is called above its column; its name and fingerprint stand in the caption.
         notes: more of the caption, such as what the models learned from.
         opacity: of the strongest attention, in [0, 1].
+        smooth, contour: as for `overlay`.
         region: bool `[height, width]` over the whole image, outlined on it and on every map.
 
     Returns:
@@ -81,6 +84,8 @@ def figure(
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
         opacity=opacity,
+        smooth=smooth,
+        contour=contour,
         region=region,
     )
     return save(sheet, scale or shared_scale(chosen.values()), palette, path, format)
