@@ -25,7 +25,7 @@ from app.engine.downloads import array_stem
 from app.settings import STATIC
 from evaluation.scores import REFERENCE
 from lfi.presence import absence
-from lfi.rendering import FAINT, LONG_TITLES, OPACITY, SHORT_TITLES, Scale, titled, veil
+from lfi.rendering import LONG_TITLES, NO_PREFERENCE, SHORT_TITLES, Scale, titled, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
 
@@ -116,7 +116,7 @@ def _scale(records: Sequence[Record], models: Sequence[str]) -> Scale:
     """Up to the median peak: in many images there is always one map that would darken all others."""
     peaks = [float(row[f"{model} peak"] or 0) for record in records for row in record.rows for model in models]
     high = max(SMALLEST_TOP, float(np.median(peaks)) if peaks else 0.0)
-    return Scale(0.0, high, clipped=max(peaks, default=0) > high)
+    return Scale(NO_PREFERENCE, high, clipped=max(peaks, default=0) > high)
 
 
 def _rows(
@@ -146,7 +146,7 @@ def _map(
 ) -> dict[str, str]:
     """One map; fainter where the model says that the word is absent."""
     said = absence(row["word"], row[f"{model} presence"]) if row.get(f"{model} absent") else ""
-    layer = veil(weights, scale, size, opacity=OPACITY * FAINT if said else OPACITY)
+    layer = veil(weights, scale, size, faint=bool(said))
     return {"model": model, "source": _layer(layer), "absence": said}
 
 

@@ -18,7 +18,6 @@ from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering import (
     DEFAULT,
-    FAINT,
     OPACITY,
     SHORT_TITLES,
     Scale,
@@ -107,8 +106,8 @@ def overlay_files(
         layer = comparison.default_layer[model]
         for number, query in enumerate(maps.queries[0]):
             word = number * len(comparison.words) // len(maps.queries[0])  # a word has a map, or one per head
-            kept = FAINT if comparison.absence(model, word) else 1.0
-            drawn = overlay(shown, maps.weights[0, layer, number], scale, palette, opacity * kept)
+            faint = bool(comparison.absence(model, word))
+            drawn = overlay(shown, maps.weights[0, layer, number], scale, palette, opacity, faint=faint)
             yield f"{array_stem(model)}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
 
 

@@ -65,6 +65,8 @@ class FileRequest(PageRequest):
     position: int = Field(0, ge=0)
     palette: str = Field(DEFAULT, max_length=40)
     opacity: float = Field(OPACITY, ge=0, le=1)
+    smooth: bool = True
+    contour: bool = False
     region: str | None = Field(None, max_length=200_000)
     """The region that is marked, as for `RegionRequest`."""
 
@@ -171,6 +173,8 @@ class Handlers:
                 picture.sha256,
                 side=self.settings.overlay_side,
                 opacity=asked.opacity,
+                smooth=asked.smooth,
+                contour=asked.contour,
                 region=None if asked.region is None else read_region(asked.region),
             )
             return {"name": file.name, "type": file.media_type, "data": base64.b64encode(file.data).decode()}

@@ -2,17 +2,17 @@
 
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference, difference_scales
 from lfi.rendering.figures import LONG_TITLES, SHORT_TITLES, TITLES, figure, film_strip, titled
-from lfi.rendering.overlays import FAINT, OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
+from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, ground, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
-from lfi.rendering.scale import Scale, Tick, shared_scale, times_uniform
+from lfi.rendering.scale import NO_PREFERENCE, Scale, Tick, shared_scale, times_uniform
 from lfi.rendering.sheet import FORMATS
 
 __all__ = [
     "DEFAULT",
     "DIVERGING",
-    "FAINT",
     "FORMATS",
     "LONG_TITLES",
+    "NO_PREFERENCE",
     "OPACITY",
     "PALETTES",
     "SHORT_TITLES",
@@ -26,6 +26,7 @@ __all__ = [
     "encode_webp",
     "figure",
     "film_strip",
+    "ground",
     "heatmap",
     "overlay",
     "shared_scale",

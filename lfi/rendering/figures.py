@@ -12,7 +12,7 @@ from PIL import Image
 
 from lfi.errors import ConfigError
 from lfi.maps import PADDING, InteractionMaps
-from lfi.rendering.overlays import FAINT, OPACITY
+from lfi.rendering.overlays import OPACITY
 from lfi.rendering.palettes import DEFAULT
 from lfi.rendering.scale import Scale, shared_scale, times_uniform
 from lfi.rendering.sheet import Panel, Sheet, save
@@ -49,6 +49,8 @@ def figure(
     titles: Mapping[str, str] = TITLES,
     notes: Sequence[str] = (),
     opacity: float = OPACITY,
+    smooth: bool = True,
+    contour: bool = False,
     region: np.ndarray | None = None,
 ) -> bytes:
     """Rows = words, columns = the image and every model, one colour scale for all of them.
@@ -63,6 +65,7 @@ def figure(
         titles: how each model is called above its column; its name and fingerprint stand in the caption.
         notes: more of the caption, such as what the models learned from.
         opacity: of the strongest attention, in [0, 1].
+        smooth, contour: as for `overlay`.
         region: bool `[height, width]` over the whole image, outlined on it and on every map.
 
     Returns:
@@ -89,6 +92,8 @@ def figure(
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
         opacity=opacity,
+        smooth=smooth,
+        contour=contour,
         region=region,
     )
     return save(sheet, scale or shared_scale(chosen.values()), palette, path, format)
@@ -181,7 +186,7 @@ def _panel(
         f"outside {float(maps.outside[0, layer, query]):.0%}",
     ]
     said = ["", *textwrap.wrap(absence, _LONGEST_NOTE)]
-    return Panel(row, column, weights, note + " · ".join(facts) + "\n".join(said), FAINT if absence else 1.0)
+    return Panel(row, column, weights, note + " · ".join(facts) + "\n".join(said), faint=bool(absence))
 
 
 def _legend(title: str, maps: InteractionMaps) -> str:

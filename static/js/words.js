@@ -1,19 +1,24 @@
 // Words as chips: Enter, comma or Add puts one in; its cross, Delete on it, or Backspace in the empty field takes it out.
+
+import { byId, fill, make, sentence } from "./elements.js";
+
 // `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
 // words that are spelled almost alike to choose from.
 
 const MOST_QUOTED = 40; // characters of a word in a message
 
-function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
-  const field = byId("lfi-word");
+export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
+  const field = byId("lfi-word", HTMLInputElement);
   const list = byId("lfi-chips");
   const message = byId("lfi-words-message");
   const vocabulary = byId("lfi-vocabulary");
+  const fold = byId("lfi-known", HTMLDetailsElement);
   const HINT = "Enter or a comma adds it. Choose one of your words to see its maps.";
   let words = [];
   let selected = 0;
   let known = [];
   let turn = Promise.resolve();
+  let had = false; // whether there were words when last drawn
   let emptied = false; // a comma has just put in what the field held, so an Enter after it wants nothing more
 
   function say(...content) {
@@ -21,6 +26,11 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     message.classList.toggle("lfi-wrong", wrong);
     field.setAttribute("aria-invalid", String(wrong));
     fill(message, ...(wrong ? content : [HINT]));
+  }
+
+  /** @returns {HTMLElement[]} */
+  function chosen() {
+    return [...list.querySelectorAll(".lfi-chip-word")].map((node) => /** @type {HTMLElement} */ (node));
   }
 
   function suggestion(text, choose) {
@@ -103,7 +113,7 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     say();
     draw();
     onRemove();
-    const next = list.querySelectorAll(".lfi-chip-word")[Math.min(index, words.length - 1)];
+    const next = chosen()[Math.min(index, words.length - 1)];
     (next || field).focus();
   }
 
@@ -140,26 +150,27 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   }
 
   function draw(pending = []) {
+    // the list folds with the first word and unfolds without any; in between it is the visitor's
+    const some = words.length > 0;
+    if (some !== had) fold.open = !some;
+    had = some;
     const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
     fill(list, ...words.map((word, index) => chip(word, index, pending.includes(word))));
-    if (focused) [...list.querySelectorAll(".lfi-chip-word")].find((node) => node.textContent === focused)?.focus();
+    if (focused) chosen().find((node) => node.textContent === focused)?.focus();
     drawVocabulary();
   }
 
   // What starts like the word being typed is marked.
   function drawVocabulary() {
-    const start = field.value.toLowerCase().split(/[\s,]+/).pop();
+    const start = field.value.toLowerCase().split(/[\s,]+/).pop() ?? "";
     const button = (word) => {
       const node = suggestion(word, () => add(word));
       node.classList.toggle("lfi-match", start.length > 0 && word.startsWith(start));
       node.disabled = words.includes(word);
       return node;
     };
-    fill(
-      vocabulary,
-      known.length ? make("span", { class: "lfi-vocabulary-label" }, "Words they know") : null,
-      ...known.map(button),
-    );
+    fill(vocabulary, ...known.map(button));
+    fold.hidden = known.length === 0;
   }
 
   field.addEventListener("keydown", (event) => {

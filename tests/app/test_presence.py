@@ -85,8 +85,7 @@ def test_the_overlay_of_an_absent_word_is_fainter(service, folder, tmp_path_fact
     with TestClient(create_app(settings)) as other:
         wait_until_ready(other)
         plain, told = (
-            zipfile.ZipFile(io.BytesIO(maps_of(each, ["star"], "application/zip").content))
-            for each in (other, service)
+            zipfile.ZipFile(io.BytesIO(maps_of(each, ["star"], "application/zip").content)) for each in (other, service)
         )
     photo = np.asarray(scene(), float)
 

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from lfi.data.canvases import MOST, compose, paste
-from lfi.data.imagefiles import image_files
 from lfi.data.domains import domain_folders
+from lfi.data.imagefiles import image_files
 from lfi.data.tinyimagenet import tiny_imagenet, wnids_of
 from lfi.errors import DataError
 from lfi.teachers.names import Names
