@@ -265,6 +265,7 @@ class Handlers:
             small = self._sample(sample.name, Turn()).drawn.copy()
             small.thumbnail((THUMBNAIL, THUMBNAIL))
             said = {"name": sample.name, "alt": sample.alt, "words": list(sample.words), "scene": sample.scene}
+            said["trio"] = sample.trio
             views.append({**said, "thumbnail": data_uri(small)})
         return views
 
@@ -309,7 +310,13 @@ def _seen_view(seen: Sequence[tuple[str, float]]) -> list[Answer]:
 def _only(comparison: Comparison, columns: Sequence[str]) -> Comparison:
     """The columns alone, in their order."""
     kept = {column: comparison.maps[column] for column in columns}
-    return replace(comparison, maps=kept, default_layer={column: comparison.default_layer[column] for column in kept})
+    return replace(
+        comparison,
+        maps=kept,
+        default_layer={column: comparison.default_layer[column] for column in kept},
+        presence={column: said for column, said in comparison.presence.items() if column in kept},
+        absent={column: said for column, said in comparison.absent.items() if column in kept},
+    )
 
 
 def _error(where: str, error: LFIError, **more: Any) -> Answer:

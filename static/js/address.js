@@ -33,10 +33,11 @@ export function readAddress(about) {
   const given = new URL(location.href).searchParams;
   const list = (name) => (given.get(name) ?? "").split(",").map((piece) => piece.trim()).filter(Boolean);
   const named = (name) => about.trios.find((each) => each.name === name);
-  const trio = named(given.get("trio")) ?? named(about.trio) ?? about.trios[0];
+  const image = given.get("image") ?? "";
+  const sample = image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined;
+  const trio = named(given.get("trio")) ?? named(sample?.trio) ?? named(about.trio) ?? about.trios[0];
   const known = trio.answers.map((answer) => answer.key);
   const columns = [...new Set(list("columns"))].filter((key) => known.includes(key)).slice(0, 3);
-  const image = given.get("image") ?? "";
   const layer = Number.parseInt(given.get("layer") ?? "", 10);
   const opacity = Number.parseInt(given.get("opacity") ?? "", 10);
   const palette = given.get("palette") ?? "";
@@ -51,7 +52,7 @@ export function readAddress(about) {
     allWords: given.get("scale") === "all",
     patches: list("draw").includes("patches"),
     contour: list("draw").includes("contour"),
-    sample: image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined,
+    sample,
     token: /^[0-9a-f]{64}$/.test(image) ? image : undefined,
     own: image === "own",
     box: boxIn(given.get("region")),

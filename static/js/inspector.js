@@ -26,6 +26,7 @@ const state = {
   picture: /** @type {Picture | null} */ (null),
   view: /** @type {View | null} */ (null),
   drawn: /** @type {Picture | null} */ (null),
+  trioBefore: /** @type {string | undefined} */ (undefined), // the one that a sample replaced
   best: true,
   depth: 0,
   palettes: /** @type {Record<string, Uint8Array>} */ ({}),
@@ -109,7 +110,7 @@ async function refresh() {
     words.rename(answer.view.called);
   } else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
   if (answer?.picture) state.drawn = wanted;
-  return { error: answer ? answer.error : { where: "page", message: GONE } };
+  return { error: answer ? answer.error : { where: "page", message: GONE }, seen: answer?.seen };
 }
 
 function readView(view) {
@@ -156,13 +157,13 @@ async function takePicture(next) {
   const previousWords = words.words;
   if (fromSample) words.replace(next.words);
   words.quiet();
-  let { error, superseded } = await refresh();
+  let { error, superseded, seen } = await refresh();
   if (error?.where === "words" && next === state.picture) {
     const unknown = await unknownWords();
     if (next !== state.picture) return;
     if (unknown.length) {
       words.leaveOut(unknown);
-      ({ error, superseded } = await refresh());
+      ({ error, superseded, seen } = await refresh());
     }
   }
   if (superseded) return;
@@ -173,6 +174,19 @@ async function takePicture(next) {
   if (error?.where === "picture") picture.complain(error.message);
   if (error?.where === "words") words.explain(error);
   draw();
+  words.propose(seen);
+}
+
+// A sample has words of one trio; a picture of one's own goes back to the trio from before the samples.
+function followTrio(next) {
+  const wanted = next.trio ?? (next.file ? state.trioBefore : undefined);
+  const { name } = state.trio;
+  state.trioBefore = next.trio ? (state.trioBefore ?? name) : undefined;
+  if (wanted && wanted !== name && state.about.trios.some((trio) => trio.name === wanted)) {
+    chooseTrio(wanted);
+    controls.trio.value = wanted;
+  }
+  return next;
 }
 
 function draw() {
@@ -308,7 +322,7 @@ function build(about) {
   controls.patches.checked = given.patches;
   controls.contour.checked = given.contour;
   setOpacity();
-  picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: takePicture });
+  picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: (next) => takePicture(followTrio(next)) });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
   region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
   downloads = makeDownloads({ ask: (question) => askWithPicture(server.download, { ...question, ...asShown(), shown: true }) });
@@ -321,6 +335,7 @@ function build(about) {
   controls.trio.value = state.trio.name;
   byId("lfi-trio-control").hidden = about.trios.length < 2;
   controls.trio.addEventListener("change", async () => {
+    state.trioBefore = undefined;
     chooseTrio(controls.trio.value);
     if (state.picture) await takePicture(state.picture);
     else draw();

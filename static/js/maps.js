@@ -1,7 +1,7 @@
 // The panels side by side on their one colour scale. A choice above each says what it shows: a model, or a post-hoc
 
 import { gradientOf, peakOf } from "./colour.js";
-import { byId, fill, first, make, percent, short } from "./elements.js";
+import { byId, fill, first, make, percent, sentence, short } from "./elements.js";
 import { makeFrame, MAP_SIDE } from "./frame.js";
 
 // explanation of one.
@@ -25,8 +25,9 @@ export function makeMaps({ answers, columns, onColumns }) {
     const teaching = make("div", { class: "lfi-teaching" });
     frame.node.append(teaching);
     const facts = make("dl", { class: "lfi-facts" });
-    const node = make("article", { class: "lfi-panel" }, make("h3", {}, dot, select), frame.node, facts);
-    return { frame, teaching, facts, node, select, index, key, name: "" };
+    const absence = make("p", { class: "lfi-absence", hidden: true });
+    const node = make("article", { class: "lfi-panel" }, make("h3", {}, dot, select), frame.node, absence, facts);
+    return { frame, teaching, absence, facts, node, select, index, key, name: "" };
   });
   fill(byId("lfi-panels"), ...panels.map((panel) => panel.node));
   byId("lfi-third").onclick = () => onColumns([...keys, ...answers.map((each) => each.key).filter((key) => !keys.includes(key))].slice(0, 3));
@@ -89,6 +90,10 @@ export function makeMaps({ answers, columns, onColumns }) {
       panel.teaching.hidden = Boolean(picture);
       if (picture) panel.frame.setPicture(picture, MAP_SIDE);
       const maps = word < 0 ? null : view?.models[panel.key];
+      const absence = maps?.absences?.[word] ?? "";
+      panel.absence.hidden = !absence;
+      panel.absence.textContent = sentence(absence);
+      panel.node.classList.toggle("lfi-absent", Boolean(absence));
       if (!view || !maps || !scale) {
         panel.frame.clear(`${panel.name}: no map yet`);
         write(panel.facts, FACTS.map((name) => [name, "–"]));
@@ -97,7 +102,7 @@ export function makeMaps({ answers, columns, onColumns }) {
       const facts = factsOf(panel.key, scene);
       const map = maps.at(view.positions[position].layers[panel.key], word);
       const peak = facts[FACTS.indexOf("Peak")][1];
-      panel.frame.setMap(map, maps.grid, scale, look, `${panel.name}, where it looks for ${view.words[word]}: ${peak}`);
+      panel.frame.setMap(map, maps.grid, scale, look, `${panel.name}, where it looks for ${view.words[word]}: ${absence || peak}`);
       write(panel.facts, facts);
     }
     drawScale(byId("lfi-scale"), word < 0 ? undefined : scale, look.palette, "One colour scale for all maps");

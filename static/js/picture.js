@@ -3,7 +3,7 @@
 import { byId, dayOf, fill, make, sentence } from "./elements.js";
 
 export function sampleOf(sample) {
-  return { sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, scene: sample.scene };
+  return { sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, trio: sample.trio, scene: sample.scene };
 }
 
 export function makePicture({ samples, maxBytes, onPicture }) {

@@ -18,6 +18,7 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @property {string} model name and fingerprint
  * @property {string} kind
  * @property {string} source what the map was read from
+ * @property {string[]} [absences] by word, what is said where it is not in the picture; else empty
  *
  * @typedef {Maps & { named: [string, number][] }} Queries every query with the word nearest to its name
  * @typedef {{ correlation: number | null, shared: number, scale: DifferenceScale }} Agreed
@@ -45,13 +46,14 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @property {number} [width]
  * @property {number} [height]
  * @property {string[]} [words] to begin with
+ * @property {string} [trio] whose words these are
  * @property {boolean} [scene] whether it is of the kind that the models were trained on
  * @property {boolean} [kept]
  * @property {number} [until] Unix time
  * @property {boolean} [exact] whether what is kept is the picture that was chosen, pixel by pixel
  * @property {number} [id] in this page
  *
- * @typedef {{ name: string, alt: string, words: string[], scene: boolean, thumbnail: string }} Sample
+ * @typedef {{ name: string, alt: string, words: string[], trio: string, scene: boolean, thumbnail: string }} Sample
  * @typedef {{ key: string, name: string, choice: string, role: string, layers: number, explained: boolean }} Answerer
  *
  * @typedef {object} Card what is said of one model
@@ -90,7 +92,8 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @property {"page" | "words" | "picture" | "region" | "share"} where
  * @property {string} message
  * @property {boolean} [forgotten] the picture is not held any more
- * @property {Record<string, string[]>} [unknown] words, and those spelled almost alike
+ * @property {Record<string, string[]>} [unknown] words, and those near in meaning or spelled almost alike
+ * @property {{ word: string, likely: string }[]} [seen] what the teacher sees in the picture, best first
  *
  * @typedef {Record<string, any> & { error?: Trouble }} Reply null where the service did not answer
  * @typedef {(question?: any) => Promise<Reply | null>} Ask

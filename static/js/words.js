@@ -6,6 +6,7 @@ import { byId, fill, make, sentence } from "./elements.js";
 // words that are spelled almost alike to choose from.
 
 const MOST_QUOTED = 40; // characters of a word in a message
+const MOST_LISTED = 80; // known words on screen at a time
 
 export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   const field = byId("lfi-word", HTMLInputElement);
@@ -41,6 +42,25 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     return unknown.map((word) => `“${word.length > MOST_QUOTED ? `${word.slice(0, MOST_QUOTED)}…` : word}”`).join(" and ");
   }
 
+  // Chips of words that the teacher sees in the picture.
+  function seenIn(seen) {
+    if (!seen?.length) return [];
+    const chips = seen.map(({ word, likely }) => {
+      const node = suggestion(word, take(word));
+      node.title = likely;
+      return node;
+    });
+    return [make("span", {}, "The teacher sees here:"), ...chips];
+  }
+
+  function take(word) {
+    return () => {
+      field.value = "";
+      add(word);
+      field.focus();
+    };
+  }
+
   // Some words they know, from all over the list.
   function examples() {
     if (known.length < 4) return "";
@@ -67,13 +87,9 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     if (!error.unknown) return say(sentence(error.message));
     const offers = nearPhrases(text, error.unknown);
     const trouble = `These models do not know ${quote(Object.keys(error.unknown))}.`;
-    if (offers.length === 0) return say(`${trouble}${examples()}`);
-    const choose = (offer) => () => {
-      field.value = "";
-      add(offer);
-      field.focus();
-    };
-    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, choose(offer))));
+    const seen = seenIn(error.seen);
+    if (offers.length === 0) return seen.length ? say(make("span", {}, trouble), ...seen) : say(`${trouble}${examples()}`);
+    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, take(offer))), ...seen);
   }
 
   // One after the other, so that an answer always speaks of the words that were last put in.
@@ -169,7 +185,10 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       node.disabled = words.includes(word);
       return node;
     };
-    fill(vocabulary, ...known.map(button));
+    const begun = start ? known.filter((word) => word.split(" ").some((part) => part.startsWith(start))) : known;
+    const step = Math.ceil(begun.length / MOST_LISTED); // of very many, some from all over the list
+    const listed = known.length > MOST_LISTED ? begun.filter((_, index) => index % step === 0) : known;
+    fill(vocabulary, ...listed.map(button));
     fold.hidden = known.length === 0;
   }
 
@@ -212,6 +231,10 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       draw();
     },
     quiet: () => say(),
+    // What the teacher sees in a picture that nobody has asked about yet.
+    propose(seen) {
+      if (seen?.length && words.length === 0) fill(message, ...seenIn(seen));
+    },
     // The service answers “the star” as “star”.
     rename(called) {
       const shown = called[words[selected]] ?? words[selected];

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from gradio.data_classes import DataWithFiles
 from PIL import Image
 from running import wait_until_ready
 from tiny_trio import PRESENCE, write_tiny_trio
@@ -20,10 +22,13 @@ from uploads import as_bytes, scene
 
 from app.agents.numbers import word_body
 from app.cli import main
+from app.engine import Turn
 from app.main import create_app
-from app.settings import read_settings
+from app.settings import default_trio, read_settings
+from app.ui.handlers import Handlers
 from evaluation.scores import score
 from lfi.client.answers import read_maps
+from lfi.presence import short
 from lfi.trio import Trio
 
 SAID = "LFI finds no star here (p = .03)"
@@ -148,3 +153,37 @@ def test_an_unknown_word_comes_with_what_the_teacher_sees_in_the_picture(service
     for each in problem["suggestions"]:
         assert each["instead_of"] == ("cirkle" if each["word"] in near else None)
         assert each["presence"] == (pytest.approx(seen[each["word"]], abs=1e-5) if each["word"] in seen else None)
+
+
+def test_the_page_gets_a_sentence_per_absent_word_and_what_the_teacher_sees(service, trio):
+    engine = service.app.state.engine
+    handlers = Handlers(engine, {})
+    seen = [{"word": word, "likely": short(likely)} for word, likely in trio.seen(trio.encode(scene()))]
+
+    def sent(words: list[str]) -> dict:
+        form = DataWithFiles(data={"request": json.dumps({"words": words})}, files=[("x.png", as_bytes(scene()))])
+        return handlers.compare(form, Turn())
+
+    assert sent([])["seen"] == seen
+    models = sent(["star", "moon"])["view"]["models"]
+    assert models["lfi"]["absences"] == ["finds no star here (p = .03)", "finds no moon here (p = .03)"]
+    assert models["baseline"]["absences"] == ["", ""]
+    refused = sent(["zebra"])
+    assert refused["error"]["seen"] == seen
+    assert "picture" in refused
+
+
+def test_a_figure_from_the_page_speaks_of_its_columns_alone(service):
+    handlers = Handlers(service.app.state.engine, {})
+    asked = {"words": ["star"], "columns": ["teacher", "baseline"], "format": "npz"}
+    form = DataWithFiles(data={"request": json.dumps(asked)}, files=[("x.png", as_bytes(scene()))])
+    with np.load(io.BytesIO(base64.b64decode(handlers.download(form, Turn())["data"]))) as arrays:
+        assert json.loads(str(arrays["about"]))["absent"].keys() == {"teacher", "baseline"}
+
+
+def test_the_trio_for_photographs_is_the_default_where_it_is_there(tmp_path):
+    assert default_trio(tmp_path) == "scenes"
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "card.json").write_text("{}")
+    assert read_settings(models_dir=tmp_path).trio == "photographs"
+    assert read_settings(models_dir=tmp_path, trio="scenes").trio == "scenes"
