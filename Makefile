@@ -12,7 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 COMPILE := $(UV) pip compile --universal --generate-hashes --no-header --no-annotate --quiet --python-version 3.11
 
-.PHONY: run test audit lock results clean
+NPM := $(shell command -v npm 2>/dev/null)
+
+.PHONY: run test scripts audit lock results clean
 
 run: $(VENV)/.run
 	@$(BIN)/lfi serve
@@ -22,7 +24,16 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	@$(MAKE) --no-print-directory scripts
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=15
+
+# The pages' scripts, checked by TypeScript. Browsers run them as they are, so nothing else needs npm.
+scripts: $(if $(NPM),node_modules/.package-lock.json)
+ifdef NPM
+	$(NPM) run --silent check
+else
+	@echo "npm is not installed, so the JavaScript in static/js was not checked"
+endif
 
 # Known weaknesses of what the locks pin. Asks the advisory database at pypi.org, so it needs to reach it.
 audit: $(VENV)/.test
@@ -39,12 +50,15 @@ lock: $(UV)
 	$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) node_modules
 
 $(UV):
 	@test -n "$(PYTHON)" || { echo "LFI needs Python 3.11 to 3.13 with venv (Debian: apt install python3-venv)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+node_modules/.package-lock.json: package-lock.json
+	$(NPM) ci --silent
 
 # The stamps say what is installed, so that a repeated command starts at once. Bytecode is written at once, too: where
 # PYTHONDONTWRITEBYTECODE is set, every start of the service would compile all that it imports (25 s instead of 9).

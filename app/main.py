@@ -10,7 +10,6 @@ from importlib.metadata import version
 import anyio
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, RedirectResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -38,6 +37,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.requests import RequestLog
 from app.telemetry.traces import telemetry_config, tracer_provider
 from app.ui import build_inspector, page_head
+from app.web.assets import FreshFiles
 from app.web.edge import PageHead, PublishedPath, SecurityHeaders
 from app.web.openapi import describe_problems
 from app.web.problems import PlainErrorsAsProblems, install_problems
@@ -131,7 +131,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.add_api_route("/", _to_page, include_in_schema=False)
     app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     for name in _STATIC_FOLDERS:
-        folder = StaticFiles(directory=settings.static_dir / name, check_dir=False)
+        folder = FreshFiles(directory=settings.static_dir / name, check_dir=False)
         app.mount(f"/static/{name}", folder, name=f"static-{name}")
     # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
     for end in ("upload", "upload/"):

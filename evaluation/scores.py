@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class WordScores:
         looks: per model.
         agreement: per model other than the teacher, and per metric of agreement, with the teacher; empty where the
             teacher was not asked. NaN where a metric is undefined.
+        presence: per model that is calibrated for it, how likely the word is in the image at all.
+        absent: the models that say it is not in the image.
     """
 
     word: str
@@ -59,6 +61,8 @@ class WordScores:
     nearness: float | None
     looks: dict[str, Look]
     agreement: dict[str, dict[str, float]]
+    presence: dict[str, float] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
 
 
 def score(comparison: Comparison) -> tuple[WordScores, ...]:
@@ -83,23 +87,30 @@ def score(comparison: Comparison) -> tuple[WordScores, ...]:
                 address.nearness if address else None,
                 {model: each[index] for model, each in looks.items()},
                 {model: {name: float(found[index]) for name, found in by.items()} for model, by in agreement.items()},
+                {model: own[index] for model, own in comparison.presence.items()},
+                frozenset(model for model, own in comparison.absent.items() if own[index]),
             )
         )
     return tuple(scores)
 
 
-def columns(models: Sequence[str]) -> tuple[str, ...]:
-    """Names of a table's columns for these models, as `row` fills them."""
+def columns(models: Sequence[str], judges: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of a table's columns for these models, as `row` fills them.
+
+    Args:
+        judges: models that say whether a word is in the image.
+    """
     names = ["word", "query", "nearness"]
     names += [f"{model} {what}" for model in models for what in ("peak", "peak x", "peak y", "densest tenth")]
     if REFERENCE in models:
         metrics = [metric.name for metric in of_category("agreement")]
         names += [f"{model} {REFERENCE} {name}" for model in models if model != REFERENCE for name in metrics]
+    names += [f"{model} {what}" for model in judges for what in ("presence", "absent")]
     return tuple(names)
 
 
 def row(scores: WordScores) -> dict[str, str | int | float | None]:
-    """One line of a table. Queries count from 1, as on the page; what is undefined is None."""
+    """One line of a table. Queries count from 1, as on the page; what is undefined is None; `absent` is 0 or 1."""
     values: dict[str, str | int | float | None] = {
         "word": scores.word,
         "query": None if scores.query is None else scores.query + 1,
@@ -109,6 +120,8 @@ def row(scores: WordScores) -> dict[str, str | int | float | None]:
         x, y = look.at
         values |= {f"{model} peak": look.peak, f"{model} peak x": x, f"{model} peak y": y}
         values[f"{model} densest tenth"] = look.densest
+    for model, probability in scores.presence.items():
+        values |= {f"{model} presence": probability, f"{model} absent": int(model in scores.absent)}
     for model, metrics in scores.agreement.items():
         for name, value in metrics.items():
             values[f"{model} {REFERENCE} {name}"] = None if math.isnan(value) else value

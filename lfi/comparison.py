@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lfi.answerers import Address, Encoded
 from lfi.maps import InteractionMaps
+from lfi.presence import absence
 
 MODELS = ("teacher", "lfi", "baseline")
 
@@ -40,6 +42,18 @@ class Comparison:
     seconds: dict[str, float]
     presence: dict[str, tuple[float, ...]] = field(default_factory=dict)
     absent: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+
+    def absence(self, answer: str, word: int) -> str:
+        """`finds no dog here (p = .03)` where this answer says so of the word at this place; else empty."""
+        absent = answer in self.absent and self.absent[answer][word]
+        return absence(self.words[word], self.presence[answer][word]) if absent else ""
+
+    def absences(self) -> Iterator[tuple[str, str, str]]:
+        """Answer, word and sentence of every word that an answer says is absent."""
+        for index, word in enumerate(self.words):
+            for answer in self.maps:
+                if sentence := self.absence(answer, index):
+                    yield answer, word, sentence
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,9 @@
 """Errors a user can act on. Each message is one line: what was wrong, with the value, and what would be right."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class LFIError(Exception):
     """Base of every error that the command line prints in one line (exit code 2) and the API answers with 4xx."""
@@ -48,11 +52,24 @@ class UnknownWordError(WordsError):
         words: the unknown words.
         nearest: for each of them, the nearest words that are known, best first.
         peer: who does not know them, where it is not the teacher.
+        by_meaning: whether they are nearest in meaning, and not in spelling alone.
+        seen: where a picture was asked about, known words that the teacher sees in it, and how likely each is there.
     """
 
-    def __init__(self, words: dict[str, list[str]], peer: str = ""):
-        self.peer = peer
+    def __init__(
+        self,
+        words: dict[str, list[str]],
+        peer: str = "",
+        seen: Sequence[tuple[str, float]] = (),
+        by_meaning: bool = False,
+    ):
+        self.peer, self.seen, self.by_meaning = peer, tuple(seen), by_meaning
         self.words = list(words)
         self.nearest = words
         parts = [f"{word!r} (nearest: {', '.join(near)})" for word, near in words.items()]
-        super().__init__(f"{peer or 'this model'} does not know {'; '.join(parts)}")
+        found = f"; the teacher sees here: {', '.join(word for word, _ in seen)}" if seen else ""
+        super().__init__(f"{peer or 'this model'} does not know {'; '.join(parts)}{found}")
+
+    def beside(self, seen: Sequence[tuple[str, float]]) -> UnknownWordError:
+        """The same error about a picture in which these words are seen."""
+        return UnknownWordError(self.nearest, self.peer, seen, self.by_meaning)

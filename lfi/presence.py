@@ -48,6 +48,18 @@ class Presence:
         return {**asdict(self), "weights": list(self.weights)}
 
 
+def absence(word: str, probability: float) -> str:
+    """What is said where a word is absent: `finds no dog here (p = .03)`, after the name of whoever looked."""
+    return f"finds no {word} here ({short(probability)})"
+
+
+def short(probability: float) -> str:
+    """`p = .03`; `p < .01` and `p > .99` where two digits would claim certainty."""
+    if probability < 0.005:
+        return "p < .01"
+    return "p > .99" if probability > 0.995 else f"p = {probability:.2f}".replace("0.", ".", 1)
+
+
 def read_presence(card: Mapping[str, Any]) -> dict[str, Presence]:
     """What a trio's card says of its models; nothing where it was not calibrated.
 

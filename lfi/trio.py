@@ -25,6 +25,7 @@ from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownW
 from lfi.maps import InteractionMaps
 from lfi.peers import Peer, check_name, load_peer
 from lfi.presence import read_presence
+from lfi.seen import Sightings
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
 from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
@@ -96,6 +97,8 @@ class Trio:
         self.presence = read_presence(card)
         for name, answerer in self.answerers.items():
             answerer.judges = model_of(name) in self.presence
+        judge = self.presence.get("teacher")
+        self._sightings = None if judge is None else Sightings(teacher, self.vocabulary, judge)
         self.layers = {name: answerer.layers for name, answerer in self.answerers.items()}
         self.default_layer = default_layers(card, self.layers)
         self._alone = threading.Lock()  # maps are read by hooks, which would hear another thread's pass as well
@@ -225,6 +228,22 @@ class Trio:
                 for i, answer in zip(asked, found, strict=True):
                     answers[i][name], seconds[i][name] = answer, images[i].seconds.get(name, 0.0) + taken
         return [self._comparison(*each) for each in zip(questions, answers, seconds, strict=True)]
+
+    @property
+    def judges(self) -> bool:
+        """Whether the teacher can say what it sees, of words that people can type."""
+        return self._sightings is not None
+
+    def seen(self, encoded: EncodedTrio, count: int = 5) -> tuple[tuple[str, float], ...]:
+        """What the teacher sees most in an image: words of the vocabulary and how likely each is there.
+
+        Specific names come before what is above them where they are likely. Nothing where the teacher was not
+        calibrated, or where any word can be asked.
+        """
+        if self._sightings is None:
+            return ()
+        with self._alone:
+            return self._sightings.of(encoded.images["teacher"], count)  # type: ignore[arg-type]
 
     def _comparison(self, question: Question, answers: dict[str, Answer], seconds: dict[str, float]) -> Comparison:
         """In the order asked, with the layers that are kept."""

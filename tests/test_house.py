@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import tomllib
@@ -62,6 +63,16 @@ def test_a_lock_names_no_host_and_hashes_every_package(lock):
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
     assert entries
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_the_lock_of_the_script_checker_names_no_host_and_hashes_every_package():
+    text = (ROOT / "package-lock.json").read_text()
+    assert "://" not in text
+    packages = {name: each for name, each in json.loads(text)["packages"].items() if name}
+    assert packages
+    assert [name for name, each in packages.items() if not each["integrity"].startswith("sha512-")] == []
+    pinned = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    assert pinned == {name: packages[f"node_modules/{name}"]["version"] for name in pinned}
 
 
 def test_the_locks_hold_every_dependency_of_the_project():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,22 @@ _TEACHER = {
 _VIT = {"img_size": 48, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
 
 
-def write_tiny_trio(folder: Path) -> Path:
-    """Write a trio that `Trio.load` reads into `folder`, and return it."""
+_MEASURED = {"threshold": 0.5, "false_alarms": 0.1, "misses": 0.1, "auc": 0.9, "words": 100}
+PRESENCE = {
+    "teacher": {"weights": [6.0, 0.5], "bias": -1.0, **_MEASURED},
+    "lfi": {"weights": [0.0], "bias": -3.476, **_MEASURED},
+    "baseline": {"weights": [0.0], "bias": 2.0, **_MEASURED},
+}
+"""For a trio whose LFI student finds nothing anywhere (p = .03), whose baseline finds everything (p = .88), and whose
+teacher tells words apart."""
+
+
+def write_tiny_trio(folder: Path, presence: Mapping[str, Any] | None = None) -> Path:
+    """Write a trio that `Trio.load` reads into `folder`, and return it.
+
+    Args:
+        presence: how its models were calibrated, if they were.
+    """
     save_teacher(
         folder / "teacher",
         _decided(build(_TEACHER, "tiny"), seed=0),
@@ -52,7 +67,8 @@ def write_tiny_trio(folder: Path) -> Path:
     plain = StudentConfig(classes=5, queries=0, text_dim=_DIM, embed=True, overrides=_VIT)
     for seed, (part, config) in enumerate({"lfi": queries, "baseline": plain}.items(), start=1):
         _decided(Student(config), seed).save(folder / part / "student.safetensors")
-    (folder / "card.json").write_text(json.dumps(_card(folder.name), indent=2))
+    card = _card(folder.name) | ({"presence": presence} if presence else {})
+    (folder / "card.json").write_text(json.dumps(card, indent=2))
     return folder
 
 

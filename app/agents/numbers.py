@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from evaluation.scores import REGIONS, WordScores
 from lfi.comparison import Comparison
+from lfi.rendering import SHORT_TITLES, titled
 
 
 class LookBody(BaseModel):
@@ -20,6 +21,12 @@ class LookBody(BaseModel):
     densest_tenth: float = Field(description="Share of the attention on the tenth of patches with most; .1 is even.")
     regions: dict[str, float] = Field(description=f"Share of the attention in each ninth: {', '.join(REGIONS)}.")
     layer: str = Field(description="The layer that was read.")
+    presence: float | None = Field(
+        None, description="How likely the word is in the image at all; null where the model is not calibrated for it."
+    )
+    finding: str = Field(
+        "", description="Says so where the model finds no such thing in the image: its map then means nothing."
+    )
     agrees_with_teacher: dict[str, float | None] | None = Field(
         None, description="How far this map agrees with the teacher's, per metric; 1 is equal."
     )
@@ -55,7 +62,7 @@ class NumbersBody(BaseModel):
 
 def word_body(scores: WordScores, comparison: Comparison) -> WordBody:
     """The numbers of one word."""
-    looks = {}
+    looks, place = {}, comparison.words.index(scores.word)
     for model, look in scores.looks.items():
         found = scores.agreement.get(model)
         agreed = None if found is None else {name: _finite(value) for name, value in found.items()}
@@ -65,10 +72,16 @@ def word_body(scores: WordScores, comparison: Comparison) -> WordBody:
             densest_tenth=_short(look.densest),
             regions={name: _short(share) for name, share in look.regions.items()},
             layer=comparison.maps[model].layers[comparison.default_layer[model]],
+            presence=_short(comparison.presence[model][place]) if model in comparison.presence else None,
+            finding=_found(model, comparison.absence(model, place)),
             agrees_with_teacher=agreed,
         )
     nearness = None if scores.nearness is None else _short(scores.nearness)
     return WordBody(word=scores.word, nearness=nearness, models=looks)
+
+
+def _found(model: str, absence: str) -> str:
+    return absence and f"{titled(model, SHORT_TITLES)} {absence}"
 
 
 def _short(value: float) -> float:

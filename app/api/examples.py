@@ -18,7 +18,7 @@ _BLOCK: dict[str, Any] = {
 }
 _CARD = {"title": "Teacher", "kind": "CoCa"}
 _MAPS_EXAMPLE = {
-    "models": {"teacher": {**_BLOCK, "default_layer": 0, "card": _CARD}},
+    "models": {"teacher": {**_BLOCK, "default_layer": 0, "presence": [0.97], "absent": [False], "card": _CARD}},
     "words": ["star"],
     "image": {
         "width": 640,

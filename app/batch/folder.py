@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,10 +143,16 @@ def stem_of(name: str) -> str:
     return f"{slug or 'image'}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-def scores_csv(records: Iterable[Record], models: tuple[str, ...]) -> str:
+def judges_of(records: Iterable[Record], models: Sequence[str]) -> list[str]:
+    """The models that say in these records whether a word is in the image."""
+    said = {name for record in records for row in record.rows for name in row}
+    return [model for model in models if f"{model} presence" in said]
+
+
+def scores_csv(records: Sequence[Record], models: Sequence[str]) -> str:
     """A table of one line an image and word; an image that could not be read has one line that says why."""
     text = io.StringIO()
-    names = ["image", "width", "height", "sha256", *columns(models), "problem"]
+    names = ["image", "width", "height", "sha256", *columns(models, judges_of(records, models)), "problem"]
     table = csv.DictWriter(text, names, restval="", lineterminator="\n")
     table.writeheader()
     for record in records:

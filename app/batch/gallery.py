@@ -20,22 +20,22 @@ from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
-from app.batch.folder import BatchFolder, Record
+from app.batch.folder import BatchFolder, Record, judges_of
 from app.engine.downloads import array_stem
 from app.settings import STATIC
 from evaluation.scores import REFERENCE
-from lfi.comparison import model_of
-from lfi.rendering import LONG_TITLES, Scale, veil
+from lfi.presence import absence
+from lfi.rendering import LONG_TITLES, NO_PREFERENCE, SHORT_TITLES, Scale, titled, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
 
 _VEIL = 96
 """Longest side of a map's layer in pixels; the browser stretches it over the image."""
-_SHORT = {"teacher": "Teacher", "lfi": "LFI", "baseline": "Baseline"}
 _LEGEND = {
     "nearness": "Cosine between the word and the name of the LFI student's query that stands for it.",
     "agrees": "Share of the model's map that it has in common with the teacher's: 0 apart, 1 equal.",
     "peak": "The map's strongest patch, in multiples of uniform attention.",
+    "presence": "How likely the model holds it that the word is in the image at all, whatever the map.",
     "density": "Share of the map on the tenth of its patches that get most; .1 is even.",
 }
 """What a column of figures means, by the last word of its title."""
@@ -59,9 +59,9 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
     records = [folder.records[name] for name in names if name in folder.records]
     read = [record for record in records if not record.problem]
     scale = _scale(read, folder.asked.models)
-    figures = _figures(folder.asked.models)
+    figures = _figures(folder.asked.models, judges_of(read, folder.asked.models))
     columns = [Column("Image", "image"), Column("Word", "word")]
-    columns += [Column(_titled(model, LONG_TITLES)) for model in folder.asked.models]
+    columns += [Column(titled(model, LONG_TITLES)) for model in folder.asked.models]
     columns += [Column(title, name, _LEGEND[_kind(title)]) for name, title in figures]
     photos: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -75,7 +75,7 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
         images=len(read),
         missing=len(names) - len(records),
         unread=[record for record in records if record.problem],
-        names={model: _titled(model, LONG_TITLES) for model in folder.asked.models},
+        names={model: titled(model, LONG_TITLES) for model in folder.asked.models},
         columns=columns,
         legend={kind: _LEGEND[kind] for kind in dict.fromkeys(_kind(title) for _, title in figures)},
         rows=rows,
@@ -94,16 +94,17 @@ def page_policy() -> str:
     )
 
 
-def _figures(models: Sequence[str]) -> list[tuple[str, str]]:
+def _figures(models: Sequence[str], judges: Sequence[str]) -> list[tuple[str, str]]:
     """Columns of figures: the name in a record's row, and the title."""
     found = []
     if "lfi" in models:
         found.append(("nearness", "Nearness"))
+    found += [(f"{model} presence", f"{titled(model, SHORT_TITLES)} presence") for model in judges]
     if REFERENCE in models:
         others = [model for model in models if model != REFERENCE]
-        found += [(f"{model} {REFERENCE} shared mass", f"{_titled(model, _SHORT)} agrees") for model in others]
-    found += [(f"{model} peak", f"{_titled(model, _SHORT)} peak") for model in models]
-    found += [(f"{model} densest tenth", f"{_titled(model, _SHORT)} density") for model in models]
+        found += [(f"{model} {REFERENCE} shared mass", f"{titled(model, SHORT_TITLES)} agrees") for model in others]
+    found += [(f"{model} peak", f"{titled(model, SHORT_TITLES)} peak") for model in models]
+    found += [(f"{model} densest tenth", f"{titled(model, SHORT_TITLES)} density") for model in models]
     return found
 
 
@@ -111,17 +112,11 @@ def _kind(title: str) -> str:
     return title.rpartition(" ")[2].lower()
 
 
-def _titled(model: str, titles: Mapping[str, str]) -> str:
-    """`baseline:rollout` is the baseline's title and the explanation; a peer is called as it is asked for."""
-    explanation = model.partition(":")[2]
-    return titles.get(model_of(model), model_of(model)) + (f", {explanation}" if explanation else "")
-
-
 def _scale(records: Sequence[Record], models: Sequence[str]) -> Scale:
     """Up to the median peak: in many images there is always one map that would darken all others."""
     peaks = [float(row[f"{model} peak"] or 0) for record in records for row in record.rows for model in models]
     high = max(SMALLEST_TOP, float(np.median(peaks)) if peaks else 0.0)
-    return Scale(0.0, high, clipped=max(peaks, default=0) > high)
+    return Scale(NO_PREFERENCE, high, clipped=max(peaks, default=0) > high)
 
 
 def _rows(
@@ -141,12 +136,18 @@ def _rows(
             "width": record.width,
             "height": record.height,
             "photo": photo,
-            "maps": [
-                {"model": model, "source": _layer(veil(weights[number], scale, size))}
-                for model, weights in shown.items()
-            ],
+            "maps": [_map(model, weights[number], row, scale, size) for model, weights in shown.items()],
             "figures": [row.get(name) for name in figures],
         }
+
+
+def _map(
+    model: str, weights: np.ndarray, row: Mapping[str, Any], scale: Scale, size: tuple[int, int]
+) -> dict[str, str]:
+    """One map; fainter where the model says that the word is absent."""
+    said = absence(row["word"], row[f"{model} presence"]) if row.get(f"{model} absent") else ""
+    layer = veil(weights, scale, size, faint=bool(said))
+    return {"model": model, "source": _layer(layer), "absence": said}
 
 
 def _layer(image: Image.Image) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from app.settings import Settings
-from app.web.assets import ICON
+from app.web.assets import ICON, preloads
 from app.web.pages import templates
 
 POLICY = (
@@ -21,6 +21,7 @@ def batch_page(settings: Settings) -> str:
     """The page; what is in it depends on the service's limits alone."""
     return _templates.get_template("batch.html").render(
         icon=Markup(ICON),
+        preloads=Markup(preloads(settings.static_dir, "", "batch")),
         images=settings.batch_images,
         megabytes=f"{settings.max_batch_bytes / 1e6:g}",
         kept=_duration(settings.batch_seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,13 +30,14 @@ def maps(
 ) -> None:
     """Write overlays, a figure and raw maps of an image.
 
-    One overlay (WebP) per model and word, one figure of them all, and the numbers of every layer (npz).
+    One overlay (WebP) per model and word, one figure of them all, and the numbers of every layer (npz). Where a model
+    finds no such thing in the image, it says so (on stderr), and its map is fainter.
     """
     data = read_image(image)
 
     from app.engine import Engine, File, MapsRequest, Turn
     from app.engine.downloads import at_layer, npz_bytes, overlay_files
-    from lfi.rendering import FORMATS, figure
+    from lfi.rendering import FORMATS, SHORT_TITLES, figure, titled
 
     if figure_format not in FORMATS:
         raise ConfigError(f"figure format is {figure_format!r}; one of {', '.join(FORMATS)} was expected")
@@ -56,6 +58,8 @@ def maps(
     for name, content in files:
         (out / name).write_bytes(content)
         print(out / name)
+    for model, _, sentence in comparison.absences():
+        print(f"{titled(model, SHORT_TITLES)} {sentence}", file=sys.stderr)
 
 
 def chosen_trio(trio: str) -> Settings:

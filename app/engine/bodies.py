@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -34,6 +35,14 @@ class ModelBlock(MapBlock):
     """Raw maps of one model for the words, with its card."""
 
     default_layer: int = Field(description="Index of the layer to show first, from 0; the page counts from 1.")
+    presence: list[float] | None = Field(
+        description="How likely each word is in the image at all, in the order of `words`; null where this model was "
+        "not calibrated for that."
+    )
+    absent: list[bool] | None = Field(
+        description="Whether the model says that each word is not in the image: its map then means nothing. Null where "
+        "`presence` is."
+    )
     card: dict[str, Any] = Field(description="What the model is, what it was trained on, figures and limits.")
 
 
@@ -96,6 +105,8 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
             model: {
                 **_block(maps),
                 "default_layer": comparison.default_layer[model],
+                "presence": _listed(comparison.presence.get(model)),
+                "absent": _listed(comparison.absent.get(model)),
                 "card": trio.cards[model_of(model)],
             }
             for model, maps in comparison.maps.items()
@@ -111,6 +122,10 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
         "trio": name,
         "seconds": comparison.seconds,
     }
+
+
+def _listed(values: Sequence[float] | None) -> list[float] | None:
+    return None if values is None else list(values)
 
 
 def _block(maps: InteractionMaps) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from PIL import Image
 from lfi.comparison import Comparison
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
-from lfi.rendering import DEFAULT, OPACITY, Scale, colour_bar, encode_webp, overlay, shared_scale
+from lfi.rendering import (
+    DEFAULT,
+    OPACITY,
+    SHORT_TITLES,
+    Scale,
+    colour_bar,
+    encode_webp,
+    overlay,
+    shared_scale,
+    titled,
+)
 
 MOST_OVERLAYS = 96
 """Overlays in one answer: 16 words and three models make 48."""
@@ -47,8 +57,9 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
     For every model `NAME_weights` float32 `[layer, query, height, width]`, `NAME_outside` float32
     `[layer, query]`, `NAME_queries` and `NAME_layers` (strings); the same with the name `interaction_queries`
     for LFI's own queries; `words`; `about`: a JSON text with models, kinds, default layers, the query that
-    stands for each word and how near it is, and whatever the caller adds. In a NAME such
-    as `baseline:rollout` the colon is a dash, since it becomes part of a file's name.
+    stands for each word and how near it is, per model the probability that each word is in the image and whether it is
+    said to be absent (`presence`, `absent`; of calibrated models), and whatever the caller adds. In a NAME such as
+    `baseline:rollout` the colon is a dash, since it becomes part of a file's name.
     """
     arrays: dict[str, np.ndarray] = {"words": np.array(comparison.words)}
     described: dict[str, Any] = {**(about or {}), "maps": {}}
@@ -60,6 +71,7 @@ def npz_bytes(comparison: Comparison, about: dict[str, Any] | None = None) -> by
         arrays[f"{stem}_layers"] = np.array(maps.layers)
         described["maps"][name] = {"model": maps.model, "kind": maps.kind}
     described["default_layer"] = comparison.default_layer
+    described["presence"], described["absent"] = comparison.presence, comparison.absent
     described["addressed"] = [(address.word, address.query, address.nearness) for address in comparison.addressed]
     arrays["about"] = np.array(json.dumps(described, ensure_ascii=False))
     buffer = io.BytesIO()
@@ -71,6 +83,8 @@ def overlay_files(
     comparison: Comparison, image: Image.Image, side: int, palette: str = DEFAULT, opacity: float = OPACITY
 ) -> Iterator[tuple[str, bytes]]:
     """Name and WebP bytes of one overlay per model and query at the model's default layer, on one scale.
+
+    Maps of words that the model says are absent are fainter.
 
     Args:
         side: longest side in pixels; a larger image is shown smaller.
@@ -91,7 +105,9 @@ def overlay_files(
     for model, maps in comparison.maps.items():
         layer = comparison.default_layer[model]
         for number, query in enumerate(maps.queries[0]):
-            drawn = overlay(shown, maps.weights[0, layer, number], scale, palette, opacity)
+            word = number * len(comparison.words) // len(maps.queries[0])  # a word has a map, or one per head
+            faint = bool(comparison.absence(model, word))
+            drawn = overlay(shown, maps.weights[0, layer, number], scale, palette, opacity, faint=faint)
             yield f"{array_stem(model)}-{number + 1:02d}-{_slug(query)}.webp", encode_webp(drawn)
 
 
@@ -167,5 +183,9 @@ def _readme(comparison: Comparison, side: int) -> str:
     lines += [
         f"  lfi shows {address.word!r} by its query {address.query + 1}, nearness {address.nearness:.2f}"
         for address in comparison.addressed
+    ]
+    lines += [
+        f"  {titled(model, SHORT_TITLES)} {sentence}: its overlay is fainter"
+        for model, _, sentence in comparison.absences()
     ]
     return "\n".join(lines) + "\n"

@@ -26,6 +26,7 @@ from app.engine.words import plain_words
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from lfi.comparison import Comparison, EncodedTrio, Question
+from lfi.errors import UnknownWordError
 
 _FILES = 4096
 """Hashes of files that are remembered, to find their pictures without decoding them."""
@@ -70,19 +71,39 @@ class Engine:
 
         Raises:
             ImageError: as `open`.
-            WordsError, ConfigError, NotReadyError, CheckpointError, UnknownModelError: as `question`.
+            WordsError, ConfigError, NotReadyError, CheckpointError, UnknownModelError: as `question`; an unknown word
+                comes with what the teacher sees in the picture.
             LateError, GoneError: the turn was over before the models began.
         """
         turn.check()
         picture = self.open(source, request, turn) if isinstance(source, File) else source
-        question = self.question(request)
-        name, seen = self._name(request), picture.seen or self._look(picture.drawn, request, picture.sha256)
-        if seen.trio != name:
-            raise ValueError(f"the picture was opened for {seen.trio!r}, not for {name!r}")
+        try:
+            question = self.question(request)
+        except UnknownWordError as error:
+            raise error.beside(self.seen(picture, request, turn)) from None
+        name, seen = self._name(request), self._seen(picture, request)
         found = self._queue(name).ask((seen, question), turn)
         for model, seconds in found.seconds.items():
             self.metrics.inference.labels(model).observe(seconds)
         return found
+
+    def seen(self, picture: Picture, request: MapsRequest, turn: Turn) -> tuple[tuple[str, float], ...]:
+        """What the teacher sees most in a picture, as `Trio.seen`. Takes a while where the picture is new.
+
+        Raises:
+            NotReadyError, CheckpointError, UnknownModelError: as `Trios.get`.
+            LateError, GoneError: the turn was over before the models began.
+        """
+        name, seen = self._name(request), self._seen(picture, request)
+        trio = self.trios.get(name)
+        if not trio.judges:
+            return ()
+        turn.check()
+        encoded = self._encoded.find((name, seen.key)) or seen.content
+        if not isinstance(encoded, EncodedTrio):
+            encoded = trio.encode(encoded)
+            self._encoded.keep((name, seen.key), encoded)
+        return trio.seen(encoded)
 
     def question(self, request: MapsRequest) -> Question:
         """What the models are asked: words without articles that they do not know, models in their order.
@@ -135,6 +156,13 @@ class Engine:
 
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default
+
+    def _seen(self, picture: Picture, request: MapsRequest) -> Seen:
+        """What the models of the request's trio see of a picture."""
+        name, seen = self._name(request), picture.seen or self._look(picture.drawn, request, picture.sha256)
+        if seen.trio != name:
+            raise ValueError(f"the picture was opened for {seen.trio!r}, not for {name!r}")
+        return seen
 
     def _recall(self, sha256: str, request: MapsRequest) -> Picture | None:
         """The picture in the file of this hash, where the models still know it."""

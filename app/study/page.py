@@ -7,7 +7,6 @@ plain request that can be retried with its key after a restart, and nothing publ
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import lru_cache
 from html import escape
@@ -16,11 +15,11 @@ from string import Template
 
 from app.settings import Settings
 from app.study.texts import LANGUAGES, PAGE, PAIR, SCALES
-from app.web.assets import ICON
+from app.web.assets import ICON, preloads
 
 STYLES = ("tokens", "study")
 _THEME = '<button type="button" class="lfi-link" data-theme hidden>Dark</button>'
-SCRIPTS = ("elements", "study-answers", "study-pictures", "study-trial", "study")
+MODULE = "study"
 
 
 def study_page(settings: Settings) -> str:
@@ -41,7 +40,7 @@ def stranger_page(settings: Settings, depth: int = 0) -> str:
         f'<header class="lfi-study-head"><p class="lfi-wordmark"><a href="{home}">LFI Study</a></p>{_THEME}</header>'
     )
     body = f'<div class="lfi lfi-study">{brand}<main class="lfi-plain">{said}</main></div>'
-    return _document(_head(settings.static_dir, root, scripts=()), body, PAGE["en"]["stranger_title"])
+    return _document(_head(settings.static_dir, root), body, PAGE["en"]["stranger_title"])
 
 
 @lru_cache(4)
@@ -49,20 +48,14 @@ def _page(static: Path, root: str) -> str:
     words = {"page": PAGE, "scales": SCALES, "pair": PAIR, "languages": LANGUAGES}
     data = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
     shell = Template(Path(__file__).with_name("study.html").read_text(encoding="utf-8"))
-    return _document(_head(static, root, SCRIPTS), shell.substitute(words=data, **PAGE["en"]), "LFI Study")
+    return _document(_head(static, root, MODULE), shell.substitute(words=data, **PAGE["en"]), "LFI Study")
 
 
-def _head(static: Path, root: str, scripts: tuple[str, ...]) -> str:
-    sheets = [f'<link rel="stylesheet" href="{_file(static, root, "css", f"{name}.css")}" />' for name in STYLES]
-    theme = f'<script src="{_file(static, root, "js", "theme.js")}"></script>'  # before the first paint
-    rest = [f'<script defer src="{_file(static, root, "js", f"{name}.js")}"></script>' for name in scripts]
-    return "\n".join([ICON, *sheets, theme, *rest])
-
-
-def _file(static: Path, root: str, kind: str, name: str) -> str:
-    """The address of a static file, with its version, so that page and scripts always belong together."""
-    version = hashlib.sha256((static / kind / name).read_bytes()).hexdigest()[:12]
-    return f"{root}static/{kind}/{name}?v={version}"
+def _head(static: Path, root: str, module: str = "") -> str:
+    sheets = [f'<link rel="stylesheet" href="{root}static/css/{name}.css" />' for name in STYLES]
+    theme = f'<script src="{root}static/js/theme.js"></script>'  # before the first paint
+    rest = [preloads(static, root, module), f'<script type="module" src="{root}static/js/{module}.js"></script>']
+    return "\n".join([ICON, *sheets, theme, *(rest if module else [])])
 
 
 def _document(head: str, body: str, title: str) -> str:

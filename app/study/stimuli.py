@@ -25,7 +25,7 @@ from app.study.trials import item_key, known_key
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import MODELS
 from lfi.maps import InteractionMaps
-from lfi.rendering import Scale, heatmap, shared_scale
+from lfi.rendering import NO_PREFERENCE, Scale, shared_scale, veil
 
 BARE = "bare"
 
@@ -87,13 +87,13 @@ def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], engine: Eng
         scale = shared_scale(shown[condition] for condition in plan.conditions)
         for condition in plan.conditions:
             weights = shown[condition].weights[0, 0, 0].numpy()
-            drawn = _overlay(weights, scale, pictures[item.image].size)
+            drawn = veil(weights, scale, pictures[item.image].size, opacity=1)
             yield Rendered(keys[item.image], item_key(number), condition, _encode(drawn))
     for kind, trials in (("practice", plan.practice), ("catch", plan.catch)):
         for number, trial in enumerate(trials):
             weights = box_map(trial)
-            scale = Scale(0.0, max(2.0, float(weights.max() * weights.size)))
-            drawn = _overlay(weights, scale, pictures[trial.image].size)
+            scale = Scale(NO_PREFERENCE, max(2.0, float(weights.max() * weights.size)))
+            drawn = veil(weights, scale, pictures[trial.image].size, opacity=1)
             yield Rendered(keys[trial.image], known_key(kind, number), DRAWN, _encode(drawn))
 
 
@@ -153,14 +153,6 @@ def _elsewhere(images: Sequence[str], seed: int) -> dict[int, int]:
         others = [*order[place + 1 :], *order[:place]]
         chosen[number] = next(other for other in others if images[other] != images[number])
     return chosen
-
-
-def _overlay(weights: np.ndarray, scale: Scale, size: tuple[int, int]) -> Image.Image:
-    """The map's colours, RGBA; the opacity follows the root of the value, as `lfi.rendering.overlay` does."""
-    drawn = heatmap(weights, scale, size)
-    share = np.asarray(Image.fromarray(scale.share(weights)).resize(size, Image.Resampling.BILINEAR))
-    drawn.putalpha(Image.fromarray((np.sqrt(share) * 255 + 0.5).astype(np.uint8)))
-    return drawn
 
 
 def _encode(picture: Image.Image) -> bytes:

@@ -50,6 +50,8 @@ def taken_file(
     token: str,
     side: int,
     opacity: float = OPACITY,
+    smooth: bool = True,
+    contour: bool = False,
     region: Tensor | None = None,
 ) -> TakenFile:
     """The file of one format, at the layers and on the scale that are on screen.
@@ -60,6 +62,7 @@ def taken_file(
         token: SHA-256 of the picture's file.
         side: longest side of an overlay, in pixels.
         opacity: of the strongest attention, in [0, 1].
+        smooth, contour: of a figure, as for `lfi.rendering.overlay`.
         region: what is marked on the picture, bool `[height, width]`; a figure outlines it.
 
     Raises:
@@ -89,6 +92,8 @@ def taken_file(
             titles={model: name_of(trio, model) for model in trio.models},
             notes=list(_notes(trio, list(shown.maps), region)),
             opacity=opacity,
+            smooth=smooth,
+            contour=contour,
             region=None if region is None else region.numpy(),
         )
     words = re.sub(r"[^a-z0-9]+", "-", " ".join(comparison.words).lower()).strip("-")[:60] or "maps"

@@ -36,6 +36,7 @@ from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
 from lfi.comparison import MODELS, Comparison
 from lfi.errors import ConfigError, ImageError, LFIError, UnknownWordError, WordsError
+from lfi.presence import short
 from lfi.rendering import DEFAULT, OPACITY
 
 THUMBNAIL = 128
@@ -64,6 +65,8 @@ class FileRequest(PageRequest):
     position: int = Field(0, ge=0)
     palette: str = Field(DEFAULT, max_length=40)
     opacity: float = Field(OPACITY, ge=0, le=1)
+    smooth: bool = True
+    contour: bool = False
     region: str | None = Field(None, max_length=200_000)
     """The region that is marked, as for `RegionRequest`."""
 
@@ -142,6 +145,9 @@ class Handlers:
             answer: Answer = {"picture": self._picture_view(picture, asked.shown)}
             if asked.words:  # words in trouble do not take the picture away
                 answer |= _answered(lambda: {"view": self._view(picture, asked, turn)})
+            elif not asked.sample:
+                seen = self.engine.seen(picture, MapsRequest((), trio=asked.trio), turn)
+                answer |= {"seen": _seen_view(seen)}
             return answer
 
         return _answered(step)
@@ -167,6 +173,8 @@ class Handlers:
                 picture.sha256,
                 side=self.settings.overlay_side,
                 opacity=asked.opacity,
+                smooth=asked.smooth,
+                contour=asked.contour,
                 region=None if asked.region is None else read_region(asked.region),
             )
             return {"name": file.name, "type": file.media_type, "data": base64.b64encode(file.data).decode()}
@@ -257,6 +265,7 @@ class Handlers:
             small = self._sample(sample.name, Turn()).drawn.copy()
             small.thumbnail((THUMBNAIL, THUMBNAIL))
             said = {"name": sample.name, "alt": sample.alt, "words": list(sample.words), "scene": sample.scene}
+            said["trio"] = sample.trio
             views.append({**said, "thumbnail": data_uri(small)})
         return views
 
@@ -269,7 +278,10 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         raise
     except UnknownWordError as error:
         # what a peer does not know stays among the words: the other columns may know it
-        return _error("words", error) if error.peer else _error("words", error, unknown=close_words(error.nearest))
+        if error.peer:
+            return _error("words", error)
+        near = error.nearest if error.by_meaning else close_words(error.nearest)
+        return _error("words", error, unknown=near, seen=_seen_view(error.seen))
     except WordsError as error:
         return _error("words", error)
     except ForgottenError as error:
@@ -290,10 +302,21 @@ def _answered(step: Callable[[], Answer]) -> Answer:
         return {"error": {"where": "page", "message": f"{where}: {first['msg']}"}}
 
 
+def _seen_view(seen: Sequence[tuple[str, float]]) -> list[Answer]:
+    """What the teacher sees in a picture."""
+    return [{"word": word, "likely": short(probability)} for word, probability in seen]
+
+
 def _only(comparison: Comparison, columns: Sequence[str]) -> Comparison:
     """The columns alone, in their order."""
     kept = {column: comparison.maps[column] for column in columns}
-    return replace(comparison, maps=kept, default_layer={column: comparison.default_layer[column] for column in kept})
+    return replace(
+        comparison,
+        maps=kept,
+        default_layer={column: comparison.default_layer[column] for column in kept},
+        presence={column: said for column, said in comparison.presence.items() if column in kept},
+        absent={column: said for column, said in comparison.absent.items() if column in kept},
+    )
 
 
 def _error(where: str, error: LFIError, **more: Any) -> Answer:

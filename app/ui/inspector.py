@@ -19,27 +19,12 @@ from app.failures import BusyError, LateError
 from app.settings import Settings
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
-from app.web.assets import ICON, early_script, script, style
+from app.web.assets import ICON, early_script, preloads, start_script, style
 
 _PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
 EARLY_STYLES = ("tokens", "inspector/page")
 STYLES = tuple(f"inspector/{part}" for part in _PARTS)
-SCRIPTS = (
-    "elements",
-    "colour",
-    "words",
-    "picture",
-    "maps",
-    "probe",
-    "difference",
-    "region",
-    "film",
-    "address",
-    "share",
-    "drafts",
-    "about",
-    "inspector",
-)
+MODULE = "inspector"
 
 
 def build_inspector(engine: Engine) -> gr.Blocks:
@@ -76,7 +61,7 @@ def build_inspector(engine: Engine) -> gr.Blocks:
         gr.HTML(
             Path(__file__).with_suffix(".html").read_text(encoding="utf-8"),
             head=style(static, STYLES),
-            js_on_load=script(static, SCRIPTS),
+            js_on_load=start_script("../", MODULE),
             apply_default_css=False,
             server_functions=[describe, check, compare, download, measure, keep, forget],
         )
@@ -84,9 +69,9 @@ def build_inspector(engine: Engine) -> gr.Blocks:
 
 
 def page_head(settings: Settings) -> str:
-    """What stands in the page's head before anything is painted: its icon, dark or light, and its ground."""
+    """What stands in the page's head before anything is painted: its icon, dark or light, scripts and ground."""
     static = settings.static_dir
-    return ICON + early_script(static, "theme") + style(static, EARLY_STYLES)
+    return ICON + early_script(static, "theme") + preloads(static, "../", MODULE) + style(static, EARLY_STYLES)
 
 
 async def admitted(engine: Engine, step: Callable[[Turn], dict[str, Any]]) -> dict[str, Any]:

@@ -17,13 +17,15 @@ class Sample:
         name: what requests call it.
         alt: what the picture shows, for those who do not see it.
         words: typed along with it.
-        scene: drawn by the generator of the default models' training scenes.
+        trio: name of the trio whose words these are.
+        scene: drawn by the generator of the training scenes.
     """
 
     name: str
     path: Path
     alt: str
     words: tuple[str, ...]
+    trio: str
     scene: bool
 
 
@@ -42,5 +44,7 @@ def load_samples(folder: Path) -> dict[str, Sample]:
         if not path.is_file():
             raise DataError(f"{listing} names {entry['file']!r}, which is not there")
         scene = bool(entry.get("scene", False))
-        samples[path.stem] = Sample(path.stem, path, entry["alt"], tuple(entry["words"]), scene)
+        samples[path.stem] = Sample(
+            path.stem, path, entry["alt"], tuple(entry["words"]), entry.get("trio", "scenes"), scene
+        )
     return samples

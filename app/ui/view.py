@@ -59,6 +59,7 @@ def comparison_view(comparison: Comparison, columns: Sequence[str]) -> dict[str,
                 "model": maps.model,
                 "kind": KINDS[maps.kind],
                 "source": SOURCES.get(maps.kind, ""),
+                "absences": [comparison.absence(model, word) for word in range(len(comparison.words))],
             }
             for model, maps in ((column, comparison.maps[column]) for column in columns)
         },

@@ -28,6 +28,14 @@ from lfi.errors import LFIError, UnknownWordError
 RETRY_SECONDS = 2
 
 
+class Suggestion(BaseModel):
+    """A word that is known."""
+
+    word: str
+    instead_of: str | None = Field(description="The unknown word that it is near to; null if it is seen in the image.")
+    presence: float | None = Field(description="How likely it is in the image; null if that was not asked.")
+
+
 class Problem(BaseModel):
     """A problem as RFC 9457 describes it."""
 
@@ -39,6 +47,11 @@ class Problem(BaseModel):
     request_id: str = Field(description="The answer's `X-Request-ID`, by which the service's log can be searched.")
     unknown: dict[str, list[str]] | None = Field(
         None, description="For unknown words: each of them with the nearest words that are known, best first."
+    )
+    suggestions: list[Suggestion] | None = Field(
+        None,
+        description="For unknown words: known ones to try instead. First those nearest in meaning, then, where the "
+        "models are calibrated for it, those that the teacher sees in this image.",
     )
     errors: list[dict[str, str]] | None = Field(
         None, description="For malformed requests: each wrong field and what is wrong with it."
@@ -79,8 +92,20 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LFIError)
     kind = kind_of(error)
     headers = {"Retry-After": str(RETRY_SECONDS)} if kind.status in (429, 503) else None
-    more = {"unknown": error.nearest} if isinstance(error, UnknownWordError) else {}
+    more = {}
+    if isinstance(error, UnknownWordError):
+        more = {"unknown": error.nearest, "suggestions": suggestions(error)}
     return problem(request, kind, str(error), headers, **more)
+
+
+def suggestions(error: UnknownWordError) -> list[dict[str, Any]]:
+    """Words to try instead of unknown ones as plain values; `Suggestion` describes them."""
+    seen = dict(error.seen)
+    near = {known: word for word, nearest in reversed(error.nearest.items()) for known in nearest}
+    return [
+        {"word": word, "instead_of": near.get(word), "presence": seen.get(word)}
+        for word in dict.fromkeys((*(known for nearest in error.nearest.values() for known in nearest), *seen))
+    ]
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:

@@ -64,6 +64,8 @@ class Answer:
         queries: the Interaction Queries themselves, if LFI was asked.
         default_layer: per model, the layer to look at first, as an index into its maps.
         nearness: per word, how near the name of the query that LFI shows for it is (cosine).
+        presence: per model that is calibrated for it, how likely each word is in the image at all.
+        absent: per such model, whether it says that each word is not in the image; its map then means nothing.
         about: what else the service says: the trio, the image's size and hash.
     """
 
@@ -72,6 +74,8 @@ class Answer:
     queries: InteractionMaps | None
     default_layer: dict[str, int]
     nearness: dict[str, float]
+    presence: dict[str, tuple[float, ...]]
+    absent: dict[str, tuple[bool, ...]]
     about: dict[str, Any]
 
 
@@ -127,7 +131,9 @@ def read_maps(data: bytes) -> Answer:
         raise ServiceError(f"the service's answer holds no maps that this version reads: {error}") from error
     queries = maps.pop(_QUERIES, None)
     nearness = {word: near for word, _, near in about.pop("addressed", [])}
-    return Answer(words, maps, queries, about.pop("default_layer", {}), nearness, about)
+    presence = {name: tuple(each) for name, each in about.pop("presence", {}).items()}
+    absent = {name: tuple(each) for name, each in about.pop("absent", {}).items()}
+    return Answer(words, maps, queries, about.pop("default_layer", {}), nearness, presence, absent, about)
 
 
 def read_overlays(data: bytes) -> dict[str, bytes]:

@@ -1,10 +1,10 @@
 """Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
 
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference, difference_scales
-from lfi.rendering.figures import LONG_TITLES, TITLES, figure, film_strip
-from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, heatmap, overlay, veil
+from lfi.rendering.figures import LONG_TITLES, SHORT_TITLES, TITLES, figure, film_strip, titled
+from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, ground, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
-from lfi.rendering.scale import Scale, Tick, shared_scale, times_uniform
+from lfi.rendering.scale import NO_PREFERENCE, Scale, Tick, shared_scale, times_uniform
 from lfi.rendering.sheet import FORMATS
 
 __all__ = [
@@ -12,8 +12,10 @@ __all__ = [
     "DIVERGING",
     "FORMATS",
     "LONG_TITLES",
+    "NO_PREFERENCE",
     "OPACITY",
     "PALETTES",
+    "SHORT_TITLES",
     "TITLES",
     "DifferenceScale",
     "Scale",
@@ -24,9 +26,11 @@ __all__ = [
     "encode_webp",
     "figure",
     "film_strip",
+    "ground",
     "heatmap",
     "overlay",
     "shared_scale",
     "times_uniform",
+    "titled",
     "veil",
 ]

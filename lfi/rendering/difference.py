@@ -1,7 +1,7 @@
 """What one map has more than another: A minus B, in multiples of uniform attention, on a scale around zero.
 
 Purple and brown (matplotlib's PuOr without its darkest ends) differ for every kind of colour vision; where both maps
-agree the picture stays as it is, since the opacity is in proportion to the difference.
+agree the grey picture stays as it is, since the opacity is in proportion to the difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from lfi.maps import InteractionMaps
-from lfi.rendering.overlays import OPACITY
+from lfi.rendering.overlays import OPACITY, enlarged, ground
 from lfi.rendering.scale import SMALLEST_TOP, Tick, times_uniform
 
 DIVERGING: np.ndarray = matplotlib.colormaps["PuOr_r"](np.linspace(0.06, 0.94, 256), bytes=True)[:, :3].copy()
@@ -61,17 +61,13 @@ def difference(
     scale: DifferenceScale,
     opacity: float = OPACITY,
 ) -> Image.Image:
-    """The image with `first` minus `second` laid over it, RGB, in the image's own size.
+    """The image, grey, with `first` minus `second` laid over it, RGB, in the image's own size.
 
     Args:
         first, second: raw maps `[h, w]` that sum to 1, each on its own grid.
     """
-    base = image if image.mode == "RGB" else image.convert("RGB")
-
-    def values(weights: Tensor | np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(times_uniform(weights)).resize(base.size, Image.Resampling.BILINEAR))
-
-    share = np.clip((values(first) - values(second)) / scale.limit, -1, 1)
+    one, two = (enlarged(times_uniform(weights), image.size) for weights in (first, second))
+    share = np.clip((one - two) / scale.limit, -1, 1)
     colours = DIVERGING[np.round((share + 1) * 127.5).astype(np.uint8)]
     mask = np.abs(share) * np.float32(opacity * 255) + np.float32(0.5)
-    return Image.composite(Image.fromarray(colours), base, Image.fromarray(mask.astype(np.uint8)))
+    return Image.composite(Image.fromarray(colours), ground(image, opacity), Image.fromarray(mask.astype(np.uint8)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,11 @@ from lfi.rendering.sheet import Panel, Sheet, save
 TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
 LONG_TITLES = {**TITLES, "baseline": "Result-oriented baseline"}
 """Where there is room to say what kind of baseline it is."""
+SHORT_TITLES = {**TITLES, "lfi": "LFI"}
+"""Within sentences and narrow columns."""
 
 _LONGEST_NAME = 24
+_LONGEST_NOTE = 34
 
 
 class Compared(Protocol):
@@ -30,6 +34,7 @@ class Compared(Protocol):
     def maps(self) -> Mapping[str, InteractionMaps]: ...
     @property
     def default_layer(self) -> Mapping[str, int]: ...
+    def absences(self) -> Iterable[tuple[str, str, str]]: ...
 
 
 def figure(
@@ -44,9 +49,13 @@ def figure(
     titles: Mapping[str, str] = TITLES,
     notes: Sequence[str] = (),
     opacity: float = OPACITY,
+    smooth: bool = True,
+    contour: bool = False,
     region: np.ndarray | None = None,
 ) -> bytes:
     """Rows = words, columns = the image and every model, one colour scale for all of them.
+
+    The map of a word that its model says is absent is fainter, and its note says so.
 
     Args:
         path: also write the figure here; its suffix is the format where `format` is None.
@@ -56,6 +65,7 @@ def figure(
         titles: how each model is called above its column; its name and fingerprint stand in the caption.
         notes: more of the caption, such as what the models learned from.
         opacity: of the strongest attention, in [0, 1].
+        smooth, contour: as for `overlay`.
         region: bool `[height, width]` over the whole image, outlined on it and on every map.
 
     Returns:
@@ -66,9 +76,10 @@ def figure(
     """
     chosen = {model: _at_layer(model, maps, layer, comparison) for model, maps in comparison.maps.items()}
     words = _query_names(chosen)
+    absent = {(model, word): sentence for model, word, sentence in comparison.absences()}
     panels = [
-        _panel(maps, 0, words.index(name), 1 + column, query, note="")
-        for column, maps in enumerate(chosen.values())
+        _panel(maps, 0, words.index(name), 1 + column, query, absence=absent.get((model, _word_of(name)), ""))
+        for column, (model, maps) in enumerate(chosen.items())
         for query, name in enumerate(maps.queries[0])
         if name != PADDING
     ]
@@ -76,11 +87,13 @@ def figure(
         image=image,
         panels=panels,
         rows=words,
-        columns=["Image", *(_title(model, titles) for model in chosen)],
-        caption=[*(_legend(_title(model, titles), maps) for model, maps in chosen.items()), *notes],
+        columns=["Image", *(titled(model, titles) for model in chosen)],
+        caption=[*(_legend(titled(model, titles), maps) for model, maps in chosen.items()), *notes],
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
         opacity=opacity,
+        smooth=smooth,
+        contour=contour,
         region=region,
     )
     return save(sheet, scale or shared_scale(chosen.values()), palette, path, format)
@@ -123,16 +136,23 @@ def film_strip(
     sheet = Sheet(
         image=image,
         panels=panels,
-        rows=[_title(model, titles) for model in kept],
+        rows=[titled(model, titles) for model in kept],
         columns=["Image", *(f"layer {number + 1}" for number in range(most))],
         caption=[
             f"“{query}”, layer by layer",
-            *(_legend(_title(model, titles), each) for model, each in kept.items()),
+            *(_legend(titled(model, titles), each) for model, each in kept.items()),
         ],
         title=f"Where the models look for {query}, layer by layer",
         cell=1.3,
     )
     return save(sheet, scale or shared_scale(kept.values()), palette, path, format)
+
+
+def titled(model: str, titles: Mapping[str, str] = TITLES) -> str:
+    """What a model is called; `baseline:rollout` by the baseline's title and the explanation, a peer as it is asked."""
+    name, _, explanation = model.partition(":")
+    title = titles.get(name, name)
+    return f"{title}, {explanation}" if explanation else title
 
 
 def _at_layer(
@@ -152,25 +172,26 @@ def _query_names(maps: Mapping[str, InteractionMaps]) -> list[str]:
     return list(dict.fromkeys(name for each in maps.values() for name in each.queries[0] if name != PADDING))
 
 
-def _panel(maps: InteractionMaps, layer: int, row: int, column: int, query: int, note: str) -> Panel:
+def _word_of(query: str) -> str:
+    """`star` of `star · head 1`."""
+    return query.partition(" · head ")[0]
+
+
+def _panel(
+    maps: InteractionMaps, layer: int, row: int, column: int, query: int, note: str = "", absence: str = ""
+) -> Panel:
     weights = maps.weights[0, layer, query].detach().cpu().numpy()
     facts = [
         f"peak {times_uniform(weights).max():.3g}×",
         f"outside {float(maps.outside[0, layer, query]):.0%}",
     ]
-    return Panel(row, column, weights, note + " · ".join(facts))
+    said = ["", *textwrap.wrap(absence, _LONGEST_NOTE)]
+    return Panel(row, column, weights, note + " · ".join(facts) + "\n".join(said), faint=bool(absence))
 
 
 def _legend(title: str, maps: InteractionMaps) -> str:
     layers = f"layer {maps.layers[0]}" if len(maps.layers) == 1 else f"{len(maps.layers)} layers"
     return f"{title}: {maps.model}, {maps.kind}, {layers}, {maps.grid[0]} × {maps.grid[1]} patches"
-
-
-def _title(model: str, titles: Mapping[str, str]) -> str:
-    """What stands above a model's column; `baseline:rollout` is the baseline's title and the explanation."""
-    name, _, explanation = model.partition(":")
-    title = titles.get(name, name)
-    return f"{title}, {explanation}" if explanation else title
 
 
 def _end_of(name: str) -> str:

@@ -1,9 +1,10 @@
-"""Maps as pictures on the request path: a palette look-up in Pillow, a few milliseconds per megapixel.
+"""Maps as pictures on the request path: a palette look-up in Pillow, some milliseconds per megapixel.
 
-The opacity of an overlay follows the value (its square root). Low attention leaves the photograph as it is,
-so one still sees what the model did *not* look at. A constant opacity tints the whole picture dark; a
-linear one loses the middle of the scale on textured ground. Interpolation is bilinear because it never
-shows more than was measured; bicubic overshoots at the peaks.
+Under a map the photograph is grey and a little darker (`ground`), so every colour is attention. The map is
+transparent where attention is at most even (1x) and grows opaque with it: one still sees what the model did *not*
+look at, and 2x is a hint, not a veil. Between patches it is interpolated bicubically and held within what was
+measured, since bicubic interpolation overshoots at peaks. A ring marks the strongest patch; a line may follow half
+of the peak. `static/js/colour.js` draws the same steps.
 """
 
 from __future__ import annotations
@@ -14,14 +15,35 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
 
 from lfi.errors import ConfigError
 from lfi.rendering.palettes import DEFAULT, palette_table
-from lfi.rendering.scale import Scale
+from lfi.rendering.scale import Scale, times_uniform
 
-OPACITY = 0.75
+OPACITY = 0.9
+"""Of the strongest attention."""
+FAINT = 0.3
+"""Share of its opacity that is left to the map of a word which its model says is absent."""
+
+_GROWTH = 0.8  # of the opacity with the position on the scale; 1 loses the middle, the square root veils the low end
+_DARKER = 0.15
+_LUMINANCE = (0.2126, 0.7152, 0.0722, 0)  # as CSS weighs the channels in grayscale()
+_RING = 0.022  # radius of the peak's mark, of the longer side
+
+
+def ground(image: Image.Image, opacity: float = OPACITY) -> Image.Image:
+    """The image as it lies under a map: grey and a little darker, RGB, in the image's own size.
+
+    Args:
+        opacity: of the map; below .5 the image keeps some of its colours, at 0 all of them.
+    """
+    base = image if image.mode == "RGB" else image.convert("RGB")
+    strength = min(1.0, 2 * opacity)
+    grey = base.convert("L", _LUMINANCE).convert("RGB")
+    mixed = grey if strength == 1 else Image.blend(base, grey, strength)
+    return mixed.point([round(level * (1 - _DARKER * strength)) for level in range(256)] * 3)
 
 
 def overlay(
@@ -31,6 +53,9 @@ def overlay(
     palette: str = DEFAULT,
     opacity: float = OPACITY,
     smooth: bool = True,
+    peak: bool = True,
+    contour: bool = False,
+    faint: bool = False,
 ) -> Image.Image:
     """The image with one map laid over it, RGB, in the image's own size.
 
@@ -38,14 +63,18 @@ def overlay(
         weights: one raw map `[h, w]` that sums to 1; it covers the whole image.
         opacity: of the strongest attention, in [0, 1]; weaker attention is more transparent.
         smooth: False shows the model's own patches instead of interpolating between them.
+        peak: whether a ring marks the strongest patch.
+        contour: whether a line runs where attention is half of the peak.
+        faint: whether the word is absent: its map is fainter and has no marks, since it means nothing.
 
     Raises:
         ConfigError: the palette is unknown, or the opacity is outside [0, 1].
         ValueError: the map does not have two axes.
     """
-    base = image if image.mode == "RGB" else image.convert("RGB")
-    colours, mask = _veiled(weights, scale, base.size, palette, opacity, smooth)
-    return Image.composite(colours, base, mask)
+    above = veil(weights, scale, image.size, palette, opacity, smooth, peak, contour, faint)
+    below = ground(image, opacity * FAINT if faint else opacity)
+    below.paste(above, (0, 0), above)
+    return below
 
 
 def veil(
@@ -55,8 +84,11 @@ def veil(
     palette: str = DEFAULT,
     opacity: float = OPACITY,
     smooth: bool = True,
+    peak: bool = True,
+    contour: bool = False,
+    faint: bool = False,
 ) -> Image.Image:
-    """What `overlay` lays over an image, by itself: RGBA, transparent where attention is low.
+    """What `overlay` lays over the ground, by itself: RGBA, transparent where attention is low.
 
     Args:
         size: width and height in pixels.
@@ -64,9 +96,20 @@ def veil(
     Raises:
         ConfigError, ValueError: as `overlay`.
     """
-    colours, mask = _veiled(weights, scale, size, palette, opacity, smooth)
-    colours.putalpha(mask)
-    return colours
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f"opacity is {opacity}; a number from 0 to 1 was expected")
+    if faint:
+        opacity, peak, contour = opacity * FAINT, False, False
+    values = times_uniform(weights)
+    field = enlarged(np.minimum(values, scale.high), size, smooth)
+    levels = _levels(field, scale)
+    drawn = _colours(levels, palette)
+    drawn.putalpha(levels.point([round(opacity * 255 * (level / 255) ** _GROWTH) for level in range(256)]))
+    if opacity and contour:
+        _outline(drawn, field >= min(float(values.max()), scale.high) / 2)
+    if opacity and peak and values.max() > values.min():
+        _ring(drawn, values)
+    return drawn
 
 
 def heatmap(
@@ -85,8 +128,20 @@ def heatmap(
         ConfigError: the palette is unknown.
         ValueError: the map does not have two axes.
     """
-    rows, columns = weights.shape[-2:]
-    return _colours(_levels(_share(weights, scale, size or (columns, rows), smooth)), palette)
+    values = np.minimum(times_uniform(weights), scale.high)
+    return _colours(_levels(enlarged(values, size or values.shape[::-1], smooth), scale), palette)
+
+
+def enlarged(values: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
+    """Patches `[h, w]` as pixels, float32 `[height, width]`: bicubic, never above or below the patches themselves.
+
+    Args:
+        size: width and height in pixels.
+        smooth: False repeats each patch.
+    """
+    filter_ = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    pixels = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, filter_))
+    return np.clip(pixels, values.min(), values.max())
 
 
 def colour_bar(
@@ -129,38 +184,50 @@ def encode_webp(image: Image.Image, quality: int = 80) -> bytes:
     return buffer.getvalue()
 
 
-def _veiled(
-    weights: Tensor | np.ndarray,
-    scale: Scale,
-    size: tuple[int, int],
-    palette: str,
-    opacity: float,
-    smooth: bool,
-) -> tuple[Image.Image, Image.Image]:
-    """Colours and how much of them shows."""
-    if not 0 <= opacity <= 1:
-        raise ConfigError(f"opacity is {opacity}; a number from 0 to 1 was expected")
-    share = _share(weights, scale, size, smooth)
-    # from the share itself: the root of one step in 255 would already show, as contours where attention is low
-    mask = np.sqrt(share, dtype=np.float32) * np.float32(opacity * 255) + np.float32(0.5)
-    return _colours(_levels(share), palette), Image.fromarray(mask.astype(np.uint8))
-
-
-def _share(weights: Tensor | np.ndarray, scale: Scale, size: tuple[int, int], smooth: bool) -> np.ndarray:
-    """Position on the scale, float32 `[height, width]` in [0, 1], in the wanted size (width, height)."""
-    filter_ = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(scale.share(weights)).resize(size, filter_))
-
-
-def _levels(share: np.ndarray) -> Image.Image:
-    """Palette positions of shares."""
-    return Image.fromarray((share * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+def _levels(field: np.ndarray, scale: Scale) -> Image.Image:
+    """Palette positions of values in times uniform."""
+    share = (field - np.float32(scale.low)) * np.float32(255 / (scale.high - scale.low)) + np.float32(0.5)
+    return Image.fromarray(np.clip(share, 0, 255).astype(np.uint8))
 
 
 def _colours(levels: Image.Image, palette: str) -> Image.Image:
     levels = levels.copy()
     levels.putpalette(palette_table(palette).tobytes())
     return levels.convert("RGB")
+
+
+def _outline(drawn: Image.Image, inside: np.ndarray) -> None:
+    """Draw the edge of a region, white in black, onto a veil."""
+    mask = Image.fromarray(inside.astype(np.uint8) * 255)
+    line = 2 * max(round(max(drawn.size) / 500), 1) + 1
+    edge = ImageChops.subtract(mask, mask.filter(ImageFilter.MinFilter(line)))
+    drawn.paste((0, 0, 0, 170), (0, 0), edge.filter(ImageFilter.MaxFilter(3)))
+    drawn.paste((255, 255, 255, 255), (0, 0), edge)
+
+
+def _ring(drawn: Image.Image, values: np.ndarray) -> None:
+    """Mark the strongest patch on a veil."""
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    mark = _mark(max(round(max(drawn.size) * _RING), 3))
+    x = (column + 0.5) / values.shape[1] * drawn.width - mark.width / 2
+    y = (row + 0.5) / values.shape[0] * drawn.height - mark.height / 2
+    layer = Image.new("RGBA", drawn.size)
+    layer.paste(mark, (round(x), round(y)))
+    drawn.alpha_composite(layer)
+
+
+@cache
+def _mark(radius: int) -> Image.Image:
+    """A white ring with dark edges, RGBA: it shows on every colour."""
+    reach = radius + 2
+    y, x = np.mgrid[-reach:reach, -reach:reach] + 0.5
+    line = max(radius / 7, 0.6)  # half of its width
+    away = np.abs(np.hypot(x, y) - radius)
+    white = np.clip(line + 0.5 - away, 0, 1)
+    opaque = np.maximum(white, 0.6 * np.clip(line + 1.3 - away, 0, 1))
+    grey = np.divide(white, opaque, out=np.zeros_like(white), where=opaque > 0)
+    pixels = np.stack([grey, grey, grey, opaque], -1) * 255
+    return Image.fromarray(pixels.round().astype(np.uint8))
 
 
 @cache

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from lfi.maps import InteractionMaps
 
+NO_PREFERENCE = 1.0
+"""What every patch of an even map gets, in times uniform; at most this much is not drawn at all."""
+
 SMALLEST_TOP = 2.0
 """The scale never ends below this many times uniform: a nearly even map must look even, not stretched."""
 
@@ -35,7 +38,7 @@ class Scale:
     """What the bottom and the top of a palette stand for.
 
     Attributes:
-        low: value of the first colour, in times uniform attention.
+        low: value of the first colour, in times uniform attention; anything below is drawn like it.
         high: value of the last colour; anything above is drawn in the last colour.
         clipped: whether some value lies above `high`; the bar then says so.
 
@@ -88,7 +91,7 @@ def times_uniform(weights: Tensor | np.ndarray) -> np.ndarray:
 
 
 def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
-    """The scale on which all of these maps can be compared: from 0 to the strongest attention among them.
+    """The scale on which all of these maps can be compared: from 1x to the strongest attention among them.
 
     A single attention sink must not darken everything else, so of each model up to one value in 200 may lie
     above the top; under 200 values none does. Every model counts alike, however fine its grid.
@@ -107,7 +110,7 @@ def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
     if not tops:
         raise ValueError("a scale needs at least one map")
     high = max(SMALLEST_TOP, *tops)
-    return Scale(0.0, high, clipped=max(peaks) > high)
+    return Scale(NO_PREFERENCE, high, clipped=max(peaks) > high)
 
 
 def _round_step(rough: float) -> float:

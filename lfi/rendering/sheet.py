@@ -55,6 +55,8 @@ class Panel:
     column: int
     weights: np.ndarray
     note: str
+    faint: bool = False
+    """The word is absent, as for `overlay`."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Sheet:
     """Width of a panel in inches."""
     opacity: float = OPACITY
     """Of the strongest attention."""
+    smooth: bool = True
+    """False shows the models' own patches."""
+    contour: bool = False
+    """Whether a line runs at half of each peak."""
     region: np.ndarray | None = None
     """Bool `[height, width]` over the whole image; outlined on the image and on every map."""
 
@@ -130,13 +136,17 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
         cell.imshow(np.asarray(drawing), aspect="auto", interpolation="antialiased" if format == "png" else "none")
         cell.set_axis_off()
 
+    def drawn(panel: Panel) -> Image.Image:
+        how = {"smooth": sheet.smooth, "contour": sheet.contour, "faint": panel.faint}
+        return overlay(picture, panel.weights, scale, palette, sheet.opacity, **how)
+
     for column, name in enumerate(heads):
         text(place(0, column)[0] + sheet.cell / 2, head - 0.07, name, ha="center", va="bottom", fontsize=9)
     for row, name in enumerate(names):
         text(left - 0.1, place(row, 0)[1] + tall / 2, name, ha="right", va="center", fontsize=9, weight="bold")
         show(row, 0, picture)
     for panel in sheet.panels:
-        show(panel.row, panel.column, overlay(picture, panel.weights, scale, palette, sheet.opacity))
+        show(panel.row, panel.column, drawn(panel))
         x, y = place(panel.row, panel.column)
         text(x + sheet.cell / 2, y + tall + 0.03, panel.note, ha="center", va="top", fontsize=6, color=_GREY)
     below = head + len(sheet.rows) * step
@@ -161,7 +171,7 @@ def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str) -> None:
     ticks = scale.ticks()
     bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
     bar.ax.tick_params(labelsize=7, length=2)
-    bar.set_label("attention, as multiples of uniform (1×: no preference); fainter where lower", fontsize=7)
+    bar.set_label("attention, as multiples of uniform (1×: no preference; below, the photograph alone)", fontsize=7)
     bar.outline.set_visible(False)
 
 

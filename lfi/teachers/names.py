@@ -165,7 +165,7 @@ class NameTokenizer(WordTokenizer):
         known = set(self.vocabulary)
         words = dict.fromkeys(word for text in texts for word in self.words(text) if word not in known)
         if words:
-            raise UnknownWordError({word: self.nearest(word) for word in words})
+            raise UnknownWordError({word: self.nearest(word) for word in words}, by_meaning=True)
 
     def nearest(self, word: str, count: int = 3) -> list[str]:
         """Known names nearest in meaning to `word`, best first."""

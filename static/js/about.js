@@ -1,6 +1,8 @@
 // What the models are and what they were trained on: read before believing a map.
 
-function describeModels(trio) {
+import { byId, fill, make, sentence } from "./elements.js";
+
+export function describeModels(trio) {
   fill(byId("lfi-note-text"), ...trio.note.map((line) => make("p", {}, sentence(line))));
   fill(
     byId("lfi-cards"),

@@ -2,9 +2,9 @@
 // itself is left out. A picture is named only when others can see it: a sample, or one that is kept; `image=own` says
 // that there was another. `region=.5,0,1,.5` is a box in shares of the picture: left, top, right, bottom.
 
-const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "region"];
+const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "draw", "region"];
 
-function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, box }, usual) {
+export function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, patches, contour, box }, usual) {
   const address = new URL(location.href);
   for (const name of OWN) address.searchParams.delete(name);
   const set = (name, value, other) => value !== other && address.searchParams.set(name, value);
@@ -18,31 +18,41 @@ function addressOf({ picture, words, selected, best, depth, columns, trio, palet
   set("palette", palette, usual.palette);
   set("opacity", opacity, usual.opacity);
   if (allWords) set("scale", "all");
+  set("draw", [patches ? "patches" : "", contour ? "contour" : ""].filter(Boolean).join(","), "");
   if (box) set("region", box.map((share) => String(Number(share.toFixed(3)))).join(","));
   address.hash = "";
   return address;
 }
 
-// What an address asks for; anything that makes no sense here is as if it had not been said.
-function readAddress(about) {
+/**
+ * What an address asks for; anything that makes no sense here is as if it had not been said.
+ *
+ * @param {import("./service.js").About} about
+ */
+export function readAddress(about) {
   const given = new URL(location.href).searchParams;
   const list = (name) => (given.get(name) ?? "").split(",").map((piece) => piece.trim()).filter(Boolean);
-  const trio = about.trios.find((each) => each.name === given.get("trio")) ?? about.trios.find((each) => each.name === about.trio);
+  const named = (name) => about.trios.find((each) => each.name === name);
+  const image = given.get("image") ?? "";
+  const sample = image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined;
+  const trio = named(given.get("trio")) ?? named(sample?.trio) ?? named(about.trio) ?? about.trios[0];
   const known = trio.answers.map((answer) => answer.key);
   const columns = [...new Set(list("columns"))].filter((key) => known.includes(key)).slice(0, 3);
-  const image = given.get("image") ?? "";
-  const layer = Number.parseInt(given.get("layer"), 10);
-  const opacity = Number.parseInt(given.get("opacity"), 10);
+  const layer = Number.parseInt(given.get("layer") ?? "", 10);
+  const opacity = Number.parseInt(given.get("opacity") ?? "", 10);
+  const palette = given.get("palette") ?? "";
   return {
     trio: trio.name,
     columns: columns.length > 1 ? columns : trio.columns,
     words: [...new Set(list("words"))].slice(0, about.limits.words),
     word: given.get("word"),
     depth: layer >= 1 ? layer - 1 : null,
-    palette: given.get("palette") in about.palettes ? given.get("palette") : about.palette,
+    palette: palette in about.palettes ? palette : about.palette,
     opacity: opacity >= 0 && opacity <= 100 ? String(opacity) : String(Math.round(100 * about.opacity)),
     allWords: given.get("scale") === "all",
-    sample: image.startsWith("sample:") ? about.samples.find((each) => each.name === image.slice(7)) : undefined,
+    patches: list("draw").includes("patches"),
+    contour: list("draw").includes("contour"),
+    sample,
     token: /^[0-9a-f]{64}$/.test(image) ? image : undefined,
     own: image === "own",
     box: boxIn(given.get("region")),

@@ -1,181 +1,193 @@
 // Many images at once: send them, show how far they are, show the gallery. The address keeps the batch's id.
-"use strict";
 
-(function () {
-  const POLL = 1000;
-  const OVER = ["done", "stopped", "failed"];
-  const form = byId("batch-form");
-  const images = byId("batch-images");
-  const drop = byId("batch-drop");
-  const start = byId("batch-start");
-  let timer = 0;
+import { byId, fill, first, make, sentence } from "./elements.js";
 
-  function complain(text, said = "") {
-    for (const [name, line] of [["batch-error", text], ["batch-said", said]]) {
-      byId(name).hidden = !line;
-      byId(name).textContent = line ? sentence(line) : "";
+const POLL = 1000;
+const OVER = ["done", "stopped", "failed"];
+const form = byId("batch-form", HTMLFormElement);
+const images = byId("batch-images", HTMLInputElement);
+const words = byId("batch-words", HTMLInputElement);
+const gallery = byId("batch-gallery", HTMLIFrameElement);
+const sure = byId("batch-sure", HTMLDialogElement);
+const bar = byId("batch-bar", HTMLProgressElement);
+const drop = byId("batch-drop");
+const start = byId("batch-start", HTMLButtonElement);
+let timer = 0;
+
+class Refused extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status of HTTP, 0 where nothing answered
+   */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+function complain(text, said = "") {
+  for (const [name, line] of [["batch-error", text], ["batch-said", said]]) {
+    byId(name).hidden = !line;
+    byId(name).textContent = line ? sentence(line) : "";
+  }
+}
+
+// The words go along to the page for one image.
+function lead(words) {
+  byId("batch-one", HTMLAnchorElement).href = words ? `ui/?${new URLSearchParams({ words })}` : "ui/";
+}
+
+// The answer, or a refusal in the service's words.
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Refused("the service does not answer; is it running, and are you online?", 0);
+  }
+  if (response.ok) return response.status === 204 ? null : response.json();
+  const problem = await response.json().catch(() => ({}));
+  throw new Refused(problem.detail || `the service answered ${response.status}`, response.status);
+}
+
+function pathOf(id) {
+  return `v1/batches/${encodeURIComponent(id)}`;
+}
+
+async function send(event) {
+  event.preventDefault();
+  complain("");
+  const fields = new FormData();
+  for (const file of images.files ?? []) fields.append("images", file);
+  fields.append("words", words.value);
+  start.disabled = true;
+  start.textContent = "Sending…";
+  try {
+    const batch = await ask("v1/batches", { method: "POST", body: fields });
+    history.replaceState(null, "", `#${batch.id}`);
+    show(batch);
+    byId("batch-state").focus();
+  } catch (thrown) {
+    const error = /** @type {Refused} */ (thrown);
+    complain(error.message);
+  } finally {
+    start.disabled = false;
+    start.textContent = "Start";
+  }
+}
+
+function time(seconds) {
+  if (seconds < 90) return `about ${Math.max(Math.round(seconds), 1)} s left`;
+  return `about ${Math.round(seconds / 60)} min left`;
+}
+
+const TITLES = { waiting: "Waiting", running: "Looking", done: "Done", stopped: "Stopped", failed: "Failed" };
+
+function show(batch) {
+  const over = OVER.includes(batch.state);
+  form.hidden = true;
+  byId("batch-run").hidden = false;
+  byId("batch-state").textContent = `${TITLES[batch.state]}: ${batch.words.join(", ")}`;
+  bar.max = batch.total;
+  bar.value = batch.done;
+  const unread = batch.unread.length;
+  const missed = unread ? `, ${unread} could not be read` : "";
+  const parts = [`${batch.done - unread} of ${batch.total} images${missed}`];
+  if (batch.ahead) parts.push(`${batch.ahead} batch${batch.ahead === 1 ? "" : "es"} before this one`);
+  if (batch.seconds_left !== null) parts.push(time(batch.seconds_left));
+  if (batch.problem) parts.push(batch.problem);
+  byId("batch-left").textContent = parts.join(" · ");
+
+  byId("batch-unread").hidden = !unread;
+  fill(first(byId("batch-unread"), "ul"), ...batch.unread.map((each) => make("li", {}, `${each.image}: ${each.problem}`)));
+
+  lead(batch.words.join(","));
+  byId("batch-stop").hidden = over;
+  if (!over) timer = setTimeout(() => look(batch.id), POLL);
+  else finish(batch);
+}
+
+// The files are packed a moment after the last image.
+async function finish(batch) {
+  const archive = `${pathOf(batch.id)}/batch.zip`;
+  const packed = await fetch(archive, { method: "HEAD" }).catch(() => ({ ok: false }));
+  if (!packed.ok && batch.state !== "failed") {
+    timer = setTimeout(() => look(batch.id), POLL);
+    return;
+  }
+  const links = {
+    "batch-archive": packed.ok ? archive : "",
+    "batch-table": `${pathOf(batch.id)}/scores.csv`,
+    "batch-open": `${pathOf(batch.id)}/gallery`,
+  };
+  for (const [name, link] of Object.entries(links)) {
+    byId(name).hidden = !link;
+    byId(name, HTMLAnchorElement).href = link;
+  }
+  gallery.hidden = false;
+  gallery.src = `${pathOf(batch.id)}/gallery`;
+}
+
+function reset() {
+  clearTimeout(timer);
+  history.replaceState(null, "", location.pathname);
+  form.hidden = false;
+  byId("batch-run").hidden = true;
+  gallery.hidden = true;
+  gallery.removeAttribute("src");
+  for (const name of ["batch-archive", "batch-table", "batch-open"]) byId(name).hidden = true;
+}
+
+async function look(id) {
+  try {
+    show(await ask(pathOf(id)));
+  } catch (thrown) {
+    const error = /** @type {Refused} */ (thrown);
+    if (error.status === 404) reset();
+    else timer = setTimeout(() => look(id), 5 * POLL);
+    complain(error.message);
+  }
+}
+
+async function act(method, end) {
+  const id = location.hash.slice(1);
+  clearTimeout(timer);
+  complain("");
+  try {
+    const batch = await ask(pathOf(id) + end, { method });
+    if (batch) show(batch);
+    else {
+      reset();
+      complain("", "the batch and all of its files are deleted");
     }
+  } catch (thrown) {
+    const error = /** @type {Refused} */ (thrown);
+    complain(error.message);
+    if (error.status === 404) reset();
   }
+}
 
-  // The words go along to the page for one image.
-  function lead(words) {
-    byId("batch-one").href = words ? `ui/?${new URLSearchParams({ words })}` : "ui/";
-  }
-
-  // The answer, or an Error in the service's words.
-  async function ask(path, options = {}) {
-    let response;
-    try {
-      response = await fetch(path, options);
-    } catch {
-      throw new Error("the service does not answer; is it running, and are you online?");
-    }
-    if (response.ok) return response.status === 204 ? null : response.json();
-    const problem = await response.json().catch(() => ({}));
-    const error = new Error(problem.detail || `the service answered ${response.status}`);
-    error.status = response.status;
-    throw error;
-  }
-
-  function pathOf(id) {
-    return `v1/batches/${encodeURIComponent(id)}`;
-  }
-
-  async function send(event) {
+for (const kind of /** @type {const} */ (["dragover", "dragleave", "drop"])) {
+  drop.addEventListener(kind, (event) => {
     event.preventDefault();
-    complain("");
-    const fields = new FormData();
-    for (const file of images.files) fields.append("images", file);
-    fields.append("words", byId("batch-words").value);
-    start.disabled = true;
-    start.textContent = "Sending…";
-    try {
-      const batch = await ask("v1/batches", { method: "POST", body: fields });
-      history.replaceState(null, "", `#${batch.id}`);
-      show(batch);
-      byId("batch-state").focus();
-    } catch (error) {
-      complain(error.message);
-    } finally {
-      start.disabled = false;
-      start.textContent = "Start";
-    }
-  }
-
-  function time(seconds) {
-    if (seconds < 90) return `about ${Math.max(Math.round(seconds), 1)} s left`;
-    return `about ${Math.round(seconds / 60)} min left`;
-  }
-
-  const TITLES = { waiting: "Waiting", running: "Looking", done: "Done", stopped: "Stopped", failed: "Failed" };
-
-  function show(batch) {
-    const over = OVER.includes(batch.state);
-    form.hidden = true;
-    byId("batch-run").hidden = false;
-    byId("batch-state").textContent = `${TITLES[batch.state]}: ${batch.words.join(", ")}`;
-    byId("batch-bar").max = batch.total;
-    byId("batch-bar").value = batch.done;
-    const unread = batch.unread.length;
-    const missed = unread ? `, ${unread} could not be read` : "";
-    const parts = [`${batch.done - unread} of ${batch.total} images${missed}`];
-    if (batch.ahead) parts.push(`${batch.ahead} batch${batch.ahead === 1 ? "" : "es"} before this one`);
-    if (batch.seconds_left !== null) parts.push(time(batch.seconds_left));
-    if (batch.problem) parts.push(batch.problem);
-    byId("batch-left").textContent = parts.join(" · ");
-
-    byId("batch-unread").hidden = !unread;
-    fill(byId("batch-unread").querySelector("ul"), ...batch.unread.map((each) => make("li", {}, `${each.image}: ${each.problem}`)));
-
-    lead(batch.words.join(","));
-    byId("batch-stop").hidden = over;
-    if (!over) timer = setTimeout(() => look(batch.id), POLL);
-    else finish(batch);
-  }
-
-  // The files are packed a moment after the last image.
-  async function finish(batch) {
-    const archive = `${pathOf(batch.id)}/batch.zip`;
-    const packed = await fetch(archive, { method: "HEAD" }).catch(() => ({ ok: false }));
-    if (!packed.ok && batch.state !== "failed") {
-      timer = setTimeout(() => look(batch.id), POLL);
-      return;
-    }
-    const links = {
-      "batch-archive": packed.ok ? archive : "",
-      "batch-table": `${pathOf(batch.id)}/scores.csv`,
-      "batch-open": `${pathOf(batch.id)}/gallery`,
-    };
-    for (const [name, link] of Object.entries(links)) {
-      byId(name).hidden = !link;
-      byId(name).href = link;
-    }
-    const gallery = byId("batch-gallery");
-    gallery.hidden = false;
-    gallery.src = `${pathOf(batch.id)}/gallery`;
-  }
-
-  function reset() {
-    clearTimeout(timer);
-    history.replaceState(null, "", location.pathname);
-    form.hidden = false;
-    byId("batch-run").hidden = true;
-    const gallery = byId("batch-gallery");
-    gallery.hidden = true;
-    gallery.removeAttribute("src");
-    for (const name of ["batch-archive", "batch-table", "batch-open"]) byId(name).hidden = true;
-  }
-
-  async function look(id) {
-    try {
-      show(await ask(pathOf(id)));
-    } catch (error) {
-      if (error.status === 404) reset();
-      else timer = setTimeout(() => look(id), 5 * POLL);
-      complain(error.message);
-    }
-  }
-
-  async function act(method, end) {
-    const id = location.hash.slice(1);
-    clearTimeout(timer);
-    complain("");
-    try {
-      const batch = await ask(pathOf(id) + end, { method });
-      if (batch) show(batch);
-      else {
-        reset();
-        complain("", "the batch and all of its files are deleted");
-      }
-    } catch (error) {
-      complain(error.message);
-      if (error.status === 404) reset();
-    }
-  }
-
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    drop.addEventListener(kind, (event) => {
-      event.preventDefault();
-      drop.classList.toggle("lfi-over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length) images.files = event.dataTransfer.files;
-    });
-  }
-  form.addEventListener("submit", send);
-  byId("batch-stop").addEventListener("click", () => act("POST", "/stop"));
-  const sure = byId("batch-sure");
-  byId("batch-delete").addEventListener("click", () => sure.showModal());
-  byId("batch-sure-keep").addEventListener("click", () => sure.close());
-  byId("batch-sure-delete").addEventListener("click", () => {
-    sure.close();
-    act("DELETE", "");
+    drop.classList.toggle("lfi-over", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer?.files.length) images.files = event.dataTransfer.files;
   });
-  byId("batch-words").addEventListener("input", () => lead(byId("batch-words").value));
+}
+form.addEventListener("submit", send);
+byId("batch-stop").addEventListener("click", () => act("POST", "/stop"));
+byId("batch-delete").addEventListener("click", () => sure.showModal());
+byId("batch-sure-keep").addEventListener("click", () => sure.close());
+byId("batch-sure-delete").addEventListener("click", () => {
+  sure.close();
+  act("DELETE", "");
+});
+words.addEventListener("input", () => lead(words.value));
 
-  ask("v1/models")
-    .then(({ default: name, trios }) => {
-      const { vocabulary } = trios.find((trio) => trio.name === name);
-      if (vocabulary.length) byId("batch-known").textContent = `These models know: ${vocabulary.join(", ")}. Put commas between.`;
-    })
-    .catch(() => {}); // the hint that is there will do
-  if (location.hash.length > 1) look(location.hash.slice(1));
-})();
+ask("v1/models")
+  .then(({ default: name, trios }) => {
+    const { vocabulary } = trios.find((trio) => trio.name === name);
+    if (vocabulary.length) byId("batch-known").textContent = `These models know: ${vocabulary.join(", ")}. Put commas between.`;
+  })
+  .catch(() => {}); // the hint that is there will do
+if (location.hash.length > 1) look(location.hash.slice(1));

@@ -1,17 +1,24 @@
 // One column minus another, on a scale of its own around zero.
 
-function makeDifference({ answers, palette }) {
+import { byId, fill, make } from "./elements.js";
+import { makeFrame, MAP_SIDE } from "./frame.js";
+import { agreementOf, drawScale, pairOf } from "./maps.js";
+
+/** @param {{ answers: import("./service.js").Answerer[], palette: Uint8Array }} given */
+export function makeDifference({ answers, palette }) {
   const frame = makeFrame("no difference yet");
   fill(byId("lfi-difference-frame"), frame.node);
-  const [first, second] = ["lfi-difference-first", "lfi-difference-second"].map(byId);
+  const [first, second] = ["lfi-difference-first", "lfi-difference-second"].map((id) => byId(id, HTMLSelectElement));
   const bar = byId("lfi-difference-scale");
   const note = byId("lfi-difference-note");
-  const nameOf = (key) => answers.find((answer) => answer.key === key).name;
+  const answerOf = (key) => /** @type {import("./service.js").Answerer} */ (answers.find((answer) => answer.key === key));
+  const nameOf = (key) => answerOf(key).name;
+  /** @type {import("./service.js").Scene | null} */
   let scene = null;
 
   for (const [select, other] of [[first, second], [second, first]]) {
     select.onchange = () => {
-      if (other.value === select.value) other.value = [...other.options].map((each) => each.value).find((key) => key !== select.value);
+      if (other.value === select.value) other.value = [...other.options].map((each) => each.value).find((key) => key !== select.value) ?? "";
       show();
     };
   }
@@ -21,9 +28,9 @@ function makeDifference({ answers, palette }) {
     const { picture, view, word, position } = scene;
     if (picture) frame.setPicture(picture, MAP_SIDE);
     const [one, two] = [view?.models[first.value], view?.models[second.value]];
-    if (!one || !two || word < 0) {
+    if (!view || !one || !two || word < 0) {
       frame.clear("no difference yet");
-      drawScale(bar, null, palette);
+      drawScale(bar, null, palette, "Difference scale");
       note.textContent = "What one map has more than the other, patch by patch: choose two columns to subtract.";
       return;
     }
@@ -47,7 +54,7 @@ function makeDifference({ answers, palette }) {
 
   return {
     setColumns(columns) {
-      const options = () => columns.map((key) => make("option", { value: key }, answers.find((each) => each.key === key).choice));
+      const options = () => columns.map((key) => make("option", { value: key }, answerOf(key).choice));
       const before = [first.value, second.value];
       const one = columns.includes("lfi") ? "lfi" : columns[0];
       const others = columns.filter((key) => key !== one);
@@ -57,6 +64,7 @@ function makeDifference({ answers, palette }) {
       fill(second, ...options());
       [first.value, second.value] = kept;
     },
+    /** @param {import("./service.js").Scene} next */
     draw(next) {
       scene = next;
       show();

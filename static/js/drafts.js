@@ -1,7 +1,12 @@
 // For a study's owner who is signed in at /admin: the picture and its words become items of a draft, from here.
 
-function makeDrafts({ takeFile, say }) {
-  const [group, choice, button] = ["lfi-drafts", "lfi-draft", "lfi-add-items"].map(byId);
+import { byId, fill, make, sentence } from "./elements.js";
+import { GONE } from "./service.js";
+
+export function makeDrafts({ takeFile, say }) {
+  const group = byId("lfi-drafts");
+  const choice = byId("lfi-draft", HTMLSelectElement);
+  const button = byId("lfi-add-items", HTMLButtonElement);
   let csrf = "";
 
   async function look() {

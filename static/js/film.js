@@ -1,4 +1,10 @@
 // Film strips: one query's map through all layers, side by side on one scale, and how much of it moves per layer. First
+
+import { peakOf } from "./colour.js";
+import { byId, fill, make, percent, short } from "./elements.js";
+import { makeFrame, MAP_SIDE } from "./frame.js";
+import { drawScale } from "./maps.js";
+
 // what the models show for the word, then all Interaction Queries of the student with the names they learned.
 
 const FRAME_SIDE = 112;
@@ -45,14 +51,14 @@ function makeStrip(attributes, onLayer) {
       frames.setAttribute("aria-label", `${label}: no maps yet`);
       total.textContent = "";
     },
-    setMaps(label, maps, query, scale, palette) {
+    setMaps(label, maps, query, scale, look) {
       setCount(maps.layers.length);
-      detail.setMaps(label, maps, query, scale, palette);
+      detail.setMaps(label, maps, query, scale, look);
       enlarge.hidden = false;
       enlarge.setAttribute("aria-label", `Enlarge a layer of ${label}`);
       const drift = maps.drift[query];
       cells.forEach((each, layer) => {
-        each.frame.setMap(maps.at(layer, query), maps.grid, scale, palette);
+        each.frame.setMap(maps.at(layer, query), maps.grid, scale, look);
         const moved = layer > 0 ? percent(drift.steps[layer - 1]) : "";
         fill(each.note, String(layer + 1), make("span", { class: "lfi-number" }, moved));
         each.cell.title = `${maps.layers[layer]}${moved ? `: ${moved} of the attention moved since the layer before` : ""}`;
@@ -91,19 +97,19 @@ function makeDetail(onLayer) {
   );
   const node = make("div", { class: "lfi-detail", hidden: true }, frame.node, text);
   let picture = null;
-  let shown = null; // { label, maps, query, scale, palette }
+  let shown = null; // { label, maps, query, scale, look }
   let layer = -1;
 
   function draw() {
     node.hidden = !shown || layer < 0;
     if (node.hidden) return;
-    const { label, maps, query, scale, palette } = shown;
+    const { label, maps, query, scale, look } = shown;
     const map = maps.at(layer, query);
     const peak = peakOf(map, maps.grid);
     const moved = layer > 0 ? `; ${percent(maps.drift[query].steps[layer - 1])} of the attention moved since the layer before` : "";
     const numbers = `Peak ${short(peak.value)}× uniform, ${peak.place}${moved}.`;
     frame.setPicture(picture, MAP_SIDE);
-    frame.setMap(map, maps.grid, scale, palette, `${label}, layer ${layer + 1}: ${numbers}`);
+    frame.setMap(map, maps.grid, scale, look, `${label}, layer ${layer + 1}: ${numbers}`);
     title.textContent = `${label}: layer ${layer + 1} of ${maps.layers.length}`;
     said.textContent = numbers;
     before.disabled = layer === 0;
@@ -120,8 +126,8 @@ function makeDetail(onLayer) {
     node,
     toggle,
     setPicture: (next) => (picture = next),
-    setMaps(label, maps, query, scale, palette) {
-      shown = { label, maps, query, scale, palette };
+    setMaps(label, maps, query, scale, look) {
+      shown = { label, maps, query, scale, look };
       if (layer >= maps.layers.length) layer = -1;
       draw();
     },
@@ -133,7 +139,7 @@ function makeDetail(onLayer) {
 }
 
 // `onPeek({ query })` while somebody points at a query, `onPeek(null)` after.
-function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
+export function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
   const scaleBar = byId("lfi-film-scale");
   const answerOf = (key) => answers.find((answer) => answer.key === key);
   let words = [];
@@ -163,7 +169,7 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
   fill(byId("lfi-queries"), ...queries.map((each) => each.strip.node));
   let drawn = "";
 
-  function drawWords({ picture, view, word, palette }) {
+  function drawWords({ picture, view, word, look }) {
     for (const each of words) {
       if (picture) each.strip.setPicture(picture);
       if (!view?.models[each.key] || word < 0) {
@@ -175,11 +181,11 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
       const asked = view.addressed[word];
       const by = each.key === "lfi" && asked && view.queries ? `, ${view.queries.names[asked.query]}` : "";
       each.what.textContent = maps.kind + by;
-      each.strip.setMaps(`${each.name}, ${view.words[word]}`, maps, word, view.film_scales[word], palette);
+      each.strip.setMaps(`${each.name}, ${view.words[word]}`, maps, word, view.film_scales[word], look);
     }
   }
 
-  function drawQueries({ picture, view, word, palette }) {
+  function drawQueries({ picture, view, word, look }) {
     queries.forEach((each, index) => {
       if (picture) each.strip.setPicture(picture);
       if (!view?.queries || word < 0) {
@@ -194,7 +200,7 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
       const answered = view.addressed.filter((one) => one.query === index).map((one) => `“${one.word}”`);
       each.answers.textContent = answered.length ? `answers ${answered.join(", ")}` : "";
       each.strip.node.classList.toggle("lfi-answering", view.addressed[word]?.query === index);
-      each.strip.setMaps(`${view.queries.names[index]}, near ${name}`, view.queries, index, view.film_scales[word], palette);
+      each.strip.setMaps(`${view.queries.names[index]}, near ${name}`, view.queries, index, view.film_scales[word], look);
     });
   }
 
@@ -204,14 +210,15 @@ function makeFilm({ answers, queries: expected, onLayer, onPeek }) {
       fill(byId("lfi-film-words"), ...words.map((each) => each.strip.node));
       drawn = "";
     },
+    /** @param {import("./service.js").Scene} scene */
     draw(scene) {
-      const { picture, view, word, position, palette, paletteName } = scene;
-      const wanted = [picture?.token, view?.number, word, paletteName].join(" ");
+      const { picture, view, word, position, look } = scene;
+      const wanted = [picture?.token, view?.number, word, look.name].join(" ");
       if (wanted !== drawn) {
         drawn = wanted;
         drawWords(scene);
         drawQueries(scene);
-        drawScale(scaleBar, word < 0 ? null : view.film_scales[word], palette, "One colour scale for all frames");
+        drawScale(scaleBar, word < 0 ? undefined : view?.film_scales[word], look.palette, "One colour scale for all frames");
       }
       const layers = view && word >= 0 ? view.positions[position].layers : {};
       for (const each of words) each.strip.mark(layers[each.key] ?? -1);

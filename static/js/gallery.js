@@ -1,11 +1,18 @@
 // The gallery of a batch: rows sorted by any column, and only those of one word or with a certain name.
 (function () {
-  const body = document.querySelector("tbody");
+  /** @type {HTMLTableSectionElement} */
+  const body = need("tbody");
   const heads = [...document.querySelectorAll("thead th")];
-  const word = document.getElementById("word");
-  const name = document.getElementById("name");
-  const count = document.getElementById("count");
-  const wide = document.getElementById("wide");
+  /** @type {HTMLSelectElement} */
+  const word = need("#word");
+  /** @type {HTMLInputElement} */
+  const name = need("#name");
+  const count = need("#count");
+  const wide = need("#wide");
+
+  function need(selector) {
+    return /** @type {any} */ (document.querySelector(selector));
+  }
 
   // Text sorts as people write it (image 2 before image 10); a number that is missing comes last either way.
   function compare(column, sign) {
@@ -14,7 +21,7 @@
       if (!a.classList.contains("lfi-number"))
         return sign * a.textContent.localeCompare(b.textContent, undefined, { numeric: true });
       if (a.dataset.value === undefined || b.dataset.value === undefined)
-        return (a.dataset.value === undefined) - (b.dataset.value === undefined);
+        return Number(a.dataset.value === undefined) - Number(b.dataset.value === undefined);
       return sign * (Number(a.dataset.value) - Number(b.dataset.value));
     };
   }
@@ -35,9 +42,9 @@
     let shown = 0;
     for (const row of body.rows) {
       const fits =
-        (!word.value || row.dataset.word === word.value) && row.dataset.image.toLowerCase().includes(part);
+        (!word.value || row.dataset.word === word.value) && (row.dataset.image ?? "").toLowerCase().includes(part);
       row.hidden = !fits;
-      shown += fits;
+      shown += Number(fits);
     }
     const all = body.rows.length;
     count.textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
@@ -46,17 +53,17 @@
   // Says that columns are out of sight, and fades the edge behind which they are.
   function hint() {
     const hidden = wide.scrollWidth - wide.clientWidth;
-    document.getElementById("more").hidden = hidden < 2;
+    need("#more").hidden = hidden < 2;
     wide.classList.toggle("lfi-cut", hidden - wide.scrollLeft > 1);
   }
 
   // Served and not saved: ways to the start page, and from a word to the page for one image, in a tab of its own.
   function link() {
     if (!/\/v1\/batches\/[^/]+\/gallery$/.test(location.pathname)) return;
-    const home = document.getElementById("home");
+    const home = need("#home");
     home.hidden = window !== window.top;
     home.firstChild.href = "../../../";
-    const { trio } = document.querySelector("main").dataset;
+    const { trio } = need("main").dataset;
     for (const cell of document.querySelectorAll("td.lfi-word")) {
       const words = cell.textContent;
       const to = document.createElement("a");
@@ -73,7 +80,7 @@
   name.addEventListener("input", choose);
   wide.addEventListener("scroll", hint, { passive: true });
   addEventListener("resize", hint);
-  document.getElementById("legend").open = matchMedia("(min-width: 40rem)").matches;
+  need("#legend").open = matchMedia("(min-width: 40rem)").matches;
   hint();
   link();
 })();

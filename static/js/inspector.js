@@ -1,42 +1,96 @@
 // The page as a whole: what is chosen, what the service is asked, what is drawn.
 
-const state = { about: null, trio: null, columns: [], picture: null, view: null, drawn: null, best: true, depth: 0, palettes: {} };
+import { describeModels } from "./about.js";
+import { addressOf, readAddress } from "./address.js";
+import { bytesOf, readMaps } from "./colour.js";
+import { controls, lookOf, setOpacity } from "./controls.js";
+import { makeDifference } from "./difference.js";
+import { makeDownloads } from "./downloads.js";
+import { makeDrafts } from "./drafts.js";
+import { byId, fill, first, make, sentence } from "./elements.js";
+import { makeFilm } from "./film.js";
+import { makeMaps } from "./maps.js";
+import { makePicture, sampleOf } from "./picture.js";
+import { makeProbe } from "./probe.js";
+import { makeRegion } from "./region.js";
+import { GONE } from "./service.js";
+import { makeShare } from "./share.js";
+import { makeWords } from "./words.js";
+
+/** @import { About, Picture, Server, Trio, View } from "./service.js" */
+
+const state = {
+  about: /** @type {About} */ (/** @type {unknown} */ (null)), // before anything is built
+  trio: /** @type {Trio} */ (/** @type {unknown} */ (null)),
+  columns: /** @type {string[]} */ ([]),
+  picture: /** @type {Picture | null} */ (null),
+  view: /** @type {View | null} */ (null),
+  drawn: /** @type {Picture | null} */ (null),
+  trioBefore: /** @type {string | undefined} */ (undefined), // the one that a sample replaced
+  best: true,
+  depth: 0,
+  palettes: /** @type {Record<string, Uint8Array>} */ ({}),
+};
 const root = byId("lfi");
-const progress = byId("lfi-progress");
 const status = byId("lfi-status");
 const banner = byId("lfi-banner");
-let words, picture, maps, film, difference, region, probe, share;
+/** @type {Server} */
+let server;
+/** @type {ReturnType<typeof makeWords>} */
+let words;
+/** @type {ReturnType<typeof makePicture>} */
+let picture;
+/** @type {ReturnType<typeof makeMaps>} */
+let maps;
+/** @type {ReturnType<typeof makeFilm>} */
+let film;
+/** @type {ReturnType<typeof makeDifference>} */
+let difference;
+/** @type {ReturnType<typeof makeRegion>} */
+let region;
+/** @type {ReturnType<typeof makeProbe>} */
+let probe;
+/** @type {ReturnType<typeof makeShare>} */
+let share;
+/** @type {ReturnType<typeof makeDownloads>} */
+let downloads;
 let read = 0; // views so far
 let taken = 0; // pictures so far
 let asked = 0; // only the answer to the latest question is drawn
 
-const GONE = "The service does not answer, or wants you to wait or to sign in again. Try again in a minute, or reload the page.";
-
+/** @param {string | null} [message] */
 function complain(message) {
   banner.hidden = !message;
   banner.textContent = message ? sentence(message) : "";
 }
 
+// The picture, where something is asked or done that there is only once one is chosen.
+function shownPicture() {
+  if (!state.picture) throw new Error("no picture is chosen");
+  return state.picture;
+}
+
 function fields() {
-  const { sample, token } = state.picture;
-  return { words: words.words, trio: state.trio.name, columns: state.columns, ...(sample ? { sample } : { token }), shown: Boolean(state.picture.preview) };
+  const { sample, token, preview } = shownPicture();
+  return { words: words.words, trio: state.trio.name, columns: state.columns, ...(sample ? { sample } : { token }), shown: Boolean(preview) };
 }
 
 // A question about the picture; the file goes along when the service does not hold it (yet, or any more).
 async function askWithPicture(question, more = {}) {
+  const shown = shownPicture();
   const send = (upload) => {
     const request = { ...fields(), ...more };
     if (!upload) return question(request);
-    return question({ binary: true, data: { request: JSON.stringify({ ...request, token: undefined }), file: state.picture.file } });
+    return question({ binary: true, data: { request: JSON.stringify({ ...request, token: undefined }), file: shown.file } });
   };
-  const known = state.picture.sample || state.picture.token;
+  const known = shown.sample || shown.token;
   const answer = await send(!known);
-  return answer?.error?.forgotten && state.picture.file ? send(true) : answer;
+  return answer?.error?.forgotten && shown.file ? send(true) : answer;
 }
 
 async function refresh() {
   const turn = ++asked;
-  const wanted = state.picture;
+  const wanted = shownPicture();
   root.dataset.busy = "";
   byId("lfi-panels").setAttribute("aria-busy", "true");
   const answer = await askWithPicture(server.compare);
@@ -56,7 +110,7 @@ async function refresh() {
     words.rename(answer.view.called);
   } else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
   if (answer?.picture) state.drawn = wanted;
-  return { error: answer ? answer.error : { where: "page", message: GONE } };
+  return { error: answer ? answer.error : { where: "page", message: GONE }, seen: answer?.seen };
 }
 
 function readView(view) {
@@ -99,16 +153,17 @@ async function takePicture(next) {
   next.id ??= ++taken;
   const fromSample = next.words && next.words.length > 0;
   state.picture = next;
+  root.setAttribute("data-compact", ""); // now, so that nothing moves when the maps come
   const previousWords = words.words;
   if (fromSample) words.replace(next.words);
   words.quiet();
-  let { error, superseded } = await refresh();
+  let { error, superseded, seen } = await refresh();
   if (error?.where === "words" && next === state.picture) {
     const unknown = await unknownWords();
     if (next !== state.picture) return;
     if (unknown.length) {
       words.leaveOut(unknown);
-      ({ error, superseded } = await refresh());
+      ({ error, superseded, seen } = await refresh());
     }
   }
   if (superseded) return;
@@ -119,6 +174,19 @@ async function takePicture(next) {
   if (error?.where === "picture") picture.complain(error.message);
   if (error?.where === "words") words.explain(error);
   draw();
+  words.propose(seen);
+}
+
+// A sample has words of one trio; a picture of one's own goes back to the trio from before the samples.
+function followTrio(next) {
+  const wanted = next.trio ?? (next.file ? state.trioBefore : undefined);
+  const { name } = state.trio;
+  state.trioBefore = next.trio ? (state.trioBefore ?? name) : undefined;
+  if (wanted && wanted !== name && state.about.trios.some((trio) => trio.name === wanted)) {
+    chooseTrio(wanted);
+    controls.trio.value = wanted;
+  }
+  return next;
 }
 
 function draw() {
@@ -127,12 +195,12 @@ function draw() {
   const position = state.best || !view ? 0 : 1 + state.depth;
   const shown = words.words[words.selected];
   const word = view && shown !== undefined ? view.words.indexOf(shown) : -1;
-  const palette = state.palettes[byId("lfi-palette").value];
+  root.toggleAttribute("data-compact", Boolean(state.picture));
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
   const place = view?.positions[position];
-  const scale = byId("lfi-all-words").checked ? place?.scale : place?.word_scales[word];
+  const scale = controls.allWords.checked ? place?.scale : place?.word_scales[word];
   const { answers } = state.trio;
-  const scene = { picture: state.picture, view, word, position, scale, palette, answers, paletteName: byId("lfi-palette").value };
+  const scene = { picture: state.picture, view, word, position, scale, look: lookOf(state.palettes), answers, region: null };
   scene.region = region.of(scene);
   maps.draw(scene);
   film.draw(scene);
@@ -145,16 +213,16 @@ function draw() {
   byId("lfi-maps-title").textContent = word >= 0 ? `Where they look for “${shown}”` : "Maps";
   byId("lfi-example").hidden = Boolean(state.picture) || state.about.samples.length === 0;
   const spoken = make("span", { class: "lfi-unseen" }, `Maps of “${shown}”, `);
-  if (word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
+  if (view && word >= 0) fill(status, spoken, `answered in ${view.seconds.toFixed(2)} s`);
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
   else status.textContent = "Choose a picture and type a word.";
-  for (const button of root.querySelectorAll("[data-download], #lfi-copy-figure, #lfi-add-items")) button.disabled = word < 0;
+  downloads.enable(word >= 0);
 }
 
 // The address bar says what is on screen, so that a reload or a bookmark comes back to it.
 function drawAddress() {
-  const shown = { ...state, words: words.words, selected: words.selected, trio: state.trio.name };
-  Object.assign(shown, { palette: byId("lfi-palette").value, opacity: byId("lfi-opacity").value, allWords: byId("lfi-all-words").checked, box: region.box });
+  const looks = { palette: controls.palette.value, opacity: controls.opacity.value, allWords: controls.allWords.checked, patches: controls.patches.checked, contour: controls.contour.checked, box: region.box };
+  const shown = { ...state, words: words.words, selected: words.selected, trio: state.trio.name, ...looks };
   const { palette, opacity, trio } = state.about;
   const link = addressOf(shown, { palette, opacity: String(Math.round(100 * opacity)), trio, columns: state.trio.columns });
   if (link.href !== location.href) history.replaceState(history.state, "", link);
@@ -170,7 +238,7 @@ async function takeKept(kept) {
 }
 
 async function letGo(forgotten) {
-  if (state.picture.token !== forgotten.token) return;
+  if (state.picture?.token !== forgotten.token) return;
   if (!forgotten.file) return location.assign(location.pathname);
   await takeKept({ ...forgotten, kept: false, exact: undefined, token: undefined, preview: undefined });
 }
@@ -182,7 +250,7 @@ function stepsOf(view) {
 }
 
 function drawControls(view) {
-  const depth = byId("lfi-depth");
+  const { depth } = controls;
   const steps = stepsOf(view);
   depth.max = String(steps - 1);
   depth.disabled = !view || steps < 2;
@@ -191,7 +259,7 @@ function drawControls(view) {
   byId("lfi-depth-value").textContent = label;
   depth.setAttribute("aria-valuetext", state.best ? "best layer of each model" : `depth ${label}`);
   depth.classList.toggle("lfi-off", state.best);
-  byId("lfi-best").checked = state.best;
+  controls.best.checked = state.best;
 }
 
 // The depth at which this model shows this layer.
@@ -201,64 +269,17 @@ function showLayer(model, layer) {
   state.best = false;
   state.depth = depth;
   draw();
-  root.querySelector(".lfi-maps").scrollIntoView();
+  first(root, ".lfi-maps").scrollIntoView();
 }
 
-function setOpacity() {
-  const value = byId("lfi-opacity").value;
-  root.style.setProperty("--lfi-opacity", String(value / 100));
-  byId("lfi-opacity-value").textContent = `${value} %`;
+// How the maps stand on screen, for a file of them.
+function asShown() {
+  const more = { palette: controls.palette.value, position: state.best ? 0 : 1 + state.depth, opacity: Number(controls.opacity.value) / 100 };
+  Object.assign(more, { smooth: !controls.patches.checked, contour: controls.contour.checked });
+  return region.marked ? { ...more, region: region.encoded() } : more;
 }
 
-function sayBelow(text, wrong = false) {
-  const message = byId("lfi-downloads-message");
-  message.classList.toggle("lfi-wrong", wrong);
-  message.textContent = text;
-}
-
-// A file of what is on screen, or null after saying why there is none.
-async function takeFile(format) {
-  sayBelow("Preparing…");
-  const more = { format, palette: byId("lfi-palette").value, position: state.best ? 0 : 1 + state.depth };
-  more.opacity = Number(byId("lfi-opacity").value) / 100;
-  if (region.marked) more.region = region.encoded();
-  const answer = await askWithPicture(server.download, { ...more, shown: true });
-  if (!answer || answer.error) {
-    sayBelow(answer ? sentence(answer.error.message) : GONE, true);
-    return null;
-  }
-  sayBelow(`${answer.name} is ready.`);
-  return { name: answer.name, blob: new Blob([bytesOf(answer.data)], { type: answer.type }) };
-}
-
-async function download(button) {
-  button.disabled = true;
-  const file = await takeFile(button.dataset.download);
-  button.disabled = false;
-  if (file) save(file);
-}
-
-function save({ name, blob }) {
-  const address = URL.createObjectURL(blob);
-  make("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-}
-
-async function copyFigure() {
-  const button = byId("lfi-copy-figure");
-  button.disabled = true;
-  const file = await takeFile("png");
-  button.disabled = false;
-  if (!file) return;
-  try {
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": file.blob })]);
-    sayBelow("The figure is on the clipboard.");
-  } catch {
-    save(file);
-    sayBelow("This browser does not let the page copy pictures, so the figure was saved instead.");
-  }
-}
-
+/** @param {string[]} columns */
 function setColumns(columns) {
   state.columns = columns;
   for (const each of [maps, film, difference]) each.setColumns(columns);
@@ -294,43 +315,44 @@ function build(about) {
   state.about = about;
   const given = readAddress(about);
   for (const [name, bytes] of Object.entries(about.palettes)) state.palettes[name] = bytesOf(bytes);
-  fill(byId("lfi-palette"), ...Object.keys(about.palettes).map((name) => make("option", { value: name }, name)));
-  byId("lfi-palette").value = given.palette;
-  byId("lfi-opacity").value = given.opacity;
-  byId("lfi-all-words").checked = given.allWords;
+  fill(controls.palette, ...Object.keys(about.palettes).map((name) => make("option", { value: name }, name)));
+  controls.palette.value = given.palette;
+  controls.opacity.value = given.opacity;
+  controls.allWords.checked = given.allWords;
+  controls.patches.checked = given.patches;
+  controls.contour.checked = given.contour;
   setOpacity();
-  picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: takePicture });
+  picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: (next) => takePicture(followTrio(next)) });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
   region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
-  share = makeShare({ days: about.keeping, ask: askWithPicture, onKept: takeKept, onForgotten: letGo });
+  downloads = makeDownloads({ ask: (question) => askWithPicture(server.download, { ...question, ...asShown(), shown: true }) });
+  if (about.studies) makeDrafts(downloads);
+  share = makeShare({ days: about.keeping, keeping: () => askWithPicture(server.keep), forgetting: server.forget, onKept: takeKept, onForgotten: letGo });
   chooseTrio(given.trio);
   setColumns(given.columns);
   if (given.depth !== null) [state.best, state.depth] = [false, given.depth];
-  fill(byId("lfi-trio"), ...about.trios.map((trio) => make("option", { value: trio.name }, trio.name)));
-  byId("lfi-trio").value = state.trio.name;
+  fill(controls.trio, ...about.trios.map((trio) => make("option", { value: trio.name }, trio.name)));
+  controls.trio.value = state.trio.name;
   byId("lfi-trio-control").hidden = about.trios.length < 2;
-  byId("lfi-trio").addEventListener("change", async (event) => {
-    chooseTrio(event.target.value);
+  controls.trio.addEventListener("change", async () => {
+    state.trioBefore = undefined;
+    chooseTrio(controls.trio.value);
     if (state.picture) await takePicture(state.picture);
     else draw();
   });
-  byId("lfi-depth").addEventListener("input", (event) => {
+  controls.depth.addEventListener("input", () => {
     state.best = false;
-    state.depth = Number(event.target.value);
+    state.depth = Number(controls.depth.value);
     draw();
   });
-  byId("lfi-best").addEventListener("change", (event) => {
-    state.best = event.target.checked;
+  controls.best.addEventListener("change", () => {
+    state.best = controls.best.checked;
     draw();
   });
-  byId("lfi-palette").addEventListener("change", draw);
-  byId("lfi-all-words").addEventListener("change", draw);
-  byId("lfi-opacity").addEventListener("input", setOpacity);
-  byId("lfi-opacity").addEventListener("change", drawAddress);
-  byId("lfi-copy-figure").addEventListener("click", copyFigure);
-  for (const button of root.querySelectorAll("[data-download]")) button.addEventListener("click", () => download(button));
-  if (about.studies) makeDrafts({ takeFile, say: sayBelow });
-  byId("lfi-example").addEventListener("click", () => root.querySelector("[data-sample]").click());
+  for (const each of [controls.palette, controls.allWords, controls.patches, controls.contour]) each.addEventListener("change", draw);
+  controls.opacity.addEventListener("input", setOpacity);
+  controls.opacity.addEventListener("change", drawAddress);
+  byId("lfi-example").addEventListener("click", () => first(root, "[data-sample]").click());
   window.addEventListener("beforeunload", (event) => {
     const { picture: shown } = state;
     if (shown?.file && !shown.kept) event.preventDefault(); // it is nowhere but here
@@ -352,18 +374,20 @@ async function follow({ words: wanted, word, sample, token, lost, own, box }) {
   } else draw();
 }
 
-async function start() {
-  byId("lfi-note").open = matchMedia("(min-width: 40rem)").matches;
-  theme.apply(); // its button is here now, and Gradio has set its own
-  for (const button of root.querySelectorAll("[data-jump]")) {
+/** @param {Server} given what Gradio lets the page ask of the service */
+export async function start(given) {
+  server = given;
+  byId("lfi-note", HTMLDetailsElement).open = matchMedia("(min-width: 40rem)").matches;
+  document.dispatchEvent(new Event("lfi-theme")); // its button is here now, and Gradio has set its own
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-jump]"))) {
     button.addEventListener("click", () => {
-      const section = byId(button.dataset.jump);
+      const section = byId(button.dataset.jump ?? "");
       section.scrollIntoView();
       section.focus({ preventScroll: true });
     });
   }
   for (;;) {
-    const about = await server.describe();
+    const about = /** @type {About | null} */ (await server.describe());
     if (about?.ready) {
       complain("");
       return build(about);
@@ -372,5 +396,3 @@ async function start() {
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
-
-start();

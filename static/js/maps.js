@@ -1,12 +1,16 @@
 // The panels side by side on their one colour scale. A choice above each says what it shows: a model, or a post-hoc
-// explanation of one.
 
-const MAP_SIDE = 320; // pixels of a panel's canvas along the picture's longer side; CSS does the rest
+import { gradientOf, peakOf } from "./colour.js";
+import { byId, fill, first, make, percent, sentence, short } from "./elements.js";
+import { makeFrame, MAP_SIDE } from "./frame.js";
+
+// explanation of one.
 
 const FACTS = ["Map", "Layer", "Read from", "Peak", "With teacher", "Your region", "Model"];
 
 // A column that has no map yet or none at all; `onColumns(keys)` when somebody chooses another.
-function makeMaps({ answers, columns, onColumns }) {
+/** @param {{ answers: import("./service.js").Answerer[], columns: string[], onColumns: (keys: string[]) => void }} given */
+export function makeMaps({ answers, columns, onColumns }) {
   let keys = [...columns];
   const answerOf = (key) => answers.find((answer) => answer.key === key);
   const panels = columns.map((key, index) => {
@@ -21,11 +25,12 @@ function makeMaps({ answers, columns, onColumns }) {
     const teaching = make("div", { class: "lfi-teaching" });
     frame.node.append(teaching);
     const facts = make("dl", { class: "lfi-facts" });
-    const node = make("article", { class: "lfi-panel" }, make("h3", {}, dot, select), frame.node, facts);
-    return { frame, teaching, facts, node, select, index };
+    const absence = make("p", { class: "lfi-absence", hidden: true });
+    const node = make("article", { class: "lfi-panel" }, make("h3", {}, dot, select), frame.node, absence, facts);
+    return { frame, teaching, absence, facts, node, select, index, key, name: "" };
   });
   fill(byId("lfi-panels"), ...panels.map((panel) => panel.node));
-  byId("lfi-third").onclick = () => onColumns([...keys, answers.find((each) => !keys.includes(each.key)).key]);
+  byId("lfi-third").onclick = () => onColumns([...keys, ...answers.map((each) => each.key).filter((key) => !keys.includes(key))].slice(0, 3));
 
   // The same thing twice is no comparison: what another column shows already, it swaps with this one.
   function choose(index, key) {
@@ -49,7 +54,7 @@ function makeMaps({ answers, columns, onColumns }) {
       panel.select.value = answer.key;
       Object.assign(panel.node.dataset, { model: answer.role, answer: answer.key });
       panel.node.setAttribute("aria-label", answer.choice);
-      fill(panel.teaching, byId(`lfi-teach-${answer.role}`).content.cloneNode(true));
+      fill(panel.teaching, byId(`lfi-teach-${answer.role}`, HTMLTemplateElement).content.cloneNode(true));
     }
   }
 
@@ -78,24 +83,29 @@ function makeMaps({ answers, columns, onColumns }) {
     fill(list, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }
 
+  /** @param {import("./service.js").Scene} scene */
   function draw(scene) {
-    const { picture, view, word, position, scale, palette } = scene;
+    const { picture, view, word, position, scale, look } = scene;
     for (const panel of panels) {
       panel.teaching.hidden = Boolean(picture);
       if (picture) panel.frame.setPicture(picture, MAP_SIDE);
       const maps = word < 0 ? null : view?.models[panel.key];
-      if (!maps) {
+      const absence = maps?.absences?.[word] ?? "";
+      panel.absence.hidden = !absence;
+      panel.absence.textContent = sentence(absence);
+      panel.node.classList.toggle("lfi-absent", Boolean(absence));
+      if (!view || !maps || !scale) {
         panel.frame.clear(`${panel.name}: no map yet`);
         write(panel.facts, FACTS.map((name) => [name, "–"]));
         continue;
       }
       const facts = factsOf(panel.key, scene);
       const map = maps.at(view.positions[position].layers[panel.key], word);
-      const peak = facts.find(([name]) => name === "Peak")[1];
-      panel.frame.setMap(map, maps.grid, scale, palette, `${panel.name}, where it looks for ${view.words[word]}: ${peak}`);
+      const peak = facts[FACTS.indexOf("Peak")][1];
+      panel.frame.setMap(map, maps.grid, scale, look, `${panel.name}, where it looks for ${view.words[word]}: ${absence || peak}`);
       write(panel.facts, facts);
     }
-    drawScale(byId("lfi-scale"), word < 0 ? null : scale, palette, "One colour scale for all maps");
+    drawScale(byId("lfi-scale"), word < 0 ? undefined : scale, look.palette, "One colour scale for all maps");
   }
 
   setColumns(columns);
@@ -103,7 +113,7 @@ function makeMaps({ answers, columns, onColumns }) {
 }
 
 // What the service said of two answers at one position of the slider, whichever comes first.
-function pairOf(pairs, one, two) {
+export function pairOf(pairs, one, two) {
   return pairs.find(({ first, second }) => (first === one && second === two) || (first === two && second === one));
 }
 
@@ -111,55 +121,22 @@ function insideOf(found) {
   return found ? `${percent(found.energy)} inside, peak ${found.hit ? "inside" : "outside"}` : "–";
 }
 
-function agreementOf({ correlation, shared }) {
+export function agreementOf({ correlation, shared }) {
   return `r ${correlation === null ? "–" : short(correlation)}, ${percent(shared)} shared`;
 }
 
-// A square frame with a picture in it and a canvas exactly over the picture, so nothing moves when pictures change.
-// Without a label the canvas is silent: what it belongs to speaks for it.
-function makeFrame(label) {
-  const picture = make("img", { alt: "", class: "lfi-picture" });
-  const speech = label === null ? { "aria-hidden": "true" } : { role: "img", "aria-label": label };
-  const canvas = make("canvas", { class: "lfi-heat", ...speech, width: 8, height: 8 });
-  const stack = make("div", { class: "lfi-stack", hidden: true }, picture, canvas);
-  const node = make("div", { class: "lfi-frame" }, stack);
-  const say = (text) => text && canvas.setAttribute("aria-label", text);
-  return {
-    node,
-    canvas,
-    stack,
-    setPicture(shown, side) {
-      const ratio = shown.width / shown.height;
-      stack.hidden = false;
-      stack.style.aspectRatio = String(ratio);
-      stack.style.width = ratio >= 1 ? "100%" : "auto";
-      stack.style.height = ratio >= 1 ? "auto" : "100%";
-      canvas.width = Math.max(1, Math.round(side * Math.min(ratio, 1)));
-      canvas.height = Math.max(1, Math.round(side / Math.max(ratio, 1)));
-      if (picture.src !== shown.preview) picture.src = shown.preview;
-    },
-    setMap(map, grid, scale, palette, text) {
-      paint(canvas, map, grid, scale, palette);
-      canvas.hidden = false;
-      say(text);
-    },
-    setDifference(first, second, limit, palette, text) {
-      paintDifference(canvas, first, second, limit, palette);
-      canvas.hidden = false;
-      say(text);
-    },
-    clear(text) {
-      canvas.hidden = true;
-      say(text);
-    },
-  };
-}
-
-// A colour bar with its ticks; `what` says what it is the scale of.
-function drawScale(bar, scale, palette, what) {
-  bar.querySelector(".lfi-scale-bar").style.backgroundImage = gradientOf(palette);
+/**
+ * A colour bar with its ticks.
+ *
+ * @param {HTMLElement} bar
+ * @param {{ ticks: import("./service.js").Tick[] } | null | undefined} scale nothing where there are no maps
+ * @param {Uint8Array} palette
+ * @param {string} what it is the scale of
+ */
+export function drawScale(bar, scale, palette, what) {
+  first(bar, ".lfi-scale-bar").style.backgroundImage = gradientOf(palette);
   bar.classList.toggle("lfi-idle", !scale);
-  const ticks = bar.querySelector(".lfi-scale-ticks");
+  const ticks = first(bar, ".lfi-scale-ticks");
   if (!scale) return fill(ticks);
   const labels = scale.ticks.map((tick) => tick.label);
   bar.setAttribute("aria-label", `${what}, from ${labels[0]} to ${labels[labels.length - 1]} uniform attention`);

@@ -1,11 +1,13 @@
 // The picture: chosen, dropped or pasted anywhere on the page, or a sample. `onPicture({ file } or { sample })`.
 
-function sampleOf(sample) {
-  return { sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, scene: sample.scene };
+import { byId, dayOf, fill, make, sentence } from "./elements.js";
+
+export function sampleOf(sample) {
+  return { sample: sample.name, name: sample.alt, alt: sample.alt, words: sample.words, trio: sample.trio, scene: sample.scene };
 }
 
-function makePicture({ samples, maxBytes, onPicture }) {
-  const input = byId("lfi-file");
+export function makePicture({ samples, maxBytes, onPicture }) {
+  const input = byId("lfi-file", HTMLInputElement);
   const drop = byId("lfi-drop");
   const frame = byId("lfi-drop-frame");
   const text = byId("lfi-drop-text");
@@ -33,7 +35,7 @@ function makePicture({ samples, maxBytes, onPicture }) {
   }
 
   input.addEventListener("change", () => {
-    take(input.files[0]);
+    take(input.files?.[0]);
     input.value = ""; // so that choosing the same file again counts as a change
   });
   // Files only: dragged text belongs to the word field.
@@ -53,7 +55,7 @@ function makePicture({ samples, maxBytes, onPicture }) {
     event.preventDefault();
     depth = 0;
     root.removeAttribute("data-dragging");
-    take(event.dataTransfer.files[0]);
+    take(event.dataTransfer?.files[0]);
   });
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));

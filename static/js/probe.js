@@ -1,16 +1,23 @@
 // Point at a patch (mouse, finger or arrow keys) to read its numbers in every column and which queries look there; point
+
+import { byId, fill, make, short } from "./elements.js";
+import { outlineOf } from "./outline.js";
+
 // at a word to see its region, the patches with at least half of its peak.
 
 const SVG = "http://www.w3.org/2000/svg";
 const LOOKING = 1; // times uniform: a query looks at a patch that gets more than its even share
 const TEACH = "Point at a patch, or press the arrow keys on a map, to read its numbers and which queries look there. Point at a word to see its region.";
 
-function makeProbe({ panels }) {
+export function makeProbe({ panels }) {
   const out = byId("lfi-probe");
+  /** @type {import("./service.js").Scene | null} */
   let scene = null;
-  let at = null; // { x, y } in shares of the picture
+  /** @type {{ x: number, y: number } | null} */
+  let at = null; // in shares of the picture
   let pinned = false;
-  let peeked = null; // { word } or { query }
+  /** @type {{ word: number } | { query: number } | null} */
+  let peeked = null;
 
   const marks = panels.map((panel) => {
     const box = make("div", { class: "lfi-patch", hidden: true });
@@ -25,13 +32,21 @@ function makeProbe({ panels }) {
     return { panel, box, region };
   });
 
-  function mapsOf(panel) {
-    if (!scene || scene.word < 0) return null;
-    return scene.view?.models[panel.key] ?? null;
+  // What a panel has on screen: the view, the maps of its model and the layers, or null.
+  function shownIn(panel) {
+    if (!scene?.view || scene.word < 0) return null;
+    const { view, word, position } = scene;
+    const maps = view.models[panel.key];
+    return maps ? { view, word, maps, layers: view.positions[position].layers } : null;
   }
 
-  // Row and column of the patch under the pointer on a grid.
+  /**
+   * Row and column of the patch under the pointer on a grid.
+   *
+   * @param {[number, number]} grid
+   */
   function patchOf([rows, columns]) {
+    if (!at) return [0, 0];
     return [Math.min(Math.floor(at.y * rows), rows - 1), Math.min(Math.floor(at.x * columns), columns - 1)];
   }
 
@@ -51,22 +66,23 @@ function makeProbe({ panels }) {
     // A click or a tap holds the patch; another one on it lets go.
     stack.addEventListener("click", (event) => {
       const next = place(event);
-      const grid = mapsOf(panel)?.grid;
+      const grid = shownIn(panel)?.maps.grid;
       const before = pinned && grid && at ? patchOf(grid).join() : "";
       move(next);
-      pinned = Boolean(grid) && patchOf(grid).join() !== before;
+      pinned = grid !== undefined && patchOf(grid).join() !== before;
       if (!pinned) move(null);
     });
     stack.addEventListener("keydown", (event) => {
-      const maps = mapsOf(panel);
+      const shown = shownIn(panel);
       const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
       if (event.key === "Escape") {
         pinned = false;
         move(null);
-      } else if (step && maps) {
+      } else if (step && shown) {
         event.preventDefault();
+        const { maps, layers, word } = shown;
         const [rows, columns] = maps.grid;
-        const map = maps.at(scene.view.positions[scene.position].layers[panel.key], scene.word);
+        const map = maps.at(layers[panel.key], word);
         const peak = map.indexOf(Math.max(...map));
         let [row, column] = at ? patchOf(maps.grid) : [Math.floor(peak / columns), peak % columns];
         if (at) {
@@ -86,7 +102,7 @@ function makeProbe({ panels }) {
 
   function show() {
     for (const { panel, box, region } of marks) {
-      const maps = mapsOf(panel);
+      const maps = shownIn(panel)?.maps;
       box.hidden = !at || !maps;
       if (at && maps) {
         const [rows, columns] = maps.grid;
@@ -94,20 +110,28 @@ function makeProbe({ panels }) {
         const sizes = { left: column / columns, top: row / rows, width: 1 / columns, height: 1 / rows };
         for (const [name, share] of Object.entries(sizes)) box.style[name] = `${100 * share}%`;
       }
-      drawRegion(region, panel, maps);
+      drawRegion(region, panel);
       panel.frame.stack.setAttribute("aria-label", `Patches of ${panel.name}: arrow keys read them`);
     }
     write();
   }
 
-  function drawRegion(region, panel, maps) {
-    const layer = scene?.view?.positions[scene.position].layers;
-    let shown = null;
-    if (maps && peeked?.word >= 0) shown = [maps.at(layer[panel.key], peeked.word), maps.grid];
-    if (maps && peeked?.query >= 0 && panel.key === "lfi") shown = [scene.view.queries.at(layer.lfi, peeked.query), scene.view.queries.grid];
+  // The map of what is pointed at elsewhere on the page, as this panel has it.
+  function peekedIn(panel) {
+    const shown = shownIn(panel);
+    if (!shown || !peeked) return null;
+    const { maps, layers, view } = shown;
+    if ("word" in peeked) return { map: maps.at(layers[panel.key], peeked.word), grid: maps.grid };
+    if (panel.key !== "lfi" || !view.queries) return null;
+    return { map: view.queries.at(layers.lfi, peeked.query), grid: view.queries.grid };
+  }
+
+  function drawRegion(region, panel) {
+    const found = peekedIn(panel);
     region.replaceChildren();
-    if (!shown) return;
-    const [map, [rows, columns]] = shown;
+    if (!found) return;
+    const { map, grid } = found;
+    const [rows, columns] = grid;
     region.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
     const outline = outlineOf(map, rows, columns);
     for (const name of ["lfi-region-under", "lfi-region-line"]) {
@@ -119,28 +143,30 @@ function makeProbe({ panels }) {
   }
 
   function write() {
-    const { view, word, position } = scene ?? {};
-    out.toggleAttribute("data-reading", Boolean(at && view && word >= 0));
-    if (peeked && view && word >= 0) {
-      const what = peeked.word >= 0 ? `“${view.words[peeked.word]}”` : view.queries.names[peeked.query];
+    const all = panels.filter((panel) => shownIn(panel));
+    const shown = all.length ? shownIn(all[0]) : null;
+    out.toggleAttribute("data-reading", Boolean(at && shown));
+    if (peeked && shown) {
+      const { view } = shown;
+      const what = "word" in peeked ? `“${view.words[peeked.word]}”` : view.queries?.names[peeked.query];
       return fill(out, make("p", {}, `Outlined: the region of ${what}, the patches with at least half of its peak.`));
     }
-    if (!at || !view || word < 0) return fill(out, make("p", {}, TEACH));
-    const { layers } = view.positions[position];
+    if (!at || !shown) return fill(out, make("p", {}, TEACH));
+    const { view, word, layers } = shown;
+    const { queries } = view;
     const read = (maps, layer, query) => {
       const [row, column] = patchOf(maps.grid);
       return maps.at(layer, query)[row * maps.grid[1] + column];
     };
-    const shown = panels.filter((panel) => mapsOf(panel));
-    const values = shown.map((panel) =>
+    const values = all.map((panel) =>
       make("span", { class: "lfi-probe-value", "data-model": panel.node.dataset.model },
         make("span", { class: "lfi-dot", "aria-hidden": "true" }),
         `${panel.name} ${short(read(view.models[panel.key], layers[panel.key], word))}×`),
     );
-    const grid = view.models[shown[0].key].grid;
+    const { grid } = shown.maps;
     const [row, column] = patchOf(grid);
-    const looking = (view.queries?.names ?? [])
-      .map((name, query) => ({ name, near: view.queries.named[query][0], value: read(view.queries, layers.lfi, query) }))
+    const looking = (queries?.named ?? [])
+      .map(([near], query) => ({ name: queries?.names[query], near, value: read(queries, layers.lfi, query) }))
       .filter((each) => each.value > LOOKING)
       .sort((a, b) => b.value - a.value)
       .slice(0, 4)
@@ -154,10 +180,11 @@ function makeProbe({ panels }) {
   }
 
   return {
+    /** @param {import("./service.js").Scene} next */
     draw(next) {
       if (next.picture !== scene?.picture) [at, pinned, peeked] = [null, false, null];
       scene = next;
-      if (peeked?.word >= (scene.view?.words.length ?? 0)) peeked = null;
+      if (peeked && "word" in peeked && peeked.word >= (scene.view?.words.length ?? 0)) peeked = null;
       show();
     },
     // `{ word }`, `{ query }` or null: what is pointed at elsewhere on the page.
@@ -166,21 +193,4 @@ function makeProbe({ panels }) {
       show();
     },
   };
-}
-
-// The edges between patches in the region and patches outside of it, as an SVG path in patches.
-function outlineOf(map, rows, columns) {
-  const level = Math.max(...map) / 2;
-  const inside = (row, column) => row >= 0 && row < rows && column >= 0 && column < columns && map[row * columns + column] >= level;
-  let path = "";
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      if (!inside(row, column)) continue;
-      if (!inside(row - 1, column)) path += `M${column} ${row}h1`;
-      if (!inside(row + 1, column)) path += `M${column} ${row + 1}h1`;
-      if (!inside(row, column - 1)) path += `M${column} ${row}v1`;
-      if (!inside(row, column + 1)) path += `M${column + 1} ${row}v1`;
-    }
-  }
-  return path;
 }

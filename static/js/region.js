@@ -1,15 +1,20 @@
 // A region that a visitor marks (box, brush, keys) or uploads, and how much of every map lies in it, as the service says.
 
+import { contextOf } from "./colour.js";
+import { byId, fill, first, make, percent, sentence } from "./elements.js";
+import { makeFrame } from "./frame.js";
+import { GONE } from "./service.js";
+
 const REGION_SIDE = 128; // of the mask, in pixels along the longer side: patches are far coarser
 const REGION_CELLS = 16; // of the keyboard's cursor
 const REGION_COLOUR = [255, 214, 0];
 
-function makeRegion({ ask, onMeasured }) {
+export function makeRegion({ ask, onMeasured }) {
   const frame = makeFrame("no region yet");
   const { stack, canvas } = frame;
   fill(byId("lfi-region-frame"), frame.node);
   const note = byId("lfi-region-note");
-  const clear = byId("lfi-region-clear");
+  const clear = byId("lfi-region-clear", HTMLButtonElement);
   const cursor = make("div", { class: "lfi-patch", hidden: true });
   stack.append(cursor);
   stack.classList.add("lfi-marking");
@@ -27,7 +32,7 @@ function makeRegion({ ask, onMeasured }) {
   let askedFor = 0; // number of the view that the latest question was about
   let trouble = "";
 
-  const tool = () => document.querySelector("[name=lfi-tool]:checked").value;
+  const tool = () => first(document, "[name=lfi-tool]:checked", HTMLInputElement).value;
   const marked = () => mask?.some(Boolean);
   let wanted; // the box of a link until there is a picture, null where it cannot be read
 
@@ -40,7 +45,7 @@ function makeRegion({ ask, onMeasured }) {
   }
 
   function paintMask() {
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     const image = context.createImageData(canvas.width, canvas.height);
     for (let pixel = 0; pixel < mask.length; pixel++) {
       if (mask[pixel]) image.data.set([...REGION_COLOUR, 255], 4 * pixel);
@@ -74,6 +79,7 @@ function makeRegion({ ask, onMeasured }) {
 
   function markBox([left, top, right, bottom]) {
     const within = (share, size) => Math.round(share * size);
+    /** @type {[number, number]} */
     const start = [Math.min(within(left, canvas.width), canvas.width - 1), Math.min(within(top, canvas.height), canvas.height - 1)];
     fillBox(start, [Math.max(within(right, canvas.width), start[0] + 1), Math.max(within(bottom, canvas.height), start[1] + 1)], 1);
     paintMask();
@@ -89,6 +95,7 @@ function makeRegion({ ask, onMeasured }) {
   }
 
   // Where the pointer is, in pixels of the mask.
+  /** @returns {[number, number]} */
   function placeOf(event) {
     const bounds = canvas.getBoundingClientRect();
     const within = (share) => Math.min(Math.max(share, 0), 1);
@@ -127,6 +134,7 @@ function makeRegion({ ask, onMeasured }) {
     const [columns, rows] = [Math.ceil(canvas.width / size), Math.ceil(canvas.height / size)];
     if (step) cell = [Math.min(Math.max(cell[0] + step[0], 0), columns - 1), Math.min(Math.max(cell[1] + step[1], 0), rows - 1)];
     else if (event.key === " " || event.key === "Enter") {
+      /** @type {[number, number]} */
       const corner = [Math.round(cell[0] * size), Math.round(cell[1] * size)];
       const value = mask[corner[1] * canvas.width + corner[0]] ? 0 : 1;
       fillBox(corner, [Math.min(corner[0] + size, canvas.width), Math.min(corner[1] + size, canvas.height)], value);
@@ -153,16 +161,17 @@ function makeRegion({ ask, onMeasured }) {
   });
 
   // An uploaded mask is laid over the whole picture; what is light (or opaque, where it has no colour) is inside.
-  byId("lfi-region-file").addEventListener("change", async (event) => {
-    const file = event.target.files[0];
-    event.target.value = "";
+  const upload = byId("lfi-region-file", HTMLInputElement);
+  upload.addEventListener("change", async () => {
+    const file = upload.files?.[0];
+    upload.value = "";
     if (!file || !picture) return;
     try {
       const bitmap = await createImageBitmap(file);
       const ratio = bitmap.width / bitmap.height / (picture.width / picture.height);
       if (ratio < 0.95 || ratio > 1.05) throw new Error(`the mask is ${bitmap.width} × ${bitmap.height} pixels, the picture ${picture.width} × ${picture.height}; both need the same shape`);
       const sheet = make("canvas", { width: canvas.width, height: canvas.height });
-      const context = sheet.getContext("2d");
+      const context = contextOf(sheet);
       context.fillRect(0, 0, sheet.width, sheet.height);
       context.drawImage(bitmap, 0, 0, sheet.width, sheet.height);
       const { data } = context.getImageData(0, 0, sheet.width, sheet.height);
@@ -172,7 +181,7 @@ function makeRegion({ ask, onMeasured }) {
       paintMask();
       measure();
     } catch (error) {
-      trouble = error instanceof DOMException ? "the file is not an image this browser can read" : error.message;
+      trouble = error instanceof DOMException ? "the file is not an image this browser can read" : String(/** @type {Error} */ (error).message);
       write();
     }
   });
@@ -180,7 +189,7 @@ function makeRegion({ ask, onMeasured }) {
   // The mask as a PNG in base64: light is inside.
   function encoded() {
     const sheet = make("canvas", { width: canvas.width, height: canvas.height });
-    const context = sheet.getContext("2d");
+    const context = contextOf(sheet);
     const image = context.createImageData(canvas.width, canvas.height);
     for (let pixel = 0; pixel < mask.length; pixel++) image.data.set(mask[pixel] ? [255, 255, 255, 255] : [0, 0, 0, 255], 4 * pixel);
     context.putImageData(image, 0, 0);
@@ -229,6 +238,7 @@ function makeRegion({ ask, onMeasured }) {
       return Boolean(marked());
     },
     // What is known of the region for this scene: null while nothing is marked or the answer is under way.
+    /** @param {import("./service.js").Scene} next */
     of(next) {
       scene = next;
       // a picture that is kept is still the same one, and so is its region

@@ -1,9 +1,12 @@
 // The link to what is on screen, and the choice to keep one's own picture for some days so that the link shows it.
 
-function makeShare({ days, ask, onKept, onForgotten }) {
-  const address = byId("lfi-address");
+import { byId, dayOf, sentence } from "./elements.js";
+import { GONE } from "./service.js";
+
+export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
+  const address = byId("lfi-address", HTMLInputElement);
   const note = byId("lfi-share-note");
-  const [copy, keep, forget] = ["lfi-copy-address", "lfi-keep", "lfi-forget"].map(byId);
+  const [copy, keep, forget] = ["lfi-copy-address", "lfi-keep", "lfi-forget"].map((id) => byId(id, HTMLButtonElement));
   const span = `${days} ${days === 1 ? "day" : "days"}`;
   let picture = null;
   let handmade = false; // a region that is no box
@@ -14,7 +17,7 @@ function makeShare({ days, ask, onKept, onForgotten }) {
   const keys = new Map();
   function keyOf(token) {
     try {
-      return keys.get(token) ?? JSON.parse(localStorage.getItem(`lfi-kept-${token}`));
+      return keys.get(token) ?? JSON.parse(localStorage.getItem(`lfi-kept-${token}`) ?? "null");
     } catch {
       return keys.get(token) ?? null;
     }
@@ -41,14 +44,14 @@ function makeShare({ days, ask, onKept, onForgotten }) {
 
   keep.addEventListener("click", async () => {
     const mine = picture;
-    const answer = await whileAsking(keep, () => ask(server.keep));
+    const answer = await whileAsking(keep, () => keeping());
     if (!answer) return;
     setKey(answer.picture.token, answer.kept);
     await onKept({ ...mine, ...answer.picture, kept: true });
   });
   forget.addEventListener("click", async () => {
     const mine = picture;
-    const answer = await whileAsking(forget, () => server.forget({ token: mine.token, key: keyOf(mine.token).key }));
+    const answer = await whileAsking(forget, () => forgetting({ token: mine.token, key: keyOf(mine.token).key }));
     if (!answer) return;
     setKey(mine.token, null);
     await onForgotten(mine);

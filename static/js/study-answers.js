@@ -1,18 +1,16 @@
 // Requests of the study page. An answer is kept in the browser until the service has acknowledged it, and is sent
 // again with the same key after a lost connection, a reload or a restart of the service: it is stored once.
-"use strict";
-
 const PENDING = "lfi-study-pending";
 let csrf = "";
 
-class Refused extends Error {
+export class Refused extends Error {
   constructor(status, detail) {
     super(detail);
     this.status = status;
   }
 }
 
-async function post(name, fields = {}) {
+export async function post(name, fields = {}) {
   const answer = await fetch(`study/api/${name}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
@@ -25,7 +23,7 @@ async function post(name, fields = {}) {
 }
 
 // As `post`, but a lost connection or a service in trouble is waited for. `onWait` is told, once per try.
-async function insist(name, fields, onWait) {
+export async function insist(name, fields, onWait) {
   for (let pause = 1000; ; pause = Math.min(pause * 2, 10000)) {
     try {
       return await post(name, fields);
@@ -38,12 +36,12 @@ async function insist(name, fields, onWait) {
   }
 }
 
-function newKey() {
+export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID exists on secure origins alone
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function keepPending(given) {
+export function keepPending(given) {
   try {
     if (given) localStorage.setItem(PENDING, JSON.stringify({ csrf, given }));
     else localStorage.removeItem(PENDING);
@@ -52,7 +50,7 @@ function keepPending(given) {
   }
 }
 
-function pending() {
+export function pending() {
   try {
     const kept = JSON.parse(localStorage.getItem(PENDING) ?? "null");
     return kept?.csrf === csrf ? kept.given : null; // another rater's on this machine is not ours to send

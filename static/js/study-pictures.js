@@ -1,7 +1,7 @@
 // The pictures of a trial: a photograph with a map above it, at any strength; held away to see the photograph alone.
-"use strict";
 
-const LAYERS = ["bare", "map"];
+import { byId, fill, make } from "./elements.js";
+
 let shownAt = 0; // when the pictures of this trial stood on the screen
 let away = 0; // how long the page was hidden since
 let leftAt = 0;
@@ -22,7 +22,7 @@ function frame(trial, side, alt, caption) {
 }
 
 // Resolves when everything is decoded and painted; from then on the response time counts.
-async function showPictures(trial, words) {
+export async function showPictures(trial, words) {
   const said = (text) => text.replace("{word}", trial.word);
   const frames =
     trial.kind === "pair"
@@ -41,27 +41,27 @@ async function showPictures(trial, words) {
   leftAt = document.hidden ? shownAt : 0;
 }
 
-function responseTime() {
+export function responseTime() {
   const hidden = away + (leftAt ? performance.now() - leftAt : 0);
   return Math.max(0, Math.round(performance.now() - shownAt - hidden));
 }
 
 // Resolves when the pictures have been looked at for so long. The analysis leaves quicker answers out, and the second
 // click of a double one would otherwise answer the next trial.
-async function untilSeen(milliseconds) {
+export async function untilSeen(milliseconds) {
   for (let left; (left = milliseconds - responseTime()) > 0; ) await new Promise((resolve) => setTimeout(resolve, left));
 }
 
-function fetchAhead(addresses) {
+export function fetchAhead(addresses) {
   for (const address of addresses) new Image().src = address;
 }
 
-function setOpacity(percent) {
+export function setOpacity(percent) {
   byId("study-pictures").style.setProperty("--study-opacity", String(percent / 100));
-  byId("study-opacity-value").value = `${percent} %`;
+  byId("study-opacity-value", HTMLOutputElement).value = `${percent} %`;
 }
 
-function holdBare(held) {
+export function holdBare(held) {
   byId("study-pictures").toggleAttribute("data-bare", held);
   byId("study-bare").setAttribute("aria-pressed", String(held));
 }

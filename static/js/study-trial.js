@@ -1,8 +1,25 @@
 // One trial: question, pictures, answers, comment, and the way back.
-"use strict";
 
+import { newKey } from "./study-answers.js";
+import { byId, fill, make } from "./elements.js";
+import { fetchAhead, holdBare, responseTime, showPictures, untilSeen } from "./study-pictures.js";
+
+/** What the page says, by language: the texts, the scales and the answers to a pair. */
+export const WORDS = JSON.parse(byId("study-words").textContent ?? "");
 let trial = null; // what is on the screen
 let taking = false; // whether an answer would be taken now
+let onAnswer = (given) => {}; // what becomes of an answer
+
+/** The trial on the screen, null while there is none. */
+export const shownTrial = () => trial;
+
+/** Whether an answer would be taken now. */
+export const takesAnswers = () => taking;
+
+/** No trial is on the screen any more. */
+export function leaveTrial() {
+  trial = null;
+}
 
 function offered(state, language) {
   if (state.trial.kind === "pair") {
@@ -20,10 +37,15 @@ function offered(state, language) {
   }));
 }
 
-async function showTrial(state) {
+/**
+ * @param {any} state what the service says
+ * @param {{ answer: (given: object) => void, fail: () => void }} then when there is an answer, or pictures do not come
+ */
+export async function showTrial(state, then) {
   const words = WORDS.page[state.language];
   trial = state.trial;
   taking = false;
+  onAnswer = then.answer;
   const choices = offered(state, state.language);
   byId("study-practice").hidden = state.stage !== "practice";
   byId("study-practice").textContent = words.practice;
@@ -50,9 +72,9 @@ async function showTrial(state) {
   const chosen = choices.find((choice) => choice.value === trial.answer);
   byId("study-answered").hidden = !chosen;
   byId("study-answered").textContent = chosen ? words.answered.replace("{answer}", chosen.label) : "";
-  byId("study-comment").value = trial.comment;
+  byId("study-comment", HTMLTextAreaElement).value = trial.comment;
   byId("study-feedback").hidden = true;
-  byId("study-back").disabled = !trial.previous;
+  byId("study-back", HTMLButtonElement).disabled = !trial.previous;
   byId("study-forward").hidden = trial.answer == null;
   const keys = trial.kind === "pair" ? words.keys_pair : words.keys_rating;
   byId("study-keys-hint").textContent = keys.replace("{scale}", state.scale);
@@ -63,7 +85,7 @@ async function showTrial(state) {
   try {
     await showPictures(trial, words);
   } catch {
-    if (trial === mine) banner(words.failed);
+    if (trial === mine) then.fail();
     return;
   }
   if (trial !== mine) return;
@@ -75,7 +97,7 @@ async function showTrial(state) {
 }
 
 function showProgress(progress, words) {
-  const bar = byId("study-bar");
+  const bar = byId("study-bar", HTMLProgressElement);
   bar.max = progress.total;
   bar.value = progress.done;
   const minutes = Math.round(progress.minutes);
@@ -83,6 +105,10 @@ function showProgress(progress, words) {
   const done = words.progress.replace("{done}", progress.done).replace("{total}", progress.total);
   byId("study-progress").textContent = `${done} · ${left}`;
   bar.setAttribute("aria-label", done);
+}
+
+function answerButtons() {
+  return [...byId("study-answers").children].map((button) => /** @type {HTMLButtonElement} */ (button));
 }
 
 function give(value) {
@@ -94,16 +120,16 @@ function give(value) {
     revision: trial.revision,
     value,
     response_ms: responseTime(),
-    comment: byId("study-comment").value,
+    comment: byId("study-comment", HTMLTextAreaElement).value,
   };
-  for (const button of byId("study-answers").children) {
+  for (const button of answerButtons()) {
     button.setAttribute("aria-pressed", String(button.dataset.value === value));
     button.disabled = true;
   }
-  sendAnswer(given);
+  onAnswer(given);
 }
 
-function showFeedback(feedback, words, then) {
+export function showFeedback(feedback, words, then) {
   const box = byId("study-feedback");
   const prose = make("div", { class: "lfi-study-prose" });
   prose.innerHTML = feedback.html; // the study's own text, rendered by the service without raw HTML
@@ -122,9 +148,9 @@ function showFeedback(feedback, words, then) {
 }
 
 // Single keys answer, unless the rater is writing or has switched them off (WCAG 2.1.4).
-function onKey(event) {
+export function onKey(event) {
   if (event.target.closest?.("textarea, select, input[type=range]")) return;
-  if (event.ctrlKey || event.altKey || event.metaKey || !byId("study-keys").checked || !trial) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || !byId("study-keys", HTMLInputElement).checked || !trial) return;
   if (event.key === " ") {
     if (event.target.closest?.("button, input")) return; // there it presses what has the focus
     event.preventDefault();
@@ -139,7 +165,7 @@ function onKey(event) {
   }
   const arrows = { ArrowLeft: "left", ArrowDown: "none", ArrowRight: "right" };
   const value = trial.kind === "pair" ? arrows[event.key] : event.key;
-  const button = [...byId("study-answers").children].find((each) => each.dataset.value === value);
+  const button = answerButtons().find((each) => each.dataset.value === value);
   if (!button) return;
   event.preventDefault();
   button.click();

@@ -1,13 +1,17 @@
 // The study page: what the service says where the rater is, on the screen.
-"use strict";
+import { byId, fill, make } from "./elements.js";
+import { insist, keepPending, pending, post, Refused } from "./study-answers.js";
+import { holdBare, setOpacity } from "./study-pictures.js";
+import { leaveTrial, onKey, showFeedback, shownTrial, showTrial, takesAnswers, WORDS } from "./study-trial.js";
 
-const WORDS = JSON.parse(byId("study-words").textContent);
 let state = null;
 let language = navigator.language?.startsWith("de") ? "de" : "en";
+/** @type {(() => Promise<any>) | null} */
 let submit = null; // what the button under a text does
 
 const words = () => WORDS.page[language];
 
+/** @param {string} [text] */
 function banner(text) {
   byId("study-banner").textContent = text ?? "";
   byId("study-banner").hidden = !text;
@@ -23,9 +27,9 @@ function show(next) {
   byId("study").dataset.stage = state.stage;
   byId("study-trial").hidden = !asking;
   byId("study-text").hidden = asking;
-  if (asking) showTrial(state);
+  if (asking) showTrial(state, { answer: sendAnswer, fail: () => banner(words().failed) });
   else {
-    trial = null;
+    leaveTrial();
     showText();
   }
 }
@@ -37,9 +41,9 @@ function label() {
   byId("study-preview").hidden = !state.preview;
   byId("study-preview").textContent = said.preview;
   Object.assign(byId("study-theme").dataset, { dark: said.dark, light: said.light });
-  theme.apply();
+  document.dispatchEvent(new Event("lfi-theme")); // its button has other words now
   byId("study-language-label").textContent = said.language;
-  const select = byId("study-language");
+  const select = byId("study-language", HTMLSelectElement);
   select.hidden = state.languages.length < 2;
   fill(select, ...state.languages.map((each) => make("option", { value: each }, WORDS.languages[each])));
   select.value = language;
@@ -69,7 +73,7 @@ function showText() {
   if (state.html) byId("study-text-html").innerHTML = state.html;
   else byId("study-text-html").textContent = said[stage] ?? "";
   byId("study-agree-line").hidden = stage !== "consent";
-  byId("study-agree").required = stage === "consent";
+  byId("study-agree", HTMLInputElement).required = stage === "consent";
   byId("study-agree-text").textContent = said.agree;
   byId("study-continue").hidden = !page.button;
   byId("study-continue").textContent = page.button ?? "";
@@ -80,7 +84,7 @@ function showText() {
   byId("study-code").textContent = code ?? "";
   byId("study-copy").textContent = said.copy;
   byId("study-return").hidden = !redirect;
-  if (redirect) byId("study-return").href = redirect;
+  if (redirect) byId("study-return", HTMLAnchorElement).href = redirect;
   byId("study-return").textContent = said.return;
   window.scrollTo(0, 0);
   byId("study-text-title").focus({ preventScroll: true });
@@ -115,6 +119,7 @@ async function sendAnswer(given) {
   else show(after);
 }
 
+/** @param {string} [message] */
 async function resume(message) {
   try {
     const next = await insist("session", {}, () => banner(words().offline));
@@ -145,15 +150,19 @@ byId("study-form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (submit) lead(submit);
 });
-byId("study-language").addEventListener("change", (event) => {
-  const chosen = event.target.value;
+const languages = byId("study-language", HTMLSelectElement);
+languages.addEventListener("change", () => {
+  const chosen = languages.value;
   lead(() => post("language", { language: chosen }));
 });
-byId("study-opacity").addEventListener("input", (event) => setOpacity(Number(event.target.value)));
+const opacity = byId("study-opacity", HTMLInputElement);
+opacity.addEventListener("input", () => setOpacity(Number(opacity.value)));
 byId("study-back").addEventListener("click", () => {
-  if (trial?.previous && taking) lead(() => post("look", { trial: trial.previous }));
+  const trial = shownTrial();
+  if (trial?.previous && takesAnswers()) lead(() => post("look", { trial: trial.previous }));
 });
 byId("study-forward").addEventListener("click", () => {
+  const trial = shownTrial();
   if (trial) lead(() => (trial.next ? post("look", { trial: trial.next }) : post("session")));
 });
 byId("study-copy").addEventListener("click", async () => {
@@ -161,7 +170,7 @@ byId("study-copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText(byId("study-code").textContent);
     byId("study-copy").textContent = words().copied;
   } catch {
-    getSelection().selectAllChildren(byId("study-code"));
+    getSelection()?.selectAllChildren(byId("study-code"));
   }
 });
 const bare = byId("study-bare");

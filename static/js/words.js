@@ -1,19 +1,25 @@
 // Words as chips: Enter, comma or Add puts one in; its cross, Delete on it, or Backspace in the empty field takes it out.
+
+import { byId, fill, make, sentence } from "./elements.js";
+
 // `ask(words)` says whether the models know them; a word that they do not know goes back into the field, with the
 // words that are spelled almost alike to choose from.
 
 const MOST_QUOTED = 40; // characters of a word in a message
+const MOST_LISTED = 80; // known words on screen at a time
 
-function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
-  const field = byId("lfi-word");
+export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
+  const field = byId("lfi-word", HTMLInputElement);
   const list = byId("lfi-chips");
   const message = byId("lfi-words-message");
   const vocabulary = byId("lfi-vocabulary");
+  const fold = byId("lfi-known", HTMLDetailsElement);
   const HINT = "Enter or a comma adds it. Choose one of your words to see its maps.";
   let words = [];
   let selected = 0;
   let known = [];
   let turn = Promise.resolve();
+  let had = false; // whether there were words when last drawn
   let emptied = false; // a comma has just put in what the field held, so an Enter after it wants nothing more
 
   function say(...content) {
@@ -23,12 +29,36 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     fill(message, ...(wrong ? content : [HINT]));
   }
 
+  /** @returns {HTMLElement[]} */
+  function chosen() {
+    return [...list.querySelectorAll(".lfi-chip-word")].map((node) => /** @type {HTMLElement} */ (node));
+  }
+
   function suggestion(text, choose) {
     return make("button", { type: "button", class: "lfi-suggestion", onclick: choose }, text);
   }
 
   function quote(unknown) {
     return unknown.map((word) => `“${word.length > MOST_QUOTED ? `${word.slice(0, MOST_QUOTED)}…` : word}”`).join(" and ");
+  }
+
+  // Chips of words that the teacher sees in the picture.
+  function seenIn(seen) {
+    if (!seen?.length) return [];
+    const chips = seen.map(({ word, likely }) => {
+      const node = suggestion(word, take(word));
+      node.title = likely;
+      return node;
+    });
+    return [make("span", {}, "The teacher sees here:"), ...chips];
+  }
+
+  function take(word) {
+    return () => {
+      field.value = "";
+      add(word);
+      field.focus();
+    };
   }
 
   // Some words they know, from all over the list.
@@ -57,13 +87,9 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     if (!error.unknown) return say(sentence(error.message));
     const offers = nearPhrases(text, error.unknown);
     const trouble = `These models do not know ${quote(Object.keys(error.unknown))}.`;
-    if (offers.length === 0) return say(`${trouble}${examples()}`);
-    const choose = (offer) => () => {
-      field.value = "";
-      add(offer);
-      field.focus();
-    };
-    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, choose(offer))));
+    const seen = seenIn(error.seen);
+    if (offers.length === 0) return seen.length ? say(make("span", {}, trouble), ...seen) : say(`${trouble}${examples()}`);
+    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, take(offer))), ...seen);
   }
 
   // One after the other, so that an answer always speaks of the words that were last put in.
@@ -103,7 +129,7 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
     say();
     draw();
     onRemove();
-    const next = list.querySelectorAll(".lfi-chip-word")[Math.min(index, words.length - 1)];
+    const next = chosen()[Math.min(index, words.length - 1)];
     (next || field).focus();
   }
 
@@ -140,26 +166,30 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
   }
 
   function draw(pending = []) {
+    // the list folds with the first word and unfolds without any; in between it is the visitor's
+    const some = words.length > 0;
+    if (some !== had) fold.open = !some;
+    had = some;
     const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
     fill(list, ...words.map((word, index) => chip(word, index, pending.includes(word))));
-    if (focused) [...list.querySelectorAll(".lfi-chip-word")].find((node) => node.textContent === focused)?.focus();
+    if (focused) chosen().find((node) => node.textContent === focused)?.focus();
     drawVocabulary();
   }
 
   // What starts like the word being typed is marked.
   function drawVocabulary() {
-    const start = field.value.toLowerCase().split(/[\s,]+/).pop();
+    const start = field.value.toLowerCase().split(/[\s,]+/).pop() ?? "";
     const button = (word) => {
       const node = suggestion(word, () => add(word));
       node.classList.toggle("lfi-match", start.length > 0 && word.startsWith(start));
       node.disabled = words.includes(word);
       return node;
     };
-    fill(
-      vocabulary,
-      known.length ? make("span", { class: "lfi-vocabulary-label" }, "Words they know") : null,
-      ...known.map(button),
-    );
+    const begun = start ? known.filter((word) => word.split(" ").some((part) => part.startsWith(start))) : known;
+    const step = Math.ceil(begun.length / MOST_LISTED); // of very many, some from all over the list
+    const listed = known.length > MOST_LISTED ? begun.filter((_, index) => index % step === 0) : known;
+    fill(vocabulary, ...listed.map(button));
+    fold.hidden = known.length === 0;
   }
 
   field.addEventListener("keydown", (event) => {
@@ -201,6 +231,10 @@ function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) {
       draw();
     },
     quiet: () => say(),
+    // What the teacher sees in a picture that nobody has asked about yet.
+    propose(seen) {
+      if (seen?.length && words.length === 0) fill(message, ...seenIn(seen));
+    },
     // The service answers “the star” as “star”.
     rename(called) {
       const shown = called[words[selected]] ?? words[selected];

@@ -21,10 +21,10 @@ FOCUS = """() => {
 """What the keyboard is on, and whether one can see it."""
 
 BEYOND = """width => [...document.querySelectorAll('#lfi :is(button, input, select, canvas, dd)')]
-    .filter(node => node.checkVisibility() && !node.closest('.lfi-samples, .lfi-vocabulary'))
+    .filter(node => node.checkVisibility() && !node.closest('.lfi-samples, .lfi-vocabulary, .lfi-panels'))
     .filter(node => node.getBoundingClientRect().left < 0 || node.getBoundingClientRect().right > width)
     .map(node => node.outerHTML.slice(0, 80))"""
-"""What stands beyond the window's edges; samples and vocabulary scroll in rows of their own."""
+"""What stands beyond the window's edges; samples, vocabulary and maps scroll in rows of their own."""
 
 
 def violations(page) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.settings import STATIC
 from app.ui.agreement import agreement
-from lfi.rendering import difference, difference_scales, times_uniform
+from lfi.rendering import difference, difference_scales, ground, times_uniform
 from lfi.trio import Trio
 
 WORDS = ["red circle", "blue star", "heart"]
@@ -117,10 +117,11 @@ def test_the_difference_is_that_of_the_rendering_with_its_own_scale(looking, see
     uri = looking.find(".lfi-close canvas").first.evaluate("node => node.toDataURL()")
     painted = picture_in(uri)
     white = Image.new("RGB", painted.size, "white")
+    paper = ground(white, 1)
     first, second = (seen[model].weights[0, 0, 0].numpy() for model in ("lfi", "teacher"))
     expected = difference(white, first, second, scale, opacity=1)
-    white.paste(painted.convert("RGB"), mask=painted.getchannel("A"))
-    apart = np.abs(np.asarray(white, float) - np.asarray(expected, float))
+    paper.paste(painted.convert("RGB"), mask=painted.getchannel("A"))
+    apart = np.abs(np.asarray(paper, float) - np.asarray(expected, float))
     assert apart.mean() < 2
 
 

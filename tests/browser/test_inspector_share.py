@@ -106,7 +106,7 @@ def test_a_link_that_makes_no_sense_opens_the_empty_page(opened, service):
         stage="empty",
     )
     assert page.errors == []
-    assert page.find("#lfi-palette").input_value() == "viridis"
+    assert page.find("#lfi-palette").input_value() == "inferno"
     assert page.chips() == ["<img src=x>"]
     assert page.find("img[src=x]").count() == 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +21,7 @@ from PIL import Image, ImageChops
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering import (
+    DEFAULT,
     DIVERGING,
     PALETTES,
     DifferenceScale,
@@ -30,9 +32,11 @@ from lfi.rendering import (
     encode_webp,
     figure,
     film_strip,
+    ground,
     heatmap,
     overlay,
     shared_scale,
+    veil,
 )
 
 # Machado, Oliveira & Fernandes 2009, full strength, on linear RGB.
@@ -50,6 +54,10 @@ class Comparison:
 
     maps: dict[str, InteractionMaps]
     default_layer: dict[str, int]
+    said: tuple[tuple[str, str, str], ...] = ()
+
+    def absences(self) -> tuple[tuple[str, str, str], ...]:
+        return self.said
 
 
 def spot(grid: int, peak: float, words=("star",), layers: int = 2, model: str = "tiny@0123456789ab"):
@@ -118,9 +126,9 @@ def test_a_difference_is_brown_where_the_first_map_has_more_and_purple_where_it_
     assert drawn[45, -10].tolist() == DIVERGING[0].tolist()
 
 
-def test_equal_maps_leave_the_picture_alone(photo):
+def test_equal_maps_leave_the_grey_picture_alone(photo):
     even = np.full((4, 4), 1 / 16)
-    assert (np.asarray(difference(photo, even, even, DifferenceScale(2))) == np.asarray(photo)).all()
+    assert (np.asarray(difference(photo, even, even, DifferenceScale(2))) == np.asarray(ground(photo))).all()
 
 
 def test_a_difference_scale_holds_the_largest_difference_on_the_finer_grid():
@@ -148,13 +156,13 @@ def test_uniform_attention_is_one_times_uniform_on_every_grid():
 def test_models_with_different_grids_share_the_scale_of_the_strongest():
     strong, weak = spot(8, 9), spot(4, 1)
     scale = shared_scale([strong, weak])
-    assert scale == Scale(0.0, float(strong.weights.max() * 64))
+    assert scale == Scale(1.0, float(strong.weights.max() * 64))
     assert scale.levels(strong.weights[0, -1, 0]).max() == 255
     assert scale.levels(weak.weights[0, -1, 0]).max() < 150
 
 
 def test_a_nearly_even_map_is_not_stretched_to_full_contrast():
-    assert shared_scale([spot(8, 0.01)]) == Scale(0.0, 2.0)
+    assert shared_scale([spot(8, 0.01)]) == Scale(1.0, 2.0)
 
 
 def test_one_attention_sink_does_not_darken_a_whole_comparison():
@@ -182,12 +190,62 @@ def test_ticks_name_both_ends_and_uniform_attention_without_crowding():
     assert labels == ["0×", "1×", "2×", "4×", "6×", "8.34×"]
 
 
-def test_an_overlay_colours_the_spot_and_leaves_the_rest_of_the_picture_alone(photo):
+def test_the_ground_of_a_map_is_grey_and_as_detailed_as_the_picture(photo):
+    grey = np.asarray(ground(photo), int)
+    assert (grey.max(-1) == grey.min(-1)).all()
+    luminance = np.asarray(photo, int) @ [0.2126, 0.7152, 0.0722]
+    assert np.abs(grey[..., 0] - 0.85 * luminance).max() <= 1.5
+
+
+def test_a_faint_map_lies_on_a_picture_that_keeps_some_of_its_colours(photo):
+    def colourfulness(opacity: float) -> float:
+        pixels = np.asarray(ground(photo, opacity), int)
+        return float((pixels.max(-1) - pixels.min(-1)).mean())
+
+    assert ground(photo, 0).tobytes() == photo.tobytes()
+    assert colourfulness(0) > colourfulness(0.25) > colourfulness(0.5) == colourfulness(1) == 0
+
+
+def test_attention_at_or_below_uniform_is_not_drawn(photo):
+    values = torch.tensor([[1.0, 0.5], [0.5, 2.0]])
+    drawn = np.asarray(veil(values / 4, Scale(1, 2), (40, 40), smooth=False, peak=False))
+    assert drawn[:20].max(where=[False, False, False, True], initial=0) == 0
+    assert drawn[20:, :20, 3].max() == 0
+    assert (drawn[20:, 20:] == [*PALETTES[DEFAULT][255], round(0.9 * 255)]).all()
+
+
+def test_twice_uniform_is_a_hint_where_others_reach_twelve_times():
+    drawn = veil(torch.tensor([[2 / 4, 0.0], [0.0, 0.0]]), Scale(1, 12), (20, 20), smooth=False, peak=False)
+    assert 0 < np.asarray(drawn)[5, 5, 3] < 0.2 * 255
+
+
+def test_a_ring_marks_the_strongest_patch_and_no_patch_of_an_even_map():
+    weights = torch.full((8, 8), 0.5 / 63)
+    weights[5, 2] = 0.5
+    scale, size = Scale(1, 64), (320, 240)
+    plain, marked = (np.asarray(veil(weights, scale, size, peak=peak), int) for peak in (False, True))
+    rows, columns = np.nonzero(np.abs(plain - marked).max(-1))
+    centre = ((columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2)
+    assert centre == pytest.approx((320 * 2.5 / 8, 240 * 5.5 / 8), abs=1)
+    assert (columns.max() - columns.min()) < 24
+    assert np.asarray(veil(torch.full((8, 8), 1 / 64), scale, size))[..., 3].max() == 0
+
+
+def test_a_line_runs_where_attention_is_half_of_the_peak():
+    weights = torch.tensor([[0.6, 0.3, 0.1, 0.0]])
+    drawn = np.asarray(veil(weights, Scale(1, 2.4), (400, 100), smooth=False, peak=False, contour=True))
+    white = (drawn == 255).all(-1)
+    columns = np.nonzero(white.any(0))[0]
+    assert set(columns.tolist()) <= set(range(3)) | set(range(197, 200))
+    assert white[:, 199].all()
+
+
+def test_an_overlay_colours_the_spot_and_leaves_the_rest_of_the_ground_alone(photo):
     weights = torch.zeros(8, 8)
     weights[2, 2] = 1
-    laid = overlay(photo, weights, Scale(0, 64))
+    laid = overlay(photo, weights, Scale(1, 64))
     assert (laid.mode, laid.size) == ("RGB", photo.size)
-    changed = np.asarray(ImageChops.difference(laid, photo)).max(-1)
+    changed = np.asarray(ImageChops.difference(laid, ground(photo))).max(-1)
     assert changed[int(90 * 2.5 / 8), int(160 * 2.5 / 8)] > 20
     assert changed[45:, 80:].max() == 0
 
@@ -207,14 +265,14 @@ def test_smoothing_never_shows_more_attention_than_was_measured():
     scale = Scale(0, 64)
     smooth = np.asarray(heatmap(weights, scale, (800, 800)))
     top = scale.levels(weights).max()
-    assert {tuple(colour) for colour in smooth.reshape(-1, 3)} <= {tuple(c) for c in PALETTES["viridis"][: top + 1]}
+    assert {tuple(colour) for colour in smooth.reshape(-1, 3)} <= {tuple(c) for c in PALETTES[DEFAULT][: top + 1]}
 
 
 def test_patches_can_be_shown_as_they_are():
     weights = spot(4, 9).weights[0, 1, 0]
     scale = Scale(0, 10)
     blocks = np.asarray(heatmap(weights, scale, (40, 40), smooth=False))
-    assert np.array_equal(blocks[::10, ::10], PALETTES["viridis"][scale.levels(weights)])
+    assert np.array_equal(blocks[::10, ::10], PALETTES[DEFAULT][scale.levels(weights)])
 
 
 def test_zero_opacity_is_the_image(photo):
@@ -258,8 +316,8 @@ def test_a_colour_bar_runs_through_the_palette_and_keeps_its_text_inside():
     bar = colour_bar(Scale(0, 12.345, clipped=True), size=(400, 60))
     pixels = np.asarray(bar)
     ramp = pixels[30][pixels[30, :, 3] == 255][:, :3]
-    assert ramp[0].tolist() == PALETTES["viridis"][0].tolist()
-    assert ramp[-1].tolist() == PALETTES["viridis"][-1].tolist()
+    assert ramp[0].tolist() == PALETTES[DEFAULT][0].tolist()
+    assert ramp[-1].tolist() == PALETTES[DEFAULT][-1].tolist()
     assert pixels[[0, -1], :, 3].max() == 0
     assert pixels[:, [0, -1], 3].max() == 0
 
@@ -325,6 +383,16 @@ def test_a_word_with_dollar_signs_is_not_mathematics(photo):
     assert "$x^{$" in svg_text(figure(Comparison(maps, {"teacher": 0}), photo, format="svg"))
 
 
+def test_the_map_of_an_absent_word_is_fainter_and_its_note_says_so(comparison, photo):
+    plain = figure(comparison, photo, format="svg")
+    told = figure(replace(comparison, said=(("lfi", "star", "finds no star here (p = .03)"),)), photo, format="svg")
+    assert "finds no star here (p = .03)" in svg_text(told)
+    assert "finds no" not in svg_text(plain)
+    before, after = (re.findall(rb'xlink:href="data:image/png;base64,([^"]+)"', drawn) for drawn in (plain, told))
+    # two rows of the photograph and three models: the teacher's map, then LFI's
+    assert [one == other for one, other in zip(before, after, strict=True)].count(False) == 1
+
+
 def test_a_film_strip_shows_every_layer_of_every_model_that_knows_the_query(comparison, photo):
     svg = film_strip({**comparison.maps, "other": spot(4, 1, ("dog",))}, photo, "star", format="svg")
     assert svg.count(b"<image") == (1 + 3) + (1 + 2) + (1 + 2) + 1  # each row its photograph; one colour bar
@@ -334,7 +402,7 @@ def test_a_film_strip_shows_every_layer_of_every_model_that_knows_the_query(comp
 def test_what_cannot_be_drawn_is_said_in_one_line(comparison, photo):
     flat = torch.full((4, 4), 1 / 16)
     refused = {
-        "unknown palette 'jet'; known: viridis": lambda: overlay(photo, flat, Scale(0, 2), palette="jet"),
+        "unknown palette 'jet'; known: inferno": lambda: overlay(photo, flat, Scale(0, 2), palette="jet"),
         "opacity is 7": lambda: overlay(photo, flat, Scale(0, 2), opacity=7),
         "unknown figure format 'gif'; one of svg, pdf, png": lambda: figure(comparison, photo, "figure.gif"),
         "no map for 'cat'; there are maps for star, red circle": lambda: film_strip(comparison.maps, photo, "cat"),

@@ -273,7 +273,7 @@ def test_a_figure_has_the_opacity_of_the_page(handlers, token):
     def from_usual(opacity: float) -> float:
         return np.abs(figure_of(handlers, token, opacity=opacity) - figure_of(handlers, token)).mean()
 
-    assert from_usual(0.75) == 0
+    assert from_usual(0.9) == 0
     assert 0 < from_usual(0.5) < from_usual(0)
     assert handlers.download({"words": ["red"], "token": token, "format": "png", "opacity": 2})["error"]
 

@@ -1,0 +1,73 @@
+// Files of what is on screen, and the figure on the clipboard.
+
+import { bytesOf } from "./colour.js";
+import { byId, make, sentence } from "./elements.js";
+import { GONE } from "./service.js";
+
+/** @param {{ ask: import("./service.js").Ask }} given asks for the file of a `format` */
+export function makeDownloads({ ask }) {
+  const message = byId("lfi-downloads-message");
+  const copy = byId("lfi-copy-figure", HTMLButtonElement);
+  const addItems = byId("lfi-add-items", HTMLButtonElement);
+  const buttons = [...document.querySelectorAll("[data-download]")].map((each) => /** @type {HTMLButtonElement} */ (each));
+
+  function say(text, wrong = false) {
+    message.classList.toggle("lfi-wrong", wrong);
+    message.textContent = text;
+  }
+
+  // A file of what is on screen, or null after saying why there is none.
+  async function takeFile(format) {
+    say("Preparing…");
+    const answer = await ask({ format });
+    if (!answer || answer.error) {
+      say(answer?.error ? sentence(answer.error.message) : GONE, true);
+      return null;
+    }
+    say(`${answer.name} is ready.`);
+    return { name: answer.name, blob: new Blob([bytesOf(answer.data)], { type: answer.type }) };
+  }
+
+  async function withoutSecondClick(button, step) {
+    button.disabled = true;
+    await step();
+    button.disabled = false;
+  }
+
+  async function download(format) {
+    const file = await takeFile(format);
+    if (file) save(file);
+  }
+
+  function save({ name, blob }) {
+    const address = URL.createObjectURL(blob);
+    make("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  }
+
+  async function copyFigure() {
+    const file = await takeFile("png");
+    if (!file) return;
+    try {
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": file.blob })]);
+      say("The figure is on the clipboard.");
+    } catch {
+      save(file);
+      say("This browser does not let the page copy pictures, so the figure was saved instead.");
+    }
+  }
+
+  copy.addEventListener("click", () => withoutSecondClick(copy, copyFigure));
+  for (const button of buttons) {
+    button.addEventListener("click", () => withoutSecondClick(button, () => download(button.dataset.download)));
+  }
+
+  return {
+    takeFile,
+    say,
+    /** @param {boolean} there whether there are maps to take away */
+    enable(there) {
+      for (const button of [...buttons, copy, addItems]) button.disabled = !there;
+    },
+  };
+}
