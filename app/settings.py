@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     static_dir: Path = STATIC
     models_dir: Path = MODELS
     """Every folder in it that holds a `card.json` is a trio."""
-    trio: str = Field(default_factory=lambda given: default_trio(given.get("models_dir", MODELS)))
-    """The trio used where a request names none: `photographs` where it is there, else `scenes`."""
+    trio: str = "scenes"
+    """The trio used where a request names none."""
     device: str = "auto"
     """Where the models run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one."""
 
@@ -176,11 +176,6 @@ class Settings(BaseSettings):
     def max_batch_body(self) -> int:
         """Bytes of a whole request for a batch."""
         return self.max_batch_bytes + MEGABYTE
-
-
-def default_trio(models: Path) -> str:
-    """Which trio in this folder answers where nobody chose one: the one for photographs, which people upload."""
-    return "photographs" if (models / "photographs" / "card.json").is_file() else "scenes"
 
 
 def read_settings(**given: object) -> Settings:
