@@ -30,7 +30,8 @@ class Sightings:
         self.words = [word for word in words if names is None or names.number(word) is not None]
         self.covers: Tensor | None = None
         if names is not None:
-            self.covers = torch.from_numpy(names.covers[[names.number(word) for word in self.words]])
+            known = [number for word in self.words if (number := names.number(word)) is not None]
+            self.covers = torch.from_numpy(names.covers[known])
 
     @torch.inference_mode()
     def of(self, image: EncodedImages, count: int) -> tuple[tuple[str, float], ...]:

@@ -24,7 +24,7 @@ from app.agents.numbers import word_body
 from app.cli import main
 from app.engine import Turn
 from app.main import create_app
-from app.settings import default_trio, read_settings
+from app.settings import read_settings
 from app.ui.handlers import Handlers
 from evaluation.scores import score
 from lfi.client.answers import read_maps
@@ -179,11 +179,3 @@ def test_a_figure_from_the_page_speaks_of_its_columns_alone(service):
     form = DataWithFiles(data={"request": json.dumps(asked)}, files=[("x.png", as_bytes(scene()))])
     with np.load(io.BytesIO(base64.b64decode(handlers.download(form, Turn())["data"]))) as arrays:
         assert json.loads(str(arrays["about"]))["absent"].keys() == {"teacher", "baseline"}
-
-
-def test_the_trio_for_photographs_is_the_default_where_it_is_there(tmp_path):
-    assert default_trio(tmp_path) == "scenes"
-    (tmp_path / "photographs").mkdir()
-    (tmp_path / "photographs" / "card.json").write_text("{}")
-    assert read_settings(models_dir=tmp_path).trio == "photographs"
-    assert read_settings(models_dir=tmp_path, trio="scenes").trio == "scenes"
