@@ -49,11 +49,11 @@ class Shown:
 
 
 def shown_by(models: Trio | OpenClipTeacher) -> dict[str, Shown]:
-    """What is measured: a teacher's own maps and its dense similarity, and the students of a trio."""
+    """What is measured: the models of a trio, or a teacher's own maps and its dense similarity."""
     if isinstance(models, Trio):
-        names = [name for name in (*models.models, "teacher:dense-similarity") if name in models.answerers]
         return {
-            name: Shown(models.answerers[name], models.default_layer[name], models.presence.get(name)) for name in names
+            name: Shown(models.answerers[name], models.default_layer[name], models.presence.get(name))
+            for name in models.models
         }
     return {
         "teacher": Shown(TeacherAnswerer(models), models.default_layers[0]),
