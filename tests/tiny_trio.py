@@ -22,7 +22,7 @@ SPOKEN = (*VOCABULARY, "a", "of", "left", "right", "no", "yes")
 
 _CONTEXT, _DIM = 24, 32
 _TEXT = {"context_length": _CONTEXT, "vocab_size": len(SPOKEN) + 3, "width": _DIM, "heads": 4}
-_TEACHER = {
+TEACHER = {
     "embed_dim": _DIM,
     "vision_cfg": {
         "image_size": 32,
@@ -57,8 +57,8 @@ def write_tiny_trio(folder: Path, presence: Mapping[str, Any] | None = None) -> 
     """
     save_teacher(
         folder / "teacher",
-        _decided(build(_TEACHER, "tiny"), seed=0),
-        _TEACHER,
+        decided(build(TEACHER, "tiny"), seed=0),
+        TEACHER,
         mean=[0.5] * 3,
         std=[0.25] * 3,
         card={"name": "tiny-teacher", "vocabulary": SPOKEN, "default_layers": [0]},
@@ -66,13 +66,13 @@ def write_tiny_trio(folder: Path, presence: Mapping[str, Any] | None = None) -> 
     queries = StudentConfig(classes=5, queries=4, text_dim=_DIM, overrides=_VIT)
     plain = StudentConfig(classes=5, queries=0, text_dim=_DIM, embed=True, overrides=_VIT)
     for seed, (part, config) in enumerate({"lfi": queries, "baseline": plain}.items(), start=1):
-        _decided(Student(config), seed).save(folder / part / "student.safetensors")
+        decided(Student(config), seed).save(folder / part / "student.safetensors")
     card = _card(folder.name) | ({"presence": presence} if presence else {})
     (folder / "card.json").write_text(json.dumps(card, indent=2))
     return folder
 
 
-def _decided(model: nn.Module, seed: int) -> Any:
+def decided(model: nn.Module, seed: int) -> Any:
     """Random weights large enough that attention is far from even and words differ."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

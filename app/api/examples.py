@@ -17,6 +17,7 @@ _BLOCK: dict[str, Any] = {
     "model": "scenes-teacher@0f3a9c1be77d",
 }
 _CARD = {"title": "Teacher", "kind": "CoCa"}
+_PRESENCE = {"threshold": 0.5, "false_alarms": 0.08, "misses": 0.11, "auc": 0.95}
 _MAPS_EXAMPLE = {
     "models": {"teacher": {**_BLOCK, "default_layer": 0, "presence": [0.97], "absent": [False], "card": _CARD}},
     "words": ["star"],
@@ -44,7 +45,7 @@ _MODELS_EXAMPLE = {
             "name": "scenes",
             "explanation": "dense-similarity",
             "vocabulary": ["star", "circle"],
-            "models": {"teacher": {"card": _CARD, "layers": ["layer 1"]}},
+            "models": {"teacher": {"card": _CARD, "layers": ["layer 1"], "presence": _PRESENCE}},
             "explanations": {"baseline:rollout": ["block 1", "block 2"]},
         }
     ],

@@ -12,6 +12,7 @@ from app.engine.downloads import comparison_scale
 from app.engine.trios import Trios
 from lfi.comparison import MODELS, Comparison, model_of
 from lfi.maps import InteractionMaps
+from lfi.presence import Presence
 from lfi.trio import Trio
 
 
@@ -141,11 +142,21 @@ def _block(maps: InteractionMaps) -> dict[str, Any]:
     }
 
 
+class PresenceBody(BaseModel):
+    """How well a model tells whether a word is in an image."""
+
+    threshold: float = Field(description="Probability below which a word is said to be absent.")
+    false_alarms: float = Field(description="Share of absent words that are not said to be.")
+    misses: float = Field(description="Share of present words that are said to be absent.")
+    auc: float = Field(description="Area under the ROC curve, on validation images.")
+
+
 class ModelBody(BaseModel):
     """One model of a trio."""
 
     card: dict[str, Any]
     layers: list[str]
+    presence: PresenceBody | None = Field(description="Null where the model was not calibrated for it.")
 
 
 class TrioBody(BaseModel):
@@ -183,6 +194,13 @@ def _trio(name: str, trio: Trio) -> dict[str, Any]:
         "name": name,
         "explanation": trio.explanation,
         "vocabulary": list(trio.vocabulary),
-        "models": {model: {"card": card, "layers": list(trio.layers[model])} for model, card in trio.cards.items()},
+        "models": {
+            model: {"card": card, "layers": list(trio.layers[model]), "presence": _judging(trio.presence.get(model))}
+            for model, card in trio.cards.items()
+        },
         "explanations": {name: list(layers) for name, layers in trio.layers.items() if name not in MODELS},
     }
+
+
+def _judging(presence: Presence | None) -> dict[str, float] | None:
+    return None if presence is None else {name: getattr(presence, name) for name in PresenceBody.model_fields}

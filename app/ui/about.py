@@ -7,6 +7,7 @@ from typing import Any
 
 from app.ui.view import KINDS
 from lfi.comparison import MODELS, model_of
+from lfi.presence import Presence
 from lfi.rendering import LONG_TITLES, TITLES
 from lfi.trio import Trio
 
@@ -26,7 +27,7 @@ def trio_view(trio: Trio) -> dict[str, Any]:
         "vocabulary": list(trio.vocabulary),
         "queries": trio.lfi.config.queries,
         "note": _note(trio.cards),
-        "models": [_model_view(key, trio.cards[key], len(trio.layers[key])) for key in trio.models],
+        "models": [_model_view(trio, key) for key in trio.models],
         "columns": list(MODELS),
         "answers": [_answer_view(trio, answer) for answer in trio.layers],
     }
@@ -56,7 +57,8 @@ def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
     }
 
 
-def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any]:
+def _model_view(trio: Trio, key: str) -> dict[str, Any]:
+    card, judge = trio.cards[key], trio.presence.get(key)
     facts = [(label, _text(card[name])) for name, label in _FACTS if card.get(name) not in (None, "")]
     return {
         "key": key,
@@ -64,10 +66,18 @@ def _model_view(key: str, card: Mapping[str, Any], layers: int) -> dict[str, Any
         "name": LONG_TITLES.get(key) or _text(card["title"]),
         "title": _text(card.get("title", LONG_TITLES.get(key))),
         "summary": _text(card.get("summary", "")),
-        "facts": [list(fact) for fact in [*facts, ("Layers", str(layers))]],
+        "facts": [list(fact) for fact in [*facts, ("Layers", str(len(trio.layers[key]))), *_judging(judge)]],
         "figures": [[name, _figure(value)] for name, value in (card.get("figures") or {}).items()],
         "limits": _sentences(card.get("limits")),
     }
+
+
+def _judging(presence: Presence | None) -> list[tuple[str, str]]:
+    """How often a model is wrong where it says that a word is, or is not, in a picture."""
+    if presence is None:
+        return []
+    wrong = f"misses {presence.misses:.0%} of what is there, finds {presence.false_alarms:.0%} of what is not"
+    return [("Is it there?", wrong)]
 
 
 def _note(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -59,6 +59,12 @@ def maps_of(service: TestClient, words: list[str], accept: str = "application/js
     return service.post("/v1/maps", files=files, data={"words": words}, headers={"Accept": accept})
 
 
+def lfi(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert ended.value.code == 0
+
+
 def test_the_answer_says_per_model_how_likely_each_word_is_in_the_image(service, trio):
     truth = trio.compare(scene(), ["star", "red circle"])
     models = maps_of(service, ["star", "red circle"]).json()["models"]
@@ -98,7 +104,7 @@ def test_the_overlay_of_an_absent_word_is_fainter(service, folder, tmp_path_fact
         drawn = Image.open(io.BytesIO(archive.read(name))).convert("RGB")
         return float(np.abs(np.asarray(drawn, float) - photo).mean())
 
-    assert veiled(told, "lfi-01-star.webp") < 0.6 * veiled(plain, "lfi-01-star.webp")
+    assert veiled(told, "lfi-01-star.webp") < 0.7 * veiled(plain, "lfi-01-star.webp")
     assert told.read("baseline-01-star.webp") == plain.read("baseline-01-star.webp")
     assert f"{SAID}: its overlay is fainter" in told.read("README.txt").decode()
     assert "finds no" not in plain.read("README.txt").decode()
@@ -113,7 +119,7 @@ def test_an_agent_is_told(trio):
 
 def test_the_command_line_says_so_and_keeps_its_list_of_files_clean(folder, tmp_path, capsys):
     (tmp_path / "photo.png").write_bytes(as_bytes(scene()))
-    main(["maps", str(tmp_path / "photo.png"), "--word", "star", "--trio", str(folder), "--out", str(tmp_path / "out")])
+    lfi("maps", str(tmp_path / "photo.png"), "--word", "star", "--trio", str(folder), "--out", str(tmp_path / "out"))
     out, err = capsys.readouterr()
     assert SAID in err.splitlines()
     assert "finds no" not in out
@@ -124,7 +130,7 @@ def test_a_batch_has_it_in_its_table_and_its_gallery(folder, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "photo.png").write_bytes(as_bytes(scene()))
     out = tmp_path / "out"
-    main(["batch", str(tmp_path / "in"), "--word", "star", "--trio", str(folder), "--out", str(out)])
+    lfi("batch", str(tmp_path / "in"), "--word", "star", "--trio", str(folder), "--out", str(out))
     with (out / "scores.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["lfi absent"], row["baseline absent"]) == ("1", "0")

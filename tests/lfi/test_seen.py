@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_trio import PRESENCE, write_tiny_trio
+from tiny_trio import PRESENCE, TEACHER, decided, write_tiny_trio
 
-from lfi.presence import absence, short
-from lfi.seen import _above_any
+from lfi.errors import UnknownWordError
+from lfi.presence import Presence, absence, short
+from lfi.seen import Sightings, _above_any
+from lfi.teachers import CoCaTeacher, load_teacher, save_teacher
+from lfi.teachers.loading import build
+from lfi.teachers.names import Names, NameTokenizer
+from lfi.teachers.words import FIRST
 from lfi.trio import Trio
 
 
@@ -54,3 +60,49 @@ def test_what_is_above_a_likely_name_is_known_to_be():
 def test_a_probability_is_said_in_two_digits_and_never_as_certain(probability, text):
     assert short(probability) == text
     assert absence("dog", probability) == f"finds no dog here ({text})"
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> CoCaTeacher:
+    """A teacher that reads whole names: an animal is a tabby or a crane."""
+    names = Names(
+        {
+            "leaves": [{"id": "n1", "name": "tabby"}, {"id": "n2", "name": "crane"}],
+            "names": [["animal", ["creature"], [0, 1]], ["tabby", ["tabby cat"], [0]], ["crane", [], [1]]],
+            "nearest": {"kitten": [1, 0]},
+        }
+    )
+    size = len(NameTokenizer(names, 8).vocabulary) + FIRST
+    config = copy.deepcopy(TEACHER)
+    config["text_cfg"]["vocab_size"] = config["multimodal_cfg"]["vocab_size"] = size
+    folder = tmp_path_factory.mktemp("named") / "teacher"
+    model, card = decided(build(config, "tiny"), seed=0), {"name": "named", "default_layers": [0]}
+    save_teacher(folder, model, config, mean=[0.5] * 3, std=[0.25] * 3, card=card, names=names)
+    teacher = load_teacher(folder)
+    assert isinstance(teacher, CoCaTeacher)
+    return teacher
+
+
+def sighted(teacher: CoCaTeacher, picture: Image.Image, bias: float) -> list[str]:
+    presence = Presence((1.0, 0.0), bias, threshold=0.5, false_alarms=0.1, misses=0.1, auc=0.9, words=100)
+    image = teacher.encode(teacher.preprocess([picture]))
+    return [word for word, _ in Sightings(teacher, ["photo", "animal", "tabby", "crane"], presence).of(image, 9)]
+
+
+def test_specific_names_come_before_what_is_above_them_where_they_are_likely(named, picture):
+    likely, unlikely = sighted(named, picture, 5), sighted(named, picture, -5)
+    assert likely[2] == "animal"  # the two kinds of it are likely as well
+    assert set(likely[:2]) == {"tabby", "crane"}
+    cosines = named.embed_texts(["animal", "tabby", "crane"]) @ named.embed_images(named.preprocess([picture]))[0]
+    best = cosines.argsort(descending=True).tolist()
+    assert unlikely == [["animal", "tabby", "crane"][index] for index in best]
+
+
+def test_an_unknown_word_leads_to_names_that_are_near_in_meaning(named):
+    with pytest.raises(UnknownWordError) as refused:
+        named.check_prompts(["kitten"])
+    assert refused.value.by_meaning
+    assert refused.value.nearest == {"kitten": ["tabby", "animal"]}
+    seen = refused.value.beside([("crane", 0.9)])
+    assert str(seen) == "this model does not know 'kitten' (nearest: tabby, animal); the teacher sees here: crane"
+    assert (seen.by_meaning, seen.seen) == (True, (("crane", 0.9),))
