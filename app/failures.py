@@ -72,7 +72,7 @@ class NotAcceptableError(LFIError):
 
 
 class NotAnImageError(ImageError):
-    """The bytes are no image in any of the formats we read."""
+    """The bytes are not an image in any of the formats we read."""
 
     kind = Kind(415, "not-an-image", "Not an image")
 

@@ -132,7 +132,7 @@ def load_features(model: str, device: str = "cpu") -> Features:
     file = path / "student.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise UnknownModelError(
-            f"{model!r} is no model; a student's or open_clip's folder, timm:NAME or open_clip:NAME:TAG was expected"
+            f"{model!r} is not a model; a student's or open_clip's folder, timm:NAME or open_clip:NAME:TAG was expected"
         )
     return _student(model, Student.load(file).to(device).eval(), device)
 

@@ -22,7 +22,7 @@ class ConfigError(LFIError):
 
 
 class TrainingError(LFIError):
-    """A run that cannot go on: its loss is no number, or its processes do not agree."""
+    """A run that cannot go on: its loss is not a number, or its processes disagree."""
 
 
 class DataError(LFIError):

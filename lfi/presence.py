@@ -52,7 +52,7 @@ def read_presence(card: Mapping[str, Any]) -> dict[str, Presence]:
     """What a trio's card says of its models; nothing where it was not calibrated.
 
     Raises:
-        CheckpointError: an entry is not complete, or a threshold is no probability.
+        CheckpointError: an entry is not complete, or a threshold is not a probability.
     """
     found = {}
     for model, entry in card.get("presence", {}).items():

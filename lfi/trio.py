@@ -110,7 +110,7 @@ class Trio:
         """
         folder = Path(folder)
         if not (folder / "card.json").is_file():
-            raise UnknownModelError(f"{folder} holds no card.json, so it is no trio; `lfi trio` makes one")
+            raise UnknownModelError(f"{folder} has no card.json, so it is not a trio; `lfi trio` makes one")
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
             teacher = load_teacher(folder / "teacher", device=device)
@@ -166,7 +166,7 @@ class Trio:
         if not words or not all(words):
             raise WordsError("no word was given" if not words else "a word is empty")
         if not models:
-            raise UnknownModelError(f"no model is asked for; there are: {', '.join(self.layers)}")
+            raise UnknownModelError(f"no model was asked for; there are: {', '.join(self.layers)}")
         self.ordered(models)
         for model in models:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
@@ -192,7 +192,9 @@ class Trio:
         """
         unknown = [model for model in models if model not in self.layers]
         if unknown:
-            raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(self.layers)}")
+            raise UnknownModelError(
+                f"there is no model {', '.join(map(repr, unknown))}; there are: {', '.join(self.layers)}"
+            )
         return tuple(model for model in self.layers if model in models) or MODELS
 
     def compare(

@@ -65,7 +65,7 @@ class ZipImages:
     """The images in a zip.
 
     Raises:
-        ArchiveError: it is no zip, is encrypted, names files outside of itself, holds no image, or is beyond `limits`.
+        ArchiveError: it is not a zip, is encrypted, names files outside of itself, has no image, or exceeds `limits`.
     """
 
     def __init__(self, path: Path, limits: ArchiveLimits | None = None, called: str = ""):
@@ -73,7 +73,7 @@ class ZipImages:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise ArchiveError(f"{called} is no zip that can be read") from error
+            raise ArchiveError(f"{called} cannot be read as a zip") from error
         try:
             check_archive(self._zip, limits or ArchiveLimits(), called)
             files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
@@ -112,7 +112,7 @@ def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
 
 
 def _chosen(names: Iterable[str], called: str) -> tuple[tuple[str, ...], int]:
-    """Names of images, and how many other files there are. What systems leave behind (`__MACOSX`) is no file."""
+    """Names of images, and how many other files there are. What systems leave behind (`__MACOSX`) does not count."""
     paths = [PurePosixPath(name) for name in names]
     seen = [path for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
     images = tuple(str(path) for path in seen if path.suffix.lower() in SUFFIXES)

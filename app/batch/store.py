@@ -96,7 +96,7 @@ class Batches:
         """A batch of what was sent, not yet admitted. Copies files: call it in a thread.
 
         Raises:
-            ArchiveError, TooMuchError: what was sent is no batch that can be worked off.
+            ArchiveError, TooMuchError: what was sent cannot be processed as a batch.
             NotReadyError, CheckpointError, UnknownModelError, UnknownWordError: as `question_of`.
         """
         asked = question_of(self.engine, request)
@@ -135,7 +135,7 @@ class Batches:
         """
         batch = self._batches.get(name)
         if batch is None:
-            raise NothingHereError("there is no such batch; it was deleted, or its time was over")
+            raise NothingHereError("there is no such batch; it was deleted or has expired")
         return batch
 
     def ahead(self, batch: Batch) -> int:

@@ -51,7 +51,7 @@ def batch(
     for record in done.unread:
         print(f"not read: {record.name}: {record.problem}")
     if images.others:
-        print(f"left aside, since they are no images: {images.others}")
+        print(f"skipped, as they are not images: {images.others}")
     print(f"{len(done.read)} of {len(images.names)} images, {len(done.unread)} not read")
     print(out / "index.html")
     if stopped:

@@ -174,7 +174,7 @@ def read_words(path: Path) -> dict[str, list[str]]:
         isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found.values()
     )
     if not lists:
-        raise DataError(f"{path} is no table of words; {{FILE: [WORD, ...]}} was expected")
+        raise DataError(f"{path} is not a table of words; {{FILE: [WORD, ...]}} was expected")
     return found
 
 

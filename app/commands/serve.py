@@ -81,7 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket bound to this address.
 
     Raises:
-        ConfigError: the port is taken or not ours to take, or the host is no address of this machine.
+        ConfigError: the port is taken or not ours to take, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(

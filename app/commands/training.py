@@ -197,7 +197,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     """Several of `NAME=TEXT`.
 
     Raises:
-        ConfigError: one is no pair, or a name comes twice.
+        ConfigError: one is not a pair, or a name comes twice.
     """
     found: dict[str, str] = {}
     for text in texts:

@@ -91,7 +91,7 @@ class Database:
 
     @contextmanager
     def writing_connection(self) -> Iterator[Connection]:
-        """A connection in a writing transaction, for what is no object (migrations)."""
+        """A connection in a writing transaction, for what is not an object (migrations)."""
         with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
             yield connection
 

@@ -42,7 +42,7 @@ class MapsRequest:
 
         Raises:
             WordsError: as `parse_words`.
-            ConfigError: a layer that is no number.
+            ConfigError: a layer that is not a number.
         """
         return cls(
             words=parse_words(words, limits),

@@ -51,7 +51,7 @@ def restore(studies: Studies, archive: Path) -> None:
 
     Raises:
         StudyError: there are studies already, or the database is PostgreSQL.
-        DataError: the archive is no backup, is damaged, or was made by a newer version.
+        DataError: the archive is not a backup, is damaged, or was made by a newer version.
     """
     database = Database(studies.settings.study_database)
     file = _sqlite_file(database)
@@ -67,11 +67,11 @@ def restore(studies: Studies, archive: Path) -> None:
                 tar.extractall(place, filter="data")
             copy = Path(place) / _DATABASE
             if not copy.is_file():
-                raise DataError(f"{archive} holds no {_DATABASE}, so it is no backup")
+                raise DataError(f"{archive} has no {_DATABASE}, so it is not a backup")
             _check(copy)
             for study in sorted((Path(place) / _STIMULI).glob("*")):
                 shutil.copytree(study, folder / study.name, dirs_exist_ok=True)
-            copy.rename(file)  # last, so that half a restore is no study
+            copy.rename(file)  # last, so that half a restore does not count as a study
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"{archive} cannot be restored: {error}") from error
     found = revision_of(database)

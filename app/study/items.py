@@ -70,7 +70,7 @@ def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: s
 
     Raises:
         NothingHereError: there is no such study.
-        StudyError: it is no draft, has invitations, or was made by a version that kept no pictures.
+        StudyError: it is not a draft, has invitations, or was made by a version that kept no pictures.
         ConflictError: it was changed meanwhile.
         ArchiveError, ConfigError: the zip is none, or does not hold what it should.
         ImageError, UnknownWordError: a picture cannot be read, or the models do not know a word.
@@ -98,7 +98,7 @@ def read_items(data: bytes) -> NewItems:
     """The items in a zip.
 
     Raises:
-        ArchiveError: it is no zip, or one that `check_archive` refuses.
+        ArchiveError: it is not a zip, or one that `check_archive` refuses.
         ConfigError: it has no list, or the list is not TOML, holds something else, or names a picture that is missing.
     """
     try:
@@ -113,7 +113,7 @@ def read_items(data: bytes) -> NewItems:
                 raise ConfigError(f"{LIST} names {missing[0]}, which is not in the zip")
             return NewItems(items, {path: archive.read(path) for path in {item.image for item in items}})
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise ArchiveError("the file is no zip that can be read") from error
+        raise ArchiveError("the file cannot be read as a zip") from error
 
 
 def _listed(data: bytes) -> tuple[Item, ...]:

@@ -207,7 +207,7 @@ def _done(session: Session, rater: Rater) -> dict[str, int]:
         .where(Assignment.rater_id == rater.id)
         .group_by(Cell.kind)
     )
-    return {kind: count for kind, count in rows}  # noqa: C416 -- rows are no tuples to a type checker
+    return {kind: count for kind, count in rows}  # noqa: C416 -- rows are not tuples to a type checker
 
 
 def _exposures(rater: Rater):

@@ -153,7 +153,7 @@ async def _run(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise StudyError(f"{name} is missing or no text")
+        raise StudyError(f"{name} is missing or not a text")
     return value
 
 

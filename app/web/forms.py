@@ -61,7 +61,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
     Raises:
         TooMuchError: it is too large.
-        StudyError: it is no JSON object, or does not say that it is one.
+        StudyError: it is not a JSON object, or does not claim to be one.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise StudyError("the request is not application/json")
@@ -70,5 +70,5 @@ async def read_json(request: Request) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise StudyError("the request is not JSON") from error
     if not isinstance(fields, dict):
-        raise StudyError("the request is no JSON object")
+        raise StudyError("the request is not a JSON object")
     return fields

@@ -84,7 +84,7 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:
-    """What the framework refuses: 404, 405, 413, a body that is no multipart form."""
+    """What the framework refuses: 404, 405, 413, a body that is not a multipart form."""
     assert isinstance(error, HTTPException)
     return _framework_problem(request, error.status_code, str(error.detail), error.headers or {})
 

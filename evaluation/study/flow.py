@@ -32,7 +32,7 @@ class Flow:
     """The way of the answers into the analysis.
 
     Attributes:
-        steps: first what is no answer of the study (previews, practice, superseded, catch trials), then exclusions.
+        steps: first what is not an answer of the study (previews, practice, superseded, catch trials), then exclusions.
         analysed: what the analysis reads.
         everyone: the same before any exclusion.
     """

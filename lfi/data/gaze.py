@@ -89,5 +89,5 @@ def _struct(cell: np.ndarray) -> dict[str, Any]:
     while cell.dtype == object:
         cell = cell.ravel()[0]
     if cell.dtype.names is None:
-        raise ValueError(f"a struct was expected where there is an array of {cell.dtype}")
+        raise ValueError(f"a struct was expected, not an array of {cell.dtype}")
     return {name: cell[name].ravel()[0] for name in cell.dtype.names}

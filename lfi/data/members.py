@@ -102,7 +102,7 @@ def _caption(files: dict[str, bytes], facts: dict[str, Any]) -> tuple[str, list[
             unread.append("captions beside the first of their sample, which are not read")
         listed = listed[0] if listed and listed[0] is not None else ""
     if not isinstance(listed, str):
-        raise ValueError(f"`caption` in its json is no text but {json.dumps(listed)[:40]}")
+        raise ValueError(f"`caption` in its json is not a text but {json.dumps(listed)[:40]}")
     listed = " ".join(listed.split())
     if "txt" not in files:
         return listed, unread

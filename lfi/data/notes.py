@@ -25,7 +25,7 @@ class Note:
     """One kind of thing.
 
     Attributes:
-        what: in words, such as `files that are no images`.
+        what: in words, such as `files that are not images`.
         names: of each, with how often it occurred, in the order of the data.
     """
 

@@ -87,11 +87,13 @@ def explain(
         UnsupportedModelError: for an unknown explanation, or one that this student cannot give.
     """
     if explanation not in EXPLANATIONS:
-        raise UnsupportedModelError(f"no explanation {explanation!r}; one of {', '.join(EXPLANATIONS)} was expected")
+        raise UnsupportedModelError(
+            f"unknown explanation {explanation!r}; one of {', '.join(EXPLANATIONS)} was expected"
+        )
     possible = explanations_of(student)
     if explanation not in possible:
         raise UnsupportedModelError(
-            f"this student cannot be explained by {explanation}; it can by {', '.join(possible)}"
+            f"this student cannot be explained by {explanation}; possible are {', '.join(possible)}"
         )
     prefix, grid = student.backbone.num_prefix_tokens, student.grid
     names = list(words)

@@ -45,7 +45,9 @@ class ClipTeacher(OpenClipTeacher):
         **options: Any,
     ):
         if variant not in VARIANTS:
-            raise ConfigError(f"unknown variant {variant!r} of dense similarity; one of {', '.join(VARIANTS)} exists")
+            raise ConfigError(
+                f"unknown variant {variant!r} of dense similarity; one of {', '.join(VARIANTS)} was expected"
+            )
         self.variant = variant
         self.dense_variant = VARIANTS[variant]
         super().__init__(model, tokenizer, name=name, layers=[self.dense_variant], heads=0, **options)
@@ -121,4 +123,4 @@ class ClipTeacher(OpenClipTeacher):
 
     def _refuse_heads(self, heads: bool) -> None:
         if heads:
-            raise ConfigError(f"{self.name} has no heads to show: its maps are dense similarity, not attention")
+            raise ConfigError(f"{self.name} has no heads: its maps are dense similarity, not attention")

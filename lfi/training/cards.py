@@ -70,7 +70,7 @@ def run_card(folder: Path) -> dict[str, Any]:
         if config["task"] == "student":
             card["losses"] = losses_of(config["objective"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} is not what `lfi train` leaves: {error!r}") from error
+        raise CheckpointError(f"{folder} is not a folder that `lfi train` wrote: {error!r}") from error
     if records:
         card["steps"] = int(records[-1]["step"])
     scores: Mapping[str, float] = next((each for each in reversed(records) if "loss" not in each), {})

@@ -89,7 +89,7 @@ def train(
 
     Raises:
         CheckpointError: neither the checkpoint nor the one before it can be read, or they are of another model.
-        TrainingError: the loss is no number, or processes disagree.
+        TrainingError: the loss is not a number, or processes disagree.
     """
     processes = connect(device)
     with randomness.deterministic(config.deterministic):

@@ -82,5 +82,5 @@ def tensors(**arrays: Any) -> dict[str, Tensor]:
 
 
 def _ends(ids: np.ndarray) -> np.ndarray:
-    """Positions of the last ids that are no padding; a byte pair within a text may have padding's id."""
+    """Positions of the last ids that are not padding; a byte pair within a text may have padding's id."""
     return (ids != PAD).cumsum(-1).argmax(-1)

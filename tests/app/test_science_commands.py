@@ -105,7 +105,7 @@ def test_maps_are_measured_into_json_and_a_plot(tmp_path, capsys):
 
 def test_a_folder_without_a_trio_is_one_line_and_exit_2(tmp_path, capsys):
     assert lfi("evaluate", "maps", str(tmp_path)) == 2
-    assert "holds no card.json" in capsys.readouterr().err
+    assert "has no card.json" in capsys.readouterr().err
 
 
 def test_a_report_is_one_file(tmp_path, trio_folder):
@@ -164,7 +164,7 @@ def test_models_are_compared_on_a_folder_of_classes(tmp_path, trio_folder, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "--source", "folders", "--root", "tests"], "'nowhere' is no model"),
+        (["nowhere", "--source", "folders", "--root", "tests"], "'nowhere' is not a model"),
         (["static/models/scenes/lfi", "--source", "folders", "--root", "none"], "none"),
         (["x", "--source", "folders", "--root", "tests", "--prompt", "a photo"], "it needs {} where"),
     ],

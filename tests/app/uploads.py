@@ -1,4 +1,4 @@
-"""Files to upload: one picture in many formats, and files that are no pictures or should not be opened."""
+"""Files to upload: one picture in many formats, and files that are not pictures or should not be opened."""
 
 from __future__ import annotations
 

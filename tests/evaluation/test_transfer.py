@@ -193,7 +193,7 @@ def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_g
 
 def test_a_file_that_is_no_record_of_tuning_is_refused(setup, tmp_path):
     (tmp_path / "no.json").write_text("{}")
-    with pytest.raises(ConfigError, match="is no record of `lfi benchmark tune`"):
+    with pytest.raises(ConfigError, match="is not a record of `lfi benchmark tune`"):
         _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
 
 

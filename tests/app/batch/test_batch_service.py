@@ -156,7 +156,7 @@ REFUSED = {
     "a bomb": ({"a.zip": zipped({"a.png": bytes(3_000_000)})}, {}, 422, "archive", "unfolds to 3 MB|packed"),
     "paths": ({"a.zip": zipped({"../a.png": b"a"})}, {}, 422, "archive", "outside of itself"),
     "no images": ({"a.zip": zipped({"a.txt": b"a"})}, {}, 422, "archive", "holds no image"),
-    "a cut zip": ({"a.zip": zipped(PICTURES)[:200]}, {}, 422, "archive", "no zip that can be read"),
+    "a cut zip": ({"a.zip": zipped(PICTURES)[:200]}, {}, 422, "archive", "cannot be read as a zip"),
     "too many": ({f"{n}.png": b"x" for n in range(5)}, {}, 413, "too-much", "5 images; at most 4"),
     "too large": ({"a.png": bytes(1_200_000)}, {}, 413, "request-too-large", "more than 1.1 MB"),
     "unknown word": (PICTURES, {"words": "starr"}, 422, "unknown-word", "nearest: star"),

@@ -94,7 +94,7 @@ def encrypted(folder: Path) -> Path:
 
 
 REFUSED = {
-    "no zip": (lambda at: at / "text.zip", "is no zip"),
+    "no zip": (lambda at: at / "text.zip", "cannot be read as a zip"),
     "no image in it": (lambda at: zipped(at, {"notes.txt": b""}), "holds no image"),
     "encrypted": (encrypted, "is encrypted"),
     "parent folders": (lambda at: zipped(at, {"../../a.png": b"a"}), "outside of itself: '../../a.png'"),
@@ -121,5 +121,5 @@ def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(ArchiveError, match="holds no image"):
         open_images(tmp_path)
     (tmp_path / "cut.zip").write_bytes(zipped(tmp_path, {"a.png": io.BytesIO().getvalue()}).read_bytes()[:-5])
-    with pytest.raises(ArchiveError, match="is no zip"):
+    with pytest.raises(ArchiveError, match="cannot be read as a zip"):
         open_images(tmp_path / "cut.zip")

@@ -154,7 +154,7 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
 @pytest.mark.parametrize(
     ("data", "kind", "said"),
     [
-        (b"no zip", ArchiveError, "is no zip"),
+        (b"no zip", ArchiveError, "cannot be read as a zip"),
         (zipped(other_txt=b""), ConfigError, "holds no items.toml"),
         (zipped(items_toml=b"[["), ConfigError, "items.toml is not TOML"),
         (zipped(items_toml=b"items = " + b"[" * 3000), ConfigError, "items.toml is not TOML"),
@@ -186,7 +186,7 @@ def test_the_owner_adds_items_on_the_page_of_the_draft(app, studies, create, fou
     form["files"] = {"file": ("items.zip", b"no zip")}
     refused = owner.client.post(f"/admin/{name}/items", **form)
     assert refused.status_code == 422
-    assert "the file is no zip" in refused.text
+    assert "the file cannot be read as a zip" in refused.text
     set_status(studies, name, "open", "test")
     assert "Items from the inspector" not in owner.client.get(f"/admin/{name}").text
 

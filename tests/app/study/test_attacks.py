@@ -99,7 +99,7 @@ FORGED = {
     "a number as value": {"value": 3},
     "a negative time": {"response_ms": -5},
     "a time of a week": {"response_ms": 604_800_000},
-    "a time that is no number": {"response_ms": "1e3"},
+    "a time that is not a number": {"response_ms": "1e3"},
     "a revision ahead": {"revision": 3},
     "no key": {"key": ""},
     "an endless key": {"key": "k" * 10_000},

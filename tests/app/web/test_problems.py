@@ -105,7 +105,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         "Unknown model",
         "no trio '../scenes'; there are: tiny",
     ),
-    "layer that is no number": (
+    "layer that is not a number": (
         {"layers": "last"},
         422,
         "config",

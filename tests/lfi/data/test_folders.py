@@ -34,10 +34,10 @@ def test_what_is_not_laid_out_so_is_refused(tmp_path, picture):
     with pytest.raises(DataError, match="nowhere is not a folder"):
         class_folders(tmp_path / "nowhere", size=16)
     picture(tmp_path / "1.png")
-    with pytest.raises(DataError, match="holds no folders"):
+    with pytest.raises(DataError, match="has no folders in it"):
         class_folders(tmp_path, size=16)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no images"):
+    with pytest.raises(DataError, match="empty has no images in it"):
         class_folders(tmp_path, size=16)
 
 
