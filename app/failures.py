@@ -104,7 +104,7 @@ class ArchiveError(LFIError):
 class BatchesFullError(LFIError):
     """Every place for a batch is taken; one becomes free when a batch is deleted or expires."""
 
-    kind = Kind(429, "batches-full", "All places for batches are taken")
+    kind = Kind(429, "batches-full", "All places for batches are in use")
 
 
 class NothingHereError(LFIError):

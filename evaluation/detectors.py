@@ -41,7 +41,7 @@ def evaluate_detectors(
     categories = tuple((number, str(truth.cats[number]["name"])) for number in sorted(truth.getCatIds()))
     for name, (_, card) in detectors.items():
         if card.categories != categories:
-            raise DataError(f"{annotations} has other categories than those that {name} learnt")
+            raise DataError(f"{annotations} has other categories than {name} was trained on")
     results.n["images"] = len(truth.imgs)
     results.n["objects"] = sum(1 for each in truth.anns.values() if not each.get("iscrowd"))
     for name, (detector, _) in detectors.items():

@@ -85,7 +85,7 @@ def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
         if given.endswith(".json"):
             curve, weights = read_curve(Path(given)), Path(given).with_suffix(".safetensors")
             if not weights.is_file():
-                raise UnknownModelError(f"{given} has no student beside it; {weights.name} was expected")
+                raise UnknownModelError(f"{given} has no student next to it; {weights.name} was expected")
             recorded.append((curve.method, curve.seed, replace(load_features(str(weights), device), name=curve.method)))
         elif equals and not Path(given).exists():
             found.append(replace(load_features(model, device), name=name))

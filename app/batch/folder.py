@@ -98,7 +98,7 @@ class BatchFolder:
             for name, value in wanted.items():
                 if found.get(name) != value:
                     raise ConfigError(
-                        f"{self.path} holds a batch with {name} {_short(found.get(name))}, not {_short(value)}; "
+                        f"{self.path} has a batch with {name} {_short(found.get(name))}, not {_short(value)}; "
                         "choose another folder, or move that one away"
                     )
             self._recall()

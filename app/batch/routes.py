@@ -169,7 +169,7 @@ async def show_archive(batch: BatchDep) -> Response:
     packed = batch.place / "batch.zip"
     if batch.state not in OVER or batch.ended is None or not packed.is_file():
         done, total = batch.done, len(batch.images.names)
-        raise NothingHereError(f"the files are packed when the batch is over; {done} of {total} images are done")
+        raise NothingHereError(f"the zip is made when the batch is finished; {done} of {total} images are done")
     return FileResponse(packed, media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
 
 

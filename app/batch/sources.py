@@ -117,11 +117,13 @@ def _chosen(names: Iterable[str], called: str) -> tuple[tuple[str, ...], int]:
     seen = [path for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
     images = tuple(str(path) for path in seen if path.suffix.lower() in SUFFIXES)
     if not images:
-        raise ArchiveError(f"{called} holds no image; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files are read")
+        raise ArchiveError(
+            f"{called} has no images in it; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files can be read"
+        )
     return images, len(seen) - len(images)
 
 
 def _checked(data: bytes, most: int) -> bytes:
     if len(data) > most:
-        raise ImageTooLargeError(f"the file has more than {most / 1e6:g} MB, which is the limit")
+        raise ImageTooLargeError(f"the file is larger than {most / 1e6:g} MB, which is the limit")
     return data

@@ -90,7 +90,7 @@ class Batches:
             BatchesFullError: too many batches are kept.
         """
         if len(self._batches) >= self.settings.batches:
-            raise BatchesFullError(f"all {self.settings.batches} places for batches are taken; try again later")
+            raise BatchesFullError(f"all {self.settings.batches} places for batches are in use; try again later")
 
     def store(self, request: MapsRequest, uploads: Sequence[Upload]) -> Batch:
         """A batch of what was sent, not yet admitted. Copies files: call it in a thread.
@@ -106,7 +106,7 @@ class Batches:
             images = self._source(place / "source", uploads)
             if len(images.names) > self.settings.batch_images:
                 raise TooMuchError(
-                    f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are taken"
+                    f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are accepted"
                 )
             return Batch(name, request, place, images, BatchFolder(place / "out", asked))
         except BaseException:

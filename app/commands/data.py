@@ -79,7 +79,7 @@ def describe(
         images = class_folders(root, size=size, limit=limit)
     elif kind is Kind.COCO:
         if annotations is None:
-            raise DataError("coco needs --annotations, its instances JSON")
+            raise DataError("coco needs --annotations, the JSON file of its instances")
         images = coco(root, annotations, size=size, captions=captions, limit=limit)
     elif kind is Kind.CAPTIONS:
         images = image_captions(root, size=size, image_column=image_column, caption_column=caption_column, limit=limit)

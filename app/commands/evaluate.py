@@ -136,7 +136,7 @@ def gaze_(
     from lfi.trio import Trio
 
     if bool(word) == bool(words):
-        raise ConfigError("what are the images asked for? Either --word WORD or --words FILE was expected")
+        raise ConfigError("no words to ask about; either --word WORD or --words FILE was expected")
     if (Path(model) / "card.json").is_file():
         asked = tuple(name.strip() for name in models.split(",") if name.strip())
         look = trio_looks(Trio.load(model), asked or MODELS)

@@ -169,7 +169,7 @@ def demo(
     from lfi.errors import ConfigError
 
     if SIMULATED not in name:
-        raise ConfigError(f"name is {name!r}; one that holds {SIMULATED!r} was expected, for every report to show it")
+        raise ConfigError(f"name is {name!r}; it must contain {SIMULATED!r}, so that every report shows it")
     population = population_for(ratio, baseline)
     log = run_demo(create_app(), name, population, items, overlap, seed)
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
@@ -213,7 +213,7 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     from lfi.errors import ConfigError
 
     if SIMULATED not in name:
-        raise ConfigError(f"study is {name!r}; one whose name holds {SIMULATED!r} was expected, not one of people")
+        raise ConfigError(f"study is {name!r}; one whose name contains {SIMULATED!r} was expected, not one with people")
     studies, log = Studies(read_settings()), Log()
     invitations = invite(studies, name, count, "simulation")
     visit = Visit(url, think)
@@ -256,7 +256,7 @@ def _numbers(name: str, text: str) -> list[int]:
     except ValueError:
         numbers = [0]
     if min(numbers) < 2:
-        raise ConfigError(f"{name} are {text!r}; whole numbers from 2 on with commas between them were expected")
+        raise ConfigError(f"{name} are {text!r}; whole numbers of at least 2, separated by commas, were expected")
     return numbers
 
 
@@ -264,5 +264,5 @@ def _image_path(path: Path) -> Path:
     from lfi.errors import ConfigError
 
     if path.suffix.lower() not in (".svg", ".png"):
-        raise ConfigError(f"the plot is {path}; a name that ends in .svg or .png was expected")
+        raise ConfigError(f"the plot is {path}; a name ending in .svg or .png was expected")
     return path

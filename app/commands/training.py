@@ -86,9 +86,9 @@ def cache(
     settings = load_config(config, set_ or [])
     kept = str(folder or settings.teacher.cache)
     if not kept:
-        raise ConfigError("where should the cache be? pass --folder, or set teacher.cache in the configuration")
+        raise ConfigError("the cache needs a folder; pass --folder, or set teacher.cache in the configuration")
     if not settings.objective.fields:
-        raise ConfigError(f"the objectives of {config} need nothing of a teacher, so there is nothing to keep")
+        raise ConfigError(f"the objectives of {config} need nothing from a teacher, so there is nothing to cache")
     from lfi.training.run import prepare
 
     source = replace(settings.teacher, cache=kept, online=False)
@@ -231,5 +231,5 @@ def lines_of(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not any(lines):
-        raise DataError(f"{path} holds no words; one a line was expected")
+        raise DataError(f"{path} has no words in it; one per line was expected")
     return list(dict.fromkeys(line for line in lines if line))

@@ -63,7 +63,7 @@ def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
         raise NotAnImageError("the file is empty; send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image")
     if len(data) > limits.bytes:
         raise ImageTooLargeError(
-            f"the file has {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
+            f"the file is {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
         )
     image = _open(data, limits)
     _check_header(image, limits)

@@ -28,7 +28,7 @@ class File:
         """
         data = stream.read(most + 1)
         if len(data) > most:
-            raise ImageTooLargeError(f"the image file has more than {most / 1e6:g} MB, which is the limit")
+            raise ImageTooLargeError(f"the image file is larger than {most / 1e6:g} MB, which is the limit")
         return cls(data)
 
     @cached_property

@@ -30,7 +30,7 @@ def backup(studies: Studies, archive: Path) -> None:
     """
     file = _sqlite_file(studies.database)
     if archive.exists():
-        raise DataError(f"{archive} is there already; a backup never overwrites one")
+        raise DataError(f"{archive} already exists; a backup never overwrites anything")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=archive.parent) as folder, tarfile.open(archive, "x") as tar:
@@ -59,7 +59,7 @@ def restore(studies: Studies, archive: Path) -> None:
     # A log that an old database left behind would be played into the new one.
     for there in (file, *(file.with_name(file.name + left) for left in ("-wal", "-shm", "-journal"))):
         if there.exists():
-            raise StudyError(f"{there} is there already; move it away first, nothing is ever overwritten")
+            raise StudyError(f"{there} already exists; move it away first, nothing is ever overwritten")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as place:
@@ -77,7 +77,7 @@ def restore(studies: Studies, archive: Path) -> None:
     found = revision_of(database)
     if found is None or found > HEAD:
         file.unlink()
-        raise DataError(f"{archive} has schema {found}, this version of LFI knows up to {HEAD}; update LFI")
+        raise DataError(f"{archive} has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
     database.close()
 
 

@@ -91,7 +91,7 @@ def make_draft(
         with studies.database.writing() as session:
             check_free(session, plan.name)
             if follows and studies.plan(session, find_study(session, plan.name, lock=True)).hash != follows:
-                raise ConflictError(f"the draft of {plan.name!r} was changed meanwhile; add the items once more")
+                raise ConflictError(f"the draft of {plan.name!r} was changed in the meantime; add the items again")
             _forget_draft(session, plan.name)
             _store(session, studies, plan, rendered, names, actor, action)
     except BaseException:
@@ -116,11 +116,11 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
     with studies.database.writing() as session:
         study = find_study(session, plan.name, lock=True)
         if study.status == "draft":
-            raise StudyError(f"study {plan.name!r} has not opened; `lfi study create` makes it anew")
+            raise StudyError(f"study {plan.name!r} has not opened; `lfi study create` makes it again")
         old = studies.plan(session, study)
         changed = [name for name in _FIXED if getattr(old, name) != getattr(plan, name)]
         if changed:
-            raise StudyError(f"{changed[0]} of an opened study cannot change; create another study")
+            raise StudyError(f"{changed[0]} cannot change in a study that has opened; create another study")
         if plan.hash == old.hash:
             return False
         version = session.scalars(select(func.max(Plan.version)).where(Plan.study_id == study.id)).one() + 1
@@ -149,7 +149,7 @@ def check_free(session: Session, name: str) -> None:
     """
     status = session.scalar(select(Study.status).where(Study.name == name))
     if status not in (None, "draft"):
-        raise StudyError(f"study {name!r} is {status} already; give the new one another name")
+        raise StudyError(f"study {name!r} is already {status}; give the new one another name")
 
 
 def _read(path: Path) -> bytes:
@@ -185,7 +185,7 @@ def check_uninvited(session: Session, study: Study) -> None:
     """
     counts = select(func.count()).select_from(Rater).where(Rater.study_id == study.id, ~Rater.preview)
     if session.scalars(counts).one():
-        raise StudyError(f"study {study.name!r} has invitations already; `lfi study remove {study.name}` forgets them")
+        raise StudyError(f"study {study.name!r} already has invitations; `lfi study remove {study.name}` deletes them")
 
 
 def _forget_draft(session: Session, name: str) -> None:

@@ -81,7 +81,7 @@ def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: s
     hashes = {path: hashlib.sha256(file).hexdigest() for path, file in new.pictures.items()}
     for path, hash in hashes.items():
         if plan.pictures.get(path, hash) != hash:
-            raise ConfigError(f"the draft has another picture called {path}; give this one another name")
+            raise ConfigError(f"the draft has another picture called {path}; give this one a different name")
     there = {(item.image, item.word) for item in plan.items}
     fresh = [item for item in new.items if (item.image, item.word) not in there]
     if fresh:
@@ -106,7 +106,7 @@ def read_items(data: bytes) -> NewItems:
             check_archive(archive, _LIMITS, "the zip")
             there = set(archive.namelist())
             if LIST not in there:
-                raise ConfigError(f"the zip holds no {LIST}; the inspector's page makes one: *Items of a study*")
+                raise ConfigError(f"the zip has no {LIST}; the inspector's page makes one: *Items of a study*")
             items = _listed(archive.read(LIST))
             missing = [item.image for item in items if item.image not in there]
             if missing:
@@ -128,7 +128,7 @@ def _listed(data: bytes) -> tuple[Item, ...]:
         raise ConfigError(f"{LIST} is not TOML: {error}") from error
     items = build(_List, raw).items
     if len(items) > _MOST:
-        raise ConfigError(f"{LIST} holds {len(items)} items; at most {_MOST} are added at once")
+        raise ConfigError(f"{LIST} holds {len(items)} items; at most {_MOST} can be added at once")
     too_long = next((item.word for item in items if not item.word.strip() or len(item.word) > _LONGEST), None)
     if too_long is not None:
         raise ConfigError(f"{LIST} holds the word {too_long[:40]!r}; one to {_LONGEST} characters were expected")
@@ -149,4 +149,4 @@ def _kept(studies: Studies, plan: StudyPlan) -> dict[str, Image.Image]:
     try:
         return {path: Image.open(folder / hash).convert("RGB") for path, hash in plan.pictures.items()}
     except OSError as error:
-        raise StudyError(f"the pictures of {plan.name!r} are not here; `lfi study create` makes it anew") from error
+        raise StudyError(f"the pictures of {plan.name!r} are gone; `lfi study create` makes it again") from error

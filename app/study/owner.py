@@ -58,7 +58,7 @@ def exclude(studies: Studies, name: str, code: str, reason: str, actor: str) -> 
         study = find_study(session, name)
         rater = find_rater(session, study, code)
         if rater.status == "excluded":
-            raise StudyError(f"{code} is excluded already: {rater.excluded_reason}")
+            raise StudyError(f"{code} is already excluded: {rater.excluded_reason}")
         rater.status, rater.excluded_reason = "excluded", reason
         free_places(session, rater, answered=True)
         note(session, study, studies.clock(), actor, "excluded", f"{code}: {reason}")

@@ -221,7 +221,7 @@ async def delete_rater(owner: OwnerDep, name: str) -> Response:
     """Delete one person's data."""
     fields = await owner.form()
     if fields.get("sure") != "yes":
-        raise StudyError("deleting needs the tick that says so")
+        raise StudyError("tick the box that confirms the deletion")
     return await _act(owner, name, delete_person, name, fields.get("code", "").strip(), _ACTOR)
 
 

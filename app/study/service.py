@@ -60,7 +60,7 @@ class Studies:
             if self._database is None:
                 database = Database(self.settings.study_database)
                 if not create and database.file and not database.file.is_file():
-                    raise NothingHereError("there is no study here; `lfi study create study.toml` makes one")
+                    raise NothingHereError("there is no study yet; `lfi study create study.toml` makes one")
                 upgrade(database)
                 self._database = database
             return self._database

@@ -190,5 +190,5 @@ class RaterSession:
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
     if language not in plan.languages:
-        raise StudyError(f"the study does not speak {language!r}; it speaks {', '.join(plan.languages)}")
+        raise StudyError(f"the study has no texts in {language!r}; it has {', '.join(plan.languages)}")
     rater.language = language

@@ -24,7 +24,7 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin", "")
     ours = site == "same-origin" if site else origin != "" and urlsplit(origin).netloc == request.headers.get("host")
     if not ours:
-        raise NotYoursError("the request comes from another site, or does not say where from")
+        raise NotYoursError("the request comes from another site, or does not say where it comes from")
 
 
 async def read_body(request: Request) -> bytes:
@@ -41,7 +41,7 @@ async def read_body(request: Request) -> bytes:
             if len(body) > MOST_BYTES:
                 break
     if len(body) > MOST_BYTES or not said.isdigit() or int(said) > MOST_BYTES:
-        raise TooMuchError(f"the request has more than {MOST_BYTES:,} bytes, which is the limit")
+        raise TooMuchError(f"the request is larger than {MOST_BYTES:,} bytes, which is the limit")
     return body
 
 

@@ -97,7 +97,7 @@ def _framework_problem(request: Request, status: int, detail: str, headers: Mapp
         detail = f"{request.method} is not allowed at {request.scope['path']}"
     elif status == 413:
         limit = (request.scope.get(MAX_BODY_SIZE_SCOPE_KEY) or request.app.max_body_size or 0) / 1e6
-        kind, detail = REQUEST_TOO_LARGE, f"the request has more than {limit:g} MB, which is the limit"
+        kind, detail = REQUEST_TOO_LARGE, f"the request is larger than {limit:g} MB, which is the limit"
     return problem(request, kind, detail, headers)
 
 

@@ -80,7 +80,7 @@ def read_ratings(path: Path) -> pd.DataFrame:
         DataError: no such file, another format, or a table that `as_ratings` refuses.
     """
     if not path.is_file():
-        raise DataError(f"no table of ratings at {path}")
+        raise DataError(f"there is no table of ratings at {path}")
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
@@ -146,7 +146,7 @@ def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "
     if missing and (len(raw) or len(raw.columns)):
         raise DataError(f"{source} has no column {', '.join(missing)}; see the codebook")
     if not len(raw):
-        raise DataError(f"{source} holds no ratings")
+        raise DataError(f"{source} has no ratings in it")
     raw = _with_revisions(raw)
     table = pd.DataFrame({column.name: _parsed(raw[column.name], column, source) for column in COLUMNS})
     _check(table, source)
@@ -160,7 +160,7 @@ def rating_row(**values: Any) -> dict[str, Any]:
     usual |= {"practice": False, "catch": False, "preview": False, "language": "en", "revision": 0}
     unknown = set(values) - set(usual)
     if unknown:
-        raise DataError(f"no column {', '.join(sorted(unknown))} in a table of ratings")
+        raise DataError(f"a table of ratings has no column {', '.join(sorted(unknown))}")
     row = usual | values
     if row["kind"] == "rating":
         row["consistent"] = int(row["value"]) >= CONSISTENT_FROM[int(row["scale"])]

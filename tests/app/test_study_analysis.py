@@ -77,7 +77,10 @@ def test_a_study_is_planned(tmp_path, capsys):
         (("analyse", "nothing.csv"), "no table of ratings at nothing.csv"),
         (("simulate", "--out", "table.xlsx"), "ends in .xlsx"),
         (("simulate", "--scale", 7), "scale is 7; 5 or 3"),
-        (("simulate", "--url", "http://127.0.0.1:9", "--study", "people"), "study is 'people'; one whose name holds"),
+        (
+            ("simulate", "--url", "http://127.0.0.1:9", "--study", "people"),
+            "study is 'people'; one whose name contains",
+        ),
         (("demo", "--name", "real"), "name is 'real'; one that holds 'simulated'"),
     ],
 )

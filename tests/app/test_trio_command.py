@@ -214,7 +214,7 @@ def test_models_that_do_not_fit_are_refused_and_nothing_is_written(models, trio_
     assert "a title for 'them'" in refused(capsys, teacher, ours, theirs, *to, "--title", "them=x")
     assert "NAME=TEXT was expected" in refused(capsys, teacher, ours, theirs, *to, "--title", "them")
     assert "'zebra'" in refused(capsys, teacher, ours, theirs, *to, "--phrases", tmp_path / "unknown")
-    assert "holds no words" in refused(capsys, teacher, ours, theirs, *to, "--vocabulary", tmp_path / "empty")
+    assert "has no words in it" in refused(capsys, teacher, ours, theirs, *to, "--vocabulary", tmp_path / "empty")
     assert not out.exists()
     assert "choose another folder" in refused(capsys, teacher, ours, theirs, "--out", models)
 

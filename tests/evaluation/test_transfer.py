@@ -118,7 +118,7 @@ def test_missing_runs_are_trained_in_processes_of_their_own(setup):
     assert student.name == "LFI"
     assert student.all(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, 48), "CLS and the mean query"
     record.with_suffix(".safetensors").unlink()
-    with pytest.raises(UnknownModelError, match="has no student beside it"):
+    with pytest.raises(UnknownModelError, match="has no student next to it"):
         load_models([str(record)])
     assert len(found[0].curve) >= 1
 

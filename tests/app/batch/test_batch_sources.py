@@ -95,7 +95,7 @@ def encrypted(folder: Path) -> Path:
 
 REFUSED = {
     "no zip": (lambda at: at / "text.zip", "cannot be read as a zip"),
-    "no image in it": (lambda at: zipped(at, {"notes.txt": b""}), "holds no image"),
+    "no image in it": (lambda at: zipped(at, {"notes.txt": b""}), "has no images in it"),
     "encrypted": (encrypted, "is encrypted"),
     "parent folders": (lambda at: zipped(at, {"../../a.png": b"a"}), "outside of itself: '../../a.png'"),
     "absolute path": (lambda at: zipped(at, {"/etc/a.png": b"a"}), "outside of itself"),
@@ -118,7 +118,7 @@ def test_a_zip_is_refused_by_its_table_of_contents(case, tmp_path):
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(ArchiveError, match=r"there is no .*nowhere"):
         open_images(tmp_path / "nowhere")
-    with pytest.raises(ArchiveError, match="holds no image"):
+    with pytest.raises(ArchiveError, match="has no images in it"):
         open_images(tmp_path)
     (tmp_path / "cut.zip").write_bytes(zipped(tmp_path, {"a.png": io.BytesIO().getvalue()}).read_bytes()[:-5])
     with pytest.raises(ArchiveError, match="cannot be read as a zip"):

@@ -103,7 +103,7 @@ def test_only_a_draft_without_invitations_takes_items(studies, create, found, en
     assert editable_drafts(studies) == [name]
     invite(studies, name, 1, "test")
     assert editable_drafts(studies) == []
-    with pytest.raises(StudyError, match="has invitations already"):
+    with pytest.raises(StudyError, match="already has invitations"):
         add_items(studies, name, found, engine, "test", Turn())
     set_status(studies, name, "open", "test")
     assert editable_drafts(studies) == []
@@ -128,7 +128,7 @@ def test_a_draft_whose_pictures_are_not_kept_says_what_to_do(studies, create, fo
     for file in studies.pictures(name).iterdir():
         file.unlink()
     before = shown(studies, name)
-    with pytest.raises(StudyError, match="`lfi study create` makes it anew"):
+    with pytest.raises(StudyError, match="`lfi study create` makes it again"):
         add_items(studies, name, found, engine, "test", Turn())
     assert shown(studies, name) == before
 
@@ -145,7 +145,7 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
         return ask(*asked)
 
     monkeypatch.setattr(engine, "ask", overtaken)
-    with pytest.raises(ConflictError, match="add the items once more"):
+    with pytest.raises(ConflictError, match="add the items again"):
         add_items(studies, name, found, engine, "test", Turn())
     assert {cell.word for cell in progress_of(studies, name).cells} == {"red circle", "blue star", "pink heart"}
     assert len(list(studies.stimuli(name).iterdir())) == len(shown(studies, name))
