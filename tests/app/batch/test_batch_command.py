@@ -153,7 +153,7 @@ def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, 
     batch(pictures, out, trio_folder)
     capsys.readouterr()
     assert batch(pictures, out, trio_folder, "--word", "moon") == 2
-    assert "holds a batch with words star, red circle, not star, red circle, moon" in capsys.readouterr().err
+    assert "has a batch with words star, red circle, not star, red circle, moon" in capsys.readouterr().err
 
 
 def test_mistakes_are_named_before_the_first_image(pictures, tmp_path, trio_folder, capsys):
