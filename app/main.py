@@ -44,7 +44,7 @@ from app.web.problems import PlainErrorsAsProblems, install_problems
 
 PAGE = "/ui"
 _QUEUE = 64
-"""Events of the page that may wait at once; a further one is told that the service is busy."""
+"""Events of the page that may wait at a time; any more are told that the service is busy."""
 _QUEUE_SECONDS = 0.01
 """How long such an event lies at most before it is seen."""
 

@@ -1,4 +1,4 @@
-"""`lfi benchmark detection`: does a backbone that learnt from interactions detect and segment better?
+"""`lfi benchmark detection`: does a backbone that learned from interactions detect and segment better?
 
 Every method trains the same backbone on the same labelled scenes (as `lfi evaluate scenes` does); then the same Mask
 R-CNN is trained on each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The

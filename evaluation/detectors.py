@@ -35,7 +35,7 @@ def evaluate_detectors(
         draws: of images with replacement, for 95 % intervals (see `reach`); 0 for none. All models see the same draws.
 
     Raises:
-        DataError: data that cannot be read, or has other categories than a detector learnt.
+        DataError: data that cannot be read, or has other categories than a detector was trained on.
     """
     truth = read_truth(annotations, images, masks=True)
     categories = tuple((number, str(truth.cats[number]["name"])) for number in sorted(truth.getCatIds()))

@@ -13,7 +13,7 @@ from lfi.teachers.openclip import OpenClipTeacher
 
 
 def check_student(part: str, student: Student, teacher: OpenClipTeacher, where: str) -> None:
-    """Refuse a student that cannot stand beside this teacher.
+    """Refuse a student that does not fit this teacher.
 
     Args:
         part: `lfi` or `baseline`.

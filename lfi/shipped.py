@@ -1,6 +1,6 @@
 """What comes with LFI, wherever it is installed: the trios' weights, samples, recipes, and what pages are made of.
 
-A clone keeps `static/` beside the packages, a wheel inside this one (see `pyproject.toml`).
+A clone keeps `static/` next to the packages, a wheel inside this one (see `pyproject.toml`).
 """
 
 from __future__ import annotations

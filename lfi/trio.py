@@ -3,7 +3,7 @@
 Besides the three, each can be asked for another explanation by name, such as `baseline:rollout`.
 
 A trio is a folder: `card.json`, `teacher/` (as open_clip reads it), `lfi/student.safetensors` and
-`baseline/student.safetensors`. Its `peers/NAME/` hold models of other people, which can be asked beside the three.
+`baseline/student.safetensors`. Its `peers/NAME/` hold other people's models, which can be asked as well as the three.
 """
 
 from __future__ import annotations

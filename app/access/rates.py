@@ -35,7 +35,7 @@ class Allowance:
         }
 
     def detail(self) -> str:
-        """For whoever was refused."""
+        """For a client that was refused."""
         return f"more than {self.item} from here; try again in {self.wait} s"
 
 

@@ -42,7 +42,7 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
     to = _here(fields.get("next", ""))
     key = keyring.find(fields.get("key", "").strip())
     if key is None or "maps" not in key.scopes:
-        await anyio.sleep(0.5)  # slows down whoever guesses
+        await anyio.sleep(0.5)  # slows down guessing
         wrong = "This key opens metrics, not the page." if key else "There is no such key."
         return _page(request, to, None, wrong, 403)
     answer = RedirectResponse(f".{to}", 303, PRIVATE)
@@ -53,7 +53,7 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
         path=root_of(request) + "/",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="lax",  # whoever follows a link from elsewhere is still signed in
+        samesite="lax",  # people who follow a link from elsewhere stay signed in
     )
     return answer
 

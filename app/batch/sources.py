@@ -26,7 +26,7 @@ SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().
 class Images(Protocol):
     """Attributes:
     names: of the images, sorted; a path within the folder or zip, with slashes.
-    others: how many other files lie beside them.
+    others: how many other files there are.
     """
 
     names: tuple[str, ...]

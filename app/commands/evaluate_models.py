@@ -1,4 +1,4 @@
-"""`lfi evaluate classification`, `domains`, `convergence` and `detection`: models side by side on data of one's own."""
+"""`lfi evaluate classification`, `domains`, `convergence` and `detection`: models side by side on your own data."""
 
 from __future__ import annotations
 

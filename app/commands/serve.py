@@ -30,7 +30,7 @@ def serve(
     from app.settings import read_settings
 
     settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)
-    # Before anything slow: a port that is taken, or a key that is missing, is known at once.
+    # Before anything slow: a port in use or a missing key is reported immediately.
     listener = bind(settings.host, settings.port)
     keys_are_asked_for(settings.auth, settings.keys, settings.host)
 
@@ -68,8 +68,9 @@ def serve(
 def give_memory_back() -> None:
     """Tell glibc's allocator to return what decoded pictures took; elsewhere nothing is done.
 
-    By itself it keeps a heap for nearly every thread, and what one thread frees serves no other: after a thousand
-    uploads the process held twice as much (`lfi benchmark hostile`). Blocks of a picture's size go back at once.
+    By default it keeps a heap for nearly every thread, and what one thread frees is of no use to others: after a
+    thousand uploads the process held twice as much (`lfi benchmark hostile`). Blocks of an image's size are returned
+    immediately.
     """
     with suppress(OSError, AttributeError):
         set_option = ctypes.CDLL("libc.so.6").mallopt

@@ -26,7 +26,7 @@ _ACTOR = "cli"
 
 @study.command()
 def create(plan: Toml) -> None:
-    """Render the study of a plan and store it as a draft. A draft without invitations is made anew."""
+    """Render the study of a plan and store it as a draft. A draft without invitations is replaced."""
     from app.engine import Engine
     from app.study.creation import create_study
 
@@ -148,7 +148,7 @@ def preview(
 def exclude(
     name: Name, code: Code, reason: Annotated[str, typer.Option(help="Why; the report says it.", show_default=False)]
 ) -> None:
-    """Let a rater's answers not count, for a reason. They stay on record; their places are filled anew."""
+    """Exclude a rater's answers, with a reason. They stay on record; their places are filled again."""
     from app.study.owner import exclude as do
 
     do(_studies(), name, code, reason, _ACTOR)

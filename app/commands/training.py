@@ -106,7 +106,7 @@ def trio(
     out: Annotated[Path, typer.Option(help="Folder of the trio; its name is the trio's.")],
     summary: Annotated[str, typer.Option(help="What the three have seen, in a line.")] = "",
     title: Annotated[list[str] | None, typer.Option(help="teacher=, lfi= or baseline=TEXT; repeatable.")] = None,
-    note: Annotated[list[str] | None, typer.Option(help="A limit that the page shall name; repeatable.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="A limitation that the page should state; repeatable.")] = None,
     vocabulary: Annotated[
         Path | None,
         typer.Option(help="Words that can be typed, one a line; the teacher's own without.", show_default=False),
@@ -117,7 +117,7 @@ def trio(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another model beside them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG or the folder of one; "
+            help="Another model next to them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG or the folder of one; "
             "repeatable.",
             show_default=False,
         ),

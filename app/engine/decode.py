@@ -35,7 +35,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 DAMAGED = "the image is damaged or incomplete; save it again and retry"
 
-# A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure beside the picture that was taken.
+# A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure next to the photograph itself.
 _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")

@@ -52,7 +52,7 @@ class KeptPictures:
 
     Args:
         days: how long a picture is kept; 0 keeps none.
-        most: pictures at once.
+        most: images at a time.
         most_bytes: bytes of all pictures together.
     """
 

@@ -55,7 +55,7 @@ class Trios:
                 log.error("trio %r is not served: %s", name, error)
             except Exception:
                 self.loaded.pop(name, None)
-                self.failures[name] = "it failed in a way nobody foresaw; the log says how"
+                self.failures[name] = "it failed unexpectedly; see the log"
                 log.exception("trio %r is not served", name)
         self._complete = True
 

@@ -40,7 +40,7 @@ _FIXED = (
 
 
 def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli") -> StudyPlan:
-    """Render the study in a TOML file and store it as a draft; a draft that nobody answered is made anew.
+    """Render the study in a TOML file and store it as a draft; a draft that nobody answered is replaced.
 
     Args:
         engine: its trio is loaded now if it is not there yet.
@@ -142,7 +142,7 @@ def remove_study(studies: Studies, name: str) -> None:
 
 
 def check_free(session: Session, name: str) -> None:
-    """Whether a draft of this name can be made, or made anew.
+    """Whether a draft of this name can be made, or replaced.
 
     Raises:
         StudyError: the study of this name has been opened.
@@ -160,7 +160,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write_pictures(studies: Studies, plan: StudyPlan, pictures: Mapping[str, Image.Image]) -> None:
-    """Keep what the draft is drawn from: items that are added later draw all maps anew."""
+    """Keep what the draft is drawn from: adding items later redraws all maps."""
     folder = studies.pictures(plan.name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, hash in plan.pictures.items():
@@ -178,7 +178,7 @@ def _forget_pictures(studies: Studies, name: str) -> None:
 
 
 def check_uninvited(session: Session, study: Study) -> None:
-    """Whether the study can still be made anew.
+    """Whether the study can still be replaced.
 
     Raises:
         StudyError: somebody has an invitation.

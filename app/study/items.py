@@ -66,7 +66,7 @@ def editable_drafts(studies: Studies) -> list[str]:
 
 
 def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: str, turn: Turn) -> Added:
-    """Add the items of a zip to a draft, and draw all its maps anew. Items that it has already are left out.
+    """Add the items of a zip to a draft, and redraw all its maps. Items that it already has are left out.
 
     Raises:
         NothingHereError: there is no such study.

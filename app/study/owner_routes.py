@@ -139,7 +139,7 @@ async def login(owner: OwnerDep) -> Response:
     """In with the token."""
     fields = await read_form(owner.request)
     if not owner.knows(fields.get("token", "")):
-        await anyio.sleep(1)  # slows down whoever guesses
+        await anyio.sleep(1)  # slows down guessing
         return page(login_page("../", "That is not the token."), 403)
     answer = RedirectResponse("../admin", 303, PRIVATE)
     path = root_of(owner.request) + "/admin"

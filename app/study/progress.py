@@ -104,7 +104,7 @@ class Progress:
 
 
 def progress_of(studies: Studies, name: str) -> Progress:
-    """How the study of this name stands, once the places of whoever left it are free.
+    """How the study of this name stands, once the places of raters who left are free.
 
     Raises:
         NothingHereError: there is none.

@@ -1,6 +1,6 @@
 """Who takes part: invitations, entrance by token or from Prolific, and the browsers that are signed in.
 
-Tokens and cookies are 192 random bits and stored as SHA-256 alone: whoever reads the database can enter as nobody.
+Tokens and cookies are 192 random bits and stored as SHA-256 alone: reading the database does not let anyone sign in.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _prolific_study(session: Session, studies: Studies, wanted: str) -> Study:
 
 
 def row_of(session: Session, study: Study) -> int:
-    """The Latin square's row for whoever begins now: raters who began so far, drop-outs among them."""
+    """The Latin square's row for the next rater: how many began so far, including drop-outs."""
     begun = (
         select(func.count())
         .select_from(Rater)

@@ -51,7 +51,7 @@ def problem(
     """One problem as a response: a page for a browser, JSON for everybody else.
 
     Args:
-        more: members of `Problem` that this kind has besides those that all have.
+        more: members of `Problem` that this kind has in addition to the common ones.
     """
     body = {
         "type": type_of(kind),

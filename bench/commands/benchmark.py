@@ -197,7 +197,7 @@ def maps(
     json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
+    """Maps of every layer and head: time and memory next to the bare forward pass, and to other libraries."""
     from bench.maps_speed import maps_speed
     from evaluation.report import markdown
     from lfi.devices import best_device

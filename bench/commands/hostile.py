@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 _MOST_MEGABYTES = 2500.0
-"""Models, caches, and the gigabyte that pictures in work take at most (LFI_PIXELS_IN_WORK)."""
+"""Models, caches, and the gigabyte that images being decoded take at most (LFI_PIXELS_IN_WORK)."""
 
 
 @commands.command("hostile")

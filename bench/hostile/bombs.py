@@ -12,7 +12,7 @@ from bench.hostile.pictures import chunk, encoded, inserted, picture, png, png_h
 
 
 def black_png(width: int, height: int) -> bytes:
-    """A whole black PNG of any size, made at once: one packed row, repeated."""
+    """A whole black PNG of any size, made quickly: one packed row, repeated."""
     row = bytes(1 + width)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     # A full flush ends on a byte and forgets what came before, so that the packed row may be repeated.

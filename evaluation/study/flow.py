@@ -56,7 +56,7 @@ def exclusion_flow(table: pd.DataFrame, plan: AnalysisPlan) -> Flow:
     rest = keep(rest, ~rest["practice"], "practice trial")
     rest = rest.sort_values("created_at", kind="stable")  # of rows alone: clocks step back, revisions do not
     latest = rest.sort_values("revision", kind="stable").drop_duplicates(["study", "rater", "trial"], keep="last")
-    rest = keep(rest, rest.index.isin(latest.index), "answered anew later")
+    rest = keep(rest, rest.index.isin(latest.index), "answered again later")
     failed = rest[rest["catch"]].assign(failed=lambda rows: ~rows["catch_passed"].astype(bool))
     failures = failed.groupby("rater")["failed"].sum()
     everyone = rest = keep(rest, ~rest["catch"], "catch trial (set aside)")

@@ -1,6 +1,6 @@
 """The table of rating events that a study exports and the analysis reads; the codebook is `COLUMNS`.
 
-One row is one stored answer. Answers are append-only: where a rater went back and answered anew there are two rows of
+One row is one stored answer. Answers are append-only: if a rater went back and answered again there are two rows of
 the same trial, and the one with the highest revision counts (`evaluation.study.flow`). CSV, JSON Lines and Parquet
 hold the same table. A copy for spreadsheets (`write_spreadsheet`) is for people to look at.
 """
@@ -20,7 +20,7 @@ from lfi.errors import DataError
 KINDS = ("rating", "pair")
 CONDITIONS = ("teacher", "lfi", "baseline", "shuffled")
 DRAWN = "drawn"
-"""Condition of practice and catch trials whose region was drawn by hand, not by a model."""
+"""Condition of practice and catch trials whose region was drawn by a person, not by a model."""
 SCALES = (5, 3)
 CHOICES = ("left", "right", "none")
 CONSISTENT_FROM = {5: 4, 3: 3}
@@ -168,7 +168,7 @@ def rating_row(**values: Any) -> dict[str, Any]:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file of strings; its head tells what stands between fields: no name of a column holds either."""
+    """A CSV file of strings; its header tells the delimiter: no column name contains either."""
     with path.open(encoding="utf-8-sig") as file:
         between = ";" if ";" in file.readline() else ","
     return pd.read_csv(path, sep=between, dtype=str, keep_default_na=False, encoding="utf-8-sig")

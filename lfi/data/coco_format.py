@@ -1,7 +1,7 @@
 """COCO's instances JSON (https://cocodataset.org/#format-data), checked once, before anything starts.
 
 What is wrong is refused by the annotation's id; what is missing and can do without, or can be had elsewhere, is noted:
-a box from its mask, an area from its box, ids of one's own for those that several annotations share.
+a box from its mask, an area from its box, unique ids for those that several annotations share.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _mask(path: Path, called: str, mask: Any, size: tuple[Any, Any], notes: Note
 
 
 def _number_anew(annotations: list[dict[str, Any]], notes: Notes) -> None:
-    """Ids of one's own where some are shared, missing or 0, which evaluation takes for none."""
+    """Unique ids where some are shared, missing or 0, which the evaluation takes for none."""
     times = Counter(each.get("id") for each in annotations)
     if any(count > 1 or type(number) is not int or number < 1 for number, count in times.items()):
         for number, each in enumerate(annotations, start=1):

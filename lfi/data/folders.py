@@ -15,7 +15,7 @@ from lfi.data.notes import Notes
 from lfi.data.prompts import fill
 from lfi.errors import DataError
 
-ASIDE = "images beside the folders of classes"
+ASIDE = "images outside the class folders"
 
 
 def class_folders(

@@ -37,7 +37,7 @@ class Gaze:
     def counts(self, shape: tuple[int, int], side: int, observers: Sequence[int] | None = None) -> np.ndarray:
         """How often every pixel was fixated, int64 `[side, side]`, with the image squashed to a square.
 
-        Fixations beside the image are left out.
+        Fixations outside the image are left out.
 
         Args:
             shape: height and width of the image in pixels.

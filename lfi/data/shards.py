@@ -2,7 +2,7 @@
 
 Reading and writing archives is the `webdataset` library's (`archives.py`), what a sample holds is in `members.py`; here
 are the order, the counting of what is skipped, and where to go on after a stop. `write_shards` adds `classes.json`, the
-names of the classes, beside the archives.
+names of the classes, next to the archives.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def read_shards(
 ) -> ImageSet:
     """Shards that fit into memory, in their order.
 
-    Classes are those of `classes.json` beside the first shard; without it they are named by their numbers.
+    Classes are those of `classes.json` next to the first shard; without it they are named by their numbers.
 
     Raises:
         DataError: for shards as in `ShardStream`, a label outside the classes, or too many unreadable samples.

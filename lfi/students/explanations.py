@@ -74,7 +74,7 @@ def explain(
     heads: bool,
     model: str,
 ) -> InteractionMaps:
-    """Maps of a student for words, worked out from the finished model.
+    """Maps of a student for words, computed from the finished model.
 
     Args:
         explanation: one of `EXPLANATIONS`.

@@ -60,7 +60,7 @@ class StudentConfig:
         taps: blocks whose output the queries read, counted from 0; empty for all.
         text_dim: width of the teacher's text space; 0 where nothing is projected into it.
         by_name: whether the head also reads, for every class, how near the nearest query's name is to the class's text
-            embedding (`Student.labels`, to be filled in by whoever builds the student).
+            embedding (`Student.labels`, to be filled in by the caller).
         feedback: whether patches read the queries after every tapped block, through a gate that begins closed. An
             ablation: it changes the backbone's features, and brought nothing.
         embed: whether the image as a whole is projected into the teacher's space (feature KD).

@@ -56,7 +56,7 @@ class ClipTeacher(OpenClipTeacher):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> EncodedImages:
-        """Run the image tower once, and the last block's value path beside it."""
+        """Run the image tower once, and the last block's value path along with it."""
         visual, block = self.model.visual, self.model.visual.transformer.resblocks[-1]
         with inputs_of(block) as seen:
             latent = self.model.encode_image(images.to(self.device), normalize=True)

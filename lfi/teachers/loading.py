@@ -35,7 +35,7 @@ WEIGHTS = "open_clip_model.safetensors"
 NAMES = "names.json.gz"
 """Beside them where a teacher reads whole names (`lfi/teachers/names.py`)."""
 BACKBONE = "timm_backbone"
-"""In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments beside it."""
+"""In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments next to it."""
 _NO_TOWER = {"image_size": 8, "patch_size": 8, "width": 8, "layers": 0, "head_width": 8}  # until the real one is there
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: safetensors, written beside the old one and renamed over, the last two kept."""
+"""Checkpoints that survive a crash: safetensors, written next to the old one and renamed over it, the last two kept."""
 
 from __future__ import annotations
 

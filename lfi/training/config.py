@@ -170,7 +170,7 @@ class ObjectiveConfig:
         smoothing: of the labels of plain supervision.
         persistent: one assignment per image; else one per layer (an ablation).
         shuffle: hand every image another image's maps (a control).
-        extra: weights of objectives of one's own, by `FILE.py:NAME` or `package.module:NAME`; see
+        extra: weights of your own objectives, by `FILE.py:NAME` or `package.module:NAME`; see
             `lfi.training.student.StudentTask.losses`.
     """
 

@@ -1,4 +1,4 @@
-"""The curves of a run: its losses by step and, beside them, every figure that was evaluated."""
+"""The curves of a run: its losses by step, and every figure that was evaluated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: steps, schedules, processes, checkpoints and progress. What is learnt is the task's business.
+"""The training loop: steps, schedules, processes, checkpoints and progress. What is learned is the task's business.
 
 Exact resume comes from data that is a function of the step: a `Data` object has no position to restore. What else a
 run depends on is in its checkpoint: weights, their average, the optimiser, every random generator of every process.

@@ -181,7 +181,7 @@ def own_card(
 
 
 def write_trio(folder: Path, students: Mapping[str, Student], card: Mapping[str, Any]) -> None:
-    """Students beside the teacher that is already in `folder/teacher`, and the card, which makes it a trio, last."""
+    """Students next to the teacher that is already in `folder/teacher`, and the card, which makes it a trio, last."""
     for part, student in students.items():
         student.save(folder / part / "student.safetensors")
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How well a model in training tells images it has not seen, by their class names or by their captions."""
+"""How well a model in training classifies images it has not seen, by their class names or captions."""
 
 from __future__ import annotations
 

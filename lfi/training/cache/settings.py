@@ -1,4 +1,4 @@
-"""What a teacher's answers depend on beside the images, and how to say where two of them differ."""
+"""What a teacher's answers depend on besides the images, and how to say where two of them differ."""
 
 from __future__ import annotations
 

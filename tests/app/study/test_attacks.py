@@ -196,7 +196,7 @@ def test_no_path_leads_to_the_files(app, studies, raters):
 
 
 def test_the_inspector_s_page_serves_no_file_of_a_study(studies, raters, tmp_path, monkeypatch):
-    """Gradio's own routes read files for whoever names them, as far as it is let."""
+    """Gradio's own routes read files for anyone who names them, as far as they are allowed."""
     one, _ = raters
     with studies.database.reading() as session:
         picture = studies.stimuli("pilot") / session.scalars(select(Stimulus.file)).first()

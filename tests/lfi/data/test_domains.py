@@ -1,4 +1,4 @@
-"""Domains stay apart: what is learnt from, what is selected on, what is reported."""
+"""Domains stay apart: what is trained on, what is selected on, what is reported."""
 
 import numpy as np
 import pytest
