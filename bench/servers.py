@@ -51,7 +51,7 @@ def temporary_postgresql() -> Iterator[str]:
 
 
 class Service:
-    """`lfi serve` in a process of its own, on a port that stays the same when it is started again.
+    """`lfi serve` in its own process, on a port that stays the same when it is started again.
 
     Args:
         environment: settings, `LFI_...`; added to the environment of this process.

@@ -2,7 +2,7 @@
 
 Every method trains the same backbone on the same images for the same steps from the same teacher; only the losses (and
 the Interaction Queries) differ. Nothing is selected on what is reported: the last weights of a fixed schedule are
-tested. Each finished run is a record; an interrupted benchmark goes on, and one command with fewer seeds or methods
+tested. Each finished run is a record; an interrupted benchmark resumes, and one command with fewer seeds or methods
 fills in what another one left out.
 """
 

@@ -21,8 +21,8 @@ _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 @commands.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [LFI_HOST, default 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [LFI_PORT, default 7860]")] = None,
-    trio: Annotated[str | None, typer.Option(help="Trio used where none is named. [LFI_TRIO]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one. [LFI_PORT, default 7860]")] = None,
+    trio: Annotated[str | None, typer.Option(help="Trio used if none is named. [LFI_TRIO]")] = None,
     models_dir: Annotated[str | None, typer.Option(help="Folder that holds the trios. [LFI_MODELS_DIR]")] = None,
 ) -> None:
     """Serve the page and the API until interrupted."""

@@ -84,8 +84,8 @@ def list_() -> None:
 @study.command()
 def status(
     name: Name,
-    cells: Annotated[bool, typer.Option("--cells", help="Every cell on its own.")] = False,
-    raters: Annotated[bool, typer.Option("--raters", help="Every rater on their own.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="Show every cell.")] = False,
+    raters: Annotated[bool, typer.Option("--raters", help="Show every rater.")] = False,
 ) -> None:
     """How a study stands."""
     from app.study.progress import HISTOGRAM_SECONDS, progress_of
@@ -114,7 +114,7 @@ def status(
 def invite(
     name: Name,
     count: Annotated[int, typer.Argument(help="How many raters.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown this once.")] = Path(
+    out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown only once.")] = Path(
         "invitations.csv"
     ),
     address: Annotated[str, typer.Option(help="Where raters find the service.")] = "http://127.0.0.1:7860",
@@ -146,7 +146,7 @@ def preview(
 
 @study.command()
 def exclude(
-    name: Name, code: Code, reason: Annotated[str, typer.Option(help="Why; the report says it.", show_default=False)]
+    name: Name, code: Code, reason: Annotated[str, typer.Option(help="Why; shown in the report.", show_default=False)]
 ) -> None:
     """Exclude a rater's answers, with a reason. They stay on record; their places are filled again."""
     from app.study.owner import exclude as do
@@ -171,7 +171,7 @@ def delete(
 @study.command()
 def export(
     name: Name,
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("export"),
+    out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path("export"),
 ) -> None:
     """Write the answers (CSV, JSON Lines, Parquet), their codebook, the plan and the audit trail."""
     from app.study.export import export_study

@@ -21,7 +21,7 @@ commands = typer.Typer()
 Config = Annotated[
     Path, typer.Argument(help="A TOML file, or the name of a recipe (lfi/training/recipes).", show_default=False)
 ]
-Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, overrides the file; repeatable.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")]
 
 
@@ -30,7 +30,7 @@ def train(
     config: Config,
     set_: Set = None,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics, the model.")] = Path("runs/train"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the run's last checkpoint.")] = False,
     device: Device = "",
 ) -> None:
     """Distil a teacher into a student, train a teacher from captions or a detector on a student, as CONFIG says.
@@ -70,7 +70,7 @@ def cache(
     config: Config,
     set_: Set = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where it is kept; without it, teacher.cache of CONFIG.", show_default=False)
+        Path | None, typer.Option(help="Folder of the cache; by default teacher.cache of CONFIG.", show_default=False)
     ] = None,
     device: Device = "",
 ) -> None:
@@ -101,18 +101,19 @@ def trio(
     teacher: Annotated[
         Path, typer.Argument(help="Folder of the teacher, or of the run that trained it.", show_default=False)
     ],
-    lfi: Annotated[Path, typer.Argument(help="Run of the LFI student, or its safetensors.", show_default=False)],
-    baseline: Annotated[Path, typer.Argument(help="Run of the baseline, or its safetensors.", show_default=False)],
+    lfi: Annotated[Path, typer.Argument(help="Run of the LFI student, or its safetensors file.", show_default=False)],
+    baseline: Annotated[Path, typer.Argument(help="Run of the baseline, or its safetensors file.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the trio; its name is the trio's.")],
-    summary: Annotated[str, typer.Option(help="What the three have seen, in a line.")] = "",
+    summary: Annotated[str, typer.Option(help="What the three were trained on, in one line.")] = "",
     title: Annotated[list[str] | None, typer.Option(help="teacher=, lfi= or baseline=TEXT; repeatable.")] = None,
     note: Annotated[list[str] | None, typer.Option(help="A limitation that the page should state; repeatable.")] = None,
     vocabulary: Annotated[
         Path | None,
-        typer.Option(help="Words that can be typed, one a line; the teacher's own without.", show_default=False),
+        typer.Option(help="Words that can be typed, one per line; by default the teacher's own.", show_default=False),
     ] = None,
     phrases: Annotated[
-        Path | None, typer.Option(help="Names for the queries, one a line; the vocabulary without.", show_default=False)
+        Path | None,
+        typer.Option(help="Names for the queries, one per line; by default the vocabulary.", show_default=False),
     ] = None,
     peer: Annotated[
         list[str] | None,
@@ -122,7 +123,9 @@ def trio(
             show_default=False,
         ),
     ] = None,
-    explanation: Annotated[str, typer.Option(help="How the baseline is explained; the best on scenes.")] = "",
+    explanation: Annotated[
+        str, typer.Option(help="How the baseline is explained; by default the best on scenes.")
+    ] = "",
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -169,10 +172,10 @@ def trio(
 @commands.command("train-default")
 def train_default_(
     out: Annotated[Path, typer.Option(help="Folder of the trio.")] = Path("static/models/scenes"),
-    runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
+    runs: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run resumes from there.")] = Path(
         "runs/default"
     ),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start again, whatever the runs folder holds.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, even if there are checkpoints.")] = False,
     device: Device = "",
 ) -> None:
     """Train the trio that the app ships with: teacher, LFI student, baseline. Under two hours on 2 cores."""

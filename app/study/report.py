@@ -1,4 +1,4 @@
-"""The report for the owner's page: what `lfi study analyse NAME` makes, in a process of its own."""
+"""The report for the owner's page: what `lfi study analyse NAME` makes, in its own process."""
 
 from __future__ import annotations
 
