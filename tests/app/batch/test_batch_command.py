@@ -109,7 +109,7 @@ def test_what_is_done_stays_done_when_it_is_stopped(pictures, tmp_path, trio_fol
     with monkeypatch.context() as patch:
         patch.setattr(work.BatchFolder, "add", stop_at_the_second)
         assert batch(pictures, out, trio_folder) == 130
-    assert "stopped; the same command goes on" in capsys.readouterr().out
+    assert "stopped; the same command resumes" in capsys.readouterr().out
     assert "1 image of 3: the batch was not finished" in (out / "index.html").read_text()
     first = (out / "records.jsonl").read_text()
     (out / "records.jsonl").write_text(first + '{"name": "more/=10 ta')  # the power went
