@@ -211,7 +211,7 @@ def test_scenes_are_written_as_coco(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "set" / "instances.json")
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
     assert lfi("scenes", "write", str(tmp_path / "set")) == 2
-    assert "holds a set already" in capsys.readouterr().err
+    assert "already holds a set" in capsys.readouterr().err
 
 
 def test_convergence_is_told_from_runs(tmp_path, capsys):

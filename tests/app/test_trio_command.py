@@ -205,8 +205,8 @@ def test_models_that_do_not_fit_are_refused_and_nothing_is_written(models, trio_
     assert "into 16 dimensions; the text space of tiny-teacher has 32" in refused(
         capsys, teacher, tmp_path / "narrow", theirs, *to
     )
-    assert "was taught by tiny-teacher@" in refused(capsys, tmp_path / "other", ours, theirs, *to)
-    assert "was taught by tiny-teacher@" in refused(capsys, tmp_path / "clip", ours, theirs, *to)
+    assert "was trained on tiny-teacher@" in refused(capsys, tmp_path / "other", ours, theirs, *to)
+    assert "was trained on tiny-teacher@" in refused(capsys, tmp_path / "clip", ours, theirs, *to)
     assert "is not a folder" in refused(capsys, tmp_path / "none", ours, theirs, *to)
     assert "there is no student" in refused(capsys, teacher, tmp_path, theirs, *to)
     assert "is not a folder that `lfi train` wrote" in refused(capsys, teacher, damaged, theirs, *to)

@@ -154,7 +154,7 @@ def test_a_search_that_began_with_other_weights_is_refused(setup, tmp_path):
     study = study_of(here, DRAWN, "LFI + DIST + feature KD")
     trial = study.ask()
     study.tell(trial, 1.0)
-    with pytest.raises(ConfigError, match="began with other weights") as refused:
+    with pytest.raises(ConfigError, match="started from other weights") as refused:
         study_of(here, DRAWN, "LFI + DIST + feature KD")
     assert str(tmp_path) in str(refused.value)
 

@@ -102,8 +102,8 @@ REFUSED = {
     "another drive": (lambda at: zipped(at, {"C:/a.png": b"a"}), "outside of itself"),
     "backslashes": (lambda at: zipped(at, {"..\\a.png": b"a"}), "outside of itself"),
     "too many entries": (lambda at: zipped(at, {f"{n}.png": b"" for n in range(51)}), "51 entries; at most 50"),
-    "too much unpacked": (lambda at: zipped(at, {f"{n}.png": bytes(900_000) for n in range(9)}), "unfolds to 8 MB"),
-    "packed too tightly": (lambda at: zipped(at, {"a.png": bytes(2_000_000)}), r"packed 1,\d\d\d times"),
+    "too much unpacked": (lambda at: zipped(at, {f"{n}.png": bytes(900_000) for n in range(9)}), "unpacks to 8 MB"),
+    "packed too tightly": (lambda at: zipped(at, {"a.png": bytes(2_000_000)}), r"compressed 1,\d\d\d times"),
 }
 
 

@@ -155,7 +155,7 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
     ("data", "kind", "said"),
     [
         (b"no zip", ArchiveError, "cannot be read as a zip"),
-        (zipped(other_txt=b""), ConfigError, "holds no items.toml"),
+        (zipped(other_txt=b""), ConfigError, "has no items.toml"),
         (zipped(items_toml=b"[["), ConfigError, "items.toml is not TOML"),
         (zipped(items_toml=b"items = " + b"[" * 3000), ConfigError, "items.toml is not TOML"),
         (zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = "star"\n' * 501), ConfigError, "at most 500 are"),

@@ -171,7 +171,7 @@ def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_setti
     assert picture.is_relative_to(tmp_path / "new")
     assert picture.is_file()
     returned.answer()
-    with pytest.raises(StudyError, match="is there already"):
+    with pytest.raises(StudyError, match="already exists"):
         restore(again, tmp_path / "backup.tar")
     with pytest.raises(DataError, match="never overwrites"):
         backup(studies, tmp_path / "backup.tar")

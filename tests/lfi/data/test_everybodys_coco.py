@@ -104,7 +104,7 @@ REFUSED = {
     "odd polygon": (lambda c: c["annotations"][1].update(segmentation=[[1, 2, 3]]), "segmentation of annotation 2"),
     "other run lengths": (
         lambda c: c["annotations"][1].update(segmentation={"size": [9, 9], "counts": [81]}),
-        "annotation 2 .* is of",
+        "annotation 2 .* pixels, its image",
     ),
     "short run lengths": (
         lambda c: c["annotations"][1].update(segmentation={"size": [8, 12], "counts": [3]}),

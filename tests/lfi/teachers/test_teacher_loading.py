@@ -291,7 +291,7 @@ def test_a_broken_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
         load_teacher(folder, "laion2b")
     with one_line(ConfigError, "device 'abacus' cannot be used"):
         load_teacher(folder, device="abacus")
-    with one_line(UnknownModelError, "holds no open_clip_config.json"):
+    with one_line(UnknownModelError, "has no open_clip_config.json"):
         load_teacher(tmp_path)
     refused(lambda c: c.pop("model_cfg"), CheckpointError, "cannot read", "model_cfg")
     refused(lambda c: c["model_cfg"].pop("vision_cfg"), CheckpointError, "needs vision_cfg and text_cfg")
