@@ -1,4 +1,4 @@
-"""Zips that somebody sends, judged by their table of contents before anything in them is unpacked."""
+"""Uploaded zips, checked by their table of contents before anything in them is unpacked."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ async def _warm(app: FastAPI) -> None:
 
 
 async def _sweep(kept: KeptPictures) -> None:
-    """Kept pictures go when their time is over, whether or not somebody asks for them."""
+    """Kept images are deleted when they expire, whether or not somebody asks for them."""
     while True:
         await anyio.to_thread.run_sync(kept.sweep)
         await anyio.sleep(_SWEEP_SECONDS)

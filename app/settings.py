@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     """Requests that one key, or one client without, may send: `10/second; 240/minute`; empty for any number.
     Unset, it is 240/minute where other machines can reach the service, and none on this machine alone."""
     trusted_proxies: str = "127.0.0.1"
-    """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are believed."""
+    """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are trusted."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Other origins whose pages may call the API, comma separated; none by default."""
     mcp_hosts: Annotated[tuple[str, ...], NoDecode] = ()

@@ -1,4 +1,4 @@
-"""Errors a user can act on. Each message is one line: what was wrong, with the value, and what would be right."""
+"""Errors a user can act on. Each message is one line: what was wrong, with the value, and what was expected."""
 
 
 class LFIError(Exception):

@@ -1,4 +1,4 @@
-"""Code of a researcher's own, named in a configuration: `FILE.py:NAME` or `package.module:NAME`."""
+"""Your own code, named in a configuration: `FILE.py:NAME` or `package.module:NAME`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the word in the picture at all? Evidence of an answerer, calibrated on validation images to a probability.
+"""Is the word in the image at all? Evidence of an answerer, calibrated on validation images to a probability.
 
 "presence": {"lfi": {"weights": [9.1, 14.2], "bias": -8.8, "threshold": 0.5,
                      "false_alarms": 0.08, "misses": 0.11, "auc": 0.95, "words": 4000}, ...}       in card.json

@@ -1,4 +1,4 @@
-"""The keys of a running service, and who may go without one."""
+"""The keys of a running service, and when none is needed."""
 
 from __future__ import annotations
 

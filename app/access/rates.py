@@ -1,4 +1,4 @@
-"""How often one key or one client may ask: a window that moves, in memory."""
+"""How often one key or one client may ask: a sliding window, in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/signin`: in a browser, a key becomes a cookie that scripts cannot read and that ends after twelve hours."""
+"""`/signin`: in a browser, a key becomes a cookie that scripts cannot read and that expires after twelve hours."""
 
 from __future__ import annotations
 

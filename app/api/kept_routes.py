@@ -1,4 +1,4 @@
-"""`GET /v1/images/HASH`: a picture that somebody keeps to share it. Keeping and letting go happen on the page."""
+"""`GET /v1/images/HASH`: an image that somebody keeps to share it. Keeping and deleting happen on the page."""
 
 from __future__ import annotations
 

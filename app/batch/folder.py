@@ -1,4 +1,4 @@
-"""A batch on disk: what is done stays done, so that a batch that was stopped can go on.
+"""A batch on disk: what is done stays done, so that a stopped batch can resume.
 
 batch.json         what is asked: words, models, trio and fingerprints
 records.jsonl      one line an image: its scores, or why it could not be read

@@ -18,7 +18,7 @@ def new(
         list[str] | None, typer.Option(help="maps (the page and the API) or metrics; repeatable. [default: maps]")
     ] = None,
 ) -> None:
-    """Make a key: shown once, while the service is told its hash alone."""
+    """Make a key. It is shown once; the service only gets its hash."""
     from app.keys import new_key
 
     secret, key = new_key(name, scope or ["maps"])

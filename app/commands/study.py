@@ -1,4 +1,4 @@
-"""`lfi study ...`: a study from its design to its data. What needs raters' answers alone is in `study_analysis`."""
+"""`lfi study ...`: a study from its design to its data. What needs only raters' answers is in `study_analysis`."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def simulate(
     study: Annotated[str, typer.Option(help="With --url: the study; its name must contain `simulated`.")] = "",
     think: Annotated[float, typer.Option(min=0, help="With --url: seconds per simulated second; 0: no waiting.")] = 1.0,
 ) -> None:
-    """Simulated raters, whose truth is known: the table that they would leave, or answers in a running service."""
+    """Simulated raters with a known true ratio: the table they would leave, or answers in a running service."""
     from evaluation.study.planning import population_for
     from evaluation.study.ratings import SCALES, write_ratings
     from evaluation.study.simulation import simulate_table

@@ -1,4 +1,4 @@
-"""Pictures that a visitor chose to keep, so that a link to them works: on disk, until a day that was said beforehand.
+"""Pictures that a visitor chose to keep, so that a link to them works: on disk, until a day announced beforehand.
 
 What is kept is what the page then shows: upright, without metadata, at most `LONGEST` pixels, as WebP, and without loss
 where that fits: models then answer as before. Its name is the

@@ -1,4 +1,4 @@
-"""Micro-batches: whatever waits for the models at the same time is answered by one forward pass.
+"""Micro-batches: requests that wait for the models at the same time are answered by one forward pass.
 
 While the models work on a batch, the next one gathers; so under load batches are full and nobody waits for their
 sake. A lone request runs immediately. Only if others are known to be on their way (uploads being decoded) does

@@ -1,4 +1,4 @@
-"""What an engine is asked about: a file that was sent, or a picture that is decoded already."""
+"""What an engine is asked about: an uploaded file, or an image that is already decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody wants to know about a picture, from the fields of whatever asks."""
+"""What somebody wants to know about an image, from the fields of any door."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in, and for how long: a bounded number of requests, a time limit for each, a bounded sum of pixels.
+"""Admission: a bounded number of requests, a time limit for each, a bounded number of pixels being decoded.
 
 A request passes `Admission.run`, which refuses it immediately if too many are waiting already, gives up on it if its
 time runs out while it waits, and forgets it when its client has gone. Work that has begun is finished: a thread cannot
@@ -42,7 +42,7 @@ class Turn:
         return max(0.0, self._end - time.monotonic())
 
     def abandon(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Nobody is waiting for the answer any more."""
         self._gone.set()
 
     def renewed(self) -> Turn:

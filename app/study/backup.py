@@ -1,4 +1,4 @@
-"""Copies of all studies: one archive with a database that is consistent to the answer, and the stimuli.
+"""Backups of all studies: one archive with a consistent database and the stimuli.
 
 SQLite is copied with its online backup while the service goes on. PostgreSQL has its own tools, which do it better.
 """

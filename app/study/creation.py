@@ -1,4 +1,4 @@
-"""From a plan to a study that waits to be opened: rendered stimuli, cells to fill, the plan on record."""
+"""From a plan to a study that is ready to open: rendered stimuli, cells to fill, the plan on record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places in cells: given out for a while, kept while a rater goes on, freed when one drops out.
+"""Places in cells: given out for a while, kept while a rater continues, freed when one drops out.
 
 A rater's whole session is planned at once (`app.study.assignment`) under the study's lock, so the plan is made from
 what is true. Afterwards an answer touches the rater's own rows alone. The lease is the rater's, renewed by every

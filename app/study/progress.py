@@ -1,4 +1,4 @@
-"""How a study stands: cells, raters, catch trials, response times, agreement. Read in one go."""
+"""The state of a study: cells, raters, catch trials, response times, agreement. Read in one go."""
 
 from __future__ import annotations
 

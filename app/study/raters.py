@@ -1,4 +1,4 @@
-"""Who takes part: invitations, entrance by token or from Prolific, and the browsers that are signed in.
+"""Who takes part: invitations, entry by token or from Prolific, and the signed-in browsers.
 
 Tokens and cookies are 192 random bits and stored as SHA-256 alone: reading the database does not let anyone sign in.
 """

@@ -1,4 +1,4 @@
-"""The raters' part of the service: entrance, page, and the few requests that the page makes.
+"""The raters' part of the service: entry, page, and the few requests that the page makes.
 
 `GET /s/TOKEN` and `GET /study?PROLIFIC_PID=...` sign a browser in (a cookie that scripts cannot read) and lead to the
 page at `/study`, whose address then holds no secret. `POST /study/api/...` take and give JSON; each needs the cookie,

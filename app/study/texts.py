@@ -1,4 +1,4 @@
-"""What the study pages say by themselves, per language. A study's own texts are in its plan."""
+"""The built-in texts of the study pages, per language. A study's own texts are in its plan."""
 
 from __future__ import annotations
 

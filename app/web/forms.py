@@ -1,4 +1,4 @@
-"""What a request that changes something is checked for first: its origin, its size, its shape."""
+"""What is checked first in a request that changes something: its origin, its size, its shape."""
 
 from __future__ import annotations
 

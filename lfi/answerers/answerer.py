@@ -1,4 +1,4 @@
-"""The contract: pictures become pixels, pixels are encoded once, and words are answered with maps.
+"""The contract: images become pixels, pixels are encoded once, and words are answered with maps.
 
 An image always goes the same way, `preprocess`, `encode`, `answer`, whether a map is shown or measured, so
 that what is measured is what is shown.

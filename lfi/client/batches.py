@@ -1,4 +1,4 @@
-"""A batch on a service, from afar."""
+"""A batch on a remote service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image files to one uint8 array: upright, RGB, one size; what cannot be read is counted, named and left out."""
+"""Image files to one uint8 array: upright, RGB, one size; what cannot be read is counted, named and skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trained detectors as files: weights as safetensors, what they are the weights of in the header."""
+"""Trained detectors as files: weights as safetensors, with the configuration in the header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures that one saves for a paper: words by models, and one word through the layers."""
+"""Figures for a paper: words by models, and one word through the layers."""
 
 from __future__ import annotations
 

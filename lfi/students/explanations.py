@@ -1,4 +1,4 @@
-"""Post-hoc explanations of a student: what can be said afterwards of where it looked for a word.
+"""Post-hoc explanations of a student: where it looked for a word, as far as can be told afterwards.
 
 The baseline was never taught to point, so its map for a word has to be made afterwards. Six ways, the best of which
 is chosen on validation data and named wherever it is shown:

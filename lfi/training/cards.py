@@ -1,4 +1,4 @@
-"""What a trio's card says of each model: what it is, what it learned from, and what its run reached."""
+"""What a trio's card says about each model: what it is, what it was trained on, and how well its run did."""
 
 from __future__ import annotations
 

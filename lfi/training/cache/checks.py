@@ -1,4 +1,4 @@
-"""What a teacher answers, checked before it is kept: shapes, sums, and numbers that are numbers."""
+"""What a teacher answers, checked before it is kept: shapes, sums, and finite numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a teacher cache holds, as it stands in `index.json` and `samples.json`."""
+"""The contents of a teacher cache, as recorded in `index.json` and `samples.json`."""
 
 from __future__ import annotations
 
