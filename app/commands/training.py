@@ -76,8 +76,8 @@ def cache(
 ) -> None:
     """Ask the teacher once about every training image of CONFIG and keep its maps, embeddings and logits on disk.
 
-    Says how large it will be before it starts; an interrupted one is completed. Training with the same teacher.cache
-    then never runs the teacher's image tower.
+    Says how large the cache will be before it starts; an interrupted one is completed. Training with the same
+    teacher.cache then never runs the teacher's image tower.
     """
     from dataclasses import replace
 
