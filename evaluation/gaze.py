@@ -77,7 +77,7 @@ def evaluate_gaze(seen: Sequence[ViewedImage], look: Looker, results: Results) -
         DataError: fewer than two images, an image that cannot be read, or one with fewer than two observers.
     """
     if len(seen) < 2:
-        raise DataError(f"only {len(seen)} of the images have gaze; the floors need at least two")
+        raise DataError(f"gaze is known for only {len(seen)} of the images; the floors need at least two")
     counts: list[np.ndarray] = []
     halves: list[list[np.ndarray]] = []
     maps: dict[str, list[Tensor]] = {}

@@ -102,7 +102,7 @@ def test_images_without_words_are_left_out_and_missing_ones_refused(pictures):
     assert [each.gaze.image for each in find_images(gaze, folder, {"3.png": ["star"]})] == ["3.png"]
     with pytest.raises(DataError, match=r"0\.png has fixations, but is not in"):
         find_images(gaze, folder / "none", ["star"])
-    with pytest.raises(DataError, match="only 1 of the images have gaze"):
+    with pytest.raises(DataError, match="gaze is known for only 1 of the images"):
         evaluate_gaze(find_images(gaze[:1], folder, ["star"]), seer(gaze), Results("x", [0], {}))
 
 
