@@ -246,7 +246,7 @@ class OpenClipTeacher:
             if not words:
                 raise WordsError(f"{prompt!r} has no word in it")
             if words[-1].position > self.context_length - 2:
-                raise WordsError(f"{prompt[:40]!r}... has {len(words)} words, more than {self.name} can read")
+                raise WordsError(f"{prompt[:40]!r}... has {len(words)} words, more than {self.name} reads")
             last.append(words[-1])
         return last
 
