@@ -1,4 +1,4 @@
-"""Zips that somebody sends, judged by their table of contents before anything in them is unpacked."""
+"""Uploaded zips, checked by their table of contents before anything in them is unpacked."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def check_archive(archive: zipfile.ZipFile, limits: ArchiveLimits, called: str) 
     """
     entries = archive.infolist()
     if len(entries) > limits.entries:
-        raise ArchiveError(f"{called} holds {len(entries):,} entries; at most {limits.entries:,} are taken")
+        raise ArchiveError(f"{called} has {len(entries):,} entries; at most {limits.entries:,} are accepted")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > limits.unpacked:
         raise ArchiveError(
-            f"{called} unfolds to {unpacked / 1e6:,.0f} MB; at most {limits.unpacked / 1e6:,.0f} MB are taken"
+            f"{called} unpacks to {unpacked / 1e6:,.0f} MB; at most {limits.unpacked / 1e6:,.0f} MB are accepted"
         )
     for entry in entries:
         if entry.flag_bits & _ENCRYPTED:
             raise ArchiveError(f"{called} is encrypted; make one without a password")
         if entry.file_size > _SMALL and entry.file_size > limits.ratio * max(entry.compress_size, 1):
             raise ArchiveError(
-                f"{called} holds an entry packed {entry.file_size / max(entry.compress_size, 1):,.0f} times; "
-                f"at most {limits.ratio:g} times is taken"
+                f"{called} has an entry compressed {entry.file_size / max(entry.compress_size, 1):,.0f} times; "
+                f"at most {limits.ratio:g} times is accepted"
             )
     for entry, name in zip(entries, names_of(entries), strict=True):
         if leaves(name) or leaves(entry.filename.replace("\\", "/")):

@@ -1,4 +1,4 @@
-"""`lfi`: the command line. Every error that a user can mend is one line on stderr and exit code 2."""
+"""`lfi`: the command line. Every error that a user can fix is one line on stderr and exit code 2."""
 
 from __future__ import annotations
 

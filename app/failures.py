@@ -54,13 +54,13 @@ class BusyError(LFIError):
 
 
 class LateError(LFIError):
-    """The request was not answered in time; the same one may be later, when there is less to do."""
+    """The request was not answered in time; the same one may succeed later, when there is less to do."""
 
     kind = Kind(503, "late", "The request took too long")
 
 
 class GoneError(LFIError):
-    """Nobody waits for the answer any more."""
+    """Nobody is waiting for the answer any more."""
 
     kind = Kind(499, "gone", "The client has gone")
 
@@ -72,7 +72,7 @@ class NotAcceptableError(LFIError):
 
 
 class NotAnImageError(ImageError):
-    """The bytes are no image in any of the formats we read."""
+    """The bytes are not an image in any of the formats we read."""
 
     kind = Kind(415, "not-an-image", "Not an image")
 
@@ -104,7 +104,7 @@ class ArchiveError(LFIError):
 class BatchesFullError(LFIError):
     """Every place for a batch is taken; one becomes free when a batch is deleted or expires."""
 
-    kind = Kind(429, "batches-full", "All places for batches are taken")
+    kind = Kind(429, "batches-full", "All places for batches are in use")
 
 
 class NothingHereError(LFIError):
@@ -126,13 +126,13 @@ class TooMuchError(LFIError):
 
 
 class StudyError(LFIError):
-    """A study cannot do what was asked of it in its present state."""
+    """A study cannot do this in its present state."""
 
     kind = Kind(422, "study", "The study cannot do that")
 
 
 class ConflictError(StudyError):
-    """The answer was overtaken: by another window, by a place that went to somebody else, by the study's end."""
+    """The answer was superseded: by another window, by a place that went to somebody else, by the end of the study."""
 
     kind = Kind(409, "conflict", "The answer was overtaken")
 

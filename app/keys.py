@@ -1,4 +1,4 @@
-"""API keys. The service holds their hashes; a key itself is seen once, by whoever makes it.
+"""API keys. The service holds their hashes; a key itself is shown once, when it is made.
 
 A key has 256 random bits, so its plain SHA-256 is as good as any slower hash: nobody can guess one.
 """

@@ -1,4 +1,4 @@
-"""How much the service takes: of an image, of a caption, of requests."""
+"""How much the service accepts: limits on images, captions and requests."""
 
 from __future__ import annotations
 

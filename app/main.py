@@ -44,7 +44,7 @@ from app.web.problems import PlainErrorsAsProblems, install_problems
 
 PAGE = "/ui"
 _QUEUE = 64
-"""Events of the page that may wait at once; a further one is told that the service is busy."""
+"""Events of the page that may wait at a time; any more are told that the service is busy."""
 _QUEUE_SECONDS = 0.01
 """How long such an event lies at most before it is seen."""
 
@@ -162,7 +162,7 @@ async def _warm(app: FastAPI) -> None:
 
 
 async def _sweep(kept: KeptPictures) -> None:
-    """Kept pictures go when their time is over, whether or not somebody asks for them."""
+    """Kept images are deleted when they expire, whether or not somebody asks for them."""
     while True:
         await anyio.to_thread.run_sync(kept.sweep)
         await anyio.sleep(_SWEEP_SECONDS)

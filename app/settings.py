@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     """Requests that one key, or one client without, may send: `10/second; 240/minute`; empty for any number.
     Unset, it is 240/minute where other machines can reach the service, and none on this machine alone."""
     trusted_proxies: str = "127.0.0.1"
-    """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are believed."""
+    """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are trusted."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Other origins whose pages may call the API, comma separated; none by default."""
     mcp_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     """Where the models run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one."""
 
     places: int = Field(64, ge=1)
-    """Requests for maps that may be in work or wait at once; a further one is told to come back (503)."""
+    """Requests for maps that may be running or waiting at a time; any more are told to come back (503)."""
     jobs: int = Field(16, ge=1)
     """Of those, how many are decoded, answered and rendered at the same time."""
     request_seconds: float = Field(30.0, gt=0)
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     """Longest side of a rendered overlay in pixels; larger images are shown smaller. WebP ends at 16,383."""
 
     batches: int = Field(4, ge=0)
-    """Batches kept at once, finished ones with them; 0 takes none."""
+    """Batches kept at a time, including finished ones; 0 accepts none."""
     batch_images: int = Field(500, ge=1)
     """Images in one batch."""
     max_batch_bytes: int = Field(100 * MEGABYTE, ge=1)

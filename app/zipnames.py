@@ -1,9 +1,9 @@
-"""What the files in a zip are called.
+"""The names of the files in a zip.
 
-A zip says of a name that it is UTF-8, or says nothing: then it is by the rule in code page 437, and in truth in
-whatever the program that wrote it speaks. Info-ZIP adds the name in UTF-8 beside it. What is left is told by what can
-be read: bytes that are UTF-8 are seldom anything else; Shift-JIS reads as Japanese throughout, where code page 437
-would have more accents and box lines than letters.
+A zip either marks a name as UTF-8 or says nothing: then it should be in code page 437, and is in fact in whatever
+encoding the program that wrote it uses. Info-ZIP adds the name in UTF-8 next to it. For the rest we take what can be
+read: bytes that are valid UTF-8 are seldom anything else; Shift-JIS reads as Japanese throughout, where code page 437
+would give more accents and box-drawing lines than letters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`lfi benchmark maps`: what maps of every layer and head cost beside the bare forward pass, ours and those of peers.
+"""`lfi benchmark maps`: what maps of every layer and head cost next to the bare forward pass, ours and those of peers.
 
 All variants take turns within one run on the same images. Weights are random: speed does not depend on them. Memory is
 what the allocator holds at its peak beyond the bare pass, from one profiled call of each.
@@ -38,7 +38,7 @@ def maps_speed(backbone: str, batch: int, rounds: int, device: str = "cpu") -> R
     """Seconds of every variant (medians), their ratios to the bare pass of the same model, and peak memory beyond it.
 
     Args:
-        backbone: a timm ViT; open_clip's ViT-B-16 stands beside its own bare pass.
+        backbone: a timm ViT; open_clip's ViT-B-16 is compared with its own bare pass.
         rounds: calls of each variant that count; two more come first.
     """
     torch.manual_seed(0)

@@ -33,7 +33,7 @@ def temporary_postgresql() -> Iterator[str]:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     initdb = found[-1] if found else shutil.which("initdb")
     if initdb is None:
-        raise ConfigError("no PostgreSQL server is installed; Debian's package `postgresql` has one")
+        raise ConfigError("no PostgreSQL server is installed; Debian has it in the package `postgresql`")
     control = Path(initdb).with_name("pg_ctl")
     with tempfile.TemporaryDirectory(prefix="lfi-pg", dir="/tmp") as folder:  # a socket's path has at most 107 bytes
         data = Path(folder) / "data"
@@ -51,7 +51,7 @@ def temporary_postgresql() -> Iterator[str]:
 
 
 class Service:
-    """`lfi serve` in a process of its own, on a port that stays the same when it is started again.
+    """`lfi serve` in its own process, on a port that stays the same when it is started again.
 
     Args:
         environment: settings, `LFI_...`; added to the environment of this process.
@@ -83,7 +83,7 @@ class Service:
         with httpx.Client(timeout=5) as client:  # one for all: each would read the system's certificates again
             while time.monotonic() < deadline:
                 if self._process.poll() is not None:
-                    raise DataError(f"the service ended with {self._process.returncode}; {self.log} says why")
+                    raise DataError(f"the service exited with {self._process.returncode}; {self.log} says why")
                 try:
                     if client.get(f"{self.url}/readyz").status_code == 200:
                         return

@@ -1,4 +1,4 @@
-"""`lfi benchmark serve`: the real service in a process of its own, asked over loopback HTTP.
+"""`lfi benchmark serve`: the real service in its own process, asked over loopback HTTP.
 
 Its time is given in units of the bare forward passes of its three models, measured in between in this process, so a
 machine that slows down slows both. Requests are what the API is asked for: a 256 px JPEG and one phrase in, the raw

@@ -1,4 +1,4 @@
-"""`lfi benchmark training`: what a step of LFI costs, beside plain training, an online teacher and timm's own step.
+"""`lfi benchmark training`: what a step of LFI costs, next to plain training, an online teacher and timm's own step.
 
 All variants take turns within one run, step by step, on the same images, so a machine that slows down slows all of
 them; ratios are of medians, their intervals from resampled rounds. Weights are random: speed does not depend on them.

@@ -70,7 +70,7 @@ def coco_cases(images: Path, annotations: Path, knows: Callable[[str], bool], si
             cases.append((len(files), names[category], _squashed(np.any(masks, 0), size)))
         files.append(images / truth.imgs[number]["file_name"])
     if not cases:
-        raise DataError(f"{annotations} holds no object of a class that the teacher knows")
+        raise DataError(f"{annotations} has no object of a class that the teacher knows")
     return _cases(ImageFiles(tuple(files)), cases)
 
 
@@ -87,7 +87,7 @@ def tiny_imagenet_cases(root: Path, knows: Callable[[str], bool], size: int) -> 
     known = [knows(name) for name in found.classes]
     found = found.take([row for row, label in enumerate(found.labels) if known[label]])
     if not len(found):
-        raise DataError(f"{root} holds no image of a class that the teacher knows")
+        raise DataError(f"{root} has no image of a class that the teacher knows")
     assert found.boxes is not None
     at = np.arange(size) + 0.5
     left, top, right, bottom = (found.boxes * (size / SIDE)).T[..., None]
@@ -116,7 +116,7 @@ def split(cases: Cases, count: int, seed: int) -> tuple[Cases, Cases]:
         DataError: fewer than four images.
     """
     if len(cases.images) < 4:
-        raise DataError(f"maps can be asked for in {len(cases.images)} images; four were expected at least")
+        raise DataError(f"maps can be asked for in {len(cases.images)} images; at least four were expected")
     order = np.random.default_rng((seed, 7)).permutation(len(cases.images))
     count = min(count, len(order) * 3 // 4)
     return _take(cases, np.sort(order[:count])), _take(cases, np.sort(order[count : count + max(1, count // 3)]))

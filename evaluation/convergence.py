@@ -102,7 +102,7 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
     Args:
         ours: the method whose speed is asked for.
         rivals: methods it may be compared with; without any, the result-oriented ones that are there, else all others
-            that are no controls.
+            that are not controls.
 
     Raises:
         ConfigError: a method that no run is of, no rival, or no seed that both have.
@@ -110,18 +110,18 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
     methods = _by_method(curves)
     for name in (ours, *rivals):
         if name not in methods:
-            raise ConfigError(f"no run of {name!r}; there are runs of {', '.join(methods)}")
+            raise ConfigError(f"there is no run of {name!r}; there are runs of {', '.join(methods)}")
     found = [name for name in RESULT_ORIENTED if name in methods and name != ours]
     others = [name for name in methods if name not in (ours, *CONTROLS, *CONTROLS_OF_THE_BEST)]
     chosen = list(rivals) or found or others
     if not chosen:
-        raise ConfigError(f"all runs are of {ours!r}; a baseline to compare it with was expected")
+        raise ConfigError(f"all runs are of {ours!r}; there is no baseline to compare it with")
     for name, by_seed in methods.items():
         last = [float(curve.scores[-1]) for curve in by_seed.values()]
         results.figures[f"final score: {name}"] = over_seeds(last, curves[0].unit)
     best = max(chosen, key=lambda name: results.figures[f"final score: {name}"].value)
     if not set(methods[ours]) & set(methods[best]):
-        raise ConfigError(f"{ours!r} and {best!r} have no seed in common, so their runs cannot be paired")
+        raise ConfigError(f"{ours!r} and {best!r} have no seed in common, so they cannot be paired")
     ratio = add_times(curves, ours, best, results)
     results.goals[f"steps of {best} over those of {ours} to the same score"] = Goal(ratio, GOAL, ratio >= GOAL)
     return best
@@ -150,7 +150,7 @@ def read_curve(path: Path, method: str = "", score: str = "") -> Curve:
 def _of_folder(folder: Path, method: str, score: str) -> Curve:
     records = read_records(folder / "metrics.jsonl")
     if not records:
-        raise DataError(f"{folder} holds no metrics.jsonl with records, so it is no run of `lfi train`")
+        raise DataError(f"{folder} has no metrics.jsonl with records, so it is not a run of `lfi train`")
     evaluated = [record for record in records if "images/s" not in record]
     known = [name for name in (evaluated[0] if evaluated else ()) if name != "step"]
     score = score or next(iter(known), "")
@@ -181,7 +181,7 @@ def _of_record(path: Path, method: str) -> Curve:
         unit = f"% {next(iter(record['scores']))}"
         return Curve(method or record["method"], record["seed"], steps, steps * record["step"], scores, unit)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no record of `lfi benchmark transfer`: {error!r}") from error
+        raise DataError(f"{path} is not a record of `lfi benchmark transfer`: {error!r}") from error
 
 
 def _json(path: Path) -> Any:

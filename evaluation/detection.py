@@ -60,7 +60,7 @@ def numbers_of(truth: COCO, detections: Sequence[dict[str, Any]], kind: Kind) ->
     strangers = {detection["image_id"] for detection in detections} - set(truth.getImgIds())
     if strangers:
         name = truth.annotation_file if isinstance(truth.annotation_file, str) else "the ground truth"
-        raise DataError(f"{name} has no image {min(strangers)}, which was detected on")
+        raise DataError(f"{name} has no image {min(strangers)}, but there are detections on it")
     if not detections:  # COCO's reader takes no empty list
         present = {annotation["area"] for annotation in truth.anns.values() if not annotation.get("iscrowd")}
         sizes = (present, present, present, *(_of_size(present, size) for size in range(3)))

@@ -35,13 +35,13 @@ def evaluate_detectors(
         draws: of images with replacement, for 95 % intervals (see `reach`); 0 for none. All models see the same draws.
 
     Raises:
-        DataError: data that cannot be read, or has other categories than a detector learnt.
+        DataError: data that cannot be read, or has other categories than a detector was trained on.
     """
     truth = read_truth(annotations, images, masks=True)
     categories = tuple((number, str(truth.cats[number]["name"])) for number in sorted(truth.getCatIds()))
     for name, (_, card) in detectors.items():
         if card.categories != categories:
-            raise DataError(f"{annotations} has other categories than those that {name} learnt")
+            raise DataError(f"{annotations} has other categories than {name} was trained on")
     results.n["images"] = len(truth.imgs)
     results.n["objects"] = sum(1 for each in truth.anns.values() if not each.get("iscrowd"))
     for name, (detector, _) in detectors.items():

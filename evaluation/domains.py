@@ -61,7 +61,7 @@ def left_out(
 def _of_split(
     model: Features, features: Tensor, images: ImageSet, domain: str, seed: int, schedule: Schedule | None
 ) -> float:
-    """Top-1 in percent on one domain, learnt from the others."""
+    """Top-1 in percent on one domain, learned from the others."""
     places = {name: row for row, name in enumerate(images.ids)}
     split, count = leave_one_out(images, domain, seed=seed), len(images.classes)
     train, selection, test = (

@@ -85,7 +85,7 @@ def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
         if given.endswith(".json"):
             curve, weights = read_curve(Path(given)), Path(given).with_suffix(".safetensors")
             if not weights.is_file():
-                raise UnknownModelError(f"{given} has no student beside it; {weights.name} was expected")
+                raise UnknownModelError(f"{given} has no student next to it; {weights.name} was expected")
             recorded.append((curve.method, curve.seed, replace(load_features(str(weights), device), name=curve.method)))
         elif equals and not Path(given).exists():
             found.append(replace(load_features(model, device), name=name))
@@ -132,7 +132,7 @@ def load_features(model: str, device: str = "cpu") -> Features:
     file = path / "student.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise UnknownModelError(
-            f"{model!r} is no model; a student's or open_clip's folder, timm:NAME or open_clip:NAME:TAG was expected"
+            f"{model!r} is not a model; a student's or open_clip's folder, timm:NAME or open_clip:NAME:TAG was expected"
         )
     return _student(model, Student.load(file).to(device).eval(), device)
 

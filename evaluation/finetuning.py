@@ -80,7 +80,7 @@ def finetuned(
         UnsupportedModelError: features without a backbone.
     """
     if model.backbone is None:
-        raise UnsupportedModelError(f"{model.name} is no module, so it cannot be trained further")
+        raise UnsupportedModelError(f"{model.name} is not a module, so it cannot be trained further")
     device = next(model.backbone.module.parameters()).device
     torch.manual_seed(seed)
     tuned = FineTuned(model.backbone, copy.deepcopy(head)).to(device).requires_grad_(True)

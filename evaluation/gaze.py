@@ -77,13 +77,13 @@ def evaluate_gaze(seen: Sequence[ViewedImage], look: Looker, results: Results) -
         DataError: fewer than two images, an image that cannot be read, or one with fewer than two observers.
     """
     if len(seen) < 2:
-        raise DataError(f"gaze was given for {len(seen)} of the images; at least two were expected, for the floors")
+        raise DataError(f"gaze is known for only {len(seen)} of the images; the floors need at least two")
     counts: list[np.ndarray] = []
     halves: list[list[np.ndarray]] = []
     maps: dict[str, list[Tensor]] = {}
     for each in tqdm(seen, desc="gaze", unit="image", dynamic_ncols=True):
         if len(each.gaze.observers) < 2:
-            raise DataError(f"{each.gaze.image} was seen by {len(each.gaze.observers)}; two were expected at least")
+            raise DataError(f"{each.gaze.image} was seen by {len(each.gaze.observers)}; at least two were expected")
         image = _picture(each.path)
         shape = (image.height, image.width)
         counts.append(each.gaze.counts(shape, SIDE))
@@ -143,7 +143,7 @@ def find_images(
         own = words.get(each.image, ()) if isinstance(words, Mapping) else words
         path = folder / each.image
         if own and not path.is_file():
-            raise DataError(f"{each.image} was looked at, but is not in {folder}")
+            raise DataError(f"{each.image} has fixations, but is not in {folder}")
         if own:
             seen.append(ViewedImage(path, each, tuple(own)))
     return seen

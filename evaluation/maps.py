@@ -321,7 +321,7 @@ def figure(values: Tensor, images: np.ndarray, unit: str) -> Figure:
 
 
 def quiet(metric: Callable[..., Tensor], *inputs: object) -> Tensor:
-    """Values of a metric; that some maps are even, as floors may be, is no news here."""
+    """Values of a metric; no warning that some maps are even, as floors may be."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedWarning)
         return metric(*inputs)

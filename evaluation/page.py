@@ -89,7 +89,7 @@ def _of_record(path: Path) -> Section:
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(record, dict) or not set(record) >= _FIELDS:
-        raise DataError(f"{path} is no record of `lfi evaluate` or `lfi benchmark`")
+        raise DataError(f"{path} is not a record of `lfi evaluate` or `lfi benchmark`")
     table = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown({**record, "title": ""}))
     plots = "".join(
         _drawn(draw_intervals(unit, figures), f"Figures in {unit} with their 95 % intervals")
@@ -109,7 +109,7 @@ def _of_run(folder: Path) -> Section:
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines]
     except OSError as error:
-        raise DataError(f"{folder} holds no metrics.jsonl, so it is no run of `lfi train`") from error
+        raise DataError(f"{folder} has no metrics.jsonl, so it is not a run of `lfi train`") from error
     except ValueError as error:
         raise DataError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from error
     if not records:

@@ -46,7 +46,7 @@ def fitted_probe(train: Tensor, labels: np.ndarray, seed: int = 0) -> Pipeline:
 
 
 def chosen_probe(train: tuple[Tensor, np.ndarray], selection: tuple[Tensor, np.ndarray]) -> Pipeline:
-    """As `fitted_probe`; the penalty is chosen on images given for it (features, labels), not learnt from."""
+    """As `fitted_probe`; the penalty is chosen on images given for it (features, labels), not trained on."""
     tried = {c: _fitted(c, train[0].numpy(), train[1]) for c in STRENGTHS}
     return tried[_best(tried, selection[0].numpy(), selection[1])]
 

@@ -1,4 +1,4 @@
-"""Does a map depend on what the model learnt? Adebayo et al. 2018 (arXiv 1810.03292): cascading randomisation.
+"""Does a map depend on what the model learned? Adebayo et al. 2018 (arXiv 1810.03292): cascading randomisation.
 
 The weights of a model are replaced by noise, part by part from the output to the input, and the maps are compared with
 the first ones by rank correlation. A map that survives shows edges of the image, or the centre, rather than the model.
@@ -45,7 +45,7 @@ def randomise(
 
     Args:
         model: holds all `parts`.
-        parts: names and modules, output first; together all that has learnt weights.
+        parts: names and modules, output first; together all that has learned weights.
         explain: maps `[n, rows, columns]` of the model as it is now.
     """
     with _restored(model):

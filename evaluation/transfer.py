@@ -2,7 +2,7 @@
 
 Every method trains the same backbone on the same images for the same steps from the same teacher; only the losses (and
 the Interaction Queries) differ. Nothing is selected on what is reported: the last weights of a fixed schedule are
-tested. Each finished run is a record; an interrupted benchmark goes on, and one command with fewer seeds or methods
+tested. Each finished run is a record; an interrupted benchmark resumes, and one command with fewer seeds or methods
 fills in what another one left out.
 """
 
@@ -202,7 +202,7 @@ def read_run(path: Path) -> Run:
 def check_weights(setup: Setup, path: Path, method: str) -> None:
     """Refuse a record that was trained with other weights than its method has now.
 
-    Records from before weights were kept are taken where their folder's name tells the weights (`--tuned`).
+    Records from before weights were kept are accepted if their folder's name states the weights (`--tuned`).
 
     Raises:
         ConfigError: it was, or does not say.
@@ -249,7 +249,7 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
 
 
 def train_one(setup: Setup, part: str, method: Method, seed: int, title: str) -> tuple[Student, list[dict[str, float]]]:
-    """A student of a part, and what was noted while it learnt."""
+    """A student of a part, and what was recorded while it was trained."""
     ready, _ = prepared(setup, part)
     config = replace(
         ready.config,

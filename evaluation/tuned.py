@@ -16,7 +16,7 @@ def tuned_methods(path: Path) -> dict[str, Method]:
     """Methods of a record, by name.
 
     Raises:
-        ConfigError: for a file that is no record of `lfi benchmark tune`.
+        ConfigError: for a file that is not a record of `lfi benchmark tune`.
     """
     return {name: _method(given) for name, given in _chosen(path).items()}
 
@@ -30,7 +30,7 @@ def _chosen(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))["chosen"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no record of `lfi benchmark tune` ({type(error).__name__}: {error})") from None
+        raise ConfigError(f"{path} is not a record of `lfi benchmark tune` ({type(error).__name__}: {error})") from None
 
 
 def _method(given: dict[str, Any]) -> Method:

@@ -114,7 +114,7 @@ def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
     if begun is None:
         study.enqueue_trial(start_of(CONTENDERS[name]))
     elif begun != start_of(CONTENDERS[name]):
-        raise ConfigError(f"the search in {kept} began with other weights; move it away, or pass another --runs")
+        raise ConfigError(f"the search in {kept} started from other weights; move it away, or pass another --runs")
     return study
 
 

@@ -1,4 +1,4 @@
-"""`python -m lfi`, and so `torchrun -m lfi`: the installed command `lfi`, whoever provides it.
+"""`python -m lfi`, and so `torchrun -m lfi`: the installed command `lfi`, whichever package provides it.
 
 The science does not know the app; the distribution's entry point does.
 """

@@ -13,7 +13,7 @@ from lfi.teachers.openclip import OpenClipTeacher
 
 
 def check_student(part: str, student: Student, teacher: OpenClipTeacher, where: str) -> None:
-    """Refuse a student that cannot stand beside this teacher.
+    """Refuse a student that does not fit this teacher.
 
     Args:
         part: `lfi` or `baseline`.
@@ -73,7 +73,7 @@ def default_layers(card: Mapping[str, Any], layers: Mapping[str, Sequence[str]])
     chosen = {name: int(layer) for name, layer in {**last, **card["default_layer"]}.items()}
     for name, layer in chosen.items():
         if name not in layers:
-            raise CheckpointError(f"{card['name']}: default layer of {name!r}, which it cannot be asked for")
+            raise CheckpointError(f"{card['name']}: a default layer for {name!r}, which it does not have")
         if not 0 <= layer < len(layers[name]):
             raise CheckpointError(
                 f"{card['name']}: default layer {layer} of {name}; 0 to {len(layers[name]) - 1} exist"

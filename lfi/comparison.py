@@ -1,4 +1,4 @@
-"""A question about an image, and what the models of a trio say: the words in which `lfi.trio` is asked and answers."""
+"""A question about an image, and what the models of a trio answer: the types that `lfi.trio` takes and returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where models run unless somebody says otherwise."""
+"""Where models run by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors a user can act on. Each message is one line: what was wrong, with the value, and what would be right."""
+"""Errors a user can act on. Each message is one line: what was wrong, with the value, and what was expected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConfigError(LFIError):
 
 
 class TrainingError(LFIError):
-    """A run that cannot go on: its loss is no number, or its processes do not agree."""
+    """A run that cannot go on: its loss is not a number, or its processes disagree."""
 
 
 class DataError(LFIError):

@@ -1,4 +1,4 @@
-"""Code of a researcher's own, named in a configuration: `FILE.py:NAME` or `package.module:NAME`."""
+"""Your own code, named in a configuration: `FILE.py:NAME` or `package.module:NAME`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def load_reference(text: str) -> Any:
     """What the reference names. The file or module is run, as any import is.
 
     Raises:
-        ConfigError: it is no reference, there is no such file, module or name in it, or running it fails.
+        ConfigError: it is not a reference, there is no such file, module or name in it, or running it fails.
     """
     if not is_reference(text):
-        raise ConfigError(f"{text!r} names no code; FILE.py:NAME or package.module:NAME was expected")
+        raise ConfigError(f"{text!r} does not name any code; FILE.py:NAME or package.module:NAME was expected")
     place, _, name = text.rpartition(":")
     try:
         if place.endswith(".py"):
@@ -37,5 +37,5 @@ def load_reference(text: str) -> Any:
     except Exception as error:
         raise ConfigError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
-        raise ConfigError(f"{place} holds no {name}")
+        raise ConfigError(f"{place} has no {name}")
     return getattr(module, name)

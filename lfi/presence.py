@@ -1,4 +1,4 @@
-"""Is the word in the picture at all? Evidence of an answerer, calibrated on validation images to a probability.
+"""Is the word in the image at all? Evidence of an answerer, calibrated on validation images to a probability.
 
 "presence": {"lfi": {"weights": [9.1, 14.2], "bias": -8.8, "threshold": 0.5,
                      "false_alarms": 0.08, "misses": 0.11, "auc": 0.95, "words": 4000}, ...}       in card.json
@@ -64,7 +64,7 @@ def read_presence(card: Mapping[str, Any]) -> dict[str, Presence]:
     """What a trio's card says of its models; nothing where it was not calibrated.
 
     Raises:
-        CheckpointError: an entry is not complete, or a threshold is no probability.
+        CheckpointError: an entry is not complete, or a threshold is not a probability.
     """
     found = {}
     for model, entry in card.get("presence", {}).items():

@@ -1,6 +1,6 @@
 """What comes with LFI, wherever it is installed: the trios' weights, samples, recipes, and what pages are made of.
 
-A clone keeps `static/` beside the packages, a wheel inside this one (see `pyproject.toml`).
+A clone keeps `static/` next to the packages, a wheel inside this one (see `pyproject.toml`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ def shipped_teacher(name: str) -> Path | None:
 
 
 def recipe(path: Path) -> Path:
-    """`path`, or the recipe that comes with LFI where `path` is no file but a recipe's name, such as `lfi`."""
+    """`path`, or the recipe that comes with LFI where `path` is not a file but a recipe's name, such as `lfi`."""
     named = RECIPES / f"{path.name.removesuffix('.toml')}.toml"
     return named if len(path.parts) == 1 and not path.exists() and named.is_file() else path

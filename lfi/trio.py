@@ -3,7 +3,7 @@
 Besides the three, each can be asked for another explanation by name, such as `baseline:rollout`.
 
 A trio is a folder: `card.json`, `teacher/` (as open_clip reads it), `lfi/student.safetensors` and
-`baseline/student.safetensors`. Its `peers/NAME/` hold models of other people, which can be asked beside the three.
+`baseline/student.safetensors`. Its `peers/NAME/` hold other people's models, which can be asked as well as the three.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Trio:
         """
         folder = Path(folder)
         if not (folder / "card.json").is_file():
-            raise UnknownModelError(f"{folder} holds no card.json, so it is no trio; `lfi trio` makes one")
+            raise UnknownModelError(f"{folder} has no card.json, so it is not a trio; `lfi trio` makes one")
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
             teacher = load_teacher(folder / "teacher", device=device)
@@ -169,7 +169,7 @@ class Trio:
         if not words or not all(words):
             raise WordsError("no word was given" if not words else "a word is empty")
         if not models:
-            raise UnknownModelError(f"no model is asked for; there are: {', '.join(self.layers)}")
+            raise UnknownModelError(f"no model was asked for; there are: {', '.join(self.layers)}")
         self.ordered(models)
         for model in models:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
@@ -195,7 +195,9 @@ class Trio:
         """
         unknown = [model for model in models if model not in self.layers]
         if unknown:
-            raise UnknownModelError(f"no model {', '.join(map(repr, unknown))}; there are: {', '.join(self.layers)}")
+            raise UnknownModelError(
+                f"there is no model {', '.join(map(repr, unknown))}; there are: {', '.join(self.layers)}"
+            )
         return tuple(model for model in self.layers if model in models) or MODELS
 
     def compare(

@@ -57,7 +57,7 @@ def state_of(content: Any, source: str) -> dict[str, Tensor]:
             break
         content = inner
     if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{source} holds no state dict (names and tensors) but a {type(content).__name__}")
+        raise CheckpointError(f"{source} does not hold a state dict (names and tensors) but a {type(content).__name__}")
     return plain_names({str(key): value for key, value in content.items() if isinstance(value, Tensor)}, source)
 
 

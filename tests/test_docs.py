@@ -234,7 +234,7 @@ def lfi(words: list[str]) -> int:
     [
         ("nowhere.py:loss", "nowhere.py cannot be imported: FileNotFoundError"),
         ("lfi.maps:loss", "lfi.maps holds no loss"),
-        ("loss", "'loss' names no code; FILE.py:NAME or package.module:NAME was expected"),
+        ("loss", "'loss' does not name any code; FILE.py:NAME or package.module:NAME was expected"),
     ],
 )
 def test_an_objective_that_is_not_there_is_named(reference: str, wrong: str, tmp_path: Path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""The gate before every route: what needs which scope, whose request it is, and whether it is too many.
+"""The gate before every route: which scope it needs, whose request it is, and whether it exceeds the rate limit.
 
 A route that nobody listed here needs the scope `maps`, so a new one is closed until somebody opens it.
 """

@@ -1,4 +1,4 @@
-"""The keys of a running service, and who may go without one."""
+"""The keys of a running service, and when none is needed."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def keys_are_asked_for(auth: str, keys: Sequence[Key], host: str) -> bool:
     if not keys and not is_loopback(host):
         raise ConfigError(
             f"listening on {host} lets other machines in, so it needs a key: `lfi keys new` makes one for "
-            "LFI_API_KEYS; LFI_AUTH=off goes without, where something else guards the port"
+            "LFI_API_KEYS; LFI_AUTH=off needs none, for when something else guards the port"
         )
     return bool(keys)

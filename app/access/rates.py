@@ -1,4 +1,4 @@
-"""How often one key or one client may ask: a window that moves, in memory."""
+"""How often one key or one client may ask: a sliding window, in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Allowance:
         }
 
     def detail(self) -> str:
-        """For whoever was refused."""
+        """For a client that was refused."""
         return f"more than {self.item} from here; try again in {self.wait} s"
 
 

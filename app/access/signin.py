@@ -1,4 +1,4 @@
-"""`/signin`: in a browser, a key becomes a cookie that scripts cannot read and that ends after twelve hours."""
+"""`/signin`: in a browser, a key becomes a cookie that scripts cannot read and that expires after twelve hours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 async def get_keyring(request: Request) -> Keyring:
     """This application's keys."""
     if request.app.state.keyring is None:
-        raise NothingHereError("there is nothing here: no key is asked for")
+        raise NothingHereError("there is nothing here: this service asks for no key")
     return request.app.state.keyring
 
 
@@ -42,7 +42,7 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
     to = _here(fields.get("next", ""))
     key = keyring.find(fields.get("key", "").strip())
     if key is None or "maps" not in key.scopes:
-        await anyio.sleep(0.5)  # slows down whoever guesses
+        await anyio.sleep(0.5)  # slows down guessing
         wrong = "This key opens metrics, not the page." if key else "There is no such key."
         return _page(request, to, None, wrong, 403)
     answer = RedirectResponse(f".{to}", 303, PRIVATE)
@@ -53,7 +53,7 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
         path=root_of(request) + "/",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="lax",  # whoever follows a link from elsewhere is still signed in
+        samesite="lax",  # people who follow a link from elsewhere stay signed in
     )
     return answer
 

@@ -14,7 +14,7 @@ from lfi.rendering import SHORT_TITLES, titled
 class LookBody(BaseModel):
     """Where one model looks for one word."""
 
-    peak: float = Field(description="Strongest patch, in multiples of uniform attention; 1 is no preference at all.")
+    peak: float = Field(description="Strongest patch, in multiples of uniform attention; 1 means no preference at all.")
     peak_at: tuple[float, float] = Field(
         description="Centre of that patch: x and y as shares of width and height, from the upper left corner."
     )

@@ -156,8 +156,8 @@ def _bytes(image: str, kept: KeptPictures) -> bytes:
         stored = kept.get(text.lower())
         if stored is None:
             raise ImageError(
-                f"no picture with the SHA-256 {text.lower()[:12]}... is kept here, or not any more: "
-                "send the image itself, or have it kept again on the page"
+                f"no image with the SHA-256 {text.lower()[:12]}... is kept here (any more): "
+                "send the image itself, or keep it again on the page"
             )
         return stored
     if text.startswith("data:"):

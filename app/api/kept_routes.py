@@ -1,4 +1,4 @@
-"""`GET /v1/images/HASH`: a picture that somebody keeps to share it. Keeping and letting go happen on the page."""
+"""`GET /v1/images/HASH`: an image that somebody keeps to share it. Keeping and deleting happen on the page."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ async def get_image(request: Request, hash: str) -> Response:
     """The picture as WebP while it is kept: upright and without metadata."""
     data = await anyio.to_thread.run_sync(request.app.state.engine.kept.get, hash)
     if data is None:
-        raise NothingHereError("no picture of this hash is kept here")
+        raise NothingHereError("no image with this hash is kept here")
     return Response(data, media_type="image/webp", headers={"Cache-Control": "private, no-store"})

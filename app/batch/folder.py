@@ -1,4 +1,4 @@
-"""A batch on disk: what is done stays done, so that a batch that was stopped can go on.
+"""A batch on disk: what is done stays done, so that a stopped batch can resume.
 
 batch.json         what is asked: words, models, trio and fingerprints
 records.jsonl      one line an image: its scores, or why it could not be read
@@ -98,7 +98,7 @@ class BatchFolder:
             for name, value in wanted.items():
                 if found.get(name) != value:
                     raise ConfigError(
-                        f"{self.path} holds a batch with {name} {_short(found.get(name))}, not {_short(value)}; "
+                        f"{self.path} has a batch with {name} {_short(found.get(name))}, not {_short(value)}; "
                         "choose another folder, or move that one away"
                     )
             self._recall()

@@ -1,4 +1,4 @@
-"""A batch as one page that needs nothing else: every image, word and model on one scale, sorted by any score.
+"""A batch as one self-contained page: every image, word and model on one scale, sorted by any score.
 
 An image is in the page once, and each of its maps as a small transparent layer over it. The page's script is always the
 same, so a service can allow exactly that one (`page_policy`).

@@ -65,7 +65,7 @@ async def create_batch(
     models: Models = [],  # noqa: B006 -- FastAPI copies it
     trio: TrioName = "",
 ) -> Response:
-    """Takes images and answers at once with an id. What was sent is deleted when the batch is over."""
+    """Takes images and answers immediately with an id. The upload is deleted when the batch is finished."""
     request = MapsRequest.from_fields(batches.settings.word_limits, words, models, trio=trio)
     uploads = [Upload(image.filename or "", image.file) for image in images]
     batches.check_room()
@@ -94,7 +94,7 @@ async def show_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     responses=problems(404),
 )
 async def stop_batch(batches: BatchesDep, batch: BatchDep) -> Response:
-    """The image in work is finished; then gallery, scores and maps are those of what is done."""
+    """The current image is finished; gallery, scores and maps then cover what is done."""
     batches.stop(batch)
     return _status(batches, batch)
 
@@ -169,7 +169,7 @@ async def show_archive(batch: BatchDep) -> Response:
     packed = batch.place / "batch.zip"
     if batch.state not in OVER or batch.ended is None or not packed.is_file():
         done, total = batch.done, len(batch.images.names)
-        raise NothingHereError(f"the files are packed when the batch is over; {done} of {total} images are done")
+        raise NothingHereError(f"the zip is made when the batch is finished; {done} of {total} images are done")
     return FileResponse(packed, media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
 
 

@@ -26,7 +26,7 @@ SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().
 class Images(Protocol):
     """Attributes:
     names: of the images, sorted; a path within the folder or zip, with slashes.
-    others: how many other files lie beside them.
+    others: how many other files there are.
     """
 
     names: tuple[str, ...]
@@ -65,7 +65,7 @@ class ZipImages:
     """The images in a zip.
 
     Raises:
-        ArchiveError: it is no zip, is encrypted, names files outside of itself, holds no image, or is beyond `limits`.
+        ArchiveError: it is not a zip, is encrypted, names files outside of itself, has no image, or exceeds `limits`.
     """
 
     def __init__(self, path: Path, limits: ArchiveLimits | None = None, called: str = ""):
@@ -73,7 +73,7 @@ class ZipImages:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise ArchiveError(f"{called} is no zip that can be read") from error
+            raise ArchiveError(f"{called} cannot be read as a zip") from error
         try:
             check_archive(self._zip, limits or ArchiveLimits(), called)
             files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
@@ -112,16 +112,18 @@ def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
 
 
 def _chosen(names: Iterable[str], called: str) -> tuple[tuple[str, ...], int]:
-    """Names of images, and how many other files there are. What systems leave behind (`__MACOSX`) is no file."""
+    """Names of images, and how many other files there are. What systems leave behind (`__MACOSX`) does not count."""
     paths = [PurePosixPath(name) for name in names]
     seen = [path for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
     images = tuple(str(path) for path in seen if path.suffix.lower() in SUFFIXES)
     if not images:
-        raise ArchiveError(f"{called} holds no image; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files are read")
+        raise ArchiveError(
+            f"{called} has no images in it; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files can be read"
+        )
     return images, len(seen) - len(images)
 
 
 def _checked(data: bytes, most: int) -> bytes:
     if len(data) > most:
-        raise ImageTooLargeError(f"the file has more than {most / 1e6:g} MB, which is the limit")
+        raise ImageTooLargeError(f"the file is larger than {most / 1e6:g} MB, which is the limit")
     return data

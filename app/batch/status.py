@@ -35,7 +35,7 @@ class BatchBody(BaseModel):
     total: int = Field(description="Images in it.")
     done: int = Field(description="Images that were looked at, unreadable ones with them.")
     unread: list[Unread]
-    others: int = Field(description="Files in the zip that are no images, left aside.")
+    others: int = Field(description="Files in the zip that are not images; they are skipped.")
     ahead: int = Field(description="Batches that come before it.")
     seconds_left: float | None = Field(description="At the pace so far; null while nobody knows.")
     kept_seconds: float = Field(description="How long results are kept once the batch is over.")

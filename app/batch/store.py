@@ -1,4 +1,4 @@
-"""The batches of a running service: taken in, worked off one image at a time, kept for a while, deleted.
+"""The batches of a running service: accepted, processed one image at a time, kept for a while, deleted.
 
 There is one worker. For every image it waits for one of the places that requests wait for too, so that people who look
 at one image never wait for more than one image of somebody's batch. What was sent is deleted as soon as its batch is
@@ -75,7 +75,7 @@ class Batch:
 
 
 class Batches:
-    """All batches of this service. `work` runs as long as the service does; everything else answers at once."""
+    """All batches of this service. `work` runs as long as the service does; everything else answers immediately."""
 
     def __init__(self, engine: Engine):
         self.engine, self.settings = engine, engine.settings
@@ -90,13 +90,13 @@ class Batches:
             BatchesFullError: too many batches are kept.
         """
         if len(self._batches) >= self.settings.batches:
-            raise BatchesFullError(f"all {self.settings.batches} places for batches are taken; try again later")
+            raise BatchesFullError(f"all {self.settings.batches} places for batches are in use; try again later")
 
     def store(self, request: MapsRequest, uploads: Sequence[Upload]) -> Batch:
         """A batch of what was sent, not yet admitted. Copies files: call it in a thread.
 
         Raises:
-            ArchiveError, TooMuchError: what was sent is no batch that can be worked off.
+            ArchiveError, TooMuchError: what was sent cannot be processed as a batch.
             NotReadyError, CheckpointError, UnknownModelError, UnknownWordError: as `question_of`.
         """
         asked = question_of(self.engine, request)
@@ -106,7 +106,7 @@ class Batches:
             images = self._source(place / "source", uploads)
             if len(images.names) > self.settings.batch_images:
                 raise TooMuchError(
-                    f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are taken"
+                    f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are accepted"
                 )
             return Batch(name, request, place, images, BatchFolder(place / "out", asked))
         except BaseException:
@@ -135,7 +135,7 @@ class Batches:
         """
         batch = self._batches.get(name)
         if batch is None:
-            raise NothingHereError("there is no such batch; it was deleted, or its time was over")
+            raise NothingHereError("there is no such batch; it was deleted or has expired")
         return batch
 
     def ahead(self, batch: Batch) -> int:
@@ -144,14 +144,14 @@ class Batches:
         return len(before) if batch.state == "waiting" else 0
 
     def stop(self, batch: Batch) -> None:
-        """Let it end after the image in work; what is done is kept."""
+        """Stop it after the current image; what is done is kept."""
         if batch.state not in OVER:
             batch.state = "stopped"
             batch.stopped.set()
             self._arrived.set()
 
     async def delete(self, batch: Batch) -> None:
-        """End it and delete everything of it, at once or after the image in work."""
+        """End it and delete everything of it, immediately or after the current image."""
         self.stop(batch)
         self._batches.pop(batch.id, None)
         if batch.ended is not None or batch.began is None:
@@ -195,7 +195,7 @@ class Batches:
         except Exception as error:
             log.exception("a batch failed")
             expected = isinstance(error, LFIError)
-            batch.problem = str(error) if expected else "it failed in a way nobody foresaw; the log says how"
+            batch.problem = str(error) if expected else "it failed unexpectedly; see the log"
             batch.state = "failed"
         batch.ended = time.monotonic()
         if batch.id not in self._batches:

@@ -65,7 +65,7 @@ class SentImages:
         except OSError as error:
             raise ImageError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
         if len(data) > most:
-            raise ImageTooLargeError(f"the file has more than {most / 1e6:g} MB, which is the limit")
+            raise ImageTooLargeError(f"the file is larger than {most / 1e6:g} MB, which is the limit")
         return data
 
 

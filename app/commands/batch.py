@@ -20,12 +20,12 @@ def batch(
     out: Annotated[Path, typer.Option(help="Folder for gallery, scores and maps.")] = Path("gallery"),
     trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
     models: Annotated[
-        str, typer.Option(help="Some of teacher,lfi,baseline (all by default) or such as baseline:rollout.")
+        str, typer.Option(help="Some of teacher,lfi,baseline (default: all), or others such as baseline:rollout.")
     ] = "",
 ) -> None:
     """Maps and scores of many images: a gallery to sort, scores.csv, and raw maps (npz).
 
-    Ctrl+C keeps what is done; the same command goes on. An image that cannot be read is named and left out.
+    Ctrl+C keeps what is done; the same command resumes. An image that cannot be read is named and skipped.
     """
     from tqdm import tqdm
 
@@ -51,9 +51,9 @@ def batch(
     for record in done.unread:
         print(f"not read: {record.name}: {record.problem}")
     if images.others:
-        print(f"left aside, since they are no images: {images.others}")
+        print(f"skipped, as they are not images: {images.others}")
     print(f"{len(done.read)} of {len(images.names)} images, {len(done.unread)} not read")
     print(out / "index.html")
     if stopped:
-        print("stopped; the same command goes on")
+        print("stopped; the same command resumes")
         raise typer.Exit(_INTERRUPTED)

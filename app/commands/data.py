@@ -45,19 +45,17 @@ def describe(
         Kind,
         typer.Argument(help="domains is DOMAIN/CLASS/* (PACS, VLCS), folders CLASS/*, captions a CSV, TSV or JSONL."),
     ],
-    root: Annotated[Path, typer.Argument(help="Its folder; of captions the table.", show_default=False)],
+    root: Annotated[Path, typer.Argument(help="Its folder; for captions the table.", show_default=False)],
     size: Annotated[int, typer.Option(min=1, max=1024, help="Side to which images are decoded, in pixels.")] = 64,
     limit: Annotated[
         float, typer.Option(min=0, max=1, help="The largest share of files that may be unreadable.")
     ] = 1.0,
-    split: Annotated[Part, typer.Option(help="Of tinyimagenet.")] = Part.TRAIN,
-    annotations: Annotated[Path | None, typer.Option(help="Instances JSON, of coco.")] = None,
-    captions: Annotated[Path | None, typer.Option(help="Captions JSON, of coco.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of the paths, of captions.")] = "image",
-    caption_column: Annotated[str, typer.Option(help="Column of the captions, of captions.")] = "caption",
-    names: Annotated[
-        int, typer.Option(min=0, help="How many are named of each kind of thing that is left out; 0 for all.")
-    ] = 20,
+    split: Annotated[Part, typer.Option(help="Split, for tinyimagenet.")] = Part.TRAIN,
+    annotations: Annotated[Path | None, typer.Option(help="Instances JSON, for coco.")] = None,
+    captions: Annotated[Path | None, typer.Option(help="Captions JSON, for coco.")] = None,
+    image_column: Annotated[str, typer.Option(help="Column of the paths, for captions.")] = "image",
+    caption_column: Annotated[str, typer.Option(help="Column of the captions, for captions.")] = "caption",
+    names: Annotated[int, typer.Option(min=0, help="How many of each kind of skipped item are named; 0 for all.")] = 20,
 ) -> None:
     """Read a data set and print counts, classes, all that is left out of it by name, and an example.
 
@@ -79,7 +77,7 @@ def describe(
         images = class_folders(root, size=size, limit=limit)
     elif kind is Kind.COCO:
         if annotations is None:
-            raise DataError("coco needs --annotations, its instances JSON")
+            raise DataError("coco needs --annotations, the JSON file of its instances")
         images = coco(root, annotations, size=size, captions=captions, limit=limit)
     elif kind is Kind.CAPTIONS:
         images = image_captions(root, size=size, image_column=image_column, caption_column=caption_column, limit=limit)

@@ -22,10 +22,10 @@ def scenes_(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
     teacher: Annotated[str, typer.Option(help="Folder of a teacher, or `scenes`, which comes with LFI.")] = "scenes",
     runs: Annotated[
-        Path, typer.Option(help="Keeps finished runs; an interrupted evaluation goes on from there.")
+        Path, typer.Option(help="Keeps finished runs; an interrupted evaluation resumes from there.")
     ] = Path("runs/scenes"),
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
@@ -47,8 +47,8 @@ def photographs_(
         Path, typer.Option(help="Folder of the trio.", show_default="that for photographs, which comes with LFI")
     ] = MODELS / "photographs",
     teacher: Annotated[str, typer.Option(help="A teacher alone, instead of a trio: a folder or a name.")] = "",
-    images: Annotated[int, typer.Option(min=100, help="Validation images at most.")] = 10_000,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    images: Annotated[int, typer.Option(min=100, help="Maximum number of validation images.")] = 10_000,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Zero-shot accuracy, the pointing game and presence of a trio on photographs. A quarter of an hour on 2 cores."""
@@ -66,14 +66,16 @@ def maps_(
         Path, typer.Argument(help="Folder of the trio.", show_default="that of scenes, which comes with LFI")
     ] = MODELS / "scenes",
     source: Annotated[str, typer.Option(help="scenes (generated), coco (masks) or tiny-imagenet (boxes).")] = "scenes",
-    root: Annotated[Path | None, typer.Option(help="Of coco: the images; of tiny-imagenet: its folder.")] = None,
-    annotations: Annotated[Path | None, typer.Option(help="Of coco: the instances JSON.")] = None,
-    scenes: Annotated[int, typer.Option(min=3, help="Images that are measured; a third as many are chosen on.")] = 300,
+    root: Annotated[Path | None, typer.Option(help="For coco: the images; for tiny-imagenet: its folder.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="For coco: the instances JSON.")] = None,
+    scenes: Annotated[
+        int, typer.Option(min=3, help="Images to measure on; a third as many are used for choices.")
+    ] = 300,
     size: Annotated[
         int, typer.Option(min=16, help="Side of the masks in pixels, where images are not generated.")
     ] = 224,
-    seed: Annotated[int, typer.Option(help="Of these; layers are chosen on scenes of the next seed.")] = 22,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the scenes; layers are chosen on scenes of the next seed.")] = 22,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw localisation with its intervals here.")] = None,
 ) -> None:
     """Maps of words against masks or boxes, floors and ceiling; insertion, deletion, shifts, randomised weights."""
@@ -116,14 +118,14 @@ def gaze_(
     model: Annotated[
         str, typer.Argument(help="Folder of a trio or of an open_clip model, or open_clip:NAME:TAG.", metavar="MODEL")
     ],
-    fixations: Annotated[Path, typer.Option(help="OSIE's fixations.mat, or another file laid out like it.")],
+    fixations: Annotated[Path, typer.Option(help="OSIE's fixations.mat, or a file with the same layout.")],
     images: Annotated[Path, typer.Option(help="Folder of the images.")],
     word: Annotated[
-        list[str] | None, typer.Option(help="What every image is asked for; repeatable.", show_default=False)
+        list[str] | None, typer.Option(help="Word to ask about every image; repeatable.", show_default=False)
     ] = None,
     words: Annotated[Path | None, typer.Option(help="JSON with the words of every image: {FILE: [WORD, ...]}.")] = None,
-    models: Annotated[str, typer.Option(help="Of a trio: as for `lfi maps`.")] = "",
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    models: Annotated[str, typer.Option(help="For a trio: as in `lfi maps`.")] = "",
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Maps against where people looked: NSS, AUC and KL, with two floors and the agreement of people as the ceiling."""
@@ -136,7 +138,7 @@ def gaze_(
     from lfi.trio import Trio
 
     if bool(word) == bool(words):
-        raise ConfigError("what are the images asked for? Either --word WORD or --words FILE was expected")
+        raise ConfigError("no words to ask about; either --word WORD or --words FILE was expected")
     if (Path(model) / "card.json").is_file():
         asked = tuple(name.strip() for name in models.split(",") if name.strip())
         look = trio_looks(Trio.load(model), asked or MODELS)
@@ -174,14 +176,14 @@ def read_words(path: Path) -> dict[str, list[str]]:
         isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found.values()
     )
     if not lists:
-        raise DataError(f"{path} is no table of words; {{FILE: [WORD, ...]}} was expected")
+        raise DataError(f"{path} is not a table of words; {{FILE: [WORD, ...]}} was expected")
     return found
 
 
 @commands.command("results")
 def results_(
     pages: Annotated[
-        list[Path] | None, typer.Argument(help="Pages whose tables are rewritten; README.md and docs/*.md unless told.")
+        list[Path] | None, typer.Argument(help="Pages whose tables are rewritten; by default README.md and docs/*.md.")
     ] = None,
     folder: Annotated[Path, typer.Option(help="Recorded runs.")] = Path("results"),
 ) -> None:

@@ -1,4 +1,4 @@
-"""`lfi evaluate classification`, `domains`, `convergence` and `detection`: models side by side on data of one's own."""
+"""`lfi evaluate classification`, `domains`, `convergence` and `detection`: models side by side on your own data."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def classification_(
     source: Annotated[str, typer.Option(help="Layout of the data: tiny-imagenet, folders.")],
     root: Annotated[Path, typer.Option(help="Its folder.")],
     fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of every class's training images.")] = 1.0,
-    validation_root: Annotated[Path | None, typer.Option(help="Test images; a fifth of the root without.")] = None,
+    validation_root: Annotated[Path | None, typer.Option(help="Test images; by default a fifth of the root.")] = None,
     size: Annotated[int, typer.Option(min=16, help="Side of the images in pixels.")] = 64,
     teacher: Annotated[Path | None, typer.Option(help="Folder whose text tower names the classes.")] = None,
-    prompt: Annotated[str, typer.Option(help="In which class names are read.")] = "{}",
-    epochs: Annotated[int, typer.Option(min=0, help="Also train every model further, for so many epochs.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of what is drawn: fraction, split, training.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    prompt: Annotated[str, typer.Option(help="Prompt for class names; {} is the name.")] = "{}",
+    epochs: Annotated[int, typer.Option(min=0, help="Also train every model further, for this many epochs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of fraction, split and training.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
-    confusion: Annotated[Path | None, typer.Option(help="Draw what is taken for what here.")] = None,
+    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Any model: linear probe, k-NN, fine-tuned, and zero-shot in a teacher's space; top-1/5, calibration."""
@@ -95,9 +95,11 @@ def domains_(
     ] = False,
     epochs: Annotated[int, typer.Option(min=1, help="For fine-tuned: how long.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, help="How many splits, from seed 0.")] = 3,
-    teacher: Annotated[Path | None, typer.Option(help="For zero-shot: whose text tower names the classes.")] = None,
-    prompt: Annotated[str, typer.Option(help="In which class names are read.")] = "{}",
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="For zero-shot: folder whose text tower names the classes.")
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="Prompt for class names; {} is the name.")] = "{}",
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
@@ -165,12 +167,12 @@ def convergence_(
             show_default=False,
         ),
     ],
-    ours: Annotated[str, typer.Option(help="The method whose speed is asked for.")] = "LFI",
+    ours: Annotated[str, typer.Option(help="The method whose speed is measured.")] = "LFI",
     against: Annotated[
-        list[str] | None, typer.Option(help="Baselines to choose the best of; repeatable. All others without.")
+        list[str] | None, typer.Option(help="Baselines to choose the best from; repeatable. By default all others.")
     ] = None,
-    score: Annotated[str, typer.Option(help="Which figure of the evaluations, such as top-1.")] = "",
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    score: Annotated[str, typer.Option(help="Which score of the evaluations, such as top-1.")] = "",
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves here.")] = None,
 ) -> None:
     """Scores over steps and seconds, and how many times sooner ours has the best baseline's final score."""
@@ -205,8 +207,8 @@ def detection_(
     ],
     root: Annotated[Path, typer.Option(help="Folder of the images.")],
     annotations: Annotated[Path, typer.Option(help="Instances in COCO's format.")],
-    draws: Annotated[int, typer.Option(min=0, help="Of images, for intervals; 0 for none.")] = 100,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws of images, for intervals; 0 for none.")] = 100,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw AP with its intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:

@@ -13,12 +13,12 @@ commands.add_typer(keys, name="keys")
 
 @keys.command()
 def new(
-    name: Annotated[str, typer.Option(help="Whose it is; stands in the log beside each request.")] = "lab",
+    name: Annotated[str, typer.Option(help="Whose key it is; logged with each request.")] = "lab",
     scope: Annotated[
         list[str] | None, typer.Option(help="maps (the page and the API) or metrics; repeatable. [default: maps]")
     ] = None,
 ) -> None:
-    """Make a key: shown once, while the service is told its hash alone."""
+    """Make a key. It is shown once; the service only gets its hash."""
     from app.keys import new_key
 
     secret, key = new_key(name, scope or ["maps"])

@@ -20,12 +20,12 @@ commands = typer.Typer()
 def maps(
     image: Annotated[Path, typer.Argument(help="The image file.", metavar="IMAGE", show_default=False)],
     word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("maps"),
+    out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path("maps"),
     trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
     models: Annotated[
-        str, typer.Option(help="Some of teacher,lfi,baseline (all by default) or such as baseline:rollout.")
+        str, typer.Option(help="Some of teacher,lfi,baseline (default: all), or others such as baseline:rollout.")
     ] = "",
-    layer: Annotated[int | None, typer.Option(help="Layer to draw, from 0; each model's own default.")] = None,
+    layer: Annotated[int | None, typer.Option(help="Layer to draw, from 0; by default each model's own.")] = None,
     figure_format: Annotated[str, typer.Option(help="svg, pdf or png.")] = "svg",
 ) -> None:
     """Write overlays, a figure and raw maps of an image.

@@ -16,7 +16,7 @@ commands.add_typer(students, name="students")
 
 @scenes.command()
 def show(
-    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("scenes.png"),
+    out: Annotated[Path, typer.Option(help="Where the image goes.")] = Path("scenes.png"),
     count: Annotated[int, typer.Option(min=1, max=100, help="Scenes on the sheet.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of the set.")] = 0,
     size: Annotated[int, typer.Option(min=16, max=512, help="Side of a scene in pixels.")] = 64,

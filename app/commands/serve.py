@@ -21,8 +21,8 @@ _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 @commands.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [LFI_HOST, default 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [LFI_PORT, default 7860]")] = None,
-    trio: Annotated[str | None, typer.Option(help="Trio used where none is named. [LFI_TRIO]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one. [LFI_PORT, default 7860]")] = None,
+    trio: Annotated[str | None, typer.Option(help="Trio used if none is named. [LFI_TRIO]")] = None,
     models_dir: Annotated[str | None, typer.Option(help="Folder that holds the trios. [LFI_MODELS_DIR]")] = None,
 ) -> None:
     """Serve the page and the API until interrupted."""
@@ -30,7 +30,7 @@ def serve(
     from app.settings import read_settings
 
     settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)
-    # Before anything slow: a port that is taken, or a key that is missing, is known at once.
+    # Before anything slow: a port in use or a missing key is reported immediately.
     listener = bind(settings.host, settings.port)
     keys_are_asked_for(settings.auth, settings.keys, settings.host)
 
@@ -68,8 +68,9 @@ def serve(
 def give_memory_back() -> None:
     """Tell glibc's allocator to return what decoded pictures took; elsewhere nothing is done.
 
-    By itself it keeps a heap for nearly every thread, and what one thread frees serves no other: after a thousand
-    uploads the process held twice as much (`lfi benchmark hostile`). Blocks of a picture's size go back at once.
+    By default it keeps a heap for nearly every thread, and what one thread frees is of no use to others: after a
+    thousand uploads the process held twice as much (`lfi benchmark hostile`). Blocks of an image's size are returned
+    immediately.
     """
     with suppress(OSError, AttributeError):
         set_option = ctypes.CDLL("libc.so.6").mallopt
@@ -81,7 +82,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket bound to this address.
 
     Raises:
-        ConfigError: the port is taken or not ours to take, or the host is no address of this machine.
+        ConfigError: the port is taken or not ours to take, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(

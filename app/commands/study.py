@@ -1,4 +1,4 @@
-"""`lfi study ...`: a study from its design to its data. What needs raters' answers alone is in `study_analysis`."""
+"""`lfi study ...`: a study from its design to its data. What needs only raters' answers is in `study_analysis`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ACTOR = "cli"
 
 @study.command()
 def create(plan: Toml) -> None:
-    """Render the study of a plan and store it as a draft. A draft without invitations is made anew."""
+    """Render the study of a plan and store it as a draft. A draft without invitations is replaced."""
     from app.engine import Engine
     from app.study.creation import create_study
 
@@ -48,7 +48,7 @@ def create(plan: Toml) -> None:
 
 @study.command()
 def amend(plan: Toml) -> None:
-    """Add a version of an opened study's plan (texts, rules, analysis). Every report shows what changed, and when."""
+    """Add a version of an open study's plan (texts, rules, analysis). Every report shows what changed, and when."""
     from app.study.creation import amend_study
 
     print("amended" if amend_study(_studies(), plan) else "nothing differs")
@@ -56,19 +56,19 @@ def amend(plan: Toml) -> None:
 
 @study.command("open")
 def open_(name: Name) -> None:
-    """Open a study, or open it again. The hash of its plan is kept for good."""
+    """Open a study, or open it again. The hash of its plan is fixed from then on."""
     _set(name, "open")
 
 
 @study.command()
 def pause(name: Name) -> None:
-    """Ask nothing more for now. Answers that are on somebody's screen are still taken."""
+    """Ask nothing more for now. Answers to what is on somebody's screen are still accepted."""
     _set(name, "paused")
 
 
 @study.command()
 def close(name: Name) -> None:
-    """Take no more answers."""
+    """Accept no more answers."""
     _set(name, "closed")
 
 
@@ -84,10 +84,10 @@ def list_() -> None:
 @study.command()
 def status(
     name: Name,
-    cells: Annotated[bool, typer.Option("--cells", help="Every cell on its own.")] = False,
-    raters: Annotated[bool, typer.Option("--raters", help="Every rater on their own.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="Show every cell.")] = False,
+    raters: Annotated[bool, typer.Option("--raters", help="Show every rater.")] = False,
 ) -> None:
-    """How a study stands."""
+    """Show the state of a study."""
     from app.study.progress import HISTOGRAM_SECONDS, progress_of
 
     found = progress_of(_studies(), name)
@@ -114,12 +114,12 @@ def status(
 def invite(
     name: Name,
     count: Annotated[int, typer.Argument(help="How many raters.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown this once.")] = Path(
+    out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown only once.")] = Path(
         "invitations.csv"
     ),
     address: Annotated[str, typer.Option(help="Where raters find the service.")] = "http://127.0.0.1:7860",
 ) -> None:
-    """Make invitations, one link a rater."""
+    """Make invitations, one link per rater."""
     from app.study.raters import invite as make
     from lfi.errors import ConfigError
 
@@ -138,7 +138,7 @@ def preview(
     name: Name,
     address: Annotated[str, typer.Option(help="Where you find the service.")] = "http://127.0.0.1:7860",
 ) -> None:
-    """A link with which to see a study as a rater does; nothing of it counts."""
+    """Make a link that shows a study as a rater sees it; nothing entered there counts."""
     from app.study.raters import invite as make
 
     print(_link(address, make(_studies(), name, 1, _ACTOR, preview=True)[0]))
@@ -146,9 +146,9 @@ def preview(
 
 @study.command()
 def exclude(
-    name: Name, code: Code, reason: Annotated[str, typer.Option(help="Why; the report says it.", show_default=False)]
+    name: Name, code: Code, reason: Annotated[str, typer.Option(help="Why; shown in the report.", show_default=False)]
 ) -> None:
-    """Let a rater's answers not count, for a reason. They stay on record; their places are filled anew."""
+    """Exclude a rater's answers, with a reason. They stay on record; their places are filled again."""
     from app.study.owner import exclude as do
 
     do(_studies(), name, code, reason, _ACTOR)
@@ -160,18 +160,18 @@ def delete(
     code: Code,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete everything that is stored of one person. Exports and backups made before are yours to renew."""
+    """Delete everything stored about one person. Earlier exports and backups are yours to renew."""
     from app.study.owner import delete_person
 
     if not yes:
-        typer.confirm(f"Delete everything of {code}?", abort=True)
+        typer.confirm(f"Delete everything about {code}?", abort=True)
     print(f"{delete_person(_studies(), name, code, _ACTOR)} answers deleted")
 
 
 @study.command()
 def export(
     name: Name,
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if it is not there.")] = Path("export"),
+    out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path("export"),
 ) -> None:
     """Write the answers (CSV, JSON Lines, Parquet), their codebook, the plan and the audit trail."""
     from app.study.export import export_study
@@ -184,7 +184,7 @@ def export(
 def backup(
     archive: Annotated[Path, typer.Argument(help="The tar file to write.", show_default=False)],
 ) -> None:
-    """Copy all studies, answers and pictures, while the service runs."""
+    """Back up all studies, with answers and images, while the service runs."""
     from app.study.backup import backup as do
 
     do(_studies(), archive)
@@ -195,7 +195,7 @@ def backup(
 def restore(
     archive: Annotated[Path, typer.Argument(help="A tar file that `lfi study backup` wrote.", show_default=False)],
 ) -> None:
-    """Put a backup in place where there are no studies yet. The service must not run meanwhile."""
+    """Restore a backup where there are no studies yet. The service must be stopped."""
     from app.study.backup import restore as do
 
     do(_studies(), archive)
@@ -206,11 +206,11 @@ def remove(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget a whole study: answers, plan, pictures."""
+    """Delete a whole study: answers, plan, images."""
     from app.study.creation import remove_study
 
     if not yes:
-        typer.confirm(f"Forget the whole study {name}, answers and all?", abort=True)
+        typer.confirm(f"Delete the whole study {name}, including its answers?", abort=True)
     remove_study(_studies(), name)
 
 

@@ -22,18 +22,18 @@ def plan(
     ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline, to plan for.")] = 4.0,
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.18,
     claim: Annotated[float, typer.Option(help="What the interval's lower bound has to reach; 1: any gain.")] = 2.7,
-    power: Annotated[float, typer.Option(help="Wanted probability that it does.")] = 0.8,
+    power: Annotated[float, typer.Option(help="Desired probability that it does.")] = 0.8,
     raters: Annotated[str, typer.Option(help="Numbers of raters to try.")] = "20,40,60,90,120",
     items: Annotated[str, typer.Option(help="Numbers of items to try.")] = "20,40,80",
-    trials: Annotated[int, typer.Option(min=1, help="Most ratings of one rater.")] = 40,
+    trials: Annotated[int, typer.Option(min=1, help="Most ratings by one rater.")] = 40,
     bias: Annotated[float, typer.Option(help="Sd of raters' mildness, in logits.")] = 0.7,
     ease: Annotated[float, typer.Option(help="Sd of items' ease, in logits.")] = 0.7,
     leaning: Annotated[float, typer.Option(help="Sd of raters' liking for a condition, in logits.")] = 0.3,
     fit: Annotated[float, typer.Option(help="Sd of how well a condition does on an item, in logits.")] = 0.5,
     studies: Annotated[int, typer.Option(min=10, help="Simulated studies per size.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     out: Annotated[Path, typer.Option(help="The plot: .svg or .png.")] = Path("power.svg"),
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """How many raters and items a study needs.
 
@@ -72,16 +72,14 @@ def analyse(
     table: Annotated[
         str, typer.Argument(help="An exported table (.csv, .jsonl, .parquet), or a study's name.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the report; made if it is not there.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Folder of the report; created if missing.")] = Path("report"),
     analysis_plan: Annotated[
-        Path | None, typer.Option("--plan", help="Analysis plan (JSON); by default the study's, else the usual one.")
+        Path | None, typer.Option("--plan", help="Analysis plan (JSON); by default the study's, or the default plan.")
     ] = None,
     registered: Annotated[
-        Path | None, typer.Option(help="The plan that was stored before the data (JSON); changes are shown.")
+        Path | None, typer.Option(help="The plan registered before the data (JSON); changes are shown.")
     ] = None,
-    registered_sha256: Annotated[
-        str, typer.Option(help="Its hash as it was published; by default it is not checked.")
-    ] = "",
+    registered_sha256: Annotated[str, typer.Option(help="Its published hash; not checked by default.")] = "",
 ) -> None:
     """Analyse a study as planned: HTML report, JSON and SVG figures."""
     import hashlib
@@ -116,19 +114,19 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Where the table goes: .csv, .jsonl or .parquet.")] = Path("simulated.csv"),
     raters: Annotated[int, typer.Option(min=1, help="Simulated raters.")] = 60,
     items: Annotated[int, typer.Option(min=1, help="Items.")] = 40,
-    trials: Annotated[int, typer.Option(min=1, help="Ratings of one rater.")] = 40,
-    pairs: Annotated[int, typer.Option(min=0, help="Pairs of one rater.")] = 10,
+    trials: Annotated[int, typer.Option(min=1, help="Ratings by one rater.")] = 40,
+    pairs: Annotated[int, typer.Option(min=0, help="Pairs by one rater.")] = 10,
     ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline.")] = 3.0,
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
     scale: Annotated[int, typer.Option(help="Levels: 5 or 3.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     url: Annotated[
-        str, typer.Option(help="Of a running service: take part there instead; the table is its to export.")
+        str, typer.Option(help="Address of a running service: take part there instead; export the table from it.")
     ] = "",
-    study: Annotated[str, typer.Option(help="With --url: the study; its name must hold `simulated`.")] = "",
-    think: Annotated[float, typer.Option(min=0, help="With --url: seconds per simulated second; 0 hurries.")] = 1.0,
+    study: Annotated[str, typer.Option(help="With --url: the study; its name must contain `simulated`.")] = "",
+    think: Annotated[float, typer.Option(min=0, help="With --url: seconds per simulated second; 0: no waiting.")] = 1.0,
 ) -> None:
-    """Simulated raters, whose truth is known: the table that they would leave, or answers in a running service."""
+    """Simulated raters with a known true ratio: the table they would leave, or answers in a running service."""
     from evaluation.study.planning import population_for
     from evaluation.study.ratings import SCALES, write_ratings
     from evaluation.study.simulation import simulate_table
@@ -148,13 +146,13 @@ def simulate(
 
 @commands.command()
 def demo(
-    name: Annotated[str, typer.Option(help="Of the new study; must hold `simulated`.")] = "simulated-demo",
-    out: Annotated[Path, typer.Option(help="Folder of the report; made if it is not there.")] = Path("report-demo"),
+    name: Annotated[str, typer.Option(help="Name of the new study; must contain `simulated`.")] = "simulated-demo",
+    out: Annotated[Path, typer.Option(help="Folder of the report; created if missing.")] = Path("report-demo"),
     ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline.")] = 3.0,
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
     items: Annotated[int, typer.Option(min=4, help="Generated scenes, one word each.")] = 24,
     overlap: Annotated[int, typer.Option(min=2, help="Ratings of every item in every condition.")] = 15,
-    seed: Annotated[int, typer.Option(help="Of scenes and raters.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of scenes and raters.")] = 0,
 ) -> None:
     """Run a whole study with simulated raters: generated scenes, answers through the service, report.
 
@@ -169,7 +167,7 @@ def demo(
     from lfi.errors import ConfigError
 
     if SIMULATED not in name:
-        raise ConfigError(f"name is {name!r}; one that holds {SIMULATED!r} was expected, for every report to show it")
+        raise ConfigError(f"name is {name!r}; it must contain {SIMULATED!r}, so that every report shows it")
     population = population_for(ratio, baseline)
     log = run_demo(create_app(), name, population, items, overlap, seed)
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
@@ -187,8 +185,8 @@ def demo(
 def coverage(
     studies: Annotated[int, typer.Option(min=20, help="Simulated studies per design.")] = 2000,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws per study.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """How often the interval of the ratio holds the truth, in simulated studies. Some minutes on one core."""
     from evaluation.report import markdown
@@ -213,7 +211,7 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     from lfi.errors import ConfigError
 
     if SIMULATED not in name:
-        raise ConfigError(f"study is {name!r}; one whose name holds {SIMULATED!r} was expected, not one of people")
+        raise ConfigError(f"study is {name!r}; one whose name contains {SIMULATED!r} was expected, not one with people")
     studies, log = Studies(read_settings()), Log()
     invitations = invite(studies, name, count, "simulation")
     visit = Visit(url, think)
@@ -256,7 +254,7 @@ def _numbers(name: str, text: str) -> list[int]:
     except ValueError:
         numbers = [0]
     if min(numbers) < 2:
-        raise ConfigError(f"{name} are {text!r}; whole numbers from 2 on with commas between them were expected")
+        raise ConfigError(f"{name} are {text!r}; whole numbers of at least 2, separated by commas, were expected")
     return numbers
 
 
@@ -264,5 +262,5 @@ def _image_path(path: Path) -> Path:
     from lfi.errors import ConfigError
 
     if path.suffix.lower() not in (".svg", ".png"):
-        raise ConfigError(f"the plot is {path}; a name that ends in .svg or .png was expected")
+        raise ConfigError(f"the plot is {path}; a name ending in .svg or .png was expected")
     return path

@@ -21,7 +21,7 @@ commands = typer.Typer()
 Config = Annotated[
     Path, typer.Argument(help="A TOML file, or the name of a recipe (lfi/training/recipes).", show_default=False)
 ]
-Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over the file; repeatable.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, overrides the file; repeatable.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")]
 
 
@@ -30,7 +30,7 @@ def train(
     config: Config,
     set_: Set = None,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics, the model.")] = Path("runs/train"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the run's last checkpoint.")] = False,
     device: Device = "",
 ) -> None:
     """Distil a teacher into a student, train a teacher from captions or a detector on a student, as CONFIG says.
@@ -70,14 +70,14 @@ def cache(
     config: Config,
     set_: Set = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where it is kept; without it, teacher.cache of CONFIG.", show_default=False)
+        Path | None, typer.Option(help="Folder of the cache; by default teacher.cache of CONFIG.", show_default=False)
     ] = None,
     device: Device = "",
 ) -> None:
     """Ask the teacher once about every training image of CONFIG and keep its maps, embeddings and logits on disk.
 
-    Says how large it will be before it starts; an interrupted one is completed. Training with the same teacher.cache
-    then never runs the teacher's image tower.
+    Says how large the cache will be before it starts; an interrupted one is completed. Training with the same
+    teacher.cache then never runs the teacher's image tower.
     """
     from dataclasses import replace
 
@@ -86,9 +86,9 @@ def cache(
     settings = load_config(config, set_ or [])
     kept = str(folder or settings.teacher.cache)
     if not kept:
-        raise ConfigError("where should the cache be? pass --folder, or set teacher.cache in the configuration")
+        raise ConfigError("the cache needs a folder; pass --folder, or set teacher.cache in the configuration")
     if not settings.objective.fields:
-        raise ConfigError(f"the objectives of {config} need nothing of a teacher, so there is nothing to keep")
+        raise ConfigError(f"the objectives of {config} need nothing from a teacher, so there is nothing to cache")
     from lfi.training.run import prepare
 
     source = replace(settings.teacher, cache=kept, online=False)
@@ -101,28 +101,31 @@ def trio(
     teacher: Annotated[
         Path, typer.Argument(help="Folder of the teacher, or of the run that trained it.", show_default=False)
     ],
-    lfi: Annotated[Path, typer.Argument(help="Run of the LFI student, or its safetensors.", show_default=False)],
-    baseline: Annotated[Path, typer.Argument(help="Run of the baseline, or its safetensors.", show_default=False)],
+    lfi: Annotated[Path, typer.Argument(help="Run of the LFI student, or its safetensors file.", show_default=False)],
+    baseline: Annotated[Path, typer.Argument(help="Run of the baseline, or its safetensors file.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the trio; its name is the trio's.")],
-    summary: Annotated[str, typer.Option(help="What the three have seen, in a line.")] = "",
+    summary: Annotated[str, typer.Option(help="What the three were trained on, in one line.")] = "",
     title: Annotated[list[str] | None, typer.Option(help="teacher=, lfi= or baseline=TEXT; repeatable.")] = None,
-    note: Annotated[list[str] | None, typer.Option(help="A limit that the page shall name; repeatable.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="A limitation that the page should state; repeatable.")] = None,
     vocabulary: Annotated[
         Path | None,
-        typer.Option(help="Words that can be typed, one a line; the teacher's own without.", show_default=False),
+        typer.Option(help="Words that can be typed, one per line; by default the teacher's own.", show_default=False),
     ] = None,
     phrases: Annotated[
-        Path | None, typer.Option(help="Names for the queries, one a line; the vocabulary without.", show_default=False)
+        Path | None,
+        typer.Option(help="Names for the queries, one per line; by default the vocabulary.", show_default=False),
     ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another model beside them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG or the folder of one; "
+            help="Another model next to them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG or the folder of one; "
             "repeatable.",
             show_default=False,
         ),
     ] = None,
-    explanation: Annotated[str, typer.Option(help="How the baseline is explained; the best on scenes.")] = "",
+    explanation: Annotated[
+        str, typer.Option(help="How the baseline is explained; by default the best on scenes.")
+    ] = "",
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -223,7 +226,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     """Several of `NAME=TEXT`.
 
     Raises:
-        ConfigError: one is no pair, or a name comes twice.
+        ConfigError: one is not a pair, or a name comes twice.
     """
     found: dict[str, str] = {}
     for text in texts:
@@ -257,5 +260,5 @@ def lines_of(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not any(lines):
-        raise DataError(f"{path} holds no words; one a line was expected")
+        raise DataError(f"{path} has no words in it; one per line was expected")
     return list(dict.fromkeys(line for line in lines if line))

@@ -39,13 +39,13 @@ class Database:
         try:
             self.url = make_url(url)
         except ArgumentError as error:
-            raise ConfigError(f"the database URL {url!r} is malformed; sqlite:///study.db is a right one") from error
+            raise ConfigError(f"the database URL {url!r} is malformed; an example is sqlite:///study.db") from error
         kind = self.url.drivername
         if kind not in ("sqlite", "postgresql+psycopg"):
             raise ConfigError(f"the database URL begins with {kind}; sqlite or postgresql+psycopg was expected")
         self.sqlite = kind == "sqlite"
         if self.sqlite and not self.file:
-            raise ConfigError("a study in memory would be lost; name a file, such as sqlite:///study.db")
+            raise ConfigError("a study in memory would be lost; use a file, such as sqlite:///study.db")
         # More at once would only pass Python's interpreter lock around at every round trip: p95 grew with it.
         pool: dict[str, Any] = {"pool_size": 6, "max_overflow": 0, "pool_timeout": _BUSY_SECONDS}
         if self.sqlite:
@@ -91,7 +91,7 @@ class Database:
 
     @contextmanager
     def writing_connection(self) -> Iterator[Connection]:
-        """A connection in a writing transaction, for what is no object (migrations)."""
+        """A connection in a writing transaction, for what is not an object (migrations)."""
         with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
             yield connection
 

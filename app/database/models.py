@@ -2,7 +2,7 @@
 
 What the constraints promise: a slot of a cell is held by one assignment (`uq_assignment_cell_id_slot`), so no cell
 gets more answers than it wants; nobody meets a picture twice in one condition (`pk_exposure`); a retried request
-stores nothing anew (`uq_answer_rater_id_key`), and of two windows one wins (`uq_answer_assignment_id_revision`).
+stores nothing new (`uq_answer_rater_id_key`), and of two windows one wins (`uq_answer_assignment_id_revision`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def upgrade(database: Database, revision: str = HEAD) -> None:
     if found == revision:
         return
     if found is not None and found > HEAD:
-        raise DataError(f"the database has schema {found}, this version of LFI knows up to {HEAD}; update LFI")
+        raise DataError(f"the database has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.writing_connection() as connection:

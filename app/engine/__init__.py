@@ -1,4 +1,4 @@
-"""One way from a picture and words to maps. Every door asks the same engine: API, page, agents, batches, studies."""
+"""The one way from an image and words to maps. Every door asks the same engine: API, page, agents, batches, studies."""
 
 from app.engine.engine import Engine
 from app.engine.pictures import File, Picture

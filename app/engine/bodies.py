@@ -26,7 +26,7 @@ class MapBlock(BaseModel):
         description="Base64 of little-endian float16 in C order. Each map sums to 1 over height and width."
     )
     outside: list[list[float]] = Field(
-        description="[layer][query]: share of the attention that fell on tokens that are no patches."
+        description="[layer][query]: share of the attention that fell on tokens that are not patches."
     )
     kind: str = Field(description="How the maps came about, such as cross-attention or interaction-query.")
     model: str = Field(description="name@fingerprint of the model that looked.")

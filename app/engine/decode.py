@@ -35,7 +35,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 DAMAGED = "the image is damaged or incomplete; save it again and retry"
 
-# A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure beside the picture that was taken.
+# A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure next to the photograph itself.
 _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
@@ -63,7 +63,7 @@ def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
         raise NotAnImageError("the file is empty; send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC image")
     if len(data) > limits.bytes:
         raise ImageTooLargeError(
-            f"the file has {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
+            f"the file is {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
         )
     image = _open(data, limits)
     _check_header(image, limits)

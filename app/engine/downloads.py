@@ -47,7 +47,7 @@ def at_layer(comparison: Comparison, layer: int | None) -> Comparison:
         return comparison
     for model, maps in comparison.maps.items():
         if not 0 <= layer < len(maps.layers):
-            raise ConfigError(f"layer {layer} of {model}: 0 to {len(maps.layers) - 1} were expected")
+            raise ConfigError(f"{model} has no layer {layer}; 0 to {len(maps.layers) - 1} were expected")
     return replace(comparison, default_layer=dict.fromkeys(comparison.maps, layer))
 
 

@@ -39,8 +39,8 @@ class Engine:
         trios: the models.
         kept: pictures that visitors chose to keep.
         jobs: places for work in threads; whatever decodes, asks the models or renders takes one.
-        admission: lets requests in; whoever asks gets a turn from it.
-        pixels: how many may be decoded at once.
+        admission: lets requests in and gives each a turn.
+        pixels: how many may be decoded at a time.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None):

@@ -1,4 +1,4 @@
-"""Pictures that a visitor chose to keep, so that a link to them works: on disk, until a day that was said beforehand.
+"""Pictures that a visitor chose to keep, so that a link to them works: on disk, until a day announced beforehand.
 
 What is kept is what the page then shows: upright, without metadata, at most `LONGEST` pixels, as WebP, and without loss
 where that fits: models then answer as before. Its name is the
@@ -52,7 +52,7 @@ class KeptPictures:
 
     Args:
         days: how long a picture is kept; 0 keeps none.
-        most: pictures at once.
+        most: images at a time.
         most_bytes: bytes of all pictures together.
     """
 
@@ -68,7 +68,7 @@ class KeptPictures:
             KeepingError: keeping is off, or the folder is full.
         """
         if not self.days:
-            raise KeepingError("this service keeps no pictures; share a sample, or the downloaded figure")
+            raise KeepingError("this service keeps no images; share a sample, or the downloaded figure")
         data, exact = _encoded(image, self.most_bytes // max(self.most, 1))
         name, key, until = hashlib.sha256(data).hexdigest(), secrets.token_urlsafe(24), self.clock() + self.days * _DAY
         with self._lock:
@@ -102,7 +102,7 @@ class KeptPictures:
         with self._lock:
             keepers = self._keepers(name) if _HASH.fullmatch(name) else {}
             if _digest(key) not in keepers:
-                raise KeepingError("this picture is not kept, or not by you")
+                raise KeepingError("this image is not kept, or was not kept by you")
             self._set_keepers(name, {each: until for each, until in keepers.items() if each != _digest(key)})
 
     def sweep(self) -> None:
@@ -134,7 +134,7 @@ class KeptPictures:
         sizes = [file.stat().st_size for file in self.folder.glob("*.webp")]
         if len(sizes) >= self.most or sum(sizes) + size > self.most_bytes:
             raise KeepingError(
-                f"{len(sizes)} pictures of {sum(sizes) / 1e6:.0f} MB are kept here, and there is no room for another; "
+                f"{len(sizes)} images ({sum(sizes) / 1e6:.0f} MB) are kept here, and there is no room for another; "
                 "try again tomorrow, or share the downloaded figure"
             )
 

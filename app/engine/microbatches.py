@@ -1,7 +1,7 @@
-"""Micro-batches: whatever waits for the models at the same time is answered by one forward pass.
+"""Micro-batches: requests that wait for the models at the same time are answered by one forward pass.
 
 While the models work on a batch, the next one gathers; so under load batches are full and nobody waits for their
-sake. A request that is alone goes at once. Only where others are known to be on their way (uploads being decoded) does
+sake. A lone request runs immediately. Only if others are known to be on their way (uploads being decoded) does
 a batch wait for them, a few milliseconds at most.
 """
 
@@ -40,7 +40,7 @@ class MicroBatches(Generic[In, Out]):
         run: answers a batch, in its order.
         size: questions in a batch at most.
         patience: seconds that a batch waits for questions that are on their way.
-        coming: how many requests are in work in all, those that wait here included.
+        coming: how many requests are being served in all, including those that wait here.
     """
 
     def __init__(

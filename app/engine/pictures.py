@@ -1,4 +1,4 @@
-"""What an engine is asked about: a file that was sent, or a picture that is decoded already."""
+"""What an engine is asked about: an uploaded file, or an image that is already decoded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class File:
         """
         data = stream.read(most + 1)
         if len(data) > most:
-            raise ImageTooLargeError(f"the image file has more than {most / 1e6:g} MB, which is the limit")
+            raise ImageTooLargeError(f"the image file is larger than {most / 1e6:g} MB, which is the limit")
         return cls(data)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What somebody wants to know about a picture, from the fields of whatever asks."""
+"""What somebody wants to know about an image, from the fields of any door."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MapsRequest:
 
         Raises:
             WordsError: as `parse_words`.
-            ConfigError: a layer that is no number.
+            ConfigError: a layer that is not a number.
         """
         return cls(
             words=parse_words(words, limits),

@@ -55,7 +55,7 @@ class Trios:
                 log.error("trio %r is not served: %s", name, error)
             except Exception:
                 self.loaded.pop(name, None)
-                self.failures[name] = "it failed in a way nobody foresaw; the log says how"
+                self.failures[name] = "it failed unexpectedly; see the log"
                 log.exception("trio %r is not served", name)
         self._complete = True
 
@@ -72,7 +72,7 @@ class Trios:
         folder = self.settings.models_dir / name
         if not folder.is_dir():
             known = ", ".join(self._found()) or "none; `lfi trio` makes one"
-            raise UnknownModelError(f"no trio {name!r} in {folder.parent}; there are: {known}")
+            raise UnknownModelError(f"there is no trio {name!r} in {folder.parent}; there are: {known}")
         self.loaded[name] = trio = load_trio(folder, self.settings.device)
         return trio
 
@@ -100,7 +100,7 @@ class Trios:
         if name in self.failures:
             why = f"trio {name!r} could not be loaded: {self.failures[name]}"
             raise NotReadyError(why) if name == self.default else CheckpointError(why)
-        raise UnknownModelError(f"no trio {name!r}; there are: {', '.join(self.loaded) or 'none'}")
+        raise UnknownModelError(f"there is no trio {name!r}; there are: {', '.join(self.loaded) or 'none'}")
 
 
 def load_trio(folder: Path, device: str) -> Trio:

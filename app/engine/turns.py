@@ -1,8 +1,8 @@
-"""Who is let in, and for how long: a bounded number of requests, a time limit for each, a bounded sum of pixels.
+"""Admission: a bounded number of requests, a time limit for each, a bounded number of pixels being decoded.
 
-A request passes `Admission.run`, which refuses it at once where too many wait already, gives up on it when its time is
-over while it still waits, and forgets it when its client has gone. Work that has begun is finished: a thread cannot be
-stopped, but it asks its `Turn` before every step.
+A request passes `Admission.run`, which refuses it immediately if too many are waiting already, gives up on it if its
+time runs out while it waits, and forgets it when its client has gone. Work that has begun is finished: a thread cannot
+be stopped, but it asks its `Turn` before every step.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Turn:
         return max(0.0, self._end - time.monotonic())
 
     def abandon(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Nobody is waiting for the answer any more."""
         self._gone.set()
 
     def renewed(self) -> Turn:
@@ -72,7 +72,7 @@ class Turn:
 
 
 class Pixels:
-    """How many pixels may be in work at once. A picture that is larger than all of them is let in alone."""
+    """How many pixels may be decoded at a time. An image that is larger than the whole budget is let in alone."""
 
     def __init__(self, most: int):
         self.most = most
@@ -101,8 +101,8 @@ class Admission:
     """Lets requests in.
 
     Args:
-        places: requests that may be in work or wait at once.
-        threads: of those, how many are in work; others may take some of them.
+        places: requests that may be running or waiting at a time.
+        threads: of those, how many may be running; others may take some of them.
         seconds: time for one request, waiting included.
     """
 

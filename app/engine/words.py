@@ -34,7 +34,7 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
     if not words:
         raise WordsError("no words were given; type at least one word or short phrase, such as 'red circle'")
     if len(words) > limits.words:
-        raise WordsError(f"{len(words)} words were given; at most {limits.words} are compared at once")
+        raise WordsError(f"{len(words)} words were given; at most {limits.words} can be compared at once")
     for word in words:
         parts = len(word.split())
         if parts > limits.phrase or len(word) > limits.characters:
@@ -44,7 +44,7 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
                 f"at most {limits.phrase} words and {limits.characters} characters are read as one phrase"
             )
         if not word.translate(_JOINERS).isprintable():
-            raise WordsError(f"the word {word!r} holds characters that cannot be printed")
+            raise WordsError(f"the word {word!r} contains unprintable characters")
     return tuple(words)
 
 

@@ -1,1 +1,1 @@
-"""A human study: its design, who is asked what, what was answered, and the owner's tools."""
+"""A human study: its design, who is asked what, the answers, and the owner's tools."""

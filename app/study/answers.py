@@ -104,7 +104,7 @@ def _check_open(study: Study, rater: Rater) -> None:
     if rater.status != "active":
         raise ConflictError("this session is over" if rater.status != "invited" else "this session has not begun")
     if study.status not in ("open", "paused") and not rater.preview:
-        raise ConflictError(f"the study is {study.status}; it takes no answers")
+        raise ConflictError(f"the study is {study.status}; it accepts no answers")
 
 
 def _check_value(plan: StudyPlan, cell: Cell, given: SubmittedAnswer) -> None:
@@ -114,4 +114,4 @@ def _check_value(plan: StudyPlan, cell: Cell, given: SubmittedAnswer) -> None:
         raise StudyError(f"the answer is {given.value!r}; one of {', '.join(offered)} was expected")
     least = plan.analysis.min_response_ms
     if given.response_ms < least:
-        raise StudyError(f"the answer came after {given.response_ms} ms; the study takes none before {least} ms")
+        raise StudyError(f"the answer came after {given.response_ms} ms; the study accepts none before {least} ms")

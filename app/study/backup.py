@@ -1,4 +1,4 @@
-"""Copies of all studies: one archive with a database that is consistent to the answer, and the stimuli.
+"""Backups of all studies: one archive with a consistent database and the stimuli.
 
 SQLite is copied with its online backup while the service goes on. PostgreSQL has its own tools, which do it better.
 """
@@ -30,7 +30,7 @@ def backup(studies: Studies, archive: Path) -> None:
     """
     file = _sqlite_file(studies.database)
     if archive.exists():
-        raise DataError(f"{archive} is there already; a backup never overwrites one")
+        raise DataError(f"{archive} already exists; a backup never overwrites anything")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=archive.parent) as folder, tarfile.open(archive, "x") as tar:
@@ -51,7 +51,7 @@ def restore(studies: Studies, archive: Path) -> None:
 
     Raises:
         StudyError: there are studies already, or the database is PostgreSQL.
-        DataError: the archive is no backup, is damaged, or was made by a newer version.
+        DataError: the archive is not a backup, is damaged, or was made by a newer version.
     """
     database = Database(studies.settings.study_database)
     file = _sqlite_file(database)
@@ -59,7 +59,7 @@ def restore(studies: Studies, archive: Path) -> None:
     # A log that an old database left behind would be played into the new one.
     for there in (file, *(file.with_name(file.name + left) for left in ("-wal", "-shm", "-journal"))):
         if there.exists():
-            raise StudyError(f"{there} is there already; move it away first, nothing is ever overwritten")
+            raise StudyError(f"{there} already exists; move it away first, nothing is ever overwritten")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as place:
@@ -67,17 +67,17 @@ def restore(studies: Studies, archive: Path) -> None:
                 tar.extractall(place, filter="data")
             copy = Path(place) / _DATABASE
             if not copy.is_file():
-                raise DataError(f"{archive} holds no {_DATABASE}, so it is no backup")
+                raise DataError(f"{archive} has no {_DATABASE}, so it is not a backup")
             _check(copy)
             for study in sorted((Path(place) / _STIMULI).glob("*")):
                 shutil.copytree(study, folder / study.name, dirs_exist_ok=True)
-            copy.rename(file)  # last, so that half a restore is no study
+            copy.rename(file)  # last, so that half a restore does not count as a study
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"{archive} cannot be restored: {error}") from error
     found = revision_of(database)
     if found is None or found > HEAD:
         file.unlink()
-        raise DataError(f"{archive} has schema {found}, this version of LFI knows up to {HEAD}; update LFI")
+        raise DataError(f"{archive} has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
     database.close()
 
 

@@ -1,4 +1,4 @@
-"""Trials whose right answer is known: practice, and the catch trials that tell who does not look."""
+"""Trials with a known right answer: practice, and the catch trials that show who does not look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a plan to a study that waits to be opened: rendered stimuli, cells to fill, the plan on record."""
+"""From a plan to a study that is ready to open: rendered stimuli, cells to fill, the plan on record."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FIXED = (
 
 
 def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli") -> StudyPlan:
-    """Render the study in a TOML file and store it as a draft; a draft that nobody answered is made anew.
+    """Render the study in a TOML file and store it as a draft; a draft that nobody answered is replaced.
 
     Args:
         engine: its trio is loaded now if it is not there yet.
@@ -91,7 +91,7 @@ def make_draft(
         with studies.database.writing() as session:
             check_free(session, plan.name)
             if follows and studies.plan(session, find_study(session, plan.name, lock=True)).hash != follows:
-                raise ConflictError(f"the draft of {plan.name!r} was changed meanwhile; add the items once more")
+                raise ConflictError(f"the draft of {plan.name!r} was changed in the meantime; add the items again")
             _forget_draft(session, plan.name)
             _store(session, studies, plan, rendered, names, actor, action)
     except BaseException:
@@ -116,11 +116,11 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
     with studies.database.writing() as session:
         study = find_study(session, plan.name, lock=True)
         if study.status == "draft":
-            raise StudyError(f"study {plan.name!r} has not opened; `lfi study create` makes it anew")
+            raise StudyError(f"study {plan.name!r} has not opened; `lfi study create` makes it again")
         old = studies.plan(session, study)
         changed = [name for name in _FIXED if getattr(old, name) != getattr(plan, name)]
         if changed:
-            raise StudyError(f"{changed[0]} of an opened study cannot change; create another study")
+            raise StudyError(f"{changed[0]} cannot change in a study that has opened; create another study")
         if plan.hash == old.hash:
             return False
         version = session.scalars(select(func.max(Plan.version)).where(Plan.study_id == study.id)).one() + 1
@@ -142,14 +142,14 @@ def remove_study(studies: Studies, name: str) -> None:
 
 
 def check_free(session: Session, name: str) -> None:
-    """Whether a draft of this name can be made, or made anew.
+    """Whether a draft of this name can be made, or replaced.
 
     Raises:
         StudyError: the study of this name has been opened.
     """
     status = session.scalar(select(Study.status).where(Study.name == name))
     if status not in (None, "draft"):
-        raise StudyError(f"study {name!r} is {status} already; give the new one another name")
+        raise StudyError(f"study {name!r} is already {status}; give the new one another name")
 
 
 def _read(path: Path) -> bytes:
@@ -160,7 +160,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write_pictures(studies: Studies, plan: StudyPlan, pictures: Mapping[str, Image.Image]) -> None:
-    """Keep what the draft is drawn from: items that are added later draw all maps anew."""
+    """Keep what the draft is drawn from: adding items later redraws all maps."""
     folder = studies.pictures(plan.name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, hash in plan.pictures.items():
@@ -178,14 +178,14 @@ def _forget_pictures(studies: Studies, name: str) -> None:
 
 
 def check_uninvited(session: Session, study: Study) -> None:
-    """Whether the study can still be made anew.
+    """Whether the study can still be replaced.
 
     Raises:
         StudyError: somebody has an invitation.
     """
     counts = select(func.count()).select_from(Rater).where(Rater.study_id == study.id, ~Rater.preview)
     if session.scalars(counts).one():
-        raise StudyError(f"study {study.name!r} has invitations already; `lfi study remove {study.name}` forgets them")
+        raise StudyError(f"study {study.name!r} already has invitations; `lfi study remove {study.name}` deletes them")
 
 
 def _forget_draft(session: Session, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A whole study at once: generated scenes, simulated raters whose true ratio is known, answers through the service.
+"""A whole study in one go: generated scenes, simulated raters whose true ratio is known, answers through the service.
 
 The service runs in this process; requests take every step but the network.
 """

@@ -66,11 +66,11 @@ def editable_drafts(studies: Studies) -> list[str]:
 
 
 def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: str, turn: Turn) -> Added:
-    """Add the items of a zip to a draft, and draw all its maps anew. Items that it has already are left out.
+    """Add the items of a zip to a draft, and redraw all its maps. Items that it already has are left out.
 
     Raises:
         NothingHereError: there is no such study.
-        StudyError: it is no draft, has invitations, or was made by a version that kept no pictures.
+        StudyError: it is not a draft, has invitations, or was made by a version that kept no pictures.
         ConflictError: it was changed meanwhile.
         ArchiveError, ConfigError: the zip is none, or does not hold what it should.
         ImageError, UnknownWordError: a picture cannot be read, or the models do not know a word.
@@ -81,7 +81,7 @@ def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: s
     hashes = {path: hashlib.sha256(file).hexdigest() for path, file in new.pictures.items()}
     for path, hash in hashes.items():
         if plan.pictures.get(path, hash) != hash:
-            raise ConfigError(f"the draft has another picture called {path}; give this one another name")
+            raise ConfigError(f"the draft has another picture called {path}; give this one a different name")
     there = {(item.image, item.word) for item in plan.items}
     fresh = [item for item in new.items if (item.image, item.word) not in there]
     if fresh:
@@ -98,7 +98,7 @@ def read_items(data: bytes) -> NewItems:
     """The items in a zip.
 
     Raises:
-        ArchiveError: it is no zip, or one that `check_archive` refuses.
+        ArchiveError: it is not a zip, or one that `check_archive` refuses.
         ConfigError: it has no list, or the list is not TOML, holds something else, or names a picture that is missing.
     """
     try:
@@ -106,14 +106,14 @@ def read_items(data: bytes) -> NewItems:
             check_archive(archive, _LIMITS, "the zip")
             there = set(archive.namelist())
             if LIST not in there:
-                raise ConfigError(f"the zip holds no {LIST}; the inspector's page makes one: *Items of a study*")
+                raise ConfigError(f"the zip has no {LIST}; the inspector's page makes one: *Items of a study*")
             items = _listed(archive.read(LIST))
             missing = [item.image for item in items if item.image not in there]
             if missing:
                 raise ConfigError(f"{LIST} names {missing[0]}, which is not in the zip")
             return NewItems(items, {path: archive.read(path) for path in {item.image for item in items}})
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise ArchiveError("the file is no zip that can be read") from error
+        raise ArchiveError("the file cannot be read as a zip") from error
 
 
 def _listed(data: bytes) -> tuple[Item, ...]:
@@ -128,7 +128,7 @@ def _listed(data: bytes) -> tuple[Item, ...]:
         raise ConfigError(f"{LIST} is not TOML: {error}") from error
     items = build(_List, raw).items
     if len(items) > _MOST:
-        raise ConfigError(f"{LIST} holds {len(items)} items; at most {_MOST} are added at once")
+        raise ConfigError(f"{LIST} holds {len(items)} items; at most {_MOST} can be added at once")
     too_long = next((item.word for item in items if not item.word.strip() or len(item.word) > _LONGEST), None)
     if too_long is not None:
         raise ConfigError(f"{LIST} holds the word {too_long[:40]!r}; one to {_LONGEST} characters were expected")
@@ -149,4 +149,4 @@ def _kept(studies: Studies, plan: StudyPlan) -> dict[str, Image.Image]:
     try:
         return {path: Image.open(folder / hash).convert("RGB") for path, hash in plan.pictures.items()}
     except OSError as error:
-        raise StudyError(f"the pictures of {plan.name!r} are not here; `lfi study create` makes it anew") from error
+        raise StudyError(f"the pictures of {plan.name!r} are gone; `lfi study create` makes it again") from error

@@ -45,7 +45,7 @@ def set_status(studies: Studies, name: str, status: str, actor: str) -> None:
 
 
 def exclude(studies: Studies, name: str, code: str, reason: str, actor: str) -> None:
-    """Let a rater's answers not count: they stay on record with the reason, and their places are filled anew.
+    """Exclude a rater's answers: they stay on record with the reason, and their places are filled again.
 
     Raises:
         NothingHereError: the study has no such rater.
@@ -58,14 +58,14 @@ def exclude(studies: Studies, name: str, code: str, reason: str, actor: str) -> 
         study = find_study(session, name)
         rater = find_rater(session, study, code)
         if rater.status == "excluded":
-            raise StudyError(f"{code} is excluded already: {rater.excluded_reason}")
+            raise StudyError(f"{code} is already excluded: {rater.excluded_reason}")
         rater.status, rater.excluded_reason = "excluded", reason
         free_places(session, rater, answered=True)
         note(session, study, studies.clock(), actor, "excluded", f"{code}: {reason}")
 
 
 def delete_person(studies: Studies, name: str, code: str, actor: str) -> int:
-    """Delete everything that is stored of a rater, and fill the places anew; how many answers that were.
+    """Delete everything stored about a rater, and fill the places again; how many answers that was.
 
     What stays is a line of the audit trail that says that somebody was deleted. Backups and exports made before
     still hold the data: they are the owner's to renew.

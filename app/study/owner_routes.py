@@ -139,7 +139,7 @@ async def login(owner: OwnerDep) -> Response:
     """In with the token."""
     fields = await read_form(owner.request)
     if not owner.knows(fields.get("token", "")):
-        await anyio.sleep(1)  # slows down whoever guesses
+        await anyio.sleep(1)  # slows down guessing
         return page(login_page("../", "That is not the token."), 403)
     answer = RedirectResponse("../admin", 303, PRIVATE)
     path = root_of(owner.request) + "/admin"
@@ -221,7 +221,7 @@ async def delete_rater(owner: OwnerDep, name: str) -> Response:
     """Delete one person's data."""
     fields = await owner.form()
     if fields.get("sure") != "yes":
-        raise StudyError("deleting needs the tick that says so")
+        raise StudyError("tick the box that confirms the deletion")
     return await _act(owner, name, delete_person, name, fields.get("code", "").strip(), _ACTOR)
 
 

@@ -1,10 +1,10 @@
-"""Places in cells: given out for a while, kept while a rater goes on, freed when one drops out.
+"""Places in cells: given out for a while, kept while a rater continues, freed when one drops out.
 
 A rater's whole session is planned at once (`app.study.assignment`) under the study's lock, so the plan is made from
 what is true. Afterwards an answer touches the rater's own rows alone. The lease is the rater's, renewed by every
 answer; when somebody needs places and finds leases run out, those places are free again. Nothing runs in the
-background, so nothing is lost when the process dies. Whoever failed too many catch trials is not counted, finished or
-not, so their places are given out anew, too.
+background, so nothing is lost when the process dies. Raters who failed too many catch trials do not count, finished or
+not, so their places are given out again, too.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def reclaim(studies: Studies, name: str) -> bool:
 def free_lapsed(session: Session, study: Study, plan: StudyPlan, now: datetime) -> None:
     """Free the places of everybody whose lease ran out. The study must be locked.
 
-    Whoever is storing an answer this very moment has their row locked and is passed over.
+    A rater who is storing an answer right now has their row locked and is skipped.
     """
     lapsed = session.scalars(
         select(Rater).where(Rater.study_id == study.id, Rater.lease_until < now).with_for_update(skip_locked=True)
@@ -113,13 +113,13 @@ def free_lapsed(session: Session, study: Study, plan: StudyPlan, now: datetime) 
 
 
 def finish(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
-    """The rater has answered everything. Whoever was careless is thanked like everybody, and not counted."""
+    """The rater has answered everything. Careless raters are thanked like everybody, and not counted."""
     rater.status, rater.finished_at = "finished", now
     _leave(session, study, plan, rater, now)
 
 
 def free_places(session: Session, rater: Rater, answered: bool = False) -> None:
-    """Free the rater's unanswered places; the `answered` ones too, where the answers shall not count."""
+    """Free the rater's unanswered places; the `answered` ones too, if the answers should not count."""
     mine = [Assignment.rater_id == rater.id, ~Assignment.answered]
     practice = select(Cell.id).where(Cell.kind == "practice")
     open_ids = list(session.scalars(select(Assignment.id).where(*mine, Assignment.cell_id.not_in(practice))))
@@ -207,7 +207,7 @@ def _done(session: Session, rater: Rater) -> dict[str, int]:
         .where(Assignment.rater_id == rater.id)
         .group_by(Cell.kind)
     )
-    return {kind: count for kind, count in rows}  # noqa: C416 -- rows are no tuples to a type checker
+    return {kind: count for kind, count in rows}  # noqa: C416 -- rows are not tuples to a type checker
 
 
 def _exposures(rater: Rater):

@@ -65,7 +65,7 @@ class PairPlan:
         _at_least("pair.trials", self.trials, 1)
         for one, other in self.contrasts:
             if one == other:
-                raise ConfigError(f"pair.contrasts holds {one!r} against itself; two conditions were expected")
+                raise ConfigError(f"pair.contrasts compares {one!r} with itself; two conditions were expected")
         if len({frozenset(contrast) for contrast in self.contrasts}) < len(self.contrasts):
             raise ConfigError("pair.contrasts names the same two conditions twice")
 
@@ -194,7 +194,7 @@ class StudyPlan:
             raise ConfigError(f"name is {self.name!r}; lower-case letters, digits and dashes were expected")
         _at_least("side", self.side, 64)
         if not self.items:
-            raise ConfigError("items is empty; at least one picture with a word was expected")
+            raise ConfigError("items is empty; at least one image with a word was expected")
         pairs = [(item.image, item.word) for item in self.items]
         if len(set(pairs)) < len(pairs):
             twice = next(pair for pair in pairs if pairs.count(pair) > 1)
@@ -218,7 +218,7 @@ class StudyPlan:
         compared = (self.analysis.numerator, self.analysis.denominator) if self.rating.overlap else ()
         for name in (*named, *compared):
             if name not in self.conditions:
-                raise ConfigError(f"{name!r} is compared but is none of the conditions {', '.join(self.conditions)}")
+                raise ConfigError(f"{name!r} is compared but is not one of the conditions {', '.join(self.conditions)}")
         for name, shown in self.maps.items():
             if name not in self.conditions or name == "shuffled":
                 raise ConfigError(f"maps names {name!r}; a model among the conditions was expected")
@@ -229,14 +229,14 @@ class StudyPlan:
                     "'clip' or 'clip:legrad', was expected"
                 )
         if "shuffled" in self.conditions and len({item.image for item in self.items}) < 2:
-            raise ConfigError("shuffled maps come from another picture; at least two pictures were expected")
+            raise ConfigError("shuffled maps come from another image; at least two images were expected")
 
     def _check_languages(self) -> None:
         if not self.languages:
             raise ConfigError("languages is empty; at least one was expected")
         for language in self.languages:
             if language not in LANGUAGES:
-                raise ConfigError(f"the page does not speak {language!r}; it speaks {', '.join(LANGUAGES)}")
+                raise ConfigError(f"the page has no texts in {language!r}; it has {', '.join(LANGUAGES)}")
             if language not in self.texts:
                 raise ConfigError(f"texts.{language} is missing")
         for language, texts in self.texts.items():
@@ -266,7 +266,7 @@ def read_plan(path: Path) -> StudyPlan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     if "pictures" in raw:
-        raise ConfigError("unknown key pictures; it is worked out from the files")
+        raise ConfigError("unknown key pictures; it is computed from the files")
     plan = plan_of(raw)
     shown: tuple[Item | Known, ...] = (*plan.items, *plan.practice, *plan.catch)
     paths = dict.fromkeys(each.image for each in shown)

@@ -1,4 +1,4 @@
-"""How a study stands: cells, raters, catch trials, response times, agreement. Read in one go."""
+"""The state of a study: cells, raters, catch trials, response times, agreement. Read in one go."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Progress:
 
 
 def progress_of(studies: Studies, name: str) -> Progress:
-    """How the study of this name stands, once the places of whoever left it are free.
+    """How the study of this name stands, once the places of raters who left are free.
 
     Raises:
         NothingHereError: there is none.

@@ -1,6 +1,6 @@
-"""Who takes part: invitations, entrance by token or from Prolific, and the browsers that are signed in.
+"""Who takes part: invitations, entry by token or from Prolific, and the signed-in browsers.
 
-Tokens and cookies are 192 random bits and stored as SHA-256 alone: whoever reads the database can enter as nobody.
+Tokens and cookies are 192 random bits and stored as SHA-256 alone: reading the database does not let anyone sign in.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def invite(studies: Studies, name: str, count: int, actor: str, preview: bool = 
         StudyError: the study is closed, or `count` is not from 1 to 10,000.
     """
     if not 1 <= count <= 10_000:
-        raise StudyError(f"{count} invitations were asked for; 1 to 10000 was expected")
+        raise StudyError(f"{count} invitations were requested; 1 to 10000 was expected")
     with studies.database.writing() as session:
         study = find_study(session, name, lock=True)
         if study.status == "closed" and not preview:
@@ -59,7 +59,7 @@ def enter_by_token(studies: Studies, token: str) -> str:
     with studies.database.writing() as session:
         rater = session.scalar(select(Rater).where(Rater.token_hash == digest(token)))
         if rater is None:
-            raise NothingHereError("this invitation is not known")
+            raise NothingHereError("this invitation does not exist")
         return _sign_in(session, studies, rater)
 
 
@@ -68,7 +68,7 @@ def enter_from_prolific(studies: Studies, pid: str, prolific_study: str, prolifi
 
     Raises:
         NothingHereError: no open study takes people from there, or an id is malformed.
-        NotYoursError: this person entered with another SESSION_ID, so this may be somebody else.
+        NotYoursError: this person entered with a different SESSION_ID, so this may be somebody else.
     """
     if not (_PID.fullmatch(pid) and _PID.fullmatch(prolific_session)):
         raise NothingHereError("PROLIFIC_PID and SESSION_ID are needed: letters, digits, dashes")
@@ -77,10 +77,10 @@ def enter_from_prolific(studies: Studies, pid: str, prolific_study: str, prolifi
         rater = session.scalar(select(Rater).where(Rater.study_id == study.id, Rater.prolific_pid == pid))
         if rater is None:
             if study.status != "open":
-                raise NothingHereError("the study takes nobody at the moment")
+                raise NothingHereError("the study is not taking anyone at the moment")
             rater = _new_rater(session, studies, study, prolific_pid=pid, prolific_session=prolific_session)
         elif not secrets.compare_digest(rater.prolific_session or "", prolific_session):
-            raise NotYoursError("this person entered with another SESSION_ID")
+            raise NotYoursError("this person entered with a different SESSION_ID")
         return _sign_in(session, studies, rater)
 
 
@@ -136,11 +136,11 @@ def _prolific_study(session: Session, studies: Studies, wanted: str) -> Study:
         rules = studies.plan(session, study).rules
         if rules.prolific and rules.prolific_study in ("", wanted):
             return lock_study(session, study.id)
-    raise NothingHereError("no study takes people from Prolific")
+    raise NothingHereError("no study is taking people from Prolific")
 
 
 def row_of(session: Session, study: Study) -> int:
-    """The Latin square's row for whoever begins now: raters who began so far, drop-outs among them."""
+    """The Latin square's row for the next rater: how many began so far, including drop-outs."""
     begun = (
         select(func.count())
         .select_from(Rater)

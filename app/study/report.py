@@ -1,4 +1,4 @@
-"""The report for the owner's page: what `lfi study analyse NAME` makes, in a process of its own."""
+"""The report for the owner's page: what `lfi study analyse NAME` makes, in its own process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _closed_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registrati
         status = find_study(session, name).status
     if status != "closed":
         raise StudyError(
-            f"study {name!r} is {status}; its report is made once it is closed, for an interval that was looked at "
-            "while answers came in, and that decided when to stop, holds less than it says"
+            f"study {name!r} is {status}; its report is made once it is closed: an interval that was looked at "
+            "while answers came in, and that decided when to stop, promises more than it holds"
         )
     return analysis_input(studies, name)
 

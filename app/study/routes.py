@@ -1,4 +1,4 @@
-"""The raters' part of the service: entrance, page, and the few requests that the page makes.
+"""The raters' part of the service: entry, page, and the few requests that the page makes.
 
 `GET /s/TOKEN` and `GET /study?PROLIFIC_PID=...` sign a browser in (a cookie that scripts cannot read) and lead to the
 page at `/study`, whose address then holds no secret. `POST /study/api/...` take and give JSON; each needs the cookie,
@@ -153,7 +153,7 @@ async def _run(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise StudyError(f"{name} is missing or no text")
+        raise StudyError(f"{name} is missing or not a text")
     return value
 
 

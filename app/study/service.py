@@ -60,7 +60,7 @@ class Studies:
             if self._database is None:
                 database = Database(self.settings.study_database)
                 if not create and database.file and not database.file.is_file():
-                    raise NothingHereError("there is no study here; `lfi study create study.toml` makes one")
+                    raise NothingHereError("there is no study yet; `lfi study create study.toml` makes one")
                 upgrade(database)
                 self._database = database
             return self._database
@@ -84,7 +84,7 @@ class Studies:
 
     def stimulus(self, session: Session, study: int, name: str, drawn: Drawn) -> Path | None:
         """A rendered file of the study with this id and name; None where there is no such one."""
-        for known in (True, False):  # once more from the database: a draft that is created anew has other files
+        for known in (True, False):  # once more from the database: a draft that was created again has other files
             if not known or study not in self._files:
                 rows = session.execute(
                     select(Stimulus.image, Stimulus.item, Stimulus.condition, Stimulus.file).where(
@@ -139,7 +139,7 @@ def find_study(session: Session, name: str, lock: bool = False) -> Study:
 
 
 def lock_study(session: Session, id: int) -> Study:
-    """The study, locked: whoever gives or counts places does it one after another."""
+    """The study, locked: places are given and counted one transaction at a time."""
     return session.scalars(select(Study).where(Study.id == id).with_for_update()).one()
 
 

@@ -46,7 +46,7 @@ class RaterSession:
         self.secret = secret
 
     def resume(self) -> State:
-        """Where the rater is. Places that ran out are given anew, as far as there are any."""
+        """Where the rater is. Expired places are given again, as far as there are any."""
         with self.studies.database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
@@ -101,7 +101,7 @@ class RaterSession:
             return self._state(session, study, plan, rater, now, trials) | {"feedback": feedback}
 
     def look(self, trial: str) -> State:
-        """A trial that was answered already, to see it again or to answer it anew.
+        """A trial that was answered already, to see it again or to answer it again.
 
         Raises:
             NothingHereError: the rater has no such trial, or has not come to it yet.
@@ -166,7 +166,7 @@ class RaterSession:
         return self.studies.stimulus(session, study.id, study.name, (cell.image, item, shown[side]))
 
     def _study_locked(self, session: Session) -> tuple[Rater, Study, StudyPlan]:
-        """The study, locked, then the rater; the places of whoever left it are free. For a session that is `alone`."""
+        """The study, locked, then the rater; the places of raters who left are free. For a session that is `alone`."""
         rater = rater_of(session, self.secret)
         study = lock_study(session, rater.study_id)
         session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
@@ -190,5 +190,5 @@ class RaterSession:
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:
     if language not in plan.languages:
-        raise StudyError(f"the study does not speak {language!r}; it speaks {', '.join(plan.languages)}")
+        raise StudyError(f"the study has no texts in {language!r}; it has {', '.join(plan.languages)}")
     rater.language = language

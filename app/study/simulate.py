@@ -72,7 +72,7 @@ class Log:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read once: every client would read them anew."""
+    """Read once: every client would read them again."""
     return ssl.create_default_context()
 
 
@@ -185,7 +185,7 @@ async def take_part(visit: Visit, invitation: Invitation, rater: SimulatedRater,
         leave, done = rater.leaves_after(len(trials)), 0
         while state["stage"] in ("practice", "trial") and done < leave:
             trial = state["trial"]
-            if trial["id"] not in trials:  # the places ran out and were planned anew
+            if trial["id"] not in trials:  # the places expired and were planned again
                 trials = await asyncio.to_thread(lookup.trials_of, invitation.code)
             if visit.pictures:
                 await browser.fetch([address for address in trial["pictures"].values() if address])

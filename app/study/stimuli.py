@@ -67,7 +67,7 @@ def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], engine: Eng
 
     Args:
         pictures: by the plan's paths, as `scaled` gives them.
-        turn: of whoever waits for the study; every item has the time of one request.
+        turn: of the request that waits for the study; every item has the time of one request.
 
     Raises:
         UnknownWordError: the models do not know a word.

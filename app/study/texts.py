@@ -1,4 +1,4 @@
-"""What the study pages say by themselves, per language. A study's own texts are in its plan."""
+"""The built-in texts of the study pages, per language. A study's own texts are in its plan."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAGE: dict[str, dict[str, str]] = {
         "minute": "less than a minute left",
         "keys": "Answer with single keys",
         "keys_rating": "Keys: 1 to {scale} answer, Backspace goes back, hold Space to see the picture alone.",
-        "keys_pair": "Keys: ← left, ↓ no difference, → right, Backspace goes back, Space held shows the picture alone.",
+        "keys_pair": "Keys: ← left, ↓ no difference, → right, Backspace goes back, hold Space for the picture alone.",
         "answered": "Your answer so far: {answer}. A new one replaces it.",
         "right_answer": "Right.",
         "wrong_answer": "Not quite.",
@@ -65,21 +65,21 @@ PAGE: dict[str, dict[str, str]] = {
         "loading": "Loading …",
         "offline": "No connection. Your answer is kept here and sent again in a moment.",
         "elsewhere": "This was answered in another window. Here is where you are now.",
-        "failed": "Something went wrong. Reload the page; what you answered is stored.",
-        "paused_title": "The study pauses",
+        "failed": "Something went wrong. Reload the page; your answers are stored.",
+        "paused_title": "The study is paused",
         "paused": "Your answers are stored. Come back with the same link.",
         "closed_title": "The study is closed",
-        "closed": "No more answers are taken. Thank you for your interest.",
+        "closed": "No more answers are accepted. Thank you for your interest.",
         "full_title": "All places are taken",
-        "full": "Right now everybody who is needed is taking part. A place may become free: try again in a while.",
+        "full": "Enough people are taking part right now. A place may become free: try again in a while.",
         "draft_title": "The study has not opened yet",
         "draft": "Come back later with the same link.",
-        "excluded_title": "You cannot go on",
-        "excluded": "Your part in this study has been ended. Write to its owner if you think that is a mistake.",
+        "excluded_title": "You cannot continue",
+        "excluded": "Your part in this study has been ended. Write to its owner if you think this is a mistake.",
         "home": "To the start page",
         "stranger_title": "This page needs an invitation",
-        "stranger": "Open the link that you were sent. If you came here with it, it is not valid any more.",
-        "preview": "Preview: nothing of this counts.",
+        "stranger": "Open the link that you were sent. If that brought you here, it is no longer valid.",
+        "preview": "Preview: nothing here counts.",
         "noscript": "This page needs JavaScript.",
     },
     "de": {

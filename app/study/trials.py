@@ -1,4 +1,4 @@
-"""What a trial shows: its entry in the plan, and which condition stands on which side."""
+"""What a trial shows: its entry in the plan, and which condition is on which side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rater's page is sent: one stage at a time, worked out from the rater's rows at every request.
+"""What a rater's page is sent: one stage at a time, derived from the rater's rows at every request.
 
 The fields are the same whatever is shown, and none depends on the condition: a picture is addressed by the trial's
 random id and a side, and catch trials look like all others.
@@ -113,7 +113,7 @@ def _trials(
 ) -> dict[str, Any]:
     """The trial to show, what comes after it, and how far the rater is."""
     if not rows:
-        return {}  # the lease ran out before the first answer; resuming plans anew
+        return {}  # the lease ran out before the first answer; resuming plans again
     first = next((place for place, (trial, _) in enumerate(rows) if not trial.answered), len(rows) - 1)
     chosen = first
     if at is None:

@@ -1,4 +1,4 @@
-"""Figures of a running service for Prometheus, at `/metrics`."""
+"""Metrics of a running service for Prometheus, at `/metrics`."""
 
 from __future__ import annotations
 

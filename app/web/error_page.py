@@ -17,10 +17,10 @@ from app.web.pages import templates
 _ADVICE = {
     401: "Sign in, then open the page again.",
     403: "Sign in, or open the link that you were given.",
-    404: "Check the address for a typing error, or begin at the start page.",
+    404: "Check the address for a typo, or go to the start page.",
     405: "Open the page itself and use its buttons.",
     429: "Wait a moment, then reload this page.",
-    500: "Reload this page. If it fails again, tell whoever runs this service the request below.",
+    500: "Reload this page. If it fails again, report the request below to the operator of this service.",
     503: "Wait a moment, then reload this page.",
 }
 _USUAL_ADVICE = "Go back, change what you sent, and try again."

@@ -1,4 +1,4 @@
-"""What a request that changes something is checked for first: its origin, its size, its shape."""
+"""What is checked first in a request that changes something: its origin, its size, its shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin", "")
     ours = site == "same-origin" if site else origin != "" and urlsplit(origin).netloc == request.headers.get("host")
     if not ours:
-        raise NotYoursError("the request comes from another site, or does not say where from")
+        raise NotYoursError("the request comes from another site, or does not say where it comes from")
 
 
 async def read_body(request: Request) -> bytes:
@@ -41,7 +41,7 @@ async def read_body(request: Request) -> bytes:
             if len(body) > MOST_BYTES:
                 break
     if len(body) > MOST_BYTES or not said.isdigit() or int(said) > MOST_BYTES:
-        raise TooMuchError(f"the request has more than {MOST_BYTES:,} bytes, which is the limit")
+        raise TooMuchError(f"the request is larger than {MOST_BYTES:,} bytes, which is the limit")
     return body
 
 
@@ -61,7 +61,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
     Raises:
         TooMuchError: it is too large.
-        StudyError: it is no JSON object, or does not say that it is one.
+        StudyError: it is not a JSON object, or does not claim to be one.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise StudyError("the request is not application/json")
@@ -70,5 +70,5 @@ async def read_json(request: Request) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise StudyError("the request is not JSON") from error
     if not isinstance(fields, dict):
-        raise StudyError("the request is no JSON object")
+        raise StudyError("the request is not a JSON object")
     return fields

@@ -1,4 +1,4 @@
-"""Holding an answer back until it is whole, to send another in its place."""
+"""Holding a response back until it is complete, to send another one instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client would like to be answered in, by its `Accept` header (RFC 9110, 12.5.1)."""
+"""The media type that a client prefers, by its `Accept` header (RFC 9110, 12.5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pages are sent that are ours from the first byte to the last: under a strict policy, and kept by nobody."""
+"""How pages that are entirely our own are sent: under a strict content policy, and never cached."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def problem(
     """One problem as a response: a page for a browser, JSON for everybody else.
 
     Args:
-        more: members of `Problem` that this kind has besides those that all have.
+        more: members of `Problem` that this kind has in addition to the common ones.
     """
     body = {
         "type": type_of(kind),
@@ -109,7 +109,7 @@ def suggestions(error: UnknownWordError) -> list[dict[str, Any]]:
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:
-    """What the framework refuses: 404, 405, 413, a body that is no multipart form."""
+    """What the framework refuses: 404, 405, 413, a body that is not a multipart form."""
     assert isinstance(error, HTTPException)
     return _framework_problem(request, error.status_code, str(error.detail), error.headers or {})
 
@@ -122,7 +122,7 @@ def _framework_problem(request: Request, status: int, detail: str, headers: Mapp
         detail = f"{request.method} is not allowed at {request.scope['path']}"
     elif status == 413:
         limit = (request.scope.get(MAX_BODY_SIZE_SCOPE_KEY) or request.app.max_body_size or 0) / 1e6
-        kind, detail = REQUEST_TOO_LARGE, f"the request has more than {limit:g} MB, which is the limit"
+        kind, detail = REQUEST_TOO_LARGE, f"the request is larger than {limit:g} MB, which is the limit"
     return problem(request, kind, detail, headers)
 
 

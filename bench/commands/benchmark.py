@@ -19,15 +19,17 @@ for module in (serve, study, hostile):
 @benchmark.command()
 def transfer(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 2 hours) or full (a GPU).")] = "small",
-    tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt; left out without.")] = "",
-    pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; left out without.")] = "",
+    tiny_imagenet: Annotated[
+        str, typer.Option(help="Folder with TinyImageNet's wnids.txt; skipped if not given.")
+    ] = "",
+    pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; skipped if not given.")] = "",
     photographs: Annotated[
-        str, typer.Option(help="Teacher for photographs, of PACS at most trained on every second image.")
+        str, typer.Option(help="Teacher for photographs, trained on at most every second image of PACS.")
     ] = "photographs",
     scenes: Annotated[
         str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
     ] = "scenes",
-    runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; goes on from there.")] = Path(
+    runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; resumes from there.")] = Path(
         "runs/transfer"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
@@ -36,7 +38,7 @@ def transfer(
     ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
     tuned: Annotated[Path | None, typer.Option(help="A record of `lfi benchmark tune`: its methods, instead.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
@@ -91,7 +93,7 @@ def tune(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores) or full (a GPU).")] = "small",
     photographs: Annotated[str, typer.Option(help="Teacher for photographs.")] = "photographs",
-    runs: Annotated[Path, typer.Option(help="Keeps trials and caches; goes on from there.")] = Path("runs/transfer"),
+    runs: Annotated[Path, typer.Option(help="Keeps trials and caches; resumes from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write what was found here, for `transfer --tuned`.")] = None,
@@ -129,14 +131,14 @@ def detection(
     teacher: Annotated[
         str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
     ] = "scenes",
-    runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; goes on from there.")] = Path(
+    runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; resumes from there.")] = Path(
         "runs/detection"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     way: Annotated[list[str] | None, typer.Option(help="fine-tuned or frozen; both without it.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
@@ -177,7 +179,7 @@ def training(
     batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 16,
     rounds: Annotated[int, typer.Option(min=3, help="Steps of each variant that count.")] = 20,
     autocast: Annotated[bool, typer.Option("--autocast", help="bfloat16.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """A step of LFI from the cache against plain training, an online teacher and timm's own step."""
@@ -196,10 +198,10 @@ def maps(
     backbone: Annotated[str, typer.Option(help="A timm ViT.")] = "vit_base_patch16_224",
     batch: Annotated[int, typer.Option(min=1, help="Images per call.")] = 4,
     rounds: Annotated[int, typer.Option(min=3, help="Calls of each variant that count.")] = 10,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Maps of every layer and head: time and memory beside the bare forward pass, and beside other libraries."""
+    """Maps of every layer and head: time and memory next to the bare forward pass, and to other libraries."""
     from bench.maps_speed import maps_speed
     from evaluation.report import markdown
     from lfi.devices import best_device

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 _MOST_MEGABYTES = 2500.0
-"""Models, caches, and the gigabyte that pictures in work take at most (LFI_PIXELS_IN_WORK)."""
+"""Models, caches, and the gigabyte that images being decoded take at most (LFI_PIXELS_IN_WORK)."""
 
 
 @commands.command("hostile")
 def hostile_(
     uploads: Annotated[int, typer.Option(min=1, help="How many; all kinds in turn.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generator.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 0,
     clients: Annotated[int, typer.Option(min=1, help="How many are sent at a time.")] = 4,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """Damaged, lying, exploding and strange files: answers, time and memory of a service that is started for it.
 

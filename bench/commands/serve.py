@@ -33,13 +33,13 @@ class Size(StrEnum):
 @commands.command("serve")
 def serve_(
     rounds: Annotated[int, typer.Option(min=10, help="Rounds of bare passes, a first request and a new word.")] = 200,
-    clients: Annotated[int, typer.Option(min=2, help="Clients at once, against one.")] = 8,
+    clients: Annotated[int, typer.Option(min=2, help="Parallel clients, compared with one.")] = 8,
     turns: Annotated[int, typer.Option(min=0, help="Turns of one client and of all of them; 0 leaves them out.")] = 8,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a turn.")] = 5.0,
     requests: Annotated[int, typer.Option(min=0, help="Requests over which memory is watched; 0 leaves it out.")] = (
         10_000
     ),
-    soak: Annotated[float, typer.Option(min=0, help="Minutes of load instead of so many requests.")] = 0.0,
+    soak: Annotated[float, typer.Option(min=0, help="Minutes of load instead of a number of requests.")] = 0.0,
     models_dir: Annotated[
         Path, typer.Option(help="Folder that holds the trios.", show_default="those that come with LFI")
     ] = MODELS,
@@ -48,8 +48,8 @@ def serve_(
         Size | None,
         typer.Option(help="Instead of a trained trio, one with random weights and students ViT-S/16 or ViT-B/16."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of images and words.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of images and words.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """The service over HTTP in units of its models' bare forward passes; throughput; memory over many requests.
 

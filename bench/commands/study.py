@@ -16,15 +16,15 @@ commands = typer.Typer()
 
 @commands.command("study")
 def study_(
-    raters: Annotated[int, typer.Option(min=2, help="Simulated raters who take part at once.")] = 150,
+    raters: Annotated[int, typer.Option(min=2, help="Simulated raters who take part in parallel.")] = 150,
     items: Annotated[int, typer.Option(min=4, help="Generated scenes.")] = 30,
-    trials: Annotated[int, typer.Option(min=1, help="Ratings of one rater.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Ratings by one rater.")] = 20,
     think: Annotated[float, typer.Option(min=0, help="Median seconds of thinking at a trial.")] = 3.0,
     spread: Annotated[float, typer.Option(min=0, help="Seconds within which they all begin.")] = 30.0,
     database: Annotated[str, typer.Option(help="sqlite, postgresql, or both.")] = "both",
     kill: Annotated[bool, typer.Option(help="Kill the service (kill -9) when half of the answers are in.")] = True,
-    seed: Annotated[int, typer.Option(help="Of scenes and raters.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here, too.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of scenes and raters.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """Simulated raters over HTTP, with drop-outs, double clicks and slow networks; checks what was stored.
 

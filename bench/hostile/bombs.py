@@ -1,4 +1,4 @@
-"""Small files that unfold: pixels, profiles, texts, scans, frames."""
+"""Small files that unpack to huge ones: pixels, profiles, texts, scans, frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.hostile.pictures import chunk, encoded, inserted, picture, png, png_h
 
 
 def black_png(width: int, height: int) -> bytes:
-    """A whole black PNG of any size, made at once: one packed row, repeated."""
+    """A whole black PNG of any size, made quickly: one packed row, repeated."""
     row = bytes(1 + width)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     # A full flush ends on a byte and forgets what came before, so that the packed row may be repeated.
@@ -33,12 +33,12 @@ def nearly_too_many_pixels(rng: np.random.Generator) -> bytes:
 
 
 def data_bomb(rng: np.random.Generator) -> bytes:
-    """A PNG of few pixels whose data unfold to 64 MB."""
+    """A PNG of few pixels whose data unpack to 64 MB."""
     return png(png_header(64, 64), chunk(b"IDAT", zlib.compress(bytes(64 * 1024**2))))
 
 
 def profile_bomb(rng: np.random.Generator) -> bytes:
-    """A PNG whose colour profile, or one of whose texts, unfolds to 64 MB."""
+    """A PNG with a colour profile or a text that unpacks to 64 MB."""
     packed = zlib.compress(bytes(64 * 1024**2))
     more = (
         chunk(b"iCCP", b"icc\0\0" + packed),

@@ -1,4 +1,4 @@
-"""Files that are no pictures of ours: nothing, noise, archives, documents, formats that run programs."""
+"""Files that are not our kind of picture: nothing, noise, archives, documents, formats that run programs."""
 
 from __future__ import annotations
 

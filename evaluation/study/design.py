@@ -19,7 +19,7 @@ def latin_design(raters: int, items: int, conditions: int, trials: int) -> np.nd
     if min(raters, items, conditions, trials) < 1:
         raise ConfigError(f"{raters} raters, {items} items and {trials} trials; at least one of each was expected")
     if trials > items * conditions:
-        raise ConfigError(f"{trials} trials a rater, but {items} items in {conditions} conditions give fewer")
+        raise ConfigError(f"{trials} trials per rater, but {items} items in {conditions} conditions allow fewer")
     place = np.arange(raters * trials).reshape(raters, trials)
     item = place % items
     return np.stack([item, (item + place // items) % conditions], axis=-1)

@@ -32,7 +32,7 @@ class Flow:
     """The way of the answers into the analysis.
 
     Attributes:
-        steps: first what is no answer of the study (previews, practice, superseded, catch trials), then exclusions.
+        steps: first what is not an answer of the study (previews, practice, superseded, catch trials), then exclusions.
         analysed: what the analysis reads.
         everyone: the same before any exclusion.
     """
@@ -56,7 +56,7 @@ def exclusion_flow(table: pd.DataFrame, plan: AnalysisPlan) -> Flow:
     rest = keep(rest, ~rest["practice"], "practice trial")
     rest = rest.sort_values("created_at", kind="stable")  # of rows alone: clocks step back, revisions do not
     latest = rest.sort_values("revision", kind="stable").drop_duplicates(["study", "rater", "trial"], keep="last")
-    rest = keep(rest, rest.index.isin(latest.index), "answered anew later")
+    rest = keep(rest, rest.index.isin(latest.index), "answered again later")
     failed = rest[rest["catch"]].assign(failed=lambda rows: ~rows["catch_passed"].astype(bool))
     failures = failed.groupby("rater")["failed"].sum()
     everyone = rest = keep(rest, ~rest["catch"], "catch trial (set aside)")

@@ -48,7 +48,7 @@ def mixed_model(ratings: pd.DataFrame, plan: AnalysisPlan, draws: int = 1000) ->
             "install the extra `mixed`: pip install 'learning-from-interactions[mixed]'"
         ) from None
     if ratings["scale"].nunique() != 1:
-        raise DataError("the mixed model needs ratings of one scale; these are of two")
+        raise DataError("the mixed model needs ratings on one scale; these are on two")
     if not (ratings["condition"] == plan.denominator).any():
         raise DataError(f"no ratings of {plan.denominator} are left to compare with")
     levels = ratings["value"].astype(int)

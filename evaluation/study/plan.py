@@ -100,7 +100,7 @@ class AnalysisPlan:
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read as an analysis plan: {error}") from error
         if not isinstance(values, dict):
-            raise DataError(f"{path} holds no JSON object")
+            raise DataError(f"{path} does not hold a JSON object")
         return cls.from_mapping(values)
 
 

@@ -96,9 +96,9 @@ def plan_size(
         ConfigError: a power outside (0, 1), or no size to try.
     """
     if not 0 < wanted < 1:
-        raise ConfigError(f"a power of {wanted} was asked for; between 0 and 1 was expected")
+        raise ConfigError(f"the wanted power is {wanted}; between 0 and 1 was expected")
     if not raters or not items or min(*raters, *items) < 2:
-        raise ConfigError("at least two raters and two items are needed, for both are resampled")
+        raise ConfigError("at least two raters and two items are needed, as both are resampled")
     sizes = []
     with tqdm(total=len(raters) * len(items) * studies, unit="study", disable=quiet) as progress:
         for some_items in items:

@@ -123,7 +123,7 @@ def davidson(meetings: np.ndarray, counts: np.ndarray, side: bool = True) -> Fit
     competitors = int(meetings.max()) + 1
     graph = coo_array((np.ones(len(meetings)), (meetings[:, 0], meetings[:, 1])), shape=(competitors, competitors))
     if connected_components(graph, directed=False)[0] > 1:
-        raise DataError("some conditions never met the others in a pair, so their strengths cannot be compared")
+        raise DataError("some conditions were never compared with the others, so their strengths cannot be compared")
     features = np.zeros((len(meetings), 3, competitors + 2))  # strengths, side, tie
     for row, (one, other) in enumerate(meetings):
         for outcome, (of_left, of_right) in enumerate(((1, 0), (0, 1), (0.5, 0.5))):

@@ -1,6 +1,6 @@
 """The table of rating events that a study exports and the analysis reads; the codebook is `COLUMNS`.
 
-One row is one stored answer. Answers are append-only: where a rater went back and answered anew there are two rows of
+One row is one stored answer. Answers are append-only: if a rater went back and answered again there are two rows of
 the same trial, and the one with the highest revision counts (`evaluation.study.flow`). CSV, JSON Lines and Parquet
 hold the same table. A copy for spreadsheets (`write_spreadsheet`) is for people to look at.
 """
@@ -20,7 +20,7 @@ from lfi.errors import DataError
 KINDS = ("rating", "pair")
 CONDITIONS = ("teacher", "lfi", "baseline", "shuffled")
 DRAWN = "drawn"
-"""Condition of practice and catch trials whose region was drawn by hand, not by a model."""
+"""Condition of practice and catch trials whose region was drawn by a person, not by a model."""
 SCALES = (5, 3)
 CHOICES = ("left", "right", "none")
 CONSISTENT_FROM = {5: 4, 3: 3}
@@ -80,7 +80,7 @@ def read_ratings(path: Path) -> pd.DataFrame:
         DataError: no such file, another format, or a table that `as_ratings` refuses.
     """
     if not path.is_file():
-        raise DataError(f"no table of ratings at {path}")
+        raise DataError(f"there is no table of ratings at {path}")
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
@@ -146,7 +146,7 @@ def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "
     if missing and (len(raw) or len(raw.columns)):
         raise DataError(f"{source} has no column {', '.join(missing)}; see the codebook")
     if not len(raw):
-        raise DataError(f"{source} holds no ratings")
+        raise DataError(f"{source} has no ratings in it")
     raw = _with_revisions(raw)
     table = pd.DataFrame({column.name: _parsed(raw[column.name], column, source) for column in COLUMNS})
     _check(table, source)
@@ -160,7 +160,7 @@ def rating_row(**values: Any) -> dict[str, Any]:
     usual |= {"practice": False, "catch": False, "preview": False, "language": "en", "revision": 0}
     unknown = set(values) - set(usual)
     if unknown:
-        raise DataError(f"no column {', '.join(sorted(unknown))} in a table of ratings")
+        raise DataError(f"a table of ratings has no column {', '.join(sorted(unknown))}")
     row = usual | values
     if row["kind"] == "rating":
         row["consistent"] = int(row["value"]) >= CONSISTENT_FROM[int(row["scale"])]
@@ -168,7 +168,7 @@ def rating_row(**values: Any) -> dict[str, Any]:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file of strings; its head tells what stands between fields: no name of a column holds either."""
+    """A CSV file of strings; its header tells the delimiter: no column name contains either."""
     with path.open(encoding="utf-8-sig") as file:
         between = ";" if ";" in file.readline() else ","
     return pd.read_csv(path, sep=between, dtype=str, keep_default_na=False, encoding="utf-8-sig")

@@ -51,7 +51,7 @@ class Ratio:
 
 
 def arms(ratings: pd.DataFrame) -> dict[str, Arm]:
-    """Counts per condition, the same raters and items in the same order; rows that are no ratings are left out.
+    """Counts per condition, the same raters and items in the same order; rows that are not ratings are left out.
 
     Raises:
         DataError: there are no ratings.

@@ -1,4 +1,4 @@
-"""Answerers: whoever can say where a word is in a picture. Serving and evaluation ask these alone.
+"""Answerers: all that can say where a word is in an image. Serving and evaluation both ask these, and nothing else.
 
 `teacher` is a vision-language model, `queries` a student with Interaction Queries, `explained` a student as a post-hoc
 explanation shows it, `peer` a model of other people. All fulfil one contract, `Answerer`.

@@ -1,6 +1,6 @@
-"""The contract: pictures become pixels, pixels are encoded once, and words are answered with maps.
+"""The contract: images become pixels, pixels are encoded once, and words are answered with maps.
 
-A picture always takes the same way, `preprocess`, `encode`, `answer`; whoever shows or measures a map takes it too, so
+An image always goes the same way, `preprocess`, `encode`, `answer`, whether a map is shown or measured, so
 that what is measured is what is shown.
 """
 
@@ -27,7 +27,7 @@ class Address:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is said of one picture. What an answerer knows of words besides their maps is a field of its own here.
+    """The answer about one image. What an answerer knows about words besides their maps is a separate field here.
 
     Attributes:
         maps: a batch of one; the query axis holds the words, or words and heads (`star · head 1`).
@@ -57,7 +57,7 @@ E = TypeVar("E", bound=Encoded)
 
 
 class Answerer(Protocol[E]):
-    """Whoever can say where a word is.
+    """Something that can say where a word is.
 
     Answerers whose names begin with the same model (`baseline`, `baseline:rollout`) read what any of them encoded.
 

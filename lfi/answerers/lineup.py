@@ -1,4 +1,4 @@
-"""Everything that a teacher, two students and their peers can be asked for, in the order in which it is shown."""
+"""All answers of a teacher, two students and their peers, in display order."""
 
 from __future__ import annotations
 

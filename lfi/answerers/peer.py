@@ -1,4 +1,4 @@
-"""A model of other people as an answerer, as one of its explanations shows it."""
+"""Somebody else's model as an answerer, as one of its explanations shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An LFI student as an answerer: a word shows the Interaction Query whose name is nearest to it."""
+"""An LFI student as an answerer: for a word it shows the Interaction Query with the closest name."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class TeacherAnswerer:
     def check(self, words: Sequence[str], heads: bool = False) -> None:
         """As `Answerer.check`."""
         if heads and not self.teacher.heads:
-            raise ConfigError(f"{self.teacher.name} has no heads to show: its maps are dense similarity, not attention")
+            raise ConfigError(f"{self.teacher.name} has no heads: its maps are dense similarity, not attention")
         self.teacher.check_prompts(words)
 
     def preprocess(self, pictures: Sequence[Image.Image]) -> Tensor:

@@ -119,7 +119,7 @@ def read_maps(data: bytes) -> Answer:
     """Of `POST /v1/maps` as npz.
 
     Raises:
-        ServiceError: the bytes are no such answer.
+        ServiceError: the bytes are not such an answer.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
@@ -128,7 +128,7 @@ def read_maps(data: bytes) -> Answer:
             maps = {name: _maps(arrays, name.replace(":", "-"), kind) for name, kind in kinds.items()}
             words = tuple(arrays["words"].tolist())
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ServiceError(f"the service's answer holds no maps that this version reads: {error}") from error
+        raise ServiceError(f"the service's answer has no maps that this version can read: {error}") from error
     queries = maps.pop(_QUERIES, None)
     nearness = {word: near for word, _, near in about.pop("addressed", [])}
     presence = {name: tuple(each) for name, each in about.pop("presence", {}).items()}

@@ -1,4 +1,4 @@
-"""A batch on a service, from afar."""
+"""A batch on a remote service."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RemoteBatch:
         return self.client.ask(calls.batch_saved(self.id, folder))
 
     def stop(self) -> BatchStatus:
-        """Let it end after the image in work and keep what is done."""
+        """Stop it after the current image and keep what is done."""
         return self.client.ask(calls.batch_stopped(self.id))
 
     def delete(self) -> None:

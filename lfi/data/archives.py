@@ -30,7 +30,7 @@ def find_shards(shards: str | Path | Sequence[str | Path]) -> list[str]:
     folder = Path(shards)
     found = sorted(str(path) for path in folder.glob("*.tar")) if folder.is_dir() else expand_urls(str(shards))
     if not found:
-        raise DataError(f"{shards} holds no shards; *.tar was expected")
+        raise DataError(f"{shards} has no shards in it; *.tar was expected")
     for shard in found:
         if not _is_url(shard):
             _refuse_cut_short(Path(shard))
@@ -99,7 +99,7 @@ def _refuse_cut_short(shard: Path) -> None:
             if shard.suffix == ".tar":
                 file.seek(max(shard.stat().st_size - 1024, 0))
                 if file.read() != bytes(1024):
-                    raise DataError(f"the shard {shard} is cut short or no tar archive: it has no end mark")
+                    raise DataError(f"the shard {shard} is cut short or not a tar archive: it has no end mark")
     except OSError as error:
         raise DataError(f"the shard {shard} cannot be read: {error.strerror}") from None
 

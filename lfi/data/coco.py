@@ -109,7 +109,7 @@ def _captions(file: Path, images: list[Any], notes: Notes) -> dict[Any, str]:
             elif not caption:
                 notes.add("captions that say nothing", f"caption {entry['id']}")
             elif image in said:
-                notes.add("captions beside the first of their image, which are not read", file.name)
+                notes.add("captions after the first of an image, which are not read", file.name)
             else:
                 said[image] = caption
     except (KeyError, TypeError, AttributeError) as error:

@@ -1,7 +1,7 @@
 """COCO's instances JSON (https://cocodataset.org/#format-data), checked once, before anything starts.
 
 What is wrong is refused by the annotation's id; what is missing and can do without, or can be had elsewhere, is noted:
-a box from its mask, an area from its box, ids of one's own for those that several annotations share.
+a box from its mask, an area from its box, unique ids for those that several annotations share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lfi.data.notes import Note, Notes
 from lfi.errors import DataError
 
 SHARED_IDS = "annotations that share an id with others; each is read"
-CROWDS = "regions that stand for a crowd, which are no object"
+CROWDS = "crowd regions, which are not single objects"
 NO_BOX = "objects without a box"
 NO_MASK = "objects without a mask, of which a detector learns the box alone"
 NO_EXTENT = "boxes without an extent, which teach a detector nothing"
@@ -113,12 +113,10 @@ def _annotation(
 ) -> dict[str, Any]:
     called = _checked(path, f"annotation {number} of its list", entry, image_id=(int, str), category_id=(int, str))
     if entry["image_id"] not in sizes:
-        raise DataError(
-            f"{path} annotates image {entry['image_id']}, which its list of images does not have ({called})"
-        )
+        raise DataError(f"{path} annotates image {entry['image_id']}, which is not in its list of images ({called})")
     if entry["category_id"] not in known:
         raise DataError(
-            f"{path} has an annotation of category {entry['category_id']}, which its categories do not have ({called})"
+            f"{path} has an annotation of category {entry['category_id']}, which is not in its categories ({called})"
         )
     called = f"{called} (image {entry['image_id']})"
     box, area, mask = (entry.get(name) for name in ("bbox", "area", "segmentation"))
@@ -154,9 +152,11 @@ def _mask(path: Path, called: str, mask: Any, size: tuple[Any, Any], notes: Note
     if isinstance(mask, dict):
         counts, stated = mask.get("counts"), mask.get("size")
         if not isinstance(counts, str | list) or not isinstance(stated, list) or len(stated) != 2:
-            raise DataError(f"{path}: the segmentation of {called} has no `counts` and `size`; run lengths expected")
+            raise DataError(
+                f"{path}: the segmentation of {called} has no `counts` and `size`; run lengths were expected"
+            )
         if None not in size and tuple(stated) != size:
-            raise DataError(f"{path}: the segmentation of {called} is of {stated}, its image of {list(size)} pixels")
+            raise DataError(f"{path}: the segmentation of {called} is {stated} pixels, its image {list(size)}")
         if isinstance(counts, list) and sum(counts) != stated[0] * stated[1]:
             raise DataError(f"{path}: the run lengths of {called} do not add up to {stated[0]} x {stated[1]} pixels")
         return mask
@@ -173,7 +173,7 @@ def _mask(path: Path, called: str, mask: Any, size: tuple[Any, Any], notes: Note
 
 
 def _number_anew(annotations: list[dict[str, Any]], notes: Notes) -> None:
-    """Ids of one's own where some are shared, missing or 0, which evaluation takes for none."""
+    """Unique ids where some are shared, missing or 0, which the evaluation takes for none."""
     times = Counter(each.get("id") for each in annotations)
     if any(count > 1 or type(number) is not int or number < 1 for number, count in times.items()):
         for number, each in enumerate(annotations, start=1):
@@ -183,9 +183,9 @@ def _number_anew(annotations: list[dict[str, Any]], notes: Notes) -> None:
 
 
 def _checked(path: Path, called: str, entry: Any, **kinds: type | tuple[type, ...]) -> str:
-    """What to call an entry. Raises DataError where it is no object, or lacks one of these, or has it otherwise."""
+    """What to call an entry. Raises DataError where it is not an object, or lacks one of these, or has it otherwise."""
     if not isinstance(entry, dict):
-        raise DataError(f"{path} is not COCO's instances format: {called} is no object")
+        raise DataError(f"{path} is not COCO's instances format: {called} is not an object")
     if isinstance(entry.get("id"), int | str):
         called = f"{called.split()[0]} {entry['id']}"
     for name, kind in kinds.items():

@@ -41,10 +41,10 @@ def write_coco(scenes: Scenes, folder: Path, by: str = "name") -> Path:
         DataError: the folder holds such a set already, or cannot be written.
     """
     if by not in CATEGORIES:
-        raise ConfigError(f"objects are not told apart by {by!r}; one of {', '.join(CATEGORIES)} was expected")
+        raise ConfigError(f"objects cannot be told apart by {by!r}; one of {', '.join(CATEGORIES)} was expected")
     target = folder / INSTANCES
     if target.exists():
-        raise DataError(f"{folder} holds a set already; name another folder")
+        raise DataError(f"{folder} already holds a set; choose another folder")
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     captions: list[dict[str, Any]] = []

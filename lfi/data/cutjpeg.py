@@ -1,4 +1,4 @@
-"""JPEGs that end too early, as after a copy that was interrupted: what there is of them, and how much is lost."""
+"""Truncated JPEGs, as after an interrupted copy: what there is of them, and how much is lost."""
 
 from __future__ import annotations
 

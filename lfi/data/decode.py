@@ -1,4 +1,4 @@
-"""Image files to one uint8 array: upright, RGB, one size; what cannot be read is counted, named and left out."""
+"""Image files to one uint8 array: upright, RGB, one size; what cannot be read is counted, named and skipped."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def check(paths: Sequence[Path], size: int, fit: str) -> None:
     if not len(paths):
         raise DataError("there are no images to read")
     if size < 1:
-        raise DataError(f"images of {size} px were asked for; at least 1 px was expected")
+        raise DataError(f"the images should be {size} px; at least 1 px was expected")
     if fit not in FITS:
         raise DataError(f"unknown fit {fit!r}; one of {', '.join(FITS)}")
 

@@ -154,11 +154,11 @@ def _class_parents(domain: Path, notes: Notes) -> list[Path]:
     beside = Notes()
     inside = subfolders(domain, beside)
     if not inside or not {each.name for each in inside} <= SPLIT_FOLDERS:
-        return [domain]  # what lies beside its classes is noted with them
+        return [domain]  # what lies next to its classes is noted with them
     notes.extend(beside.all())
     full = [each for each in inside if each.name == "full"]
     if full:
         for each in inside:
             if each not in full:
-                notes.add("folders of splits beside `full`", str(each))
+                notes.add("folders of splits next to `full`", str(each))
     return full or inside

@@ -15,7 +15,7 @@ from lfi.data.notes import Notes
 from lfi.data.prompts import fill
 from lfi.errors import DataError
 
-ASIDE = "images beside the folders of classes"
+ASIDE = "images outside the class folders"
 
 
 def class_folders(
@@ -46,11 +46,11 @@ def class_folders(
     for label, kind in enumerate(kinds):
         found = image_files(kind, notes)
         if not found:
-            raise DataError(f"{kind} holds no images; CLASS/* with at least one image was expected")
+            raise DataError(f"{kind} has no images in it; CLASS/* with at least one image was expected")
         files += found
         labels += [label] * len(found)
     if not files:
-        raise DataError(f"{root} holds no folders; CLASS/* was expected")
+        raise DataError(f"{root} has no folders in it; CLASS/* was expected")
     classes = class_names(kind.name for kind in kinds)
     decoded = cached(files, size, fit=fit, limit=limit, title=root.name)
     kept = np.array(labels, np.int64)[decoded.kept]
@@ -87,7 +87,7 @@ def subfolders(folder: Path, notes: Notes | None = None) -> list[Path]:
             else:
                 notes.add(ASIDE if is_image(each) else NO_IMAGES, str(each))
     except OSError:
-        raise DataError(f"{folder} is not a folder that can be read") from None
+        raise DataError(f"cannot read {folder} as a folder") from None
     return found
 
 
@@ -100,5 +100,5 @@ def class_names(folders: Iterable[str]) -> tuple[str, ...]:
     names = [folder.replace("_", " ").strip() for folder in folders]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"several class folders read as {twice[0]!r}; rename all but one of them")
+        raise DataError(f"several class folders are called {twice[0]!r}; rename all but one of them")
     return tuple(names)

@@ -37,7 +37,7 @@ class Gaze:
     def counts(self, shape: tuple[int, int], side: int, observers: Sequence[int] | None = None) -> np.ndarray:
         """How often every pixel was fixated, int64 `[side, side]`, with the image squashed to a square.
 
-        Fixations beside the image are left out.
+        Fixations outside the image are left out.
 
         Args:
             shape: height and width of the image in pixels.
@@ -89,5 +89,5 @@ def _struct(cell: np.ndarray) -> dict[str, Any]:
     while cell.dtype == object:
         cell = cell.ravel()[0]
     if cell.dtype.names is None:
-        raise ValueError(f"a struct was expected where there is an array of {cell.dtype}")
+        raise ValueError(f"a struct was expected, not an array of {cell.dtype}")
     return {name: cell[name].ravel()[0] for name in cell.dtype.names}

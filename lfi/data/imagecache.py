@@ -37,8 +37,8 @@ def cached(
 ) -> Decoded:
     """As `load_images`, kept in `folder` and memory-mapped (read-only) the next time.
 
-    The array is a NumPy file beside a JSON record of which files it holds. Both are written whole or not at all. When
-    a file's size or time of change differs, or the array is truncated, it is read anew and the old one removed.
+    The array is a NumPy file next to a JSON record of which files it holds. Both are written whole or not at all. When
+    a file's size or time of change differs, or the array is truncated, it is read again and the old one removed.
     Its bytes are not checked.
 
     Args:

@@ -20,7 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")
 SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
 """Endings of image files, in lower case."""
 
-NO_IMAGES = "files that are no images"
+NO_IMAGES = "files that are not images"
 HIDDEN = "hidden files and folders"
 CLOSED = "folders that cannot be read"
 

@@ -1,4 +1,4 @@
-"""`ImageSet`: images in memory with what is known of each; the one value that every data set is read into."""
+"""`ImageSet`: images in memory with what is known of each; the one type that every data set is read into."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Instances:
         self.entries = [truth.imgs[number] for number in sorted(truth.imgs) if number in found]
         self._objects = [found[entry["id"]] for entry in self.entries]
         if not self.entries:
-            raise DataError(f"{self.annotations} has no image with an object; there is nothing to learn from")
+            raise DataError(f"{self.annotations} has no image with an object, so there is nothing to learn from")
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -116,8 +116,8 @@ def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: b
         masks: whether every object must have one.
 
     Raises:
-        DataError: an object without a box (or mask), named; an id that is no number; an image that is missing, cannot
-            be read, or has another size than the file says.
+        DataError: an object without a box (or mask), named; an id that is not a number; an image that is missing,
+            cannot be read, or has another size than the file says.
     """
     for annotation in content.annotations:
         for name in ("bbox", "segmentation")[: 1 + masks]:

@@ -19,7 +19,7 @@ from lfi.data.grouping import SAID
 from lfi.data.imagefiles import SUFFIXES
 from lfi.data.imageset import ImageSet
 
-SEVERAL = "images beside the first of their sample, which are not read"
+SEVERAL = "images after the first of a sample, which are not read"
 FIELDS = "files of samples that are not read"
 FACTS = "entries of json that are not read"
 NO_CAPTION = "samples without a caption"
@@ -99,10 +99,10 @@ def _caption(files: dict[str, bytes], facts: dict[str, Any]) -> tuple[str, list[
     unread = []
     if isinstance(listed, list):
         if len(listed) > 1:
-            unread.append("captions beside the first of their sample, which are not read")
+            unread.append("captions after the first of a sample, which are not read")
         listed = listed[0] if listed and listed[0] is not None else ""
     if not isinstance(listed, str):
-        raise ValueError(f"`caption` in its json is no text but {json.dumps(listed)[:40]}")
+        raise ValueError(f"`caption` in its json is not a text but {json.dumps(listed)[:40]}")
     listed = " ".join(listed.split())
     if "txt" not in files:
         return listed, unread

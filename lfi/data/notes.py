@@ -1,4 +1,4 @@
-"""What a reader left out, mended or did not look at: counted by kind, every one named, told to whoever starts anything.
+"""What a reader left out, repaired or ignored: counted by kind, every one named, reported at the start of a run.
 
 Files that cannot be read are `lfi.data.decode.Skipped`, since too many of them are an error. All else that is in the
 data and not in the set is a note here, so that nothing is left out in silence.
@@ -25,7 +25,7 @@ class Note:
     """One kind of thing.
 
     Attributes:
-        what: in words, such as `files that are no images`.
+        what: in words, such as `files that are not images`.
         names: of each, with how often it occurred, in the order of the data.
     """
 

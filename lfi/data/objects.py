@@ -1,4 +1,4 @@
-"""What can lie in a scene, and what can be said of it."""
+"""What a scene can contain, and what can be said about it."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Scenes:
         objects: tuple[int, int] = (2, 4),
     ):
         if size < 16:
-            raise ConfigError(f"scenes of {size} px cannot show a shape; at least 16 px are needed")
+            raise ConfigError(f"scenes of {size} px are too small to show a shape; at least 16 px are needed")
         unknown = set(domains) - set(DOMAINS)
         if unknown or not domains:
             raise ConfigError(f"unknown domain {', '.join(sorted(unknown)) or '(none)'}; one of {', '.join(DOMAINS)}")

@@ -2,7 +2,7 @@
 
 Reading and writing archives is the `webdataset` library's (`archives.py`), what a sample holds is in `members.py`; here
 are the order, the counting of what is skipped, and where to go on after a stop. `write_shards` adds `classes.json`, the
-names of the classes, beside the archives.
+names of the classes, next to the archives.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class ShardStream(IterableDataset):
 
     def __len__(self) -> int:
         if self.length is None:
-            raise TypeError("a stream of shards has a length only where one is given")
+            raise TypeError("a stream of shards has a length only if one is given")
         return self.length // self.world
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -145,7 +145,7 @@ class ShardStream(IterableDataset):
             if turn == 0:
                 announce(skipped.notes.all(), "these shards" if len(shards) > 1 else shards[0])
             if given == before:
-                raise DataError(f"{', '.join(shards[:3])}: no image there can be read")
+                raise DataError(f"{', '.join(shards[:3])}: no image in it can be read")
             turn += 1
 
     def _in_order(self, shards: list[str], seed: tuple[int, ...], notes: Notes) -> Iterator[Sample]:
@@ -166,11 +166,11 @@ def write_shards(images: ImageSet, folder: Path, per_shard: int = 1000) -> list[
         DataError: for less than one image a shard, or a folder that holds shards already.
     """
     if per_shard < 1:
-        raise DataError(f"{per_shard} images a shard were asked for; at least 1 was expected")
+        raise DataError(f"images per shard is {per_shard}; at least 1 was expected")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("*.tar")):
-        raise DataError(f"{folder} holds shards already; another folder was expected")
+        raise DataError(f"{folder} already holds shards; choose another folder")
     (folder / "classes.json").write_text(json.dumps(images.classes))
     shards = []
     starts = range(0, len(images), per_shard)
@@ -190,7 +190,7 @@ def read_shards(
 ) -> ImageSet:
     """Shards that fit into memory, in their order.
 
-    Classes are those of `classes.json` beside the first shard; without it they are named by their numbers.
+    Classes are those of `classes.json` next to the first shard; without it they are named by their numbers.
 
     Raises:
         DataError: for shards as in `ShardStream`, a label outside the classes, or too many unreadable samples.
@@ -206,7 +206,7 @@ def read_shards(
             keys.append(str(member.facts.get("id", sample.key)))
     _judge(skipped)
     if not members:
-        raise DataError(f"{found[0]}: no image there can be read")
+        raise DataError(f"{found[0]}: no image in it can be read")
     labels, classes = _labels(members, Path(found[0]).parent / "classes.json")
     boxes = np.array([member.facts.get("box") or [np.nan] * 4 for member in members], np.float32)
     domains = tuple(member.facts.get("domain", "") for member in members)

@@ -50,7 +50,7 @@ def rows(table: Path, wanted: Sequence[str], notes: Notes) -> Iterator[tuple[int
     """
     kind = table.suffix.lower()
     if kind not in (*DELIMITERS, *LINES):
-        raise DataError(f"{table} is no list of captions that is read; one of {', '.join((*DELIMITERS, *LINES))}")
+        raise DataError(f"{table} is not a list of captions we can read; one of {', '.join((*DELIMITERS, *LINES))}")
     try:
         with table.open(encoding=_encoding(table), newline="") as file:
             yield from _lines(table, file, wanted) if kind in LINES else _cells(table, file, wanted, notes)
@@ -129,8 +129,8 @@ def _fitting(
         except csv.Error as error:
             where = f", up to line {reader.line_num}" if reader.line_num > line else ""
             raise QuoteError(
-                f'{table}, line {line}: a quote (") begins a cell and does not end it{where}; '
-                "where it is part of the text, quote the cell and double it"
+                f'{table}, line {line}: a quote (") opens a cell and is never closed{where}; '
+                "if it is part of the text, quote the cell and double it"
             ) from error
         if not cells:
             continue
@@ -176,7 +176,7 @@ def _refuse_swallowed(table: Path, line: int, cells: list[str], delimiter: str, 
             if len(parts) >= count and any(has_image_suffix(part.strip(' "')) for part in parts):
                 raise QuoteError(
                     f'{table}, line {line}: the quote (") that begins a cell there takes in line {line + offset}, '
-                    "which looks like a row; where it is part of the text, quote the cell and double it"
+                    "which looks like a row; if it is part of the text, quote the cell and double it"
                 )
 
 

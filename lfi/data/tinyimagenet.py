@@ -134,7 +134,7 @@ def _validation(root: Path, index: dict[str, int], notes: Notes) -> tuple[list[P
     for line in _lines(table):
         name, wnid, *corners = (*line.split("\t"), "")[:6]
         if wnid not in index:
-            raise DataError(f"{table} gives {name} the class {wnid!r}, which wnids.txt does not have")
+            raise DataError(f"{table} gives {name} the class {wnid!r}, which is not in wnids.txt")
         files.append(root / "val" / "images" / name)
         labels.append(index[wnid])
         boxes.append(_box(corners, table, line))
@@ -150,5 +150,5 @@ def _box(corners: list[str], table: Path, line: str) -> list[float]:
     try:
         left, top, right, bottom = (float(corner) for corner in corners)
     except ValueError:
-        raise DataError(f"{table} has the line {line!r}; a box of four numbers was expected") from None
+        raise DataError(f"{table} has a line {line!r}; a box of four numbers was expected") from None
     return [left, top, right + 1, bottom + 1]

@@ -179,7 +179,7 @@ def _same(
     own, words = {lemma.strip().lower() for lemma in lemmas}, set(re.findall("[a-z]+", definition.lower()))
     candidates = {offset for lemma in own for offset in senses.get(lemma, ())}
     if not candidates:
-        raise DataError(f"this WordNet does not know {', '.join(lemmas)}")
+        raise DataError(f"this WordNet does not contain {', '.join(lemmas)}")
 
     def shared(offset: str) -> float:
         theirs = {lemma.lower() for lemma in synsets[offset].lemmas}

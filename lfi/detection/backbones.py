@@ -1,4 +1,4 @@
-"""The backbone that a detector begins with: a student's, timm's, or one with fresh weights."""
+"""The backbone that a detector starts from: a student's, timm's, or one with fresh weights."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load_backbone(
     path = Path(source)
     path = path / "student.safetensors" if path.is_dir() else path
     if not path.is_file():
-        raise UnknownModelError(f"{source!r} is no backbone; a student's folder or file, or timm:NAME was expected")
+        raise UnknownModelError(f"{source!r} is not a backbone; a student's folder or file, or timm:NAME was expected")
     student = Student.load(path)
     return student.backbone, student.config.backbone, student.config.overrides or {}
 

@@ -1,4 +1,4 @@
-"""Trained detectors as files: weights as safetensors, what they are the weights of in the header."""
+"""Trained detectors as files: weights as safetensors, with the configuration in the header."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load_detector(path: Path) -> tuple[MaskRCNN, DetectorCard]:
         detector = make(card)
         detector.load_state_dict(plain_names(load_file(file), str(file)))
     except KeyError as error:
-        raise CheckpointError(f"{file} has no detector's card in its header; was it written by lfi?") from error
+        raise CheckpointError(f"{file} has no detector card in its header; was it written by lfi?") from error
     except (OSError, SafetensorError, TypeError, ValueError, RuntimeError, LFIError) as error:
         raise CheckpointError(f"cannot read the detector {file}: {str(error).splitlines()[0]}") from error
     return detector.eval(), card

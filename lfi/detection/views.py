@@ -1,4 +1,4 @@
-"""What a detector is shown in a step: images that were scaled, cut and mirrored, boxes and masks with them."""
+"""What a detector is shown in a step: images scaled, cropped and mirrored, along with their boxes and masks."""
 
 from __future__ import annotations
 

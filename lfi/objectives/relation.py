@@ -1,4 +1,4 @@
-"""Relation: how the regions of an image's words overlap. The formula is this project's and stands in the README."""
+"""Relation: how the regions of an image's words overlap. The formula is this project's; see the README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relational distillation: copy how the images of a batch lie to each other, not where they lie.
+"""Relational distillation: copy how the images of a batch relate to each other, not where they lie.
 
 Park, Kim, Lu & Cho, "Relational Knowledge Distillation", CVPR 2019 (arXiv 1904.05068), section 3.2. Means stand for
 the paper's sums, over distinct images as there.

@@ -1,4 +1,4 @@
-"""Plain supervision: the labels alone, no teacher.
+"""Plain supervision: only the labels, no teacher.
 
 Label smoothing after Szegedy et al. 2016 (arXiv 1512.00567), section 7.
 """

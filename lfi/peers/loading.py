@@ -48,7 +48,7 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
     if kind == "open_clip" and rest:
         name, _, tag = rest.partition(":")
         if not tag:
-            raise CheckpointError(f"{model} names no weights; {model}:TAG or {model}:FILE was expected")
+            raise CheckpointError(f"{model} does not name its weights; {model}:TAG or {model}:FILE was expected")
         return _clip(load_teacher(name, tag, device), lambda folder: save_named(name, tag, folder))
     folder = Path(model)
     if (folder / CONFIG).is_file():
@@ -56,7 +56,7 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
     if (folder / _TIMM_CONFIG).is_file():
         return _timm(_created(f"local-dir:{folder}", pretrained=True), folder.name, device)
     raise UnknownModelError(
-        f"{model!r} is no peer; timm:NAME, open_clip:NAME:TAG or the folder of such a model was expected"
+        f"{model!r} is not a peer; timm:NAME, open_clip:NAME:TAG or the folder of such a model was expected"
     )
 
 
@@ -73,7 +73,7 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
-        raise UnknownModelError(f"timm knows no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
+        raise UnknownModelError(f"timm has no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
     file = weights if weights not in ("", RANDOM) else ""
     if file and not Path(file).is_file():
         raise CheckpointError(f"cannot get the weights of timm:{name}: there is no file {file}")
@@ -93,7 +93,7 @@ def _timm(model: Any, name: str, device: str) -> Peer:
     backbone = plain(model, name)
     alone = isinstance(backbone.fc_norm, nn.Identity)  # else the head reads another norm than explanations do
     if backbone.global_pool != "token" or not backbone.has_class_token or not alone:
-        raise UnsupportedModelError(f"{name} does not read its class token alone; that of a peer must be read")
+        raise UnsupportedModelError(f"{name} does not read out its class token alone, as a peer must")
     classes = _classes(model)
     width = model.num_classes if classes else 0
     config = StudentConfig(backbone=name, classes=1, queries=0, text_dim=width, embed=bool(width))
@@ -140,7 +140,7 @@ def _classes(model: Any) -> dict[str, int]:
 
 def _clip(teacher: Any, write: Callable[[Path], None]) -> Peer:
     if not isinstance(teacher, ClipTeacher):
-        raise UnsupportedModelError(f"{teacher.name} is a CoCa: a teacher, but no peer; a CLIP was expected")
+        raise UnsupportedModelError(f"{teacher.name} is a CoCa, which can teach but not be a peer; a CLIP was expected")
     student = _tower(teacher)
     about = {
         "title": teacher.name,
@@ -156,7 +156,7 @@ def _tower(teacher: ClipTeacher) -> Student:
     visual: Any = teacher.model.visual
     block, name = visual.transformer.resblocks[0], teacher.name
     if visual.pool_type != "tok" or visual.final_ln_after_pool:
-        raise UnsupportedModelError(f"{name} does not read its class token alone; that of a peer must be read")
+        raise UnsupportedModelError(f"{name} does not read out its class token alone, as a peer must")
     activation = block.mlp.gelu
     quick = isinstance(activation, QuickGELU)
     if not quick and not (isinstance(activation, nn.GELU) and activation.approximate == "none"):
@@ -181,7 +181,7 @@ def _tower(teacher: ClipTeacher) -> Student:
         backbone.load_state_dict(converted)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UnsupportedModelError(f"{name}: its image tower is no plain one: {reason}") from error
+        raise UnsupportedModelError(f"{name}: its image tower is not a plain ViT: {reason}") from error
     config = StudentConfig(backbone=name, classes=1, queries=0, text_dim=dim, embed=True)
     student = Student(config, backbone).to(teacher.device).eval()
     assert student.embed is not None

@@ -127,7 +127,7 @@ class Peer:
         """
         if explanation not in self.explanations:
             possible = ", ".join(self.explanations)
-            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; it can by {possible}")
+            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; possible are {possible}")
         if explanation not in WORDLESS:
             self.check(words)
         if explanation == "dense-similarity":
@@ -145,6 +145,6 @@ def check_name(name: str, taken: Sequence[str]) -> None:
     """
     if name in taken or not NAMES.fullmatch(name):
         raise ConfigError(
-            f"a peer cannot be called {name!r}; lower-case letters, digits and dashes were expected, and a name "
+            f"a peer cannot be called {name!r}; use lower-case letters, digits and dashes, and a name "
             f"other than {', '.join(taken)}"
         )

@@ -36,7 +36,7 @@ class DifferenceScale:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.limit) and self.limit > 0):
-            raise ValueError(f"a difference scale of limit {self.limit}; a positive number was expected")
+            raise ValueError(f"the difference scale has the limit {self.limit}; a positive number was expected")
 
     def ticks(self) -> tuple[Tick, ...]:
         """Both ends and zero."""

@@ -1,4 +1,4 @@
-"""The figures that one saves for a paper: words by models, and one word through the layers."""
+"""Figures for a paper: words by models, and one word through the layers."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ def film_strip(
         if query in each.queries[0]
     }
     if not kept:
-        raise ConfigError(f"no map for {query!r}; there are maps for {', '.join(_query_names(maps)) or 'nothing'}")
+        raise ConfigError(
+            f"there is no map for {query!r}; there are maps for {', '.join(_query_names(maps)) or 'nothing'}"
+        )
     panels = [
         _panel(each, layer, row, 1 + layer, 0, note=_end_of(name) + "\n")
         for row, each in enumerate(kept.values())
@@ -163,7 +165,7 @@ def _at_layer(
     else:
         number = {**comparison.default_layer, **(layer or {})}.get(model, len(maps.layers) - 1)
     if not 0 <= number < len(maps.layers):
-        raise ConfigError(f"layer {number} of {model}; 0 to {len(maps.layers) - 1} were expected")
+        raise ConfigError(f"{model} has no layer {number}; 0 to {len(maps.layers) - 1} were expected")
     return maps.layer(number)
 
 

@@ -52,7 +52,9 @@ class Scale:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
-            raise ValueError(f"a scale from {self.low} to {self.high}; two finite, rising bounds were expected")
+            raise ValueError(
+                f"the scale runs from {self.low} to {self.high}; two finite, increasing bounds were expected"
+            )
 
     def share(self, weights: Tensor | np.ndarray) -> np.ndarray:
         """Position of one raw map `[h, w]` between the bounds, float32 in [0, 1]."""

@@ -91,7 +91,7 @@ def save(sheet: Sheet, scale: Scale, palette: str, path: str | Path | None, form
     if format not in FORMATS:
         raise ConfigError(f"unknown figure format {format!r}; one of {', '.join(FORMATS)} was expected")
     if not 0 < len(sheet.rows) <= MOST_ROWS:
-        raise ConfigError(f"a figure of {len(sheet.rows)} rows; 1 to {MOST_ROWS} fit on one")
+        raise ConfigError(f"the figure has {len(sheet.rows)} rows; 1 to {MOST_ROWS} fit on one")
     buffer = io.BytesIO()
     with _WRITING, matplotlib.rc_context(_RC):
         drawn = _draw(sheet, scale, palette, format)

@@ -1,4 +1,4 @@
-"""Post-hoc explanations of a student: what can be said afterwards of where it looked for a word.
+"""Post-hoc explanations of a student: where it looked for a word, as far as can be told afterwards.
 
 The baseline was never taught to point, so its map for a word has to be made afterwards. Six ways, the best of which
 is chosen on validation data and named wherever it is shown:
@@ -74,7 +74,7 @@ def explain(
     heads: bool,
     model: str,
 ) -> InteractionMaps:
-    """Maps of a student for words, worked out from the finished model.
+    """Maps of a student for words, computed from the finished model.
 
     Args:
         explanation: one of `EXPLANATIONS`.
@@ -87,11 +87,13 @@ def explain(
         UnsupportedModelError: for an unknown explanation, or one that this student cannot give.
     """
     if explanation not in EXPLANATIONS:
-        raise UnsupportedModelError(f"no explanation {explanation!r}; one of {', '.join(EXPLANATIONS)} was expected")
+        raise UnsupportedModelError(
+            f"unknown explanation {explanation!r}; one of {', '.join(EXPLANATIONS)} was expected"
+        )
     possible = explanations_of(student)
     if explanation not in possible:
         raise UnsupportedModelError(
-            f"this student cannot be explained by {explanation}; it can by {', '.join(possible)}"
+            f"this student cannot be explained by {explanation}; possible are {', '.join(possible)}"
         )
     prefix, grid = student.backbone.num_prefix_tokens, student.grid
     names = list(words)

@@ -26,7 +26,7 @@ class InteractionQueries(nn.Module):
     def __init__(self, dim: int, queries: int = 8, heads: int = 4):
         super().__init__()
         if dim % heads:
-            raise ValueError(f"{heads} heads do not divide a width of {dim}")
+            raise ValueError(f"a width of {dim} cannot be divided among {heads} heads")
         self.heads = heads
         self.start = nn.Parameter(torch.empty(queries, dim))
         self.norm_query = nn.LayerNorm(dim)

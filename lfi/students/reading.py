@@ -47,7 +47,7 @@ def attention_rows(
 ) -> Iterator[Callable[[], list[Tensor]]]:
     """Inside the block, what some tokens attend to, `[batch, head, row, token]` for each block, on the graph.
 
-    The model keeps its fused kernel: only the wanted rows are worked out beside it, from the queries and keys that it
+    The model keeps its fused kernel: only the wanted rows are computed next to it, from the queries and keys that it
     computes anyway, so all other maps never exist.
 
     Args:
@@ -87,7 +87,7 @@ class _Enough(Exception):
 @torch.no_grad()
 def rows_of(backbone: VisionTransformer, images: Tensor, rows: Sequence[int] = (0,)) -> list[Tensor]:
     """What some tokens of images attend to, `[batch, head, row, token]` for each block: `attention_rows` of a pass that
-    ends in the last block, of whose attention only these rows' queries and the keys are worked out.
+    ends in the last block, where only these rows' queries and the keys are computed.
 
     Args:
         images: `[batch, 3, height, width]`.

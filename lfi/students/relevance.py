@@ -1,9 +1,9 @@
 """The `gradient` explanation without autograd: an image is run once, then any number of words, in batches.
 
 Relevance of a word (Chefer et al. 2021, arXiv 2103.15679) is `relu(gradient) * attention` of CLS in every block, and
-only the gradient depends on the word. `trace` keeps of the forward pass what the backward pass reads; `relevance` goes
-back for many words of many images at once. The score reads CLS alone, so the last block is left through one token and
-the first is entered by one: two blocks of the backward pass cost next to nothing. This is for the plain block
+only the gradient depends on the word. `trace` keeps what the backward pass reads from the forward pass; `relevance`
+goes back for many words of many images at once. The score reads only CLS, so the gradient leaves the last block through
+one token and enters the first by one: two blocks of the backward pass cost next to nothing. This is for the plain block
 (`traceable`); `explanations.explain` leaves every other architecture to autograd.
 """
 

@@ -60,7 +60,7 @@ class StudentConfig:
         taps: blocks whose output the queries read, counted from 0; empty for all.
         text_dim: width of the teacher's text space; 0 where nothing is projected into it.
         by_name: whether the head also reads, for every class, how near the nearest query's name is to the class's text
-            embedding (`Student.labels`, to be filled in by whoever builds the student).
+            embedding (`Student.labels`, to be filled in by the caller).
         feedback: whether patches read the queries after every tapped block, through a gate that begins closed. An
             ablation: it changes the backbone's features, and brought nothing.
         embed: whether the image as a whole is projected into the teacher's space (feature KD).
@@ -83,11 +83,11 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
 
     Raises:
         UnknownModelError: timm knows no such model; names the nearest.
-        UnsupportedModelError: it is no plain vision transformer (rotary positions, windows, no ViT at all).
+        UnsupportedModelError: it is not a plain vision transformer (rotary positions, windows, not a ViT at all).
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models("*vit*"), 3)
-        raise UnknownModelError(f"timm knows no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
+        raise UnknownModelError(f"timm has no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
     try:
         model = timm.create_model(name, num_classes=0, **(overrides or {}))
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
@@ -99,7 +99,7 @@ def plain(model: nn.Module, name: str) -> VisionTransformer:
     """The model itself, if its attention can be read.
 
     Raises:
-        UnsupportedModelError: it is no plain vision transformer (rotary positions, windows, no ViT at all).
+        UnsupportedModelError: it is not a plain vision transformer (rotary positions, windows, not a ViT at all).
     """
     if type(model) is not VisionTransformer:
         raise UnsupportedModelError(
@@ -265,7 +265,7 @@ class Student(nn.Module):
             student.load_state_dict(plain_names(load_file(path), str(path)))
         except KeyError as error:
             raise CheckpointError(
-                f"{path} has no student's configuration in its header; was it written by lfi?"
+                f"{path} has no student configuration in its header; was it written by lfi?"
             ) from error
         except (OSError, SafetensorError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]

@@ -83,7 +83,7 @@ def fetch(name: str, tag: str) -> Path:
         except Exception as error:
             reason = reason if not online else first_line(error)
     raise CheckpointError(
-        f"cannot fetch {name} with {tag!r} ({reason}); download {repository}/{filename} where there is "
+        f"cannot fetch {name} with {tag!r} ({reason}); download {repository}/{filename} on a machine with "
         "a network and pass the file as pretrained"
     )
 

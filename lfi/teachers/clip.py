@@ -45,7 +45,9 @@ class ClipTeacher(OpenClipTeacher):
         **options: Any,
     ):
         if variant not in VARIANTS:
-            raise ConfigError(f"unknown variant {variant!r} of dense similarity; one of {', '.join(VARIANTS)} exists")
+            raise ConfigError(
+                f"unknown variant {variant!r} of dense similarity; one of {', '.join(VARIANTS)} was expected"
+            )
         self.variant = variant
         self.dense_variant = VARIANTS[variant]
         super().__init__(model, tokenizer, name=name, layers=[self.dense_variant], heads=0, **options)
@@ -54,7 +56,7 @@ class ClipTeacher(OpenClipTeacher):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> EncodedImages:
-        """Run the image tower once, and the last block's value path beside it."""
+        """Run the image tower once, and the last block's value path along with it."""
         visual, block = self.model.visual, self.model.visual.transformer.resblocks[-1]
         with inputs_of(block) as seen:
             latent = self.model.encode_image(images.to(self.device), normalize=True)
@@ -121,4 +123,4 @@ class ClipTeacher(OpenClipTeacher):
 
     def _refuse_heads(self, heads: bool) -> None:
         if heads:
-            raise ConfigError(f"{self.name} has no heads to show: its maps are dense similarity, not attention")
+            raise ConfigError(f"{self.name} has no heads: its maps are dense similarity, not attention")

@@ -36,7 +36,7 @@ def pooler_attention(model: Any) -> nn.MultiheadAttention | None:
 
 
 class CoCaTeacher(OpenClipTeacher):
-    """Reads the decoder's cross-attention beside it; the model's own outputs stay bit-identical.
+    """Reads the decoder's cross-attention on the side; the model's own outputs stay bit-identical.
 
     *Without an attentional pooler* (`coca_base`) the decoder attends to the patch tokens, and a map is
     exactly its attention; nothing falls outside.

@@ -35,7 +35,7 @@ WEIGHTS = "open_clip_model.safetensors"
 NAMES = "names.json.gz"
 """Beside them where a teacher reads whole names (`lfi/teachers/names.py`)."""
 BACKBONE = "timm_backbone"
-"""In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments beside it."""
+"""In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments next to it."""
 _NO_TOWER = {"image_size": 8, "patch_size": 8, "width": 8, "layers": 0, "head_width": 8}  # until the real one is there
 
 
@@ -111,7 +111,7 @@ def _made_by(reference: str) -> CoCaTeacher | ClipTeacher:
     """The teacher that a researcher's own function makes."""
     made = load_reference(reference)()
     if not isinstance(made, CoCaTeacher | ClipTeacher):
-        raise ConfigError(f"{reference} gave a {type(made).__name__}; a CoCaTeacher or a ClipTeacher was expected")
+        raise ConfigError(f"{reference} returned a {type(made).__name__}; a CoCaTeacher or a ClipTeacher was expected")
     return made
 
 
@@ -172,7 +172,7 @@ def save_teacher(
 
 def _from_folder(folder: Path, pretrained: str | Path | None) -> CoCaTeacher | ClipTeacher:
     if pretrained is not None:
-        raise ConfigError(f"{folder} brings its own weights; pretrained={str(pretrained)!r} cannot be used with it")
+        raise ConfigError(f"{folder} has its own weights; pretrained={str(pretrained)!r} cannot be used with it")
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -182,7 +182,7 @@ def _from_folder(folder: Path, pretrained: str | Path | None) -> CoCaTeacher | C
             config.get("lfi", {}),
         )
     except FileNotFoundError as error:
-        raise UnknownModelError(f"{folder} holds no {CONFIG}, so it is no teacher") from error
+        raise UnknownModelError(f"{folder} has no {CONFIG}, so it is not a teacher") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     name = str(card.get("name", folder.name))
@@ -220,7 +220,7 @@ def _tokenizer(
         tokenizer = byte_pairs(length, **text.get("tokenizer_kwargs", {}))
         if size < tokenizer.vocab_size:
             raise CheckpointError(
-                f"{name} knows {size} tokens, fewer than open_clip's tokeniser, and names no vocabulary"
+                f"{name} knows {size} tokens, fewer than open_clip's tokeniser, and has no vocabulary of its own"
             )
         return tokenizer
     words = WordTokenizer(vocabulary or (), length) if names is None else NameTokenizer(names, length)

@@ -102,7 +102,7 @@ class Names:
         """A list from its gzipped JSON.
 
         Raises:
-            CheckpointError: it is missing or is no such list.
+            CheckpointError: it is missing or not such a list.
         """
         try:
             return cls(json.loads(gzip.decompress(path.read_bytes())))

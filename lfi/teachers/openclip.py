@@ -72,7 +72,9 @@ class OpenClipTeacher:
         self.heads = heads
         self.default_layers = tuple(range(len(layers)) if default_layers is None else default_layers)
         if not self.default_layers or not all(0 <= layer < len(layers) for layer in self.default_layers):
-            raise ConfigError(f"default layers {list(self.default_layers)} of {name}: 0 to {len(layers) - 1} exist")
+            raise ConfigError(
+                f"{name} has the default layers {list(self.default_layers)}; 0 to {len(layers) - 1} exist"
+            )
         self.mean = torch.tensor(mean).view(3, 1, 1)
         self.std = torch.tensor(std).view(3, 1, 1)
         self._texts: LRUCache[str, Tensor] = LRUCache(_TEXTS_REMEMBERED)
@@ -216,7 +218,7 @@ class OpenClipTeacher:
     def _content_of(self, encoded: EncodedImages, captions: Sequence[str]) -> list[list[Word]]:
         """Content words of one caption per image, those the context has room for."""
         if len(captions) != len(encoded):
-            raise ValueError(f"{len(captions)} captions for {len(encoded)} images; one each was expected")
+            raise ValueError(f"{len(captions)} captions for {len(encoded)} images; one for each was expected")
         self.check_words(captions)
         last = self.context_length - 2  # the end token needs a place, too
         words = [content_words(align(self.tokenizer, caption)) for caption in captions]
@@ -225,7 +227,7 @@ class OpenClipTeacher:
     def _rows_of(self, encoded: EncodedImages, words: Sequence[Sequence[str]]) -> list[list[str]]:
         """Rows of names, one per image, padded."""
         if len(words) != len(encoded):
-            raise ValueError(f"{len(words)} rows of words for {len(encoded)} images; one each was expected")
+            raise ValueError(f"{len(words)} rows of words for {len(encoded)} images; one for each was expected")
         return pad(words)
 
     def _last_words(self, prompts: Sequence[str]) -> list[Word]:
@@ -242,7 +244,7 @@ class OpenClipTeacher:
         for prompt in prompts:
             words = align(self.tokenizer, prompt)
             if not words:
-                raise WordsError(f"{prompt!r} holds no word")
+                raise WordsError(f"{prompt!r} has no word in it")
             if words[-1].position > self.context_length - 2:
                 raise WordsError(f"{prompt[:40]!r}... has {len(words)} words, more than {self.name} reads")
             last.append(words[-1])
@@ -284,7 +286,7 @@ def refuse_unreadable(model: Any, name: str) -> None:
     if not all(isinstance(block, ResidualAttentionBlock) for block in blocks):
         raise UnsupportedModelError(f"{name}: its image tower has custom attention blocks, which cannot be read")
     if visual.pool_type == "none":
-        raise UnsupportedModelError(f"{name}: its image tower does not pool to one embedding in a way we can read")
+        raise UnsupportedModelError(f"{name}: its image tower does not pool to one embedding")
     if visual.image_size[0] != visual.image_size[1]:
         raise UnsupportedModelError(f"{name}: its input is {visual.image_size}; a square one was expected")
     if hasattr(model, "text") and not isinstance(model.text, TextTransformer):

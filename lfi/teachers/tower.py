@@ -1,4 +1,4 @@
-"""An image tower that is no vision transformer: any timm backbone, its feature maps of several strides as tokens.
+"""An image tower that is not a vision transformer: any timm backbone, its feature maps of several strides as tokens.
 
 Locked-image tuning (Zhai et al. 2022, "LiT", arXiv 2111.07991): the backbone comes pretrained and stays as it is; what
 is trained is the projection of its features to tokens, which a decoder attends to, and of its pooled features to the
@@ -43,7 +43,7 @@ class TimmTower(nn.Module):
     def __init__(self, backbone: str, indices: Sequence[int], image_size: int, grid: int, width: int, embed_dim: int):
         super().__init__()
         if not timm.is_model(backbone):
-            raise UnsupportedModelError(f"timm knows no backbone {backbone!r}")
+            raise UnsupportedModelError(f"timm has no backbone {backbone!r}")
         self.trunk: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
         if not hasattr(self.trunk, "forward_intermediates"):
             raise UnsupportedModelError(f"timm cannot give the feature maps of {backbone}")

@@ -57,7 +57,7 @@ class WordTokenizer:
         """
         words = self.words(text)
         if not words:
-            raise WordsError(f"{text!r} holds no word")
+            raise WordsError(f"{text!r} has no word in it")
         self.check([text])
         if len(words) + 2 > self.context_length:
             raise WordsError(f"a text of {len(words)} words is too long; at most {self.context_length - 2} fit")

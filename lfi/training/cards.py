@@ -1,4 +1,4 @@
-"""What a trio's card says of each model: what it is, what it learned from, and what its run reached."""
+"""What a trio's card says about each model: what it is, what it was trained on, and how well its run did."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run_card(folder: Path) -> dict[str, Any]:
         if config["task"] == "student":
             card["losses"] = losses_of(config["objective"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} is not what `lfi train` leaves: {error!r}") from error
+        raise CheckpointError(f"{folder} is not a folder that `lfi train` wrote: {error!r}") from error
     if records:
         card["steps"] = int(records[-1]["step"])
     scores: Mapping[str, float] = next((each for each in reversed(records) if "loss" not in each), {})

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: safetensors, written beside the old one and renamed over, the last two kept."""
+"""Checkpoints that survive a crash: safetensors, written next to the old one and renamed over it, the last two kept."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
     if "crc32" in header and header["crc32"] != str(checksum(tensors)):
-        raise CheckpointError(f"cannot read the checkpoint {path}: its checksum does not fit its contents")
+        raise CheckpointError(f"cannot read the checkpoint {path}: its checksum does not match its contents")
     return tensors, meta
 
 
@@ -134,7 +134,9 @@ def _fill(target: dict[str, Tensor], source: dict[str, Tensor]) -> None:
     for name in sorted(target.keys() | source.keys()):
         here, there = (list(each[name].shape) if name in each else "nothing" for each in (target, source))
         if here != there:
-            raise CheckpointError(f"the checkpoint does not fit the model: {name} is {there} there and {here} here")
+            raise CheckpointError(
+                f"the checkpoint does not fit the model: {name} is {there} in the checkpoint and {here} in the model"
+            )
     for name, tensor in target.items():
         tensor.copy_(spread(source[name], tensor))
 

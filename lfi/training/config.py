@@ -74,15 +74,15 @@ class DataConfig:
         if self.source not in SOURCES:
             raise ConfigError(f"data.source is {self.source!r}; one of {', '.join(SOURCES)} was expected")
         if self.source != "scenes" and not self.root:
-            raise ConfigError(f"data.root is missing: where is the data that {self.source!r} reads?")
+            raise ConfigError(f"data.root is missing; {self.source!r} needs the folder of its data")
         if self.source == "coco" and not self.annotations:
             raise ConfigError("data.annotations is missing: the JSON file of COCO instances")
         if self.validation_root and self.source in ("scenes", "tiny-imagenet", "domains"):
-            raise ConfigError(f"data.validation_root is not read: {self.source!r} has a validation split of its own")
+            raise ConfigError(f"data.validation_root is not used: {self.source!r} has its own validation split")
         if self.stream:
             self._check_stream()
         if self.source == "domains" and not self.held_out:
-            raise ConfigError("data.held_out is missing: the domain that is not trained on")
+            raise ConfigError("data.held_out is missing: the domain to leave out of training")
         for name in ("fraction", "crop"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"data.{name} is {getattr(self, name)}; more than 0 and at most 1 was expected")
@@ -94,13 +94,15 @@ class DataConfig:
         if self.source != "shards":
             raise ConfigError(f"data.stream is true and data.source is {self.source!r}; only 'shards' are streamed")
         if self.length < 1:
-            raise ConfigError(f"data.length is {self.length}; a stream needs the samples of an epoch, at least 1")
+            raise ConfigError(
+                f"data.length is {self.length}; a stream needs the number of samples per epoch, at least 1"
+            )
         if self.workers < 0:
             raise ConfigError(f"data.workers is {self.workers}; 0 or more was expected")
         if not self.validation_root:
-            raise ConfigError("data.validation_root is missing: nothing can be held out of a stream")
+            raise ConfigError("data.validation_root is missing: no share of a stream can be held out")
         if self.fraction < 1:
-            raise ConfigError(f"data.fraction is {self.fraction}; of a stream no share can be taken")
+            raise ConfigError(f"data.fraction is {self.fraction}; no share can be taken of a stream")
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class ObjectiveConfig:
         smoothing: of the labels of plain supervision.
         persistent: one assignment per image; else one per layer (an ablation).
         shuffle: hand every image another image's maps (a control).
-        extra: weights of objectives of one's own, by `FILE.py:NAME` or `package.module:NAME`; see
+        extra: weights of your own objectives, by `FILE.py:NAME` or `package.module:NAME`; see
             `lfi.training.student.StudentTask.losses`.
     """
 
@@ -208,7 +210,9 @@ class ObjectiveConfig:
         }
         own = {name for reference in self.extra for name in getattr(load_reference(reference), "fields", ())}
         if unknown := sorted(own - set(wanted)):
-            raise ConfigError(f"an objective of objective.extra asks for {unknown[0]!r}; of {', '.join(wanted)} it can")
+            raise ConfigError(
+                f"an objective of objective.extra asks for {unknown[0]!r}; it can ask for {', '.join(wanted)}"
+            )
         return tuple(name for name, needed in wanted.items() if needed or name in own)
 
     @property
@@ -299,15 +303,17 @@ class TrainConfig:
 
     def _check_stream(self) -> None:
         if self.task != "student":
-            raise ConfigError(f"data.stream is true and task is {self.task!r}; only a student is trained from a stream")
+            raise ConfigError(
+                f"data.stream is true and task is {self.task!r}; only a student can be trained from a stream"
+            )
         if self.teacher.cache:
             raise ConfigError(
-                f"data.stream is true and teacher.cache is {self.teacher.cache!r}: a cache is of images that are known "
+                f"data.stream is true and teacher.cache is {self.teacher.cache!r}: a cache needs images that are known "
                 "beforehand; leave it out and set teacher.online = true"
             )
         if self.objective.fields and not self.teacher.online:
             raise ConfigError(
-                "data.stream is true and teacher.online is not: of a stream the teacher is asked view by view, for "
+                "data.stream is true and teacher.online is not: with a stream the teacher is asked view by view, for "
                 f"{', '.join(self.objective.fields)}"
             )
 

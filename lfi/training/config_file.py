@@ -61,7 +61,7 @@ def _with_method(raw: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in raw.items() if name != "method"}
     name, task = raw["method"], raw.get("task", "student")
     if task != "student":
-        raise ConfigError(f"method is {name!r} and task is {task!r}; only a student is trained by a method")
+        raise ConfigError(f"method is {name!r} and task is {task!r}; only a student has a method")
     if not isinstance(name, str) or name not in METHODS:
         near = difflib.get_close_matches(str(name), METHODS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(METHODS)} was expected"

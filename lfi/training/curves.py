@@ -1,4 +1,4 @@
-"""The curves of a run: its losses by step and, beside them, every figure that was evaluated."""
+"""The curves of a run: its losses by step, and every figure that was evaluated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 THROUGHPUT = ("images/s", "data wait", "MFU", "learning rate", "gradient norm")
-"""Figures of the loop, which are no losses."""
+"""Figures of the loop that are not losses."""
 
 
 def plot_records(records: Sequence[dict[str, float]], path: Path, title: str = "") -> None:

@@ -89,7 +89,7 @@ def write_default_trio(
     default_layer: dict[str, int],
     figures: dict[str, Any],
 ) -> None:
-    """Students and the card beside the teacher that is already in `folder/teacher`.
+    """Students and the card next to the teacher that is already in `folder/teacher`.
 
     Args:
         models: all three, to be counted.

@@ -62,7 +62,7 @@ class Processes:
         """Raises TrainingError, everywhere, if the processes hold different values."""
         found = [int(each) for each in self.collect(torch.tensor(int(value)))]
         if len(set(found)) > 1:
-            raise TrainingError(f"the processes disagree on {what}: {found}; do all see the same run folder?")
+            raise TrainingError(f"the processes disagree on {what}: {found}; do they all see the same run folder?")
 
     def rows(self, batch: dict[str, Tensor], shared: frozenset[str] = frozenset()) -> dict[str, Tensor]:
         """This process's rows `rank::world` of the global batch."""

@@ -1,4 +1,4 @@
-"""The training loop: steps, schedules, processes, checkpoints and progress. What is learnt is the task's business.
+"""The training loop: steps, schedules, processes, checkpoints and progress. What is learned is the task's business.
 
 Exact resume comes from data that is a function of the step: a `Data` object has no position to restore. What else a
 run depends on is in its checkpoint: weights, their average, the optimiser, every random generator of every process.
@@ -89,7 +89,7 @@ def train(
 
     Raises:
         CheckpointError: neither the checkpoint nor the one before it can be read, or they are of another model.
-        TrainingError: the loss is no number, or processes disagree.
+        TrainingError: the loss is not a number, or processes disagree.
     """
     processes = connect(device)
     with randomness.deterministic(config.deterministic):

@@ -55,7 +55,7 @@ def train_teacher(
     sentences: Sentences
     if data.source == "scenes":
         if resume and (folder / "config.json").is_file() and '"vlm"' in (folder / "config.json").read_text():
-            raise CheckpointError(f"{folder} learned other sentences of scenes than are read now; train it anew")
+            raise CheckpointError(f"{folder} learned other sentences of scenes than are read now; train it again")
         sentences = scenes_to_read(data, chosen, loop, processes.world)
         validation = scenes(data, data.validation, data.validation_seed) if loop.evaluations else None
     else:
@@ -101,7 +101,9 @@ def scenes_to_read(data: DataConfig, config: TeacherConfig, loop: LoopConfig, pr
         raise DataError(f"data.count is {data.count}; at least a batch of {loop.batch_size} was expected")
     for name, value, right in (("crop", config.crop, 1.0), ("flip", config.flip, 0.0)):
         if value != right:
-            raise ConfigError(f"pretraining.{name} is {value}; {right:g} was expected, as scenes are shown whole")
+            raise ConfigError(
+                f"pretraining.{name} is {value}; {right:g} was expected, as scenes are never cropped or flipped"
+            )
     if config.tokenizer != "words":
         raise ConfigError(f"pretraining.tokenizer is {config.tokenizer!r}; scenes are described in 'words'")
     drawn = Scenes(data.count, data.seed, data.size, data.domains, data.objects)

@@ -93,7 +93,7 @@ class Meter:
         self.steps += 1
 
     def read(self) -> dict[str, float]:
-        """`images/s`, `data wait` (a share) and, where known, `MFU` (a share); then starts anew."""
+        """`images/s`, `data wait` (a share) and, where known, `MFU` (a share); then starts over."""
         seconds = self.waited + self.worked
         figures = {"images/s": self.images / seconds, "data wait": self.waited / seconds}
         if self.utilisation is not None:

@@ -25,7 +25,7 @@ SHARED = ("bank", "yes_no")
 
 
 def portion(key: Sequence[int], size: int, share: int, step: int) -> np.ndarray:
-    """The rows of a step: `share` of `size` rows, every epoch shuffled anew; depends on `key` and `step` alone."""
+    """The rows of a step: `share` of `size` rows, every epoch reshuffled; depends on `key` and `step` alone."""
     epoch, position = divmod(step, size // share)
     order = np.random.default_rng((*key, epoch)).permutation(size)
     return order[position * share : (position + 1) * share]
@@ -82,5 +82,5 @@ def tensors(**arrays: Any) -> dict[str, Tensor]:
 
 
 def _ends(ids: np.ndarray) -> np.ndarray:
-    """Positions of the last ids that are no padding; a byte pair within a text may have padding's id."""
+    """Positions of the last ids that are not padding; a byte pair within a text may have padding's id."""
     return (ids != PAD).cumsum(-1).argmax(-1)

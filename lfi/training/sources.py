@@ -124,7 +124,9 @@ def labelled(images: ImageSet, most: int = 1000) -> ImageSet:
         return labelled_by_words(images, most=most)
     if not images.multilabel and (images.labels < 0).any():
         row = int(np.flatnonzero(images.labels < 0)[0])
-        raise DataError(f"{images.ids[row]} has no class, as {int((images.labels < 0).sum())} images of {len(images)}")
+        raise DataError(
+            f"{images.ids[row]} has no class, like {int((images.labels < 0).sum())} images of {len(images)}"
+        )
     named = (
         words or classes_of(label, images.classes) for words, label in zip(images.words, images.labels, strict=True)
     )

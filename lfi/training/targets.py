@@ -213,7 +213,7 @@ class Questions:
 
 
 def blocks_of(teacher: OpenClipTeacher) -> Sequence[nn.Module]:
-    """Blocks of the image tower, whose attention can be transferred; none where it is no transformer."""
+    """Blocks of the image tower, whose attention can be transferred; none if it is not a transformer."""
     transformer = getattr(teacher.model.visual, "transformer", None)
     return () if transformer is None else transformer.resblocks
 

@@ -1,8 +1,8 @@
-"""The task of a small CoCa whose words shall point, on generated scenes or on captioned images.
+"""The task of a small CoCa whose words should find their objects, on generated scenes or on captioned images.
 
 Captions in reading order ground whole sentences, but not single words: there a word's place in the sentence already
 tells where its object is. So every image also comes with *presence statements*, phrases that are true of one of its
-objects or false of all of them, mostly by one attribute ("red circle" beside a red star and a blue circle). They can
+objects or false of all of them, mostly by one attribute ("red circle" next to a red star and a blue circle). They can
 only be judged by looking where the phrase points. The losses, no mask or box among them:
 
 - caption: cross-entropy of the next word (CoCa, Yu et al. 2022, arXiv 2205.01917) and image-caption contrast;

@@ -82,7 +82,7 @@ class TeacherConfig:
                 f"pretraining.prompt is {self.prompt!r}; a text with {{}} where the class's name goes was expected"
             )
         if not self.weights_used:
-            raise ConfigError(f"all losses of pretraining.arch = {self.arch!r} have weight 0")
+            raise ConfigError(f"every loss of pretraining.arch = {self.arch!r} has weight 0")
 
     @property
     def asks(self) -> bool:

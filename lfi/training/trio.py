@@ -64,7 +64,7 @@ class Members:
         possible = explanations_of(self.students["baseline"])
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"the baseline cannot be explained by {explanation!r}; it can by {', '.join(possible)}"
+                f"the baseline cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
             )
 
     def unmeasured(self) -> tuple[str, dict[str, int]]:
@@ -99,13 +99,13 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
     """
     folder = teacher / "teacher" if (teacher / "teacher" / CONFIG).is_file() else teacher
     if not folder.is_dir():
-        raise UnknownModelError(f"{teacher} is no folder; that of a teacher was expected")
+        raise UnknownModelError(f"{teacher} is not a folder; a teacher's folder was expected")
     loaded = load_teacher(folder)
     students, folders = {}, {"teacher": folder}
     for part, path in (("lfi", lfi), ("baseline", baseline)):
         file = path / "student.safetensors" if path.is_dir() else path
         if not file.is_file():
-            raise UnknownModelError(f"there is no student {file}; a run's folder or its safetensors was expected")
+            raise UnknownModelError(f"there is no student {file}; a run's folder or its safetensors file was expected")
         students[part], folders[part] = Student.load(file), file.parent
         check_student(part, students[part], loaded, str(file))
         _check_teacher_of(students[part], file, loaded)
@@ -123,7 +123,7 @@ def _check_teacher_of(student: Student, file: Path, teacher: AnyTeacher) -> None
         return
     taught_by = str(read_object(environment).get("teacher", ""))
     if taught_by and taught_by.rpartition("@")[2] != teacher.fingerprint:
-        raise CheckpointError(f"{file} was taught by {taught_by}, not by {teacher.label}")
+        raise CheckpointError(f"{file} was trained on {taught_by}, not on {teacher.label}")
 
 
 def own_card(
@@ -154,12 +154,14 @@ def own_card(
     """
     teacher, kept = members.teacher, _card_beside(members.folders["teacher"])
     if unknown := set(titles or {}) - set(MODELS):
-        raise ConfigError(f"a title for {min(unknown)!r}; one of {', '.join(MODELS)} was expected")
+        raise ConfigError(f"there is a title for {min(unknown)!r}; one of {', '.join(MODELS)} was expected")
     known = teacher.tokenizer.vocabulary if isinstance(teacher.tokenizer, WordTokenizer) else ()
     words = vocabulary or kept.get("vocabulary") or [word for word in known if word not in STOP_WORDS]
     names = phrases or kept.get("phrases") or (CLASSES if members.know_scenes else words)
     if not names:
-        raise ConfigError(f"{teacher.name} knows any word; which may name the queries? --phrases FILE, one a line")
+        raise ConfigError(
+            f"{teacher.name} knows any word; say which may name the queries: --phrases FILE, one per line"
+        )
     teacher.check_prompts([*words, *names])
     models: dict[str, nn.Module] = {"teacher": teacher.model, **members.students}
     folders = {**members.folders, "teacher": members.folders["teacher"].parent}
@@ -179,7 +181,7 @@ def own_card(
 
 
 def write_trio(folder: Path, students: Mapping[str, Student], card: Mapping[str, Any]) -> None:
-    """Students beside the teacher that is already in `folder/teacher`, and the card, which makes it a trio, last."""
+    """Students next to the teacher that is already in `folder/teacher`, and the card, which makes it a trio, last."""
     for part, student in students.items():
         student.save(folder / part / "student.safetensors")
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -209,10 +211,10 @@ def check_empty(folder: Path) -> None:
     """Refuse a folder that holds anything.
 
     Raises:
-        ConfigError: it does, or it is no folder.
+        ConfigError: it does, or it is not a folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is there already and not empty; name another folder")
+        raise ConfigError(f"{folder} already exists and is not empty; choose another folder")
 
 
 def _card_beside(teacher: Path) -> dict[str, Any]:

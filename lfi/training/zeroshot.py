@@ -1,4 +1,4 @@
-"""How well a model in training tells images it has not seen, by their class names or by their captions."""
+"""How well a model in training classifies images it has not seen, by their class names or captions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def zero_shot(
     captions = list(map(reader(tokenizer, context), images.captions))
     rows = np.flatnonzero([caption != "" for caption in captions])
     if not len(rows):
-        raise DataError(f"{len(images)} images to validate on have neither single labels nor captions")
+        raise DataError(f"{len(images)} validation images have neither single labels nor captions")
     ids = tokenizer([captions[row] for row in rows], context)
     first: dict[bytes, int] = {}  # an image may have several captions, a row each
     where = torch.tensor([first.setdefault(images.images[row].tobytes(), len(first)) for row in rows])

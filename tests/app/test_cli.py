@@ -91,7 +91,7 @@ BAD_IMAGES = {
     "truncated JPEG": (truncated_jpeg, "the image is damaged or incomplete"),
     "text renamed .png": (lambda: b"words\n" * 100, "the file is not an image we can read"),
     "900-megapixel PNG": (nine_hundred_megapixels, "the image has 900 megapixels; at most 50 megapixels"),
-    "40 MB file": (lambda: bytes(40_000_000), "the file has 40.0 MB; at most 20 MB are accepted"),
+    "40 MB file": (lambda: bytes(40_000_000), "the file is 40.0 MB; at most 20 MB are accepted"),
     "two-frame GIF": (two_frames, "the GIF image has several frames"),
     "empty file": (lambda: b"", "the file is empty"),
 }

@@ -60,7 +60,7 @@ def test_scenes_are_written_a_detector_trained_and_measured(tmp_path, capsys):
     assert (
         lfi("evaluate", "detection", str(out), "--root", str(validation / "images"), "--annotations", str(other)) == 2
     )
-    assert f"other.json has other categories than those that {out} learnt" in capsys.readouterr().err
+    assert f"other.json has other categories than {out} was trained on" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_detector_is_one_line_and_exit_2(tmp_path, capsys):

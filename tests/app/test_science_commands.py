@@ -105,7 +105,7 @@ def test_maps_are_measured_into_json_and_a_plot(tmp_path, capsys):
 
 def test_a_folder_without_a_trio_is_one_line_and_exit_2(tmp_path, capsys):
     assert lfi("evaluate", "maps", str(tmp_path)) == 2
-    assert "holds no card.json" in capsys.readouterr().err
+    assert "has no card.json" in capsys.readouterr().err
 
 
 def test_a_report_is_one_file(tmp_path, trio_folder):
@@ -164,7 +164,7 @@ def test_models_are_compared_on_a_folder_of_classes(tmp_path, trio_folder, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "--source", "folders", "--root", "tests"], "'nowhere' is no model"),
+        (["nowhere", "--source", "folders", "--root", "tests"], "'nowhere' is not a model"),
         (["static/models/scenes/lfi", "--source", "folders", "--root", "none"], "none"),
         (["x", "--source", "folders", "--root", "tests", "--prompt", "a photo"], "it needs {} where"),
     ],
@@ -211,7 +211,7 @@ def test_scenes_are_written_as_coco(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "set" / "instances.json")
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
     assert lfi("scenes", "write", str(tmp_path / "set")) == 2
-    assert "holds a set already" in capsys.readouterr().err
+    assert "already holds a set" in capsys.readouterr().err
 
 
 def test_convergence_is_told_from_runs(tmp_path, capsys):
@@ -266,7 +266,7 @@ def test_gaze_is_compared_with_maps(tmp_path, trio_folder, capsys):
     assert lfi("evaluate", "gaze", str(trio_folder / "teacher"), *data, "--word", "star") == 0
     assert "where people look in other images" in capsys.readouterr().out
     assert lfi("evaluate", "gaze", str(trio_folder), *data) == 2
-    assert "Either --word WORD or --words FILE was expected" in capsys.readouterr().err
+    assert "either --word WORD or --words FILE was expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["scenes", "photographs", "maps", "classification", "domains", "gaze", "convergence"])

@@ -73,12 +73,15 @@ def test_a_study_is_planned(tmp_path, capsys):
         (("plan", "--ratio", 6), "6.0 times a baseline of 0.18 is a share of 1.08"),
         (("plan", "--raters", "some"), "raters are 'some'"),
         (("plan", "--out", "power.pdf"), "the plot is power.pdf"),
-        (("plan", "--power", 80), "a power of 80.0 was asked for"),
+        (("plan", "--power", 80), "the wanted power is 80.0"),
         (("analyse", "nothing.csv"), "no table of ratings at nothing.csv"),
         (("simulate", "--out", "table.xlsx"), "ends in .xlsx"),
         (("simulate", "--scale", 7), "scale is 7; 5 or 3"),
-        (("simulate", "--url", "http://127.0.0.1:9", "--study", "people"), "study is 'people'; one whose name holds"),
-        (("demo", "--name", "real"), "name is 'real'; one that holds 'simulated'"),
+        (
+            ("simulate", "--url", "http://127.0.0.1:9", "--study", "people"),
+            "study is 'people'; one whose name contains",
+        ),
+        (("demo", "--name", "real"), "name is 'real'; it must contain 'simulated'"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_2(arguments, said, capsys, tmp_path, monkeypatch):

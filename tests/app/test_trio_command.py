@@ -170,7 +170,7 @@ def test_peers_that_cannot_be_are_refused(models, tmp_path, capsys):
     assert "a peer cannot be called 'lfi'" in refused(
         capsys, *command, "--peer", "lfi=timm:vit_tiny_patch16_224:random"
     )
-    assert "is no peer; timm:NAME" in refused(capsys, *command, "--peer", f"clip={tmp_path / 'gone'}")
+    assert "is not a peer; timm:NAME" in refused(capsys, *command, "--peer", f"clip={tmp_path / 'gone'}")
     twice = ["--peer", "vit=timm:vit_tiny_patch16_224:random"] * 2
     assert "--peer names 'vit' twice" in refused(capsys, *command, *twice)
     assert not (tmp_path / "trio").exists()
@@ -205,18 +205,18 @@ def test_models_that_do_not_fit_are_refused_and_nothing_is_written(models, trio_
     assert "into 16 dimensions; the text space of tiny-teacher has 32" in refused(
         capsys, teacher, tmp_path / "narrow", theirs, *to
     )
-    assert "was taught by tiny-teacher@" in refused(capsys, tmp_path / "other", ours, theirs, *to)
-    assert "was taught by tiny-teacher@" in refused(capsys, tmp_path / "clip", ours, theirs, *to)
-    assert "is no folder" in refused(capsys, tmp_path / "none", ours, theirs, *to)
+    assert "was trained on tiny-teacher@" in refused(capsys, tmp_path / "other", ours, theirs, *to)
+    assert "was trained on tiny-teacher@" in refused(capsys, tmp_path / "clip", ours, theirs, *to)
+    assert "is not a folder" in refused(capsys, tmp_path / "none", ours, theirs, *to)
     assert "there is no student" in refused(capsys, teacher, tmp_path, theirs, *to)
-    assert "is not what `lfi train` leaves" in refused(capsys, teacher, damaged, theirs, *to)
+    assert "is not a folder that `lfi train` wrote" in refused(capsys, teacher, damaged, theirs, *to)
     assert "cannot be explained by 'magic'" in refused(capsys, teacher, ours, theirs, *to, "--explanation", "magic")
     assert "a title for 'them'" in refused(capsys, teacher, ours, theirs, *to, "--title", "them=x")
     assert "NAME=TEXT was expected" in refused(capsys, teacher, ours, theirs, *to, "--title", "them")
     assert "'zebra'" in refused(capsys, teacher, ours, theirs, *to, "--phrases", tmp_path / "unknown")
-    assert "holds no words" in refused(capsys, teacher, ours, theirs, *to, "--vocabulary", tmp_path / "empty")
+    assert "has no words in it" in refused(capsys, teacher, ours, theirs, *to, "--vocabulary", tmp_path / "empty")
     assert not out.exists()
-    assert "name another folder" in refused(capsys, teacher, ours, theirs, "--out", models)
+    assert "choose another folder" in refused(capsys, teacher, ours, theirs, "--out", models)
 
 
 def test_a_teacher_of_any_word_needs_names_for_the_queries(models, tmp_path, capsys):

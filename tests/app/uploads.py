@@ -1,4 +1,4 @@
-"""Files to upload: one picture in many formats, and files that are no pictures or should not be opened."""
+"""Files to upload: one picture in many formats, and files that are not pictures or should not be opened."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def png(width: int, height: int, data: bytes = b"") -> bytes:
 
 
 def black_png(width: int, height: int) -> bytes:
-    """A whole black PNG of any size, made at once: one packed row, repeated."""
+    """A whole black PNG of any size, made quickly: one packed row, repeated."""
     row = bytes(1 + width)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     # A full flush ends on a byte and forgets what came before, so that the packed row may be repeated.

@@ -1,4 +1,4 @@
-"""`lfi benchmark serve` at its smallest, against a service in a process of its own."""
+"""`lfi benchmark serve` at its smallest, against a service in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated raters against a service in a process of its own."""
+"""Simulated raters against a service in its own process."""
 
 from __future__ import annotations
 

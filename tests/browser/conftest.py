@@ -1,4 +1,4 @@
-"""The real service in a process of its own, and a real Chromium that looks at it."""
+"""The real service in its own process, and a real Chromium that looks at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service with a study, in a process of its own, that can be stopped, killed and started again on the same port."""
+"""A service with a study, in its own process, that can be stopped, killed and started again on the same port."""
 
 from __future__ import annotations
 

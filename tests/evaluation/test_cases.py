@@ -86,5 +86,5 @@ def test_what_is_chosen_on_is_never_measured_on(instances):
     assert not set(test.images[:, 0, 0, 0]) & set(choice.images[:, 0, 0, 0])
     for part in (test, choice):
         assert [int(phrase) // 2 for phrase in part.phrases] == part.images[part.rows, 0, 0, 0].tolist()
-    with pytest.raises(DataError, match="four were expected"):
+    with pytest.raises(DataError, match="at least four were expected"):
         split(one, 5, seed=0)

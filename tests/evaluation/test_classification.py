@@ -111,7 +111,7 @@ def test_a_timm_model_sees_what_timm_shows_it(tmp_path):
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
-        ("nowhere", UnknownModelError, "'nowhere' is no model"),
+        ("nowhere", UnknownModelError, "'nowhere' is not a model"),
         ("timm:resnet18x", UnknownModelError, "nearest: resnet18"),
         ("timm:resnet10t:none.pth", CheckpointError, "cannot get the weights"),
         ("open_clip:ViT-B-99", UnknownModelError, "nearest"),

@@ -94,12 +94,12 @@ def test_a_record_of_the_transfer_benchmark_is_a_curve(tmp_path):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no run of `lfi train`"):
+    with pytest.raises(DataError, match="not a run of `lfi train`"):
         read_curve(tmp_path)
     with pytest.raises(DataError, match="has no evaluations of 'mAP'; of top-1"):
         read_curve(run(tmp_path / "ours", 0, [1.0]), score="mAP")
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(DataError, match="no record of `lfi benchmark transfer`"):
+    with pytest.raises(DataError, match="not a record of `lfi benchmark transfer`"):
         read_curve(tmp_path / "x.json")
 
 

@@ -118,5 +118,5 @@ def test_fine_tuning_stands_beside_the_other_ways(train, trio_folder):
 
 def test_features_without_a_module_cannot_be_trained(train):
     frozen = Features("a table", lambda images: images.float().mean((1, 2)))
-    with pytest.raises(UnsupportedModelError, match="a table is no module"):
+    with pytest.raises(UnsupportedModelError, match="a table is not a module"):
         finetuned(frozen, torch.nn.Linear(3, 3), train, replace(QUICK, epochs=1), 0)

@@ -100,16 +100,16 @@ def test_a_model_shows_the_mean_of_its_words(pictures, trio_folder):
 def test_images_without_words_are_left_out_and_missing_ones_refused(pictures):
     folder, gaze = pictures
     assert [each.gaze.image for each in find_images(gaze, folder, {"3.png": ["star"]})] == ["3.png"]
-    with pytest.raises(DataError, match=r"0\.png was looked at, but is not in"):
+    with pytest.raises(DataError, match=r"0\.png has fixations, but is not in"):
         find_images(gaze, folder / "none", ["star"])
-    with pytest.raises(DataError, match="gaze was given for 1 of the images"):
+    with pytest.raises(DataError, match="gaze is known for only 1 of the images"):
         evaluate_gaze(find_images(gaze[:1], folder, ["star"]), seer(gaze), Results("x", [0], {}))
 
 
 def test_one_observer_alone_has_no_ceiling(pictures):
     folder, gaze = pictures
     alone = [Gaze(each.image, each.observers[:1]) for each in gaze]
-    with pytest.raises(DataError, match="was seen by 1; two were expected"):
+    with pytest.raises(DataError, match="was seen by 1; at least two were expected"):
         evaluate_gaze(find_images(alone, folder, ["star"]), seer(gaze), Results("x", [0], {}))
 
 

@@ -87,8 +87,8 @@ def test_sections_are_linked(tmp_path):
     [
         (None, r"cannot read .*x\.json: no such file"),
         ("{", "is not JSON"),
-        ("[1]", "is no record"),
-        ('{"command": "x"}', "is no record"),
+        ("[1]", "is not a record"),
+        ('{"command": "x"}', "is not a record"),
     ],
 )
 def test_what_is_no_record_is_refused_by_name(tmp_path, content, message):

@@ -118,7 +118,7 @@ def test_missing_runs_are_trained_in_processes_of_their_own(setup):
     assert student.name == "LFI"
     assert student.all(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, 48), "CLS and the mean query"
     record.with_suffix(".safetensors").unlink()
-    with pytest.raises(UnknownModelError, match="has no student beside it"):
+    with pytest.raises(UnknownModelError, match="has no student next to it"):
         load_models([str(record)])
     assert len(found[0].curve) >= 1
 
@@ -154,7 +154,7 @@ def test_a_search_that_began_with_other_weights_is_refused(setup, tmp_path):
     study = study_of(here, DRAWN, "LFI + DIST + feature KD")
     trial = study.ask()
     study.tell(trial, 1.0)
-    with pytest.raises(ConfigError, match="began with other weights") as refused:
+    with pytest.raises(ConfigError, match="started from other weights") as refused:
         study_of(here, DRAWN, "LFI + DIST + feature KD")
     assert str(tmp_path) in str(refused.value)
 
@@ -193,7 +193,7 @@ def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_g
 
 def test_a_file_that_is_no_record_of_tuning_is_refused(setup, tmp_path):
     (tmp_path / "no.json").write_text("{}")
-    with pytest.raises(ConfigError, match="is no record of `lfi benchmark tune`"):
+    with pytest.raises(ConfigError, match="is not a record of `lfi benchmark tune`"):
         _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
 
 

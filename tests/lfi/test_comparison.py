@@ -126,10 +126,10 @@ def test_layers_are_kept_in_the_order_asked_and_the_default_follows(trio, pictur
         ({"words": []}, WordsError, "no word"),
         ({"words": ["red", "  "]}, WordsError, "empty"),
         ({"words": ["dog"]}, UnknownWordError, "'dog' \\(nearest: "),
-        ({"words": ["!"]}, WordsError, "'!' holds no word"),
+        ({"words": ["!"]}, WordsError, "'!' has no word in it"),
         ({"words": ["red " * 23]}, WordsError, "has 23 words, more than tiny-teacher reads"),
         ({"words": ["red"], "models": ["lfy"]}, UnknownModelError, "no model 'lfy'; there are: teacher, lfi, baseline"),
-        ({"words": ["red"], "models": []}, UnknownModelError, "no model is asked for; there are: teacher"),
+        ({"words": ["red"], "models": []}, UnknownModelError, "no model was asked for; there are: teacher"),
         ({"words": ["red"], "layers": [2]}, ConfigError, "teacher has no layer 2; it has 0 to 1"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_card_may_choose_the_layer_of_any_explanation(trio, trio_folder, pictu
     chosen = {**card["default_layer"], "baseline:rollout": 1}
     other = Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "default_layer": chosen})
     assert other.compare(picture, ["blue"], models=["baseline:rollout"]).default_layer == {"baseline:rollout": 1}
-    with pytest.raises(CheckpointError, match="default layer of 'lfi:legrad', which it cannot be asked for"):
+    with pytest.raises(CheckpointError, match="a default layer for 'lfi:legrad', which it does not have"):
         Trio(trio.teacher, trio.lfi, trio.baseline, {**card, "default_layer": {**chosen, "lfi:legrad": 1}})
 
 
@@ -192,7 +192,7 @@ def test_a_student_is_not_explained_by_what_it_cannot_give(trio, picture):
     with pytest.raises(UnknownModelError, match=r"no model 'lfi:legrad'; there are: teacher, .*lfi:grad-cam"):
         trio.compare(picture, ["blue"], models=["lfi:legrad"])
     images, embeddings = trio.lfi.preprocess([picture]), trio.teacher.embed_texts(["blue"])
-    with pytest.raises(UnsupportedModelError, match="cannot be explained by gradient; it can by self-attention"):
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by gradient; possible are self-attention"):
         explain(trio.lfi, "gradient", images, ["blue"], embeddings, heads=False, model="m@0")
 
 

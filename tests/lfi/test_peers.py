@@ -100,7 +100,7 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
     assert (plain.explanations, plain.explanation) == (WORDLESS, "self-attention")
     images = plain.preprocess([picture])
     assert plain.explain("self-attention", images, ["anything"], model="m@0").weights.shape == (1, 12, 1, 14, 14)
-    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; it can by self-attention"):
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; possible are self-attention"):
         plain.explain("legrad", images, ["anything"], model="m@0")
 
 
@@ -111,11 +111,11 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
         ("timm:vit_tiny_patch16_224:gone.pth", CheckpointError, "there is no file gone.pth"),
         ("timm:vit_tiny_patch16_224:pyproject.toml", CheckpointError, "cannot get the weights"),
         ("timm:resnet18:random", UnsupportedModelError, "is a ResNet, not a plain vision transformer"),
-        ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not read its class token alone"),
+        ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not read out its class token alone"),
         ("open_clip:ViT-B-32", CheckpointError, "open_clip:ViT-B-32:TAG or"),
         ("open_clip:ViT-B-33:openai", UnknownModelError, "neither an open_clip architecture"),
         ("nowhere", UnknownModelError, "timm:NAME, open_clip:NAME:TAG or the folder"),
-        ("static/models/scenes/teacher", UnsupportedModelError, "is a CoCa: a teacher, but no peer"),
+        ("static/models/scenes/teacher", UnsupportedModelError, "is a CoCa, which can teach but not be a peer"),
     ],
 )
 def test_what_is_no_peer_is_refused(model, error, message):
@@ -124,11 +124,11 @@ def test_what_is_no_peer_is_refused(model, error, message):
 
 
 def test_a_tower_of_another_make_is_refused(tmp_path):
-    with pytest.raises(UnsupportedModelError, match="does not read its class token alone"):
+    with pytest.raises(UnsupportedModelError, match="does not read out its class token alone"):
         load_peer(str(timm_folder(tmp_path / "fc", fc_norm=True, global_pool="token")))
-    with pytest.raises(UnsupportedModelError, match="no plain one"):
+    with pytest.raises(UnsupportedModelError, match="not a plain ViT"):
         load_peer(str(clip_folder(tmp_path / "scaled", ls_init_value=0.1)))
-    with pytest.raises(UnsupportedModelError, match="does not read its class token alone"):
+    with pytest.raises(UnsupportedModelError, match="does not read out its class token alone"):
         load_peer(str(clip_folder(tmp_path / "mean", pool_type="avg")))
 
 
@@ -180,7 +180,7 @@ def test_peers_that_a_card_names_wrongly_are_one_clear_error(beside, tmp_path, p
     folder = shutil.copytree(beside, tmp_path / "wrong")
     card = json.loads((folder / "card.json").read_text()) | {"peers": peers}
     (folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises((CheckpointError, UnknownModelError), match=r"card\.json is not a trio's card|is no peer"):
+    with pytest.raises((CheckpointError, UnknownModelError), match=r"card\.json is not a trio's card|is not a peer"):
         Trio.load(folder)
 
 
@@ -203,6 +203,6 @@ def test_a_clip_may_be_the_teacher(trio_folder, tmp_path, picture):
         found.maps["teacher"].weights, teacher.dense(teacher.preprocess([picture]), ["a cat", "red"]).weights, atol=1e-6
     )
     assert [address.word for address in found.addressed] == ["a cat", "red"]
-    with pytest.raises(ConfigError, match="tiny-clip has no heads to show"):
+    with pytest.raises(ConfigError, match="tiny-clip has no heads: its maps are dense similarity"):
         trio.compare(picture, ["red"], heads=True)
     assert trio.compare(picture, ["red"], models=["lfi"], heads=True).maps["lfi"].weights.shape[2] == 3

@@ -354,7 +354,7 @@ def test_a_figure_names_words_models_fingerprints_layers_and_the_unit(comparison
 def test_a_figure_shows_the_chosen_layer(comparison, photo):
     chosen = figure(comparison, photo, format="svg", layer={"teacher": 2})
     assert "layer blocks.2" in svg_text(chosen)
-    with pytest.raises(ConfigError, match="layer 2 of lfi; 0 to 1 were expected"):
+    with pytest.raises(ConfigError, match="lfi has no layer 2; 0 to 1 were expected"):
         figure(comparison, photo, layer=2)
 
 
@@ -406,7 +406,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(comparison, photo):
         "opacity is 7": lambda: overlay(photo, flat, Scale(0, 2), opacity=7),
         "unknown figure format 'gif'; one of svg, pdf, png": lambda: figure(comparison, photo, "figure.gif"),
         "no map for 'cat'; there are maps for star, red circle": lambda: film_strip(comparison.maps, photo, "cat"),
-        "a figure of 60 rows; 1 to 48": lambda: figure(
+        "the figure has 60 rows; 1 to 48": lambda: figure(
             Comparison({"teacher": spot(2, 1, [f"word {n}" for n in range(60)])}, {}), photo
         ),
     }
@@ -417,7 +417,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(comparison, photo):
 
 def test_a_scale_that_does_not_rise_is_refused():
     for low, high in [(1, 1), (2, 1), (0, float("nan"))]:
-        with pytest.raises(ValueError, match="two finite, rising bounds"):
+        with pytest.raises(ValueError, match="two finite, increasing bounds"):
             Scale(low, high)
     with pytest.raises(ValueError, match="at least one map"):
         shared_scale([])

@@ -1,4 +1,4 @@
-"""The teacher cache: what a teacher says of every image, once, on disk."""
+"""The teacher cache: what a teacher says about every image, once, on disk."""
 
 from lfi.training.cache.build import Report, build
 from lfi.training.cache.settings import Settings

@@ -1,4 +1,4 @@
-"""What a teacher answers, checked before it is kept: shapes, sums, and numbers that are numbers."""
+"""What a teacher answers, checked before it is kept: shapes, sums, and finite numbers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def checked(
                 width = max(width, np.shape(found["words"])[1])
         absent = [name for name in wanted if name not in found]
         if absent:
-            raise DataError(f"the teacher answered {', '.join(found)}, but no {', '.join(absent)}")
+            raise DataError(f"the teacher answered {', '.join(found)}, but not {', '.join(absent)}")
         values = {name: _typed(name, found[name], rows, images) for name in wanted}
         for name in values.keys() & {"words", "names"}:
             values[name] = _pad(values[name], 1, width)
@@ -67,7 +67,7 @@ def _typed(name: str, field: np.ndarray, rows: np.ndarray, images: ImageSet) -> 
         row = int(np.flatnonzero(~good.reshape(len(rows), -1).all(1))[0])
         raise DataError(
             f"the teacher's {name} of {images.ids[rows[row]]} hold {values[row][~good[row]][0]}; "
-            f"{'finite numbers from 0 on' if name in COMPRESSED else 'finite numbers'} were expected"
+            f"{'finite numbers, 0 or more,' if name in COMPRESSED else 'finite numbers'} were expected"
         )
     return values
 
@@ -88,6 +88,6 @@ def _maps(maps: np.ndarray, words: np.ndarray, rows: np.ndarray, images: ImageSe
     if wrong.any():
         row = int(np.flatnonzero(wrong.any((1, 2)))[0])
         raise DataError(
-            f"a map of the teacher's for {images.ids[rows[row]]} sums to {sums[row][wrong[row]][0]:.4g}; 1 was expected"
+            f"a teacher map of {images.ids[rows[row]]} sums to {sums[row][wrong[row]][0]:.4g}; 1 was expected"
         )
     return np.where(real[..., None], maps, np.float32(1 / maps.shape[-1]))

@@ -1,9 +1,9 @@
 """Maps, activations and attentions in 2 bytes a value or in 1.
 
 `float16`: the value itself. `uint8`: `q = round(255 (p / max)^(1/3))`, companded because attention is mostly small
-values beside few large ones: the largest is exact, and only what is below 8e-9 of it becomes 0. Maps are renormalised
+values next to few large ones: the largest is exact, and only what is below 8e-9 of it becomes 0. Maps are renormalised
 to sum 1 when read, so they need no scale; of activations and attentions the largest value of every row (last axis) is
-kept beside them as float32, in both precisions, and the row in units of it.
+kept with them as float32, in both precisions, and the row in units of it.
 
 Total-variation distance (half the sum of absolute differences) between a map and what is read back, on softmaxed
 scores of standard deviation 1 to 4 over 64 to 576 patches: `float16` 8e-5 on average and 2e-4 at most; `uint8` 3e-3 and

@@ -81,7 +81,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 class ShardWriter:
-    """A shard's files, written beside their final names batch by batch; `finish` moves them there.
+    """A shard's files, written next to their final names batch by batch; `finish` moves them there.
 
     Raises:
         DataError: where the disk is full or the folder cannot be written, as do the methods.
@@ -135,7 +135,7 @@ class ShardWriter:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write beside it, to the disk, and rename.
+    """Write next to it, to the disk, and rename.
 
     Raises:
         DataError: the disk is full or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""What a teacher cache holds, as it stands in `index.json` and `samples.json`."""
+"""The contents of a teacher cache, as recorded in `index.json` and `samples.json`."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def read_index(folder: Path) -> Index:
         if record["format"] != _FORMAT:
             raise DataError(
                 f"the teacher cache {folder} is of format {record['format']}, and {_FORMAT} was expected; "
-                "build another one in another folder"
+                "build a new one in another folder"
             )
         return Index(
             settings_of(record["settings"]),
@@ -125,7 +125,7 @@ def read_index(folder: Path) -> Index:
             [entry and {name: tuple(values) for name, values in entry.items()} for entry in record["errors"]],
         )
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise DataError(f"the teacher cache's index {path} cannot be read ({error}); remove it to start over") from None
+        raise DataError(f"the teacher cache's index {path} cannot be read ({error}); delete it to start over") from None
 
 
 def samples_text(samples: Samples) -> bytes:
@@ -149,6 +149,6 @@ def read_samples(folder: Path, index: Index) -> Samples:
     if hashlib.sha256(text).hexdigest() != index.samples:
         raise DataError(
             f"{path} is damaged: its checksum differs; "
-            "`lfi cache CONFIG` with all the images of the store writes it anew"
+            "`lfi cache CONFIG` with all the images of the store writes it again"
         )
     return json.loads(text)

@@ -1,4 +1,4 @@
-"""What a teacher's answers depend on beside the images, and how to say where two of them differ."""
+"""What a teacher's answers depend on besides the images, and how to say where two of them differ."""
 
 from __future__ import annotations
 
@@ -42,9 +42,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise ConfigError(f"a cache's precision is {self.precision!r}; one of {', '.join(PRECISIONS)} was expected")
+            raise ConfigError(
+                f"the cache's precision is {self.precision!r}; one of {', '.join(PRECISIONS)} was expected"
+            )
         if not self.fields or not set(self.fields) <= set(FIELDS):
-            raise ConfigError(f"a cache's fields are {list(self.fields)}; some of {', '.join(FIELDS)} were expected")
+            raise ConfigError(f"the cache's fields are {list(self.fields)}; some of {', '.join(FIELDS)} were expected")
 
     def differences(self, wanted: Settings) -> list[str]:
         """How a store of these settings fails what is wanted: a line for each difference. More fields are none."""
@@ -67,7 +69,9 @@ class Settings:
         """
         lines = self.differences(wanted)
         if lines:
-            raise ConfigError(f"the teacher cache {where} is another: {'; '.join(lines)}; build one in another folder")
+            raise ConfigError(
+                f"the teacher cache {where} was built differently: {'; '.join(lines)}; build one in another folder"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """The reverse of `settings_of`."""

@@ -41,7 +41,7 @@ def open_store(folder: Path, images: ImageSet, settings: Settings, *, verify: bo
     if finished < len(index.shards):
         raise DataError(
             f"the teacher cache {folder} is unfinished ({finished} of {len(index.shards)} shards); "
-            "`lfi cache CONFIG` goes on with it"
+            "`lfi cache CONFIG` continues it"
         )
     at = locate(read_samples(folder, index), samples_of(images), folder)
     fields = tuple(name for name in (*settings.fields, *_LINKS) if name in index.arrays)
@@ -62,7 +62,7 @@ def _check(folder: Path, index: Index, numbers: np.ndarray, fields: tuple[str, .
         lines = [line for line in found if line]
     if lines:
         more = f" (and {len(lines) - 1} more shards are damaged)" if len(lines) > 1 else ""
-        raise DataError(f"{lines[0]}{more}; `lfi cache CONFIG` makes what is damaged again")
+        raise DataError(f"{lines[0]}{more}; `lfi cache CONFIG` rebuilds the damaged parts")
 
 
 class Store:
@@ -121,7 +121,7 @@ class Store:
         for name in self.fields if fields is None else fields:
             if name not in self.fields:
                 raise DataError(
-                    f"{name} were not asked for of the teacher cache {self.folder}; {', '.join(self.fields)} were"
+                    f"{name} were not requested from the teacher cache {self.folder}; {', '.join(self.fields)} were"
                 )
             kept = {array: self._gather(array, pieces, len(at)) for array in arrays_of(name)}
             found[name] = torch.from_numpy(expand(name, kept))

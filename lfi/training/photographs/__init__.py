@@ -1,1 +1,1 @@
-"""The models for photographs, from nothing but an ImageNet-pretrained image tower: `lfi train-default photographs`."""
+"""The models for photographs, from scratch except for a pretrained image tower: `lfi train-default photographs`."""

@@ -92,7 +92,7 @@ def assemble(names: Names, tiny: Path, pacs: Path, samples: Path, seed: int = 0)
     drawn = drawn.take(np.arange(0, len(drawn), 2))
     numbers = [names.number(name) for name in drawn.classes]
     if None in numbers:
-        raise DataError(f"no name for a class of {pacs}: {', '.join(drawn.classes)}")
+        raise DataError(f"there is no name for a class of {pacs}: {', '.join(drawn.classes)}")
     rng = np.random.default_rng(seed)
     views, wnids = sample_views(samples, rng)
     parts = {

@@ -43,7 +43,7 @@ class NamedImages:
     """Batches of some parts.
 
     Args:
-        parts: what is learnt from; shares: images of each in a batch.
+        parts: what is trained on; shares: images of each in a batch.
         stages: of the tower: what follows its sixth stage is computed here.
         truth: what is true of what.
     """

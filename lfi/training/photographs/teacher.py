@@ -56,7 +56,7 @@ def images(sources: Sources, names: Names) -> dict[str, Part]:
     parts = {}
     for name in wanted:
         with np.load(folder / f"{name}.npz") as held:
-            boxes = held["boxes"] if "boxes" in held else None  # noqa: SIM401, an archive is no dictionary
+            boxes = held["boxes"] if "boxes" in held else None  # noqa: SIM401, an archive is not a dictionary
             part = Part(name, held["images"], held["labels"], held["regions"], boxes)
         parts[name] = part.take(np.arange(USED.get(name) or len(part)))
     return parts

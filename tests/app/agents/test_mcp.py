@@ -121,8 +121,8 @@ def test_a_kept_picture_is_asked_for_by_its_hash_until_it_is_let_go(address, ser
     refused = call(address, "interaction_maps", image=receipt.hash, **arguments)
     assert refused.is_error
     assert refused.content[0].text.endswith(
-        f"no picture with the SHA-256 {receipt.hash[:12]}... is kept here, or not any more: "
-        "send the image itself, or have it kept again on the page"
+        f"no image with the SHA-256 {receipt.hash[:12]}... is kept here (any more): "
+        "send the image itself, or keep it again on the page"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_folder_becomes_scores_maps_and_a_gallery(pictures, tmp_path, trio_fol
     assert batch(pictures, out, trio_folder) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"not read: broken.jpg: {DAMAGED}",
-        "left aside, since they are no images: 1",
+        "skipped, as they are not images: 1",
         "2 of 3 images, 1 not read",
         str(out / "index.html"),
     ]
@@ -109,7 +109,7 @@ def test_what_is_done_stays_done_when_it_is_stopped(pictures, tmp_path, trio_fol
     with monkeypatch.context() as patch:
         patch.setattr(work.BatchFolder, "add", stop_at_the_second)
         assert batch(pictures, out, trio_folder) == 130
-    assert "stopped; the same command goes on" in capsys.readouterr().out
+    assert "stopped; the same command resumes" in capsys.readouterr().out
     assert "1 image of 3: the batch was not finished" in (out / "index.html").read_text()
     first = (out / "records.jsonl").read_text()
     (out / "records.jsonl").write_text(first + '{"name": "more/=10 ta')  # the power went
@@ -153,7 +153,7 @@ def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, 
     batch(pictures, out, trio_folder)
     capsys.readouterr()
     assert batch(pictures, out, trio_folder, "--word", "moon") == 2
-    assert "holds a batch with words star, red circle, not star, red circle, moon" in capsys.readouterr().err
+    assert "has a batch with words star, red circle, not star, red circle, moon" in capsys.readouterr().err
 
 
 def test_mistakes_are_named_before_the_first_image(pictures, tmp_path, trio_folder, capsys):

@@ -153,12 +153,12 @@ def test_names_are_labels_and_no_paths(service, send):
 
 
 REFUSED = {
-    "a bomb": ({"a.zip": zipped({"a.png": bytes(3_000_000)})}, {}, 422, "archive", "unfolds to 3 MB|packed"),
+    "a bomb": ({"a.zip": zipped({"a.png": bytes(3_000_000)})}, {}, 422, "archive", "unpacks to 3 MB|compressed"),
     "paths": ({"a.zip": zipped({"../a.png": b"a"})}, {}, 422, "archive", "outside of itself"),
-    "no images": ({"a.zip": zipped({"a.txt": b"a"})}, {}, 422, "archive", "holds no image"),
-    "a cut zip": ({"a.zip": zipped(PICTURES)[:200]}, {}, 422, "archive", "no zip that can be read"),
+    "no images": ({"a.zip": zipped({"a.txt": b"a"})}, {}, 422, "archive", "has no images in it"),
+    "a cut zip": ({"a.zip": zipped(PICTURES)[:200]}, {}, 422, "archive", "cannot be read as a zip"),
     "too many": ({f"{n}.png": b"x" for n in range(5)}, {}, 413, "too-much", "5 images; at most 4"),
-    "too large": ({"a.png": bytes(1_200_000)}, {}, 413, "request-too-large", "more than 1.1 MB"),
+    "too large": ({"a.png": bytes(1_200_000)}, {}, 413, "request-too-large", "larger than 1.1 MB"),
     "unknown word": (PICTURES, {"words": "starr"}, 422, "unknown-word", "nearest: star"),
     "unknown model": (PICTURES, {"models": "gpt"}, 422, "unknown-model", "no model 'gpt'"),
     "no words": (PICTURES, {"words": " "}, 422, "words", "is empty"),

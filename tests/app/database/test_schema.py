@@ -122,7 +122,7 @@ def test_a_newer_schema_is_not_touched(tmp_path):
         connection.executescript(
             "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('9999')"
         )
-    with pytest.raises(DataError, match="schema 9999, this version of LFI knows up to"):
+    with pytest.raises(DataError, match="schema 9999, this version of LFI supports up to"):
         upgrade(Database(f"sqlite:///{file}"))
 
 

@@ -146,7 +146,7 @@ REFUSED = {
         "the image has 900 megapixels; at most 50",
     ),
     "lying header": (png(2**31 - 1, 2**31 - 1), ImageTooLargeError, "the image has"),
-    "40 MB": (b"\xff\xd8" + bytes(40_000_000), ImageTooLargeError, "the file has 40.0 MB; at most 20 MB"),
+    "40 MB": (b"\xff\xd8" + bytes(40_000_000), ImageTooLargeError, "the file is 40.0 MB; at most 20 MB"),
     "float TIFF": (
         as_bytes(Image.new("F", (8, 8), 0.5), "TIFF"),
         ImageError,

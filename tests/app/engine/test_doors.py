@@ -147,7 +147,7 @@ class MapsCommand(BatchCommand):
 
 
 SERVED: tuple[type[Door], ...] = (Api, Page, Agents, Batches, Studies)
-"""Commands have no admission and no deadline: whoever runs one has the process for himself, and Ctrl+C."""
+"""Commands have no admission and no deadline: the process is theirs alone, and Ctrl+C ends it."""
 ALL = (*SERVED, BatchCommand, MapsCommand)
 
 

@@ -60,7 +60,7 @@ def test_it_is_gone_after_its_last_day_and_the_sweep_deletes_its_files(kept, clo
 
 def test_only_its_key_deletes_it(kept):
     receipt = kept.keep(picture("red"))
-    with pytest.raises(KeepingError, match="not by you"):
+    with pytest.raises(KeepingError, match="was not kept by you"):
         kept.forget(receipt.hash, "guessed")
     kept.forget(receipt.hash, receipt.key)
     assert kept.get(receipt.hash) is None
@@ -105,7 +105,7 @@ def test_a_large_picture_is_kept_smaller_and_without_metadata(kept):
 
 
 def test_keeping_can_be_off(tmp_path):
-    with pytest.raises(KeepingError, match="keeps no pictures"):
+    with pytest.raises(KeepingError, match="keeps no images"):
         KeptPictures(tmp_path, days=0, most=1, most_bytes=1).keep(picture("red"))
 
 

@@ -31,13 +31,13 @@ def test_words_come_one_per_field_or_with_commas_between(fields, words):
         ([], "no words were given; type at least one word or short phrase, such as 'red circle'"),
         ([""], "word 1 is empty; type a word or a short phrase, such as 'red circle'"),
         (["star", " , "], "word 2 is empty; type a word or a short phrase, such as 'red circle'"),
-        (["a,b,c,d,e"], "5 words were given; at most 4 are compared at once"),
+        (["a,b,c,d,e"], "5 words were given; at most 4 can be compared at once"),
         (
             [" ".join(["a"] * 300)],
             "the phrase 'a a a a a a a a a a a a a a a a a a a a…' has 300 words and 599 characters; "
             "at most 3 words and 30 characters are read as one phrase",
         ),
-        (["st\0ar"], "the word 'st\\x00ar' holds characters that cannot be printed"),
+        (["st\0ar"], "the word 'st\\x00ar' contains unprintable characters"),
     ],
 )
 def test_words_that_cannot_be_used_are_refused_with_what_would_be_right(fields, message):

@@ -103,7 +103,7 @@ def test_only_a_draft_without_invitations_takes_items(studies, create, found, en
     assert editable_drafts(studies) == [name]
     invite(studies, name, 1, "test")
     assert editable_drafts(studies) == []
-    with pytest.raises(StudyError, match="has invitations already"):
+    with pytest.raises(StudyError, match="already has invitations"):
         add_items(studies, name, found, engine, "test", Turn())
     set_status(studies, name, "open", "test")
     assert editable_drafts(studies) == []
@@ -128,7 +128,7 @@ def test_a_draft_whose_pictures_are_not_kept_says_what_to_do(studies, create, fo
     for file in studies.pictures(name).iterdir():
         file.unlink()
     before = shown(studies, name)
-    with pytest.raises(StudyError, match="`lfi study create` makes it anew"):
+    with pytest.raises(StudyError, match="`lfi study create` makes it again"):
         add_items(studies, name, found, engine, "test", Turn())
     assert shown(studies, name) == before
 
@@ -145,7 +145,7 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
         return ask(*asked)
 
     monkeypatch.setattr(engine, "ask", overtaken)
-    with pytest.raises(ConflictError, match="add the items once more"):
+    with pytest.raises(ConflictError, match="add the items again"):
         add_items(studies, name, found, engine, "test", Turn())
     assert {cell.word for cell in progress_of(studies, name).cells} == {"red circle", "blue star", "pink heart"}
     assert len(list(studies.stimuli(name).iterdir())) == len(shown(studies, name))
@@ -154,8 +154,8 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
 @pytest.mark.parametrize(
     ("data", "kind", "said"),
     [
-        (b"no zip", ArchiveError, "is no zip"),
-        (zipped(other_txt=b""), ConfigError, "holds no items.toml"),
+        (b"no zip", ArchiveError, "cannot be read as a zip"),
+        (zipped(other_txt=b""), ConfigError, "has no items.toml"),
         (zipped(items_toml=b"[["), ConfigError, "items.toml is not TOML"),
         (zipped(items_toml=b"items = " + b"[" * 3000), ConfigError, "items.toml is not TOML"),
         (zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = "star"\n' * 501), ConfigError, "at most 500 are"),
@@ -186,7 +186,7 @@ def test_the_owner_adds_items_on_the_page_of_the_draft(app, studies, create, fou
     form["files"] = {"file": ("items.zip", b"no zip")}
     refused = owner.client.post(f"/admin/{name}/items", **form)
     assert refused.status_code == 422
-    assert "the file is no zip" in refused.text
+    assert "the file cannot be read as a zip" in refused.text
     set_status(studies, name, "open", "test")
     assert "Items from the inspector" not in owner.client.get(f"/admin/{name}").text
 

@@ -99,7 +99,7 @@ FORGED = {
     "a number as value": {"value": 3},
     "a negative time": {"response_ms": -5},
     "a time of a week": {"response_ms": 604_800_000},
-    "a time that is no number": {"response_ms": "1e3"},
+    "a time that is not a number": {"response_ms": "1e3"},
     "a revision ahead": {"revision": 3},
     "no key": {"key": ""},
     "an endless key": {"key": "k" * 10_000},
@@ -196,7 +196,7 @@ def test_no_path_leads_to_the_files(app, studies, raters):
 
 
 def test_the_inspector_s_page_serves_no_file_of_a_study(studies, raters, tmp_path, monkeypatch):
-    """Gradio's own routes read files for whoever names them, as far as it is let."""
+    """Gradio's own routes read files for anyone who names them, as far as they are allowed."""
     one, _ = raters
     with studies.database.reading() as session:
         picture = studies.stimuli("pilot") / session.scalars(select(Stimulus.file)).first()

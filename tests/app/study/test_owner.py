@@ -127,7 +127,7 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
     assert [version["plan"]["analysis"]["claim"] for version in versions] == [2.7, 1.5]
     assert versions[1]["answers_before"] > 0
     path.write_text(path.read_text().replace("overlap = 2", "overlap = 3"))
-    with pytest.raises(StudyError, match="rating of an opened study cannot change"):
+    with pytest.raises(StudyError, match="rating cannot change in a study that has opened"):
         amend_study(studies, path)
 
 
@@ -171,7 +171,7 @@ def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_setti
     assert picture.is_relative_to(tmp_path / "new")
     assert picture.is_file()
     returned.answer()
-    with pytest.raises(StudyError, match="is there already"):
+    with pytest.raises(StudyError, match="already exists"):
         restore(again, tmp_path / "backup.tar")
     with pytest.raises(DataError, match="never overwrites"):
         backup(studies, tmp_path / "backup.tar")
@@ -183,7 +183,7 @@ def test_a_log_that_an_old_database_left_is_not_played_into_a_restored_one(studi
     backup(studies, tmp_path / "backup.tar")
     elsewhere = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'new.db'}"}))
     (tmp_path / "new.db-wal").write_bytes(b"of a database that was moved away")
-    with pytest.raises(StudyError, match=r"new\.db-wal is there already; move it away first"):
+    with pytest.raises(StudyError, match=r"new\.db-wal already exists; move it away first"):
         restore(elsewhere, tmp_path / "backup.tar")
     assert not (tmp_path / "new.db").exists()
 

@@ -196,7 +196,7 @@ def test_whoever_leaves_after_failing_catch_trials_is_replaced_too(studies, crea
 def test_an_answer_that_the_plan_would_not_count_is_not_taken(studies, create):
     taker = Taker(studies, create()).start()
     assert taker.state["earliest_ms"] == 300
-    with pytest.raises(StudyError, match="after 299 ms; the study takes none before 300 ms"):
+    with pytest.raises(StudyError, match="after 299 ms; the study accepts none before 300 ms"):
         taker.answer(response_ms=299)
     taker.answer(response_ms=300)
     assert [row.response_ms for row in answers(studies)] == [300]

@@ -65,7 +65,7 @@ def test_a_refused_preflight_is_a_problem(client):
 def test_the_page_takes_no_larger_upload_than_the_api(client):
     answer = client.post("/ui/gradio_api/component_server", files={"files": bytes(30_000_000)})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
-    assert answer.json()["detail"] == "the request has more than 21 MB, which is the limit"
+    assert answer.json()["detail"] == "the request is larger than 21 MB, which is the limit"
 
 
 def test_nothing_that_is_sent_to_the_page_is_stored(client):

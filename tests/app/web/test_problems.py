@@ -44,14 +44,14 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         413,
         "image-too-large",
         "The image is too large",
-        "the image file has more than 20 MB, which is the limit",
+        "the image file is larger than 20 MB, which is the limit",
     ),
     "40 MB file": (
         {"image": b"\xff\xd8" + bytes(40_000_000)},
         413,
         "request-too-large",
         "The request is too large",
-        "the request has more than 21 MB, which is the limit",
+        "the request is larger than 21 MB, which is the limit",
     ),
     "empty file": (
         {"image": b""},
@@ -87,7 +87,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         422,
         "words",
         "The words cannot be used",
-        "17 words were given; at most 16 are compared at once",
+        "17 words were given; at most 16 can be compared at once",
     ),
     "unknown model": (
         {"models": "teacher,student"},
@@ -105,7 +105,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         "Unknown model",
         "no trio '../scenes'; there are: tiny",
     ),
-    "layer that is no number": (
+    "layer that is not a number": (
         {"layers": "last"},
         422,
         "config",

@@ -34,7 +34,7 @@ def test_every_answer_that_is_left_out_has_a_step():
         ("stored", 0, 0, 5, 12),
         ("preview run", 1, 1, 4, 11),
         ("practice trial", 0, 1, 4, 10),
-        ("answered anew later", 0, 1, 4, 9),
+        ("answered again later", 0, 1, 4, 9),
         ("catch trial (set aside)", 0, 3, 4, 6),
         ("excluded by the owner: knows the authors", 1, 1, 3, 5),
         ("rater failed more than 1 catch trials", 1, 1, 2, 4),

@@ -62,7 +62,7 @@ def test_a_plan_is_read_from_json(tmp_path):
     (tmp_path / "plan.json").write_text(AnalysisPlan(claim=2.0).json)
     assert AnalysisPlan.read(tmp_path / "plan.json") == AnalysisPlan(claim=2.0)
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(DataError, match="holds no JSON object"):
+    with pytest.raises(DataError, match="does not hold a JSON object"):
         AnalysisPlan.read(tmp_path / "list.json")
     with pytest.raises(DataError, match="cannot be read as an analysis plan"):
         AnalysisPlan.read(tmp_path / "none.json")

@@ -88,7 +88,7 @@ def test_a_latin_design_fills_every_cell_evenly_and_shows_nobody_a_cell_twice():
         counts = np.bincount(cells.ravel(), minlength=items * conditions)
         assert counts.max() - counts.min() <= 1
         assert all(len(set(row)) == trials for row in cells.tolist())
-    with pytest.raises(ConfigError, match="give fewer"):
+    with pytest.raises(ConfigError, match="allow fewer"):
         latin_design(2, 3, 4, 13)
 
 

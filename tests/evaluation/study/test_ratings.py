@@ -120,7 +120,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
         "bad.jsonl": (b"{", "cannot be read as jsonl"),
         "list.jsonl": (b"[1, 2]\n", "has no column"),
         "bad.parquet": (b"PAR1", "cannot be read as parquet"),
-        "empty.csv": ((",".join(column.name for column in COLUMNS) + "\n").encode(), "holds no ratings"),
+        "empty.csv": ((",".join(column.name for column in COLUMNS) + "\n").encode(), "has no ratings in it"),
         "nothing.csv": (b"", "cannot be read as csv"),
     }
     for name, (content, said) in cases.items():

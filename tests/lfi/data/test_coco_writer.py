@@ -55,7 +55,7 @@ def test_categories_can_be_colours_or_shapes(tmp_path, by):
     names = {category["id"]: category["name"] for category in content["categories"]}
     found = [names[annotation["category_id"]] for annotation in content["annotations"]]
     assert found == [getattr(thing, by) for scene in SCENES for thing in scene.objects]
-    with pytest.raises(ConfigError, match="not told apart by 'size'"):
+    with pytest.raises(ConfigError, match="cannot be told apart by 'size'"):
         write_coco(SCENES, tmp_path / "other", "size")
 
 
@@ -67,7 +67,7 @@ def test_numbers_are_unique(folder):
 
 def test_a_set_is_never_overwritten(folder, tmp_path):
     before = (folder / "instances.json").read_bytes()
-    with pytest.raises(DataError, match="holds a set already"):
+    with pytest.raises(DataError, match="already holds a set"):
         write_coco(Scenes(1, 0, 32), folder)
     assert (folder / "instances.json").read_bytes() == before
     (tmp_path / "file").write_text("")

@@ -1,4 +1,4 @@
-"""Domains stay apart: what is learnt from, what is selected on, what is reported."""
+"""Domains stay apart: what is trained on, what is selected on, what is reported."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_vlcs_is_all_photographs_and_its_split_folders_are_looked_through(tmp_pa
 
 
 def test_a_folder_that_holds_no_domains_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="nowhere as a folder"):
         domain_folders(tmp_path / "nowhere", size=16)
     with pytest.raises(DataError, match=r"DOMAIN/CLASS/\* was expected"):
         domain_folders(tmp_path, size=16)

@@ -104,7 +104,7 @@ REFUSED = {
     "odd polygon": (lambda c: c["annotations"][1].update(segmentation=[[1, 2, 3]]), "segmentation of annotation 2"),
     "other run lengths": (
         lambda c: c["annotations"][1].update(segmentation={"size": [9, 9], "counts": [81]}),
-        "annotation 2 .* is of",
+        "annotation 2 .* pixels, its image",
     ),
     "short run lengths": (
         lambda c: c["annotations"][1].update(segmentation={"size": [8, 12], "counts": [3]}),
@@ -143,7 +143,7 @@ def test_captions_that_are_not_read_are_counted(content, tmp_path):
     images = coco(tmp_path, tmp_path / "c.json", size=8, captions=tmp_path / "said.json")
     assert images.captions == ("c1", "a photo of a square and a disc", "")
     assert {note.what: note.count for note in images.notes if "caption" in note.what} == {
-        "captions beside the first of their image, which are not read": 1,
+        "captions after the first of an image, which are not read": 1,
         "captions that say nothing": 1,
         "captions of images that are not in the instances": 1,
     }

@@ -35,7 +35,7 @@ REFUSED = {
         "line 3: 3 cells, and the header",
     ),
     "too few cells": ("image,caption,url\n1.png,a,u\n2.png,b\n", "line 3: 2 cells, and the header has 3"),
-    "a quote that is never closed": ('image,caption\n1.png,a\n2.png,"b\n3.png,c\n', "line 3: a quote .* does not end"),
+    "a quote that is never closed": ('image,caption\n1.png,a\n2.png,"b\n3.png,c\n', "line 3: a quote .* never closed"),
     "a quote that another closes": ('image,caption\n1.png,"a\n2.png,b"\n', "line 2: the quote .* takes in line 3"),
     "text behind a quoted cell": ('image,caption\n1.png,"a" b\n', "line 2: a quote"),
     "a caption that is huge for a quote": ('image,caption\n1.png,"' + "x" * 200_000, "line 2: a quote"),

@@ -50,7 +50,7 @@ def test_fixations_are_counted_where_they_fell(file):
     assert counts.sum() == 3
     assert counts[0, 0] == counts[7, 7] == counts[4, 4] == 1
     assert one.counts((600, 800), 8, [1]).sum() == 1
-    assert two.counts((600, 800), 8).sum() == 1, "what fell beside the image is left out"
+    assert two.counts((600, 800), 8).sum() == 1, "what fell outside the image is left out"
     assert two.counts((600, 800), 8, [0]).sum() == 0
 
 

@@ -208,7 +208,7 @@ def test_damaged_samples_are_counted_named_and_left_out(tmp_path, capsys):
 
 def test_a_stream_of_nothing_but_damage_ends(tmp_path):
     add(tmp_path / "a.tar", {"1.jpg": b"", "2.jpg": b""})
-    with pytest.raises(DataError, match="no image there can be read"):
+    with pytest.raises(DataError, match="no image in it can be read"):
         rows(ShardStream(tmp_path, size=8, limit=1, length=100))
 
 
@@ -235,7 +235,7 @@ def test_a_shard_with_a_damaged_header_is_not_taken_for_a_shorter_one(shards):
 def test_shards_that_are_missing_or_too_few_are_refused(shards, tmp_path):
     with pytest.raises(DataError, match=r"000006\.tar cannot be read: No such file"):
         ShardStream(str(shards / "{000004..000009}.tar"), size=8)
-    with pytest.raises(DataError, match="holds no shards"):
+    with pytest.raises(DataError, match="has no shards in it"):
         ShardStream(tmp_path, size=8)
     with pytest.raises(DataError, match="6 shards cannot be dealt out to 7 processes"):
         ShardStream(shards, size=8, rank=0, world=7)
@@ -246,7 +246,7 @@ def test_braces_name_several_shards(shards):
 
 
 def test_shards_are_not_written_over(shards):
-    with pytest.raises(DataError, match="holds shards already"):
+    with pytest.raises(DataError, match="already holds shards"):
         write_shards(numbered(3), shards)
     with pytest.raises(DataError, match="at least 1"):
         write_shards(numbered(3), shards / "other", per_shard=0)

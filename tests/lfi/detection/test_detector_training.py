@@ -173,7 +173,7 @@ def test_a_batch_is_a_function_of_its_step(scenes):
         ("data", {"annotations": "none.json"}, DataError, "none.json cannot be read"),
         ("data", {"root": "elsewhere"}, DataError, "are not in elsewhere"),
         ("loop", {"parallel": "fsdp"}, ConfigError, "'ddp'"),
-        ("detection", {"backbone": "nowhere"}, UnknownModelError, "'nowhere' is no backbone"),
+        ("detection", {"backbone": "nowhere"}, UnknownModelError, "'nowhere' is not a backbone"),
         ("detection", {"backbone": "timm:vit_tini"}, UnknownModelError, "nearest"),
         ("detection", {"backbone": "timm:vit_tiny_patch16_224:none.pth"}, CheckpointError, "none.pth"),
         ("detection", {"layer_decay": 0.0}, ConfigError, "detection.layer_decay is 0.0"),
@@ -188,7 +188,7 @@ def test_what_cannot_be_trained_is_refused(config, section, value, error, messag
 
 
 def test_a_file_that_is_no_detector_is_refused(student, tmp_path):
-    with pytest.raises(CheckpointError, match="no detector's card"):
+    with pytest.raises(CheckpointError, match="no detector card"):
         load_detector(student / "student.safetensors")
     with pytest.raises(CheckpointError, match="cannot read the detector"):
         load_detector(tmp_path)

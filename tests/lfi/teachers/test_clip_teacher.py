@@ -81,11 +81,11 @@ def test_reading_a_clip_does_not_change_its_embeddings(clip: ClipTeacher, images
 
 def test_similarity_has_no_heads_and_no_map_for_no_word(clip: ClipTeacher, images: Tensor) -> None:
     assert clip.heads == 0
-    with pytest.raises(ConfigError, match="has no heads to show"):
+    with pytest.raises(ConfigError, match="has no heads: its maps are dense similarity"):
         clip.interactions_of(images, ["star"], heads=True)
-    with pytest.raises(ConfigError, match="has no heads to show"):
+    with pytest.raises(ConfigError, match="has no heads: its maps are dense similarity"):
         clip.interactions(images, ["star"] * 3, heads=True)
-    with pytest.raises(WordsError, match=r"'\.\.\.' holds no word"):
+    with pytest.raises(WordsError, match=r"'\.\.\.' has no word in it"):
         clip.interactions_of(images, ["..."])
 
 

@@ -241,8 +241,8 @@ def check_dense(teacher: CoCaTeacher, images: Tensor, patches: Tensor, variant: 
 def test_words_that_cannot_be_read_are_one_clear_line(coca: CoCaTeacher, images: Tensor) -> None:
     for prompts, message in (
         ([], "no word was given"),
-        (["star", " "], "' ' holds no word"),
-        (["?!"], "'?!' holds no word"),
+        (["star", " "], "' ' has no word in it"),
+        (["?!"], "'?!' has no word in it"),
         (["red " * 15], "has 15 words, more than"),
     ):
         with pytest.raises(WordsError, match=message.replace("?", r"\?")):

@@ -254,7 +254,7 @@ def test_unreadable_checkpoints_are_one_line_each_and_run_nothing(tmp_path: Path
     (tmp_path / "cut.safetensors").write_bytes(whole.read_bytes()[:5000])
     refused(tmp_path / "cut.safetensors", "cannot read", "cut.safetensors as safetensors")
     torch.save(["no", "tensors"], tmp_path / "list.pt")
-    refused(tmp_path / "list.pt", "list.pt holds no state dict", "but a list")
+    refused(tmp_path / "list.pt", "list.pt does not hold a state dict", "but a list")
     torch.save({"visual.proj": Trap(tmp_path / "sprung")}, tmp_path / "trap.pt")
     refused(tmp_path / "trap.pt", "cannot read", "trap.pt as torch weights (weights_only)")
     assert not (tmp_path / "sprung").exists()
@@ -287,11 +287,11 @@ def test_a_broken_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
             load_teacher(folder)
 
     good = (folder / "open_clip_config.json").read_text()
-    with one_line(ConfigError, "brings its own weights; pretrained='laion2b' cannot be used with it"):
+    with one_line(ConfigError, "has its own weights; pretrained='laion2b' cannot be used with it"):
         load_teacher(folder, "laion2b")
     with one_line(ConfigError, "device 'abacus' cannot be used"):
         load_teacher(folder, device="abacus")
-    with one_line(UnknownModelError, "holds no open_clip_config.json"):
+    with one_line(UnknownModelError, "has no open_clip_config.json"):
         load_teacher(tmp_path)
     refused(lambda c: c.pop("model_cfg"), CheckpointError, "cannot read", "model_cfg")
     refused(lambda c: c["model_cfg"].pop("vision_cfg"), CheckpointError, "needs vision_cfg and text_cfg")
@@ -307,7 +307,9 @@ def test_a_broken_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
         ConfigError,
         "default layers [7] of words: 0 to 2 exist",
     )
-    refused(lambda c: c["lfi"].pop("vocabulary"), CheckpointError, "words knows 8 tokens", "names no vocabulary")
+    refused(
+        lambda c: c["lfi"].pop("vocabulary"), CheckpointError, "words knows 8 tokens", "has no vocabulary of its own"
+    )
     more = [*VOCABULARY, "moon"]
     refused(lambda c: c["lfi"].update(vocabulary=more), CheckpointError, "for 8 ids, but its vocabulary needs 9")
     (folder / "open_clip_config.json").write_text("{")

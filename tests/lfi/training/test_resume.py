@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_model_is_refused_by_name(tmp_path):
     tensors, _ = checkpoints.load(tmp_path / "checkpoint.safetensors")
     task = TinyTask(noise=False)
     task.student.head = torch.nn.Linear(32, 7)
-    with pytest.raises(CheckpointError, match=r"student.head.bias is \[80\] there and \[7\] here"):
+    with pytest.raises(CheckpointError, match=r"student.head.bias is \[80\] in the checkpoint and \[7\] in the model"):
         checkpoints.unpack_weights(tensors, task)
 
 

@@ -140,7 +140,7 @@ def test_a_split_that_leaves_a_side_empty_is_refused():
         ({"source": "folders"}, "data.root is missing"),
         ({"source": "coco", "root": "x"}, "data.annotations is missing"),
         ({"source": "domains", "root": "x"}, "data.held_out is missing"),
-        ({"source": "tiny-imagenet", "root": "x", "validation_root": "y"}, "has a validation split of its own"),
+        ({"source": "tiny-imagenet", "root": "x", "validation_root": "y"}, "has its own validation split"),
         ({"crop": 0.0}, "data.crop is 0.0"),
         ({"flip": 1.5}, "data.flip is 1.5"),
     ],

@@ -156,9 +156,9 @@ def test_words_are_those_given_or_the_classes_or_those_of_the_caption():
     ("change", "message"),
     [
         ({"source": "folders"}, "data.source is 'folders'; only 'shards' are streamed"),
-        ({"length": 0}, "data.length is 0; a stream needs the samples of an epoch"),
-        ({"validation_root": ""}, "nothing can be held out of a stream"),
-        ({"fraction": 0.5}, "data.fraction is 0.5; of a stream no share can be taken"),
+        ({"length": 0}, "data.length is 0; a stream needs the number of samples per epoch"),
+        ({"validation_root": ""}, "no share of a stream can be held out"),
+        ({"fraction": 0.5}, "data.fraction is 0.5; no share can be taken of a stream"),
         ({"workers": -1}, "data.workers is -1"),
     ],
 )
@@ -169,11 +169,11 @@ def test_a_stream_that_cannot_be_read_is_refused_by_name(prepared, change, messa
 
 def test_a_stream_cannot_be_cached_and_trains_no_teacher(prepared):
     config = prepared.config
-    with pytest.raises(ConfigError, match=r"teacher.cache is 'kept': a cache is of images that are known beforehand"):
+    with pytest.raises(ConfigError, match=r"teacher.cache is 'kept': a cache needs images that are known beforehand"):
         replace(config, teacher=replace(config.teacher, cache="kept"))
     with pytest.raises(ConfigError, match=r"teacher.online is not.*for maps"):
         replace(config, teacher=replace(config.teacher, online=False))
-    with pytest.raises(ConfigError, match="only a student is trained from a stream"):
+    with pytest.raises(ConfigError, match="only a student can be trained from a stream"):
         replace(config, task="teacher")
     with pytest.raises(ConfigError, match=r"data.length is 7; at least a batch of 8"):
         views(prepared, length=7)

@@ -123,7 +123,7 @@ def test_fewer_fields_may_be_read_than_are_held(folder, data):
     make(folder, data)
     store = open_store(folder, data, settings(fields=("logits",)))
     assert set(store.rows([0])) == {"logits", "words", "names"}
-    with pytest.raises(DataError, match="maps were not asked for"):
+    with pytest.raises(DataError, match="maps were not requested"):
         store.rows([0], ("maps",))
 
 
@@ -249,7 +249,7 @@ def test_a_build_that_was_killed_goes_on_where_it_was(folder, data, capsys):
     command = [sys.executable, cached_answers.__file__, str(folder), "75"]
     assert subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == -9
     teacher = Teacher(data)
-    with pytest.raises(DataError, match=r"unfinished \(2 of 7 shards\); `lfi cache CONFIG` goes on"):
+    with pytest.raises(DataError, match=r"unfinished \(2 of 7 shards\); `lfi cache CONFIG` continues it"):
         open_store(folder, data, settings())
     report = make(folder, data, teacher)
     assert (report.made, report.kept) == (5, 2)
@@ -292,11 +292,11 @@ def test_a_damaged_shard_is_named_and_made_again_alone(folder, data, capsys, har
     make(folder, data)
     before = contents(folder)
     harm(folder / "00003.maps.npy")
-    with pytest.raises(DataError, match=rf"00003\.maps\.npy .*{told}.*`lfi cache CONFIG` makes what is damaged again"):
+    with pytest.raises(DataError, match=rf"00003\.maps\.npy .*{told}.*`lfi cache CONFIG` rebuilds the damaged parts"):
         open_store(folder, data, settings())
     assert len(open_store(folder, data, settings(fields=("logits",)))) == COUNT
     assert len(open_store(folder, data.take(range(96)), settings())) == 96
-    with pytest.raises(DataError, match="unfinished or damaged, and of 200 images of which these 10 are a part"):
+    with pytest.raises(DataError, match="unfinished or damaged, and is for 200 images, of which these 10 are a part"):
         make(folder, data.take(range(10)))
     teacher = Teacher(data)
     capsys.readouterr()
@@ -334,7 +334,7 @@ def test_an_index_that_cannot_be_read_or_is_of_another_format_is_refused(folder,
         open_store(folder, data, settings())
     truncate(folder / "index.json")
     for attempt in (lambda: open_store(folder, data, settings()), lambda: make(folder, data)):
-        with pytest.raises(DataError, match=r"index\.json cannot be read .*; remove it to start over"):
+        with pytest.raises(DataError, match=r"index\.json cannot be read .*; delete it to start over"):
             attempt()
     with pytest.raises(DataError, match=r"no teacher cache in .*; build it with `lfi cache CONFIG`"):
         open_store(folder / "nowhere", data, settings())
@@ -437,8 +437,8 @@ def test_many_images_that_changed_are_counted(folder, data):
 @pytest.mark.parametrize(
     ("field", "harm", "told"),
     [
-        ("maps", lambda values: 2 * values, r"a map of the teacher's for class/0000.png sums to 2; 1 was expected"),
-        ("maps", lambda values: -values, r"maps of class/0000.png hold -.*; finite numbers from 0 on were expected"),
+        ("maps", lambda values: 2 * values, r"a teacher map of class/0000.png sums to 2; 1 was expected"),
+        ("maps", lambda values: -values, r"maps of class/0000.png hold -.*; finite numbers, 0 or more, were expected"),
         ("logits", lambda values: values / 0, r"logits of class/0000.png hold -?inf; finite numbers were expected"),
         ("latents", lambda values: values[:, 0], r"latents are \(10,\) for 10 images; 2 axes were expected"),
         ("latents", lambda values: values[:-1], r"latents are \(9, 6\) for 10 images"),

@@ -226,7 +226,7 @@ def test_a_class_that_the_captions_never_name_cannot_be_validated_on(captioned: 
         ({"flip": 2.0}, "pretraining.flip is 2.0"),
         ({"prompt": "a photo"}, "pretraining.prompt is 'a photo'"),
         ({"context": 2}, "pretraining.context is 2"),
-        ({"arch": "clip", "contrast": 0.0, "vocabulary": 0.0}, "all losses of pretraining.arch = 'clip' have weight 0"),
+        ({"arch": "clip", "contrast": 0.0, "vocabulary": 0.0}, "every loss of pretraining.arch = 'clip' has weight 0"),
     ],
 )
 def test_a_wrong_configuration_says_what_would_be_right(change: dict, message: str) -> None:
@@ -279,14 +279,14 @@ def test_a_teacher_of_scenes_reads_hard_statements_and_goes_on_exactly(tmp_path:
 
 def test_a_run_that_read_scenes_as_captions_is_not_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"task": "teacher", "vlm": {"arch": "coca"}}')
-    with pytest.raises(CheckpointError, match="learned other sentences of scenes than are read now; train it anew"):
+    with pytest.raises(CheckpointError, match="learned other sentences of scenes than are read now; train it again"):
         train_teacher(SCENES, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"crop": 0.5}, "pretraining.crop is 0.5; 1 was expected, as scenes are shown whole"),
+        ({"crop": 0.5}, "pretraining.crop is 0.5; 1 was expected, as scenes are never cropped or flipped"),
         ({"flip": 0.5}, "pretraining.flip is 0.5; 0 was expected"),
         ({"tokenizer": "bpe"}, "scenes are described in 'words'"),
         ({"image_size": 32}, "pretraining.image_size is 32, but the images have 64 px a side"),

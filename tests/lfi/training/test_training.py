@@ -372,7 +372,7 @@ def test_there_are_recipes_for_the_method_and_its_controls():
         ("method = 'LFi'", [], "unknown method 'LFi'; did you mean 'LFI'?"),
         ("method = 3", [], "unknown method 3; one of no distillation, logit KD, "),
         ("method = 'LFI'\nobjective = 3", [], "objective is 3; a section was expected"),
-        ("method = 'LFI'\ntask = 'detection'", [], "only a student is trained by a method"),
+        ("method = 'LFI'\ntask = 'detection'", [], "only a student has a method"),
     ],
 )
 def test_a_wrong_configuration_is_answered_with_what_would_be_right(tmp_path, text, overrides, message):
