@@ -75,7 +75,12 @@ def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path 
     """
     images = tiny_imagenet(tiny, "val")
     images = images.take(np.arange(0, len(images), max(1, len(images) // most)))
-    results = Results(command="lfi evaluate photographs", seeds=[SEED], n={"validation images": len(images)})
+    results = Results(
+        command=f"lfi evaluate photographs --images {most}",
+        seeds=[SEED],
+        n={"validation images": len(images)},
+        title="TinyImageNet's validation images, and PACS at 112 px" if pacs else "TinyImageNet's validation images",
+    )
     shown = shown_by(models)
     teacher = models.teacher if isinstance(models, Trio) else models
     students = {"lfi": models.lfi, "baseline": models.baseline} if isinstance(models, Trio) else {}
@@ -243,7 +248,6 @@ def peaks(each: Shown, pictures: np.ndarray, words: Sequence[Sequence[str]]) -> 
     return [found[each.layer] for found in layer_peaks(each.answerer, pictures, words)]
 
 
-@torch.inference_mode()
 def layer_peaks(answerer: Answerer[Any], pictures: np.ndarray, words: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """For every picture the peaks of its own words in every layer, `[layer, word, 2]`, in pixels of a 64 px image."""
     found = []
