@@ -25,6 +25,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   function say(...content) {
     const wrong = content.length > 0;
     message.classList.toggle("lfi-wrong", wrong);
+    message.classList.remove("lfi-offering");
     field.setAttribute("aria-invalid", String(wrong));
     fill(message, ...(wrong ? content : [HINT]));
   }
@@ -233,7 +234,9 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     quiet: () => say(),
     // What the teacher sees in a picture that nobody has asked about yet.
     propose(seen) {
-      if (seen?.length && words.length === 0) fill(message, ...seenIn(seen));
+      if (!seen?.length || words.length > 0) return;
+      message.classList.add("lfi-offering"); // beside a picture a hint is for screen readers alone
+      fill(message, ...seenIn(seen));
     },
     // The service answers “the star” as “star”.
     rename(called) {
