@@ -60,9 +60,9 @@ def serve(
     print(f"LFI is served at {address(listener)}{settings.root_path} (Ctrl+C stops it)", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has shut down in good order and passes the interrupt on
         server.run(sockets=[listener])
-    inspector = app.state.inspector
-    if inspector.default in inspector.failures:
-        raise CheckpointError(f"trio {inspector.default!r} cannot be served: {inspector.failures[inspector.default]}")
+    trios = app.state.engine.trios
+    if trios.default in trios.failures:
+        raise CheckpointError(f"trio {trios.default!r} cannot be served: {trios.failures[trios.default]}")
 
 
 def give_memory_back() -> None:

@@ -54,8 +54,10 @@ def _page(static: Path, root: str) -> str:
 def _head(static: Path, root: str, module: str = "") -> str:
     sheets = [f'<link rel="stylesheet" href="{root}static/css/{name}.css" />' for name in STYLES]
     theme = f'<script src="{root}static/js/theme.js"></script>'  # before the first paint
-    rest = [preloads(static, root, module), f'<script type="module" src="{root}static/js/{module}.js"></script>']
-    return "\n".join([ICON, *sheets, theme, *(rest if module else [])])
+    rest = []
+    if module:
+        rest = [preloads(static, root, module), f'<script type="module" src="{root}static/js/{module}.js"></script>']
+    return "\n".join([ICON, *sheets, theme, *rest])
 
 
 def _document(head: str, body: str, title: str) -> str:

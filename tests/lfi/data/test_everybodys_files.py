@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from test_shards import add, encoded
+from shard_files import add, encoded
 
 from lfi.data.decode import ANIMATED, CUT, load_images
 from lfi.data.folders import ASIDE, class_folders

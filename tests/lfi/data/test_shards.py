@@ -1,12 +1,10 @@
 """Shards are streamed in a random order that can be had again, from any place in it."""
 
-import io
-import tarfile
 from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image
+from shard_files import add, encoded
 from torch.utils.data import DataLoader
 
 from lfi.data.imageset import ImageSet
@@ -36,20 +34,6 @@ def shards(tmp_path):
 
 def rows(stream) -> list[int]:
     return [int(sample["image"][0, 0, 0]) for sample in stream]
-
-
-def add(path, members: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-
-
-def encoded(colour: int, kind: str = "JPEG", size: int = 8) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (size, size), (colour,) * 3).save(buffer, kind)
-    return buffer.getvalue()
 
 
 SETS = {
