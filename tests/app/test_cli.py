@@ -189,7 +189,7 @@ def test_serve_without_its_models_stops_with_one_clear_line(tmp_path):
     process = start_serve("--models-dir", tmp_path, "--trio", "tiny")
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 2
-    assert errors.splitlines()[-1].startswith("lfi: trio 'tiny' cannot be served: no trio 'tiny' in ")
+    assert errors.splitlines()[-1].startswith("lfi: trio 'tiny' cannot be served: there is no trio 'tiny' in ")
 
 
 def start_serve(*arguments: object) -> subprocess.Popen:
