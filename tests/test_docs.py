@@ -233,7 +233,7 @@ def lfi(words: list[str]) -> int:
     ("reference", "wrong"),
     [
         ("nowhere.py:loss", "nowhere.py cannot be imported: FileNotFoundError"),
-        ("lfi.maps:loss", "lfi.maps holds no loss"),
+        ("lfi.maps:loss", "lfi.maps has no loss"),
         ("loss", "'loss' does not name any code; FILE.py:NAME or package.module:NAME was expected"),
     ],
 )

@@ -112,9 +112,9 @@ def test_a_bad_image_is_one_line_and_exit_code_2(name, trio_folder, tmp_path, ca
         (["--word", ""], "word 1 is empty"),
         (["--word", " ".join(["star"] * 300)], "the phrase 'star star"),
         (["--word", "cirkle"], "this model does not know 'cirkle' (nearest: circle"),
-        (["--word", "star", "--models", "student"], "no model 'student'; there are: teacher, lfi, baseline"),
-        (["--word", "star", "--trio", "nowhere"], "no trio 'nowhere' in "),
-        (["--word", "star", "--layer", "99"], "layer 99 of teacher: 0 to "),
+        (["--word", "star", "--models", "student"], "there is no model 'student'; there are: teacher, lfi, baseline"),
+        (["--word", "star", "--trio", "nowhere"], "there is no trio 'nowhere' in "),
+        (["--word", "star", "--layer", "99"], "teacher has no layer 99; 0 to "),
         (["--word", "star", "--figure-format", "bmp"], "figure format is 'bmp'; one of "),
     ],
 )

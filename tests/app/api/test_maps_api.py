@@ -313,7 +313,10 @@ def test_the_models_are_listed_with_their_cards_layers_and_words(client, engine)
                     "name": trio.name,
                     "explanation": trio.explanation,
                     "vocabulary": list(trio.vocabulary),
-                    "models": {name: {"card": trio.cards[name], "layers": list(trio.layers[name])} for name in MODELS},
+                    "models": {
+                        name: {"card": trio.cards[name], "layers": list(trio.layers[name]), "presence": None}
+                        for name in MODELS
+                    },
                     "explanations": {name: list(trio.layers[name]) for name in trio.layers if name not in MODELS},
                 }
             ],

@@ -84,7 +84,7 @@ def test_no_key_stands_on_the_disk(kept):
 def test_it_holds_so_many_pictures_and_takes_more_when_old_ones_go(kept, clock):
     for colour in ("red", "blue"):
         kept.keep(picture(colour))
-    with pytest.raises(KeepingError, match=r"2 pictures .* no room for another"):
+    with pytest.raises(KeepingError, match=r"2 images .* no room for another"):
         kept.keep(picture("green"))
     clock.now += 3 * DAY
     assert kept.get(kept.keep(picture("green")).hash)

@@ -107,7 +107,7 @@ def test_only_a_draft_without_invitations_takes_items(studies, create, found, en
         add_items(studies, name, found, engine, "test", Turn())
     set_status(studies, name, "open", "test")
     assert editable_drafts(studies) == []
-    with pytest.raises(StudyError, match="is open already"):
+    with pytest.raises(StudyError, match="is already open"):
         add_items(studies, name, found, engine, "test", Turn())
     with pytest.raises(NothingHereError, match="no study 'other'"):
         add_items(studies, "other", found, engine, "test", Turn())
@@ -158,7 +158,11 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
         (zipped(other_txt=b""), ConfigError, "has no items.toml"),
         (zipped(items_toml=b"[["), ConfigError, "items.toml is not TOML"),
         (zipped(items_toml=b"items = " + b"[" * 3000), ConfigError, "items.toml is not TOML"),
-        (zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = "star"\n' * 501), ConfigError, "at most 500 are"),
+        (
+            zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = "star"\n' * 501),
+            ConfigError,
+            "at most 500 can be added at once",
+        ),
         (zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = " "'), ConfigError, "one to 200 characters"),
         (zipped(items_toml=b"seed = 1\nitems = []"), ConfigError, "unknown key seed"),
         (zipped(items_toml=b'[[items]]\nimage = "../p0.png"\nword = "star"'), ConfigError, "not in the zip"),

@@ -133,7 +133,7 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
 
 def test_an_opened_study_is_not_made_anew(studies, create, engine, tmp_path):
     create()
-    with pytest.raises(StudyError, match="is open already"):
+    with pytest.raises(StudyError, match="is already open"):
         create_study(studies, tmp_path / "plan" / "pilot.toml", engine)
 
 

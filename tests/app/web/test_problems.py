@@ -94,7 +94,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         422,
         "unknown-model",
         "Unknown model",
-        "no model 'student'; there are: teacher, lfi, baseline, teacher:dense-similarity, "
+        "there is no model 'student'; there are: teacher, lfi, baseline, teacher:dense-similarity, "
         "lfi:self-attention, lfi:rollout, lfi:grad-cam, "
         + ", ".join(f"baseline:{explanation}" for explanation in EXPLANATIONS),
     ),
@@ -103,7 +103,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         422,
         "unknown-model",
         "Unknown model",
-        "no trio '../scenes'; there are: tiny",
+        "there is no trio '../scenes'; there are: tiny",
     ),
     "layer that is not a number": (
         {"layers": "last"},

@@ -263,7 +263,7 @@ def test_default_layers_must_exist(tokenizer: SimpleTokenizer) -> None:
     model = sharp(CONFIGS["direct"])
     assert CoCaTeacher(model, tokenizer).default_layers == (0, 1, 2)
     assert CoCaTeacher(model, tokenizer, default_layers=[1]).default_layers == (1,)
-    with pytest.raises(ConfigError, match="default layers \\[3\\] of tiny: 0 to 2 exist"):
+    with pytest.raises(ConfigError, match="tiny has the default layers \\[3\\]; 0 to 2 exist"):
         CoCaTeacher(model, tokenizer, name="tiny", default_layers=[3])
 
 

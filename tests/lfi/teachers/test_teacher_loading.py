@@ -305,7 +305,7 @@ def test_a_broken_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
     refused(
         lambda c: c["lfi"].update(default_layers=[7]),
         ConfigError,
-        "default layers [7] of words: 0 to 2 exist",
+        "words has the default layers [7]; 0 to 2 exist",
     )
     refused(
         lambda c: c["lfi"].pop("vocabulary"), CheckpointError, "words knows 8 tokens", "has no vocabulary of its own"
