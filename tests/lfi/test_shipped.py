@@ -28,7 +28,7 @@ def test_the_default_teacher_does_not_depend_on_the_working_directory(elsewhere:
 
 def test_a_path_means_the_folder_that_it_names(elsewhere: Path):
     (elsewhere / "scenes").mkdir()
-    with pytest.raises(UnknownModelError, match="scenes holds no open_clip_config"):
+    with pytest.raises(UnknownModelError, match="scenes has no open_clip_config"):
         load_teacher("./scenes")
     for name in ("nobody", "../models/scenes", "", "."):
         assert shipped_teacher(name) is None
