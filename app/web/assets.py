@@ -28,13 +28,18 @@ ICON = f'<link rel="icon" href="data:image/svg+xml,{quote(_DRAWING)}" />'
 
 
 class FreshFiles(StaticFiles):
-    """Files that browsers may keep but ask about before every use: a page never runs the scripts of another version."""
+    """Files that browsers may keep but ask about before every use: a page never runs the scripts of another version.
+
+    Scripts are always JavaScript to the browser, whatever the system's table of types makes of their names.
+    """
 
     def file_response(
         self, full_path: PathLike[str] | str, stat_result: stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "no-cache"
+        if str(full_path).endswith(".js") and "Content-Type" in response.headers:
+            response.headers["Content-Type"] = "text/javascript; charset=utf-8"
         return response
 
 

@@ -18,6 +18,7 @@ from lfi.objectives.feature_kd import feature_kd
 from lfi.objectives.interaction import interaction_loss
 from lfi.objectives.logit_kd import logit_kd, multilabel_kd
 from lfi.objectives.naming import naming_loss
+from lfi.objectives.patch_words import patch_words_loss
 from lfi.objectives.relation import relation_loss
 from lfi.objectives.relational_kd import relational_kd
 from lfi.objectives.supervision import supervision
@@ -39,6 +40,7 @@ __all__ = [
     "masked_mean",
     "multilabel_kd",
     "naming_loss",
+    "patch_words_loss",
     "pick",
     "relation_loss",
     "relational_kd",

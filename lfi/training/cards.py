@@ -87,6 +87,7 @@ def losses_of(objective: ObjectiveConfig | Mapping[str, Any]) -> dict[str, float
         "interaction",
         "relation",
         "naming",
+        "patch_words",
         "logit_kd",
         "feature_kd",
         "activation_attention",

@@ -162,7 +162,7 @@ class ObjectiveConfig:
 
     Attributes:
         task: plain supervision.
-        interaction, relation, naming: ours.
+        interaction, relation, naming, patch_words: ours; the last needs a naming loss, whose head reads patches, too.
         logit_kd, feature_kd: Hinton et al. 2015; cosine between embeddings.
         activation_attention: Zagoruyko & Komodakis 2017. attention_transfer: Li et al. 2024.
         relational_kd: Park et al. 2019. dist: Huang et al. 2022.
@@ -178,6 +178,7 @@ class ObjectiveConfig:
     interaction: float = 0.0
     relation: float = 0.0
     naming: float = 0.0
+    patch_words: float = 0.0
     logit_kd: float = 0.0
     feature_kd: float = 0.0
     activation_attention: float = 0.0
@@ -191,12 +192,19 @@ class ObjectiveConfig:
     extra: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.patch_words > 0 and not self.naming > 0:
+            raise ConfigError("objective.patch_words needs the head that names; set objective.naming above 0, too")
         for reference in self.extra:
             load_reference(reference)
 
     @property
-    def wants_maps(self) -> bool:
+    def places_words(self) -> bool:
+        """Whether queries are assigned to words by where they look."""
         return self.interaction > 0 or self.relation > 0
+
+    @property
+    def wants_maps(self) -> bool:
+        return self.places_words or self.patch_words > 0
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from lfi.objectives import (
     logit_kd,
     multilabel_kd,
     naming_loss,
+    patch_words_loss,
     pick,
     relation_loss,
     relational_kd,
@@ -131,9 +132,13 @@ class StudentTask(nn.Module):
             losses["activation_attention"] = activation_attention_loss(maps, batch["activations"].float())
         if weights.attention_transfer:
             losses["attention_transfer"] = attention_transfer_loss(batch["attentions"].float(), self.rows_of(attended))
-        if weights.wants_maps or weights.naming:
+        if weights.places_words or weights.naming:
             assert out.attention is not None
             losses |= self.interaction(out.attention, out.names, batch)
+        if weights.patch_words:
+            assert self.student.name is not None
+            patches, last = self.student.name(out.patches.float()), batch["maps"][:, -1].float()
+            losses["patch_words"] = patch_words_loss(last, patches, self.bank, batch["names"], batch["words"])
         return losses | {name: loss(out, batch) for name, loss in self.extra.items()}
 
     def rows_of(self, attended: list[Tensor]) -> Tensor:
@@ -148,7 +153,7 @@ class StudentTask(nn.Module):
         """Interaction, relation and naming losses under one assignment per image (or per layer, the ablation)."""
         weights, words = self.objective, batch["words"]
         losses = {}
-        if weights.wants_maps:
+        if weights.places_words:
             teacher = batch["maps"].float()[:, self.phi]
             log_student = attention.detach().clamp_min(1e-8).log()
             assignment = assign(cross_entropy_cost(teacher, log_student), words)

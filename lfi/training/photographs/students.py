@@ -30,7 +30,7 @@ from lfi.training.targets import InMemory, Questions
 BACKBONE = StudentSource(
     overrides={"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 3.0}
 )
-LOOP = LoopConfig(epochs=4, batch_size=64, learning_rate=1e-3, checkpoint_every=300, evaluations=6)
+LOOP = LoopConfig(epochs=12, batch_size=64, learning_rate=1e-3, checkpoint_every=300, evaluations=6)
 WORDS = 6
 """Words of an image: the names of its photographs, then some of those above them."""
 
@@ -38,7 +38,7 @@ WORDS = 6
 def methods() -> dict[str, Method]:
     """LFI and the baseline, with weights for images of one class among a thousand; the same of what they share."""
     ours, theirs = METHODS["LFI + DIST + feature KD"], METHODS["DIST + feature KD"]
-    own = replace(ours.objective, dist=1.0, feature_kd=1.0, interaction=0.2, relation=0.03, naming=0.5)
+    own = replace(ours.objective, dist=1.0, feature_kd=1.0, interaction=0.2, relation=0.03, naming=0.5, patch_words=0.5)
     return {
         "lfi": replace(ours, objective=own),
         "baseline": replace(theirs, objective=replace(theirs.objective, dist=1.0, feature_kd=1.0)),

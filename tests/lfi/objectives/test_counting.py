@@ -22,6 +22,7 @@ from lfi.objectives import (
     masked_mean,
     multilabel_kd,
     naming_loss,
+    patch_words_loss,
     relation_loss,
     relational_kd,
     supervision,
@@ -33,6 +34,9 @@ LOSSES = {
     "a single word": lambda out, b: interaction_loss(b["maps"], out.view(-1, 2, 3, 4).log_softmax(-1), b["single"]),
     "no words": lambda out, b: interaction_loss(b["maps"], out.view(-1, 2, 3, 4).log_softmax(-1), b["words"] & False),
     "naming": lambda out, b: naming_loss(out.view(-1, 4, 6), normal(5, 6), normal(6, seed=1), b["targets"]),
+    "patch_words": lambda out, b: patch_words_loss(
+        b["maps"][:, 0], out.view(-1, 4, 6), normal(5, 6), b["targets"][:, :3].clamp_min(0), b["words"]
+    ),
     "logit_kd": lambda out, b: logit_kd(out, b["logits"]),
     "multilabel_kd": lambda out, b: multilabel_kd(out, b["logits"]),
     "feature_kd": lambda out, b: feature_kd(out, b["logits"]),

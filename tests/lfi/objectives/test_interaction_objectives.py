@@ -1,4 +1,4 @@
-"""Interaction, relation and naming, each against a direct float64 reference."""
+"""Interaction, relation, naming and patch words, each against a direct float64 reference."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from objective_inputs import distributions, normal, words
 
-from lfi.objectives import interaction_loss, masked_mean, naming_loss, relation_loss
+from lfi.objectives import interaction_loss, masked_mean, naming_loss, patch_words_loss, relation_loss
 
 
 def test_interaction_loss_is_the_mean_divergence_over_words_and_layers():
@@ -44,6 +44,49 @@ def test_naming_loss_is_the_weighted_cross_entropy_over_words_and_nothing():
         total = total - weight * torch.stack(cosines).log_softmax(0)[own]
         weights += weight
     assert naming_loss(names, bank, nothing, targets).item() == pytest.approx((total / weights).item())
+
+
+def test_patch_words_are_the_divergence_of_columns_weighted_by_what_looks_at_a_patch():
+    teacher, patches, bank = distributions(2, 3, 4), normal(2, 4, 5), normal(7, 5, seed=1)
+    names, mask = torch.tensor([[6, 2, 0], [2, 3, 0]]), torch.tensor([[True, True, False], [True, True, False]])
+    vocabulary = [2, 3, 6]  # 0 only pads; 1, 4 and 5 were not asked about
+    total = weights = 0.0
+    for b, p in np.ndindex(2, 4):
+        cosines = torch.stack([F.cosine_similarity(patches[b, p], bank[v], dim=0) / 0.05 for v in vocabulary])
+        log_student, column = cosines.log_softmax(0), teacher[b, :2, p]
+        mass = column.sum()
+        for k in range(2):
+            share = column[k] / mass
+            total = total + mass * share * (share.log() - log_student[vocabulary.index(int(names[b, k]))])
+        weights += mass.item()
+    assert patch_words_loss(teacher, patches, bank, names, mask).item() == pytest.approx((total / weights).item())
+
+
+def test_patch_words_worked_by_hand():
+    bank = torch.eye(3, dtype=torch.float64)
+    teacher = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]).double()  # two words, a patch each
+    names, both = torch.tensor([[0, 2]]), torch.tensor([[True, True]])
+    right, swapped = (
+        patch_words_loss(teacher, bank[rows][None], bank, names, both).item() for rows in ([0, 2], [2, 0])
+    )
+    assert right == pytest.approx(np.log1p(np.exp(-20)))
+    assert swapped == pytest.approx(right + 20)
+    elsewhere = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]).double()  # no word looks at the second patch
+    patches = torch.stack([bank[0], bank[1]])[None]
+    assert patch_words_loss(elsewhere, patches, bank, names, both) == patch_words_loss(
+        elsewhere, patches[:, [0, 0]], bank, names, both
+    )
+
+
+def test_a_batch_without_words_has_no_patch_words():
+    patches = normal(2, 4, 5).requires_grad_()
+    nothing = torch.zeros(2, 3, dtype=torch.bool)
+    loss = patch_words_loss(
+        distributions(2, 3, 4), patches, normal(7, 5), torch.zeros(2, 3, dtype=torch.int64), nothing
+    )
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(patches.grad).all()
 
 
 def test_a_query_that_points_elsewhere_costs_one_over_the_temperature_more():
@@ -108,6 +151,8 @@ def test_gradients_of_the_interaction_objectives():
     nothing = normal(5, seed=1).requires_grad_()
     bank, targets = normal(4, 5, seed=2), torch.tensor([[2, -1, 0], [-1, -1, 3]])
     assert torch.autograd.gradcheck(lambda n, o: naming_loss(n, bank, o, targets, 0.5), (names, nothing))
+    words_of, patches = torch.tensor([[3, 1, 0], [2, 0, 0]]), normal(2, 4, 5, seed=3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: patch_words_loss(teacher[:, 0], p, bank, words_of, mask, 0.5), patches)
 
 
 def test_the_masked_mean_leaves_out_what_the_mask_does():

@@ -103,7 +103,7 @@ def test_any_backbone_with_feature_maps_can_be_read(backbone):
 
 
 def test_a_backbone_that_is_not_there_and_maps_that_it_lacks_are_one_clear_line():
-    with pytest.raises(UnsupportedModelError, match="timm knows no backbone 'resnet19'"):
+    with pytest.raises(UnsupportedModelError, match="timm has no backbone 'resnet19'"):
         TimmTower("resnet19", [3], 64, 4, 16, 8)
     with pytest.raises(CheckpointError, match=r"resnet18 has no feature maps \[9\]"):
         TimmTower("resnet18", [9], 64, 4, 16, 8)

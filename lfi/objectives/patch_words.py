@@ -1,0 +1,45 @@
+"""Patch words: which words each patch speaks to. The other direction of the interaction.
+
+Rows of the teacher's cross-attention say where a word looks (`interaction`); its columns say which words look at a
+patch. The formula is this project's. Labels for single patches go back to token labelling (Jiang et al. 2021, "All
+Tokens Matter", arXiv 2104.10858).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lfi.objectives.counting import gathered, global_count
+
+
+def patch_words_loss(
+    teacher: Tensor, patches: Tensor, bank: Tensor, names: Tensor, words: Tensor, temperature: float = 0.05
+) -> Tensor:
+    """`sum_p m_p KL(T[., p] / m_p || S[., p]) / sum_p m_p`, over all patches `p` of the batch.
+
+    `m_p = sum_k T[k, p]` is how much the image's words look at a patch: patches that no word looks at say little. `S`
+    is the softmax over the vocabulary of `cos(n_p, e_v) / tau`, with the patch's name `n` and the embeddings `e` of
+    the vocabulary's words: all that were asked about in the batch (of all processes). A patch must be nearer to the
+    words that look at it than to those of other patches and other images.
+
+    Args:
+        teacher: teacher maps of one layer `[batch, word, patch]`, each summing to 1 over patches.
+        patches: the student's patch tokens in the text space `[batch, patch, text_dim]`.
+        bank: text embeddings of all words `[vocabulary, text_dim]`.
+        names: int64 `[batch, word]`: the words in `bank`.
+        words: bool `[batch, word]`, False for padding.
+    """
+    asked = gathered(torch.where(words, names, -1)).unique()
+    asked = asked[asked >= 0]
+    image, word = words.nonzero(as_tuple=True)
+    target = teacher.new_zeros(len(teacher), len(asked), teacher.shape[2])
+    place = torch.searchsorted(asked, names[image, word])
+    target.index_put_((image, place), teacher[image, word], accumulate=True)
+    mass = target.sum(1)  # [batch, patch]
+    share = target / mass[:, None].clamp_min(torch.finfo(mass.dtype).tiny)
+    logits = F.normalize(patches, dim=-1) @ F.normalize(bank[asked], dim=-1).T / temperature
+    divergence = F.kl_div(logits.log_softmax(-1), share.transpose(1, 2), reduction="none").sum(-1)
+    total = global_count(mass.sum())
+    return (divergence * mass).sum() / torch.where(total > 0, total, 1)
