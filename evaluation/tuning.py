@@ -26,7 +26,7 @@ from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
-WEIGHTS = ("interaction", "relation", "naming", "logit_kd", "feature_kd", "dist")
+WEIGHTS = ("interaction", "relation", "naming", "patch_words", "logit_kd", "feature_kd", "dist")
 REACH = (0.1, 10.0)
 """A weight is sought between a tenth and ten times of where it starts, evenly in its logarithm."""
 SEED = 1000

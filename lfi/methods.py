@@ -58,9 +58,11 @@ METHODS: dict[str, Method] = {
     "shuffled maps": Method(replace(_LFI, shuffle=True), 8),
     "LFI": Method(_LFI, 8),
     "LFI, head without names": Method(_LFI, 8, by_name=False),
+    "LFI + patch words": Method(replace(_LFI, patch_words=0.15), 8),
     "LFI + logit KD": Method(replace(_LFI, logit_kd=1.0), 8),
     "LFI + logit + feature KD": Method(replace(_LFI, logit_kd=1.0, feature_kd=0.1), 8),
     "LFI + DIST + feature KD": Method(replace(_LFI, dist=1.0, feature_kd=0.1), 8),
+    "LFI + patch words + DIST + feature KD": Method(replace(_LFI, patch_words=0.15, dist=1.0, feature_kd=0.1), 8),
 }
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST", "DIST + feature KD")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
@@ -77,6 +79,9 @@ ABLATIONS: dict[str, Method] = {
     "no relation": Method(replace(_LFI, relation=0.0), 8),
     "no naming": Method(replace(_LFI, naming=0.0), 8),
     "no maps": METHODS["queries + names, no maps"],
+    "patch words": METHODS["LFI + patch words"],
+    "patch words, no maps of queries": Method(replace(_LFI, interaction=0.0, relation=0.0, patch_words=0.15), 8),
+    "patch words, shuffled": Method(replace(_LFI, patch_words=0.15, shuffle=True), 8),
     "one assignment per layer": Method(replace(_LFI, persistent=False), 8),
     "feedback into the patches": Method(_LFI, 8, feedback=True),
 }

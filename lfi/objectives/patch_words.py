@@ -13,9 +13,12 @@ from torch import Tensor
 
 from lfi.objectives.counting import gathered, global_count
 
+TEMPERATURE = 0.05
+"""Of the softmax over words; maps that are read by columns use the same."""
+
 
 def patch_words_loss(
-    teacher: Tensor, patches: Tensor, bank: Tensor, names: Tensor, words: Tensor, temperature: float = 0.05
+    teacher: Tensor, patches: Tensor, bank: Tensor, names: Tensor, words: Tensor, temperature: float = TEMPERATURE
 ) -> Tensor:
     """`sum_p m_p KL(T[., p] / m_p || S[., p]) / sum_p m_p`, over all patches `p` of the batch.
 

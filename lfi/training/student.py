@@ -79,6 +79,7 @@ class StudentTask(nn.Module):
                 embed=embeds,
                 by_name=source.by_name and objective.naming > 0 and source.queries > 0,
                 feedback=source.feedback,
+                patch_words=objective.patch_words > 0,
                 overrides=source.overrides,
             )
         )
