@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     static_dir: Path = STATIC
     models_dir: Path = MODELS
     """Every folder in it that holds a `card.json` is a trio."""
-    trio: str = "scenes"
+    trio: str = "photographs"
     """The trio used where a request names none."""
     device: str = "auto"
     """Where the models run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one."""

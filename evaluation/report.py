@@ -1,7 +1,8 @@
 """Recorded runs as Markdown, and the tables of README and documents kept equal to them.
 
 A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`; with
-`<!-- goals: NAME -->` it shows what was wanted and what was reached alone.
+`<!-- goals: NAME -->` it shows what was wanted and what was reached alone, and between `<!-- summary -->` and
+`<!-- end -->` stand the goals of `evaluation.summary`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from evaluation.results import read
+from evaluation.summary import summary
 from lfi.errors import DataError
 
 _BLOCK = re.compile(r"(<!-- (?P<kind>results|goals): (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_SUMMARY = re.compile(r"(<!-- summary -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def markdown(record: dict[str, Any], goals_only: bool = False) -> str:
@@ -96,6 +99,10 @@ def rewrite(page: Path, folder: Path) -> list[str]:
         return f"{match[1]}{markdown(read(path), match['kind'] == 'goals')}\n{match['end']}"
 
     fresh = _BLOCK.sub(table, text)
+    if _SUMMARY.search(fresh):
+        found = summary(folder, _round)
+        fresh = _SUMMARY.sub(lambda match: f"{match[1]}{found}\n{match[2]}", fresh)
+        names.append("summary")
     if fresh != text:
         page.write_text(fresh, encoding="utf-8")
     return names

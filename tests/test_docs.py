@@ -137,9 +137,9 @@ CHEAP = {
 
 
 @pytest.fixture(scope="module")
-def address(trio_folder: Path) -> Iterator[str]:
-    """A service over tiny models."""
-    with running(create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name))) as url:
+def address() -> Iterator[str]:
+    """A service with the models that ship."""
+    with running(create_app(read_settings())) as url:
         yield url
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import hostile, serve, study
+from bench.commands import hostile, serve, study, upload
 
 commands = typer.Typer()
 benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
 commands.add_typer(benchmark, name="benchmark")
-for module in (serve, study, hostile):
+for module in (serve, study, hostile, upload):
     benchmark.add_typer(module.commands)
 
 

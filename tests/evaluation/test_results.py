@@ -11,6 +11,7 @@ from evaluation.convergence import steps_to
 from evaluation.report import markdown, rewrite
 from evaluation.results import Goal, Results, over_clusters, over_seeds
 from evaluation.scenes import Run, summarise
+from evaluation.summary import ROWS, summary
 from lfi.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,29 @@ def test_pages_show_the_recorded_results(tmp_path, page):
     tables = rewrite(copy, ROOT / "results")
     assert len(tables) == page.read_text().count("<!-- end -->")
     assert copy.read_text() == page.read_text(), "run `make results`"
+
+
+def test_the_summary_shows_each_goal_with_its_interval_and_a_missed_one_as_missed(tmp_path):
+    table = summary(ROOT / "results", lambda value: f"{value:.3f}").splitlines()
+    assert len(table) == 2 + len(ROWS)
+    record = json.loads((ROOT / "results" / "scenes.json").read_text())
+    goal, figure = record["goals"][ROWS[0].goal], record["figures"][ROWS[0].figure]
+    cells = [cell.strip() for cell in table[2].strip("|").split("|")]
+    assert cells[1:4] == [f"{goal['goal']:.3f}", f"{goal['value']:.3f}", f"{figure['low']:.3f} to {figure['high']:.3f}"]
+    verdicts = {line.strip("|").split("|")[-1].strip() for line in table[2:]}
+    assert verdicts == {"met", "**missed**"}
+    for row in ROWS:
+        if row.figure:  # the interval is of the value that is shown beside it
+            found = json.loads((ROOT / "results" / f"{row.record}.json").read_text())
+            assert found["figures"][row.figure]["value"] == found["goals"][row.goal]["value"], row.label
+
+
+def test_a_summary_without_a_record_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no .*scenes\.json"):
+        summary(tmp_path, str)
+    (tmp_path / "scenes.json").write_text('{"goals": {}, "figures": {}}')
+    with pytest.raises(DataError, match=r"LFI minus best result-oriented.*does not have it"):
+        summary(tmp_path, str)
 
 
 def test_goals_alone_leave_out_the_figures():
