@@ -63,10 +63,21 @@ def photographs_(
 @evaluate.command("maps")
 def maps_(
     trio: Annotated[
-        Path, typer.Argument(help="Folder of the trio.", show_default="that of scenes, which comes with LFI")
-    ] = MODELS / "scenes",
-    source: Annotated[str, typer.Option(help="scenes (generated), coco (masks) or tiny-imagenet (boxes).")] = "scenes",
-    root: Annotated[Path | None, typer.Option(help="For coco: the images; for tiny-imagenet: its folder.")] = None,
+        Path | None,
+        typer.Argument(help="Folder of the trio.", show_default="scenes or photographs, as the images are"),
+    ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="scenes (generated), coco (masks) or tiny-imagenet (boxes).", show_default="coco with --annotations"
+        ),
+    ] = "",
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="For coco: the images; for tiny-imagenet: its folder.", show_default="the folder of the annotations"
+        ),
+    ] = None,
     annotations: Annotated[Path | None, typer.Option(help="For coco: the instances JSON.")] = None,
     scenes: Annotated[
         int, typer.Option(min=3, help="Images to measure on; a third as many are used for choices.")
@@ -87,11 +98,17 @@ def maps_(
     from lfi.errors import ConfigError
     from lfi.trio import Trio
 
+    source = source or ("coco" if annotations else "scenes")
     if source not in ("scenes", "coco", "tiny-imagenet"):
         raise ConfigError(f"--source is {source!r}; scenes, coco or tiny-imagenet was expected")
-    if source != "scenes" and (root is None or (source == "coco" and annotations is None)):
-        raise ConfigError(f"--source {source} needs --root{' and --annotations' * (source == 'coco')}")
-    models, named = Trio.load(trio), "" if trio.resolve() == MODELS / "scenes" else f" {trio.resolve().name}"
+    if source == "coco" and annotations is None:
+        raise ConfigError("--source coco needs --annotations")
+    root = annotations.parent if annotations and root is None else root
+    if source == "tiny-imagenet" and root is None:
+        raise ConfigError("--source tiny-imagenet needs --root")
+    usual = MODELS / ("scenes" if source == "scenes" else "photographs")
+    trio = usual if trio is None else trio
+    models, named = Trio.load(trio), "" if trio.resolve() == usual else f" {trio.resolve().name}"
     command = f"lfi evaluate maps{named} --scenes {scenes} --seed {seed}"
     if source == "scenes":
         test = scene_cases(Scenes(scenes, seed).load(), KINDS)
@@ -107,7 +124,7 @@ def maps_(
             cases, title = tiny_imagenet_cases(root, knows, size), "Maps of class names against boxes"
         test, choice = split(cases, scenes, seed)
         command += f" --source {source} --size {size}"
-        found = evaluate_maps(models, test, choice, command, seed, text_likeness(models.teacher), title)
+        found = evaluate_maps(models, test, choice, command, seed, text_likeness(models.teacher), title, by_size=True)
     deliver(found, json, None)
     if plot:
         draw(found, plot)
