@@ -8,6 +8,7 @@ run through them again, words are checked in one place, and questions that wait 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -26,7 +27,7 @@ from app.engine.words import plain_words
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from lfi.comparison import Comparison, EncodedTrio, Question
-from lfi.errors import UnknownWordError
+from lfi.errors import UnknownWordError, WordsError
 
 _FILES = 4096
 """Hashes of files that are remembered, to find their pictures without decoding them."""
@@ -114,7 +115,19 @@ class Engine:
         """
         trio = self.trios.get(request.trio)
         words = plain_words(request.words, trio.vocabulary)
-        return trio.question(words, trio.ordered(request.models), request.layers, request.heads)
+        try:
+            return trio.question(words, trio.ordered(request.models), request.layers, request.heads)
+        except UnknownWordError as error:
+            raise error if error.peer else error.known_to(self._knowing(request.words)) from None
+
+    def _knowing(self, words: Sequence[str]) -> list[str]:
+        """Trios that know all of these words."""
+        found = []
+        for name, trio in self.trios.loaded.items():
+            with suppress(WordsError):
+                trio.teacher.check_prompts(plain_words(words, trio.vocabulary))
+                found.append(name)
+        return found
 
     def open(self, file: File, request: MapsRequest, turn: Turn, side: float | None = None) -> Picture:
         """The picture in a file, for the models that are asked.
