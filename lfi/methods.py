@@ -53,6 +53,7 @@ METHODS: dict[str, Method] = {
     "relational KD": Method(ObjectiveConfig(relational_kd=0.02)),
     "DIST": Method(ObjectiveConfig(dist=1.0)),
     "DIST + feature KD": Method(ObjectiveConfig(dist=1.0, feature_kd=0.1)),
+    "token labelling": Method(ObjectiveConfig(token_labelling=0.5)),
     "queries only": Method(ObjectiveConfig(), 8),
     "queries + names, no maps": Method(replace(_LFI, interaction=0.0, relation=0.0), 8),
     "shuffled maps": Method(replace(_LFI, shuffle=True), 8),

@@ -238,6 +238,7 @@ def test_the_shuffled_control_takes_maps_of_another_image_with_as_many_words(pre
         ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1, patch_words=0.1),
         ObjectiveConfig(interaction=0.1, shuffle=True),
         ObjectiveConfig(activation_attention=1.0),
+        ObjectiveConfig(token_labelling=1.0),
         ObjectiveConfig(attention_transfer=1.0),
         ObjectiveConfig(relational_kd=0.1, dist=1.0, feature_kd=0.1, logit_kd=1.0),
     ],

@@ -1,0 +1,33 @@
+"""Token labelling: every patch gets a label of its own.
+
+After Jiang et al., "All Tokens Matter: Token Labeling for Training Better Vision Transformers", NeurIPS 2021 (arXiv
+2104.10858), equation 4, whose labels come from a convolutional annotator; here they come from the teacher's words.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lfi.objectives.counting import global_count
+
+
+def token_labelling_loss(teacher: Tensor, logits: Tensor, names: Tensor, words: Tensor) -> Tensor:
+    """`-sum_p m_p sum_c T[c, p] / m_p log softmax_c(z_p)[c] / sum_p m_p`, over all patches `p` of the batch.
+
+    `m_p = sum_c T[c, p]` is how much the image's classes look at a patch, where the paper's labels weigh all alike.
+
+    Args:
+        teacher: teacher maps of one layer `[batch, word, patch]`, each summing to 1 over patches.
+        logits: `z`, from the student's patch tokens, `[batch, patch, class]`.
+        names: int64 `[batch, word]`: which words these are; the classes come first, and other words do not count.
+        words: bool `[batch, word]`, False for padding.
+    """
+    classes = logits.shape[-1]
+    counted = words & (names < classes)
+    image, word = counted.nonzero(as_tuple=True)
+    target = teacher.new_zeros(len(teacher), classes, teacher.shape[2])
+    target.index_put_((image, names[image, word]), teacher[image, word], accumulate=True)
+    total = global_count(target.sum())
+    entropy = -(target.transpose(1, 2) * logits.log_softmax(-1)).sum()
+    return entropy / torch.where(total > 0, total, 1)
