@@ -2,8 +2,8 @@
 
 Of a student that learnt interactions by rows alone (where does a word look?) the one query with the closest name is
 shown. One that learnt their columns as well (which words does a patch speak to?) is read in both directions: all
-queries look, each as much as its name is close to the word, and what they look at counts as much as it speaks to the
-word: `M(p) ~ sum_m softmax_m(cos(n_m, e) / tau) A_m(p) * exp(cos(n_p, e) / tau)`.
+queries look, each as much as it speaks to the word, and what they look at counts as much as it speaks to the word, too:
+`M(p) ~ sum_m P(w | m) A_m(p) * P(w | p)`, with `P(. | x) = softmax_v(cos(n_x, e_v) / tau)` over the phrases.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class QueriesAnswerer:
     Args:
         name: what it is asked for by.
         texts: embeds words; its text space is where the queries are named.
-        phrases: what queries may be called; none are called anything without them.
+        phrases: what queries may be called, and the vocabulary that they and patches speak to a word of; none are called
+            anything without them.
         label: `name@fingerprint` of its maps.
 
     Raises:
@@ -113,8 +114,7 @@ class QueriesAnswerer:
         return [self._answer(*each, heads) for each in zip(images, words, embeddings, strict=True)]
 
     def _answer(self, image: QueriedImage, words: Sequence[str], embeddings: Tensor, heads: bool) -> Answer:
-        cosines = embeddings @ image.names.T
-        nearness, query = cosines.max(1)
+        nearness, query = (embeddings @ image.names.T).max(1)
         addressed = tuple(
             Address(word, int(index), float(near)) for word, index, near in zip(words, query, nearness, strict=True)
         )
@@ -123,9 +123,9 @@ class QueriesAnswerer:
         if image.patches is None:
             looks = image.attended[:, :, :, query]
         else:
-            spoken = embeddings @ image.patches.T / TEMPERATURE
-            looks = (cosines / TEMPERATURE).softmax(1) @ image.attended * spoken.exp()
-            evidence.append(spoken.logsumexp(1) * TEMPERATURE)
+            spoken = self._log_share(image.patches, embeddings)
+            looks = self._log_share(image.names, embeddings).softmax(1) @ image.attended * spoken.exp()
+            evidence.append(spoken.logsumexp(1))
         if image.embedding is not None:
             evidence.append(embeddings @ image.embedding)
         return Answer(
@@ -135,6 +135,11 @@ class QueriesAnswerer:
             named=self._named(image),
             evidence=torch.stack(evidence, -1).cpu() if self.judges else None,
         )
+
+    def _log_share(self, names: Tensor, embeddings: Tensor) -> Tensor:
+        """Log of how much queries or patches speak to each word, of all phrases, `[word, name]`."""
+        scores = embeddings @ names.T / TEMPERATURE
+        return scores - (names @ self._phrase_embeddings.T / TEMPERATURE).logsumexp(1) if self.phrases else scores
 
     def _named(self, image: QueriedImage) -> tuple[tuple[str, float], ...]:
         if not self.phrases:

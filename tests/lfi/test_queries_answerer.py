@@ -40,18 +40,23 @@ def test_a_student_that_learnt_rows_alone_shows_the_query_with_the_closest_name(
         torch.testing.assert_close(found.maps.weights[0, :, row], found.queries.weights[0, :, address.query])
 
 
-def test_both_directions_are_the_queries_by_their_names_times_what_patches_speak_to(trio, both, picture):
-    answerer = QueriesAnswerer("lfi", both, trio.teacher)
+@pytest.mark.parametrize("phrases", [(), ("red", "star", "circle")])
+def test_both_directions_are_the_queries_by_their_names_times_what_patches_speak_to(trio, both, picture, phrases):
+    answerer = QueriesAnswerer("lfi", both, trio.teacher, phrases)
     [maps] = ask(answerer, [picture], [WORDS])
     with torch.no_grad():
         out = both(both.preprocess([picture]))
         queries, patches = both.name(out.queries)[0], both.name(out.patches)[0]
-        words = trio.teacher.embed_texts(WORDS)
+        words, vocabulary = trio.teacher.embed_texts(WORDS), trio.teacher.embed_texts(phrases)
+
+    def share(name, word):
+        others = sum((F.cosine_similarity(name, each, dim=0) / 0.05).exp() for each in vocabulary) if phrases else 1
+        return (F.cosine_similarity(name, word, dim=0) / 0.05).exp() / others
+
     for layer in range(len(both.layers)):
         for row, word in enumerate(words):
-            near = (F.cosine_similarity(queries, word[None]) / 0.05).softmax(0)
-            looks = sum(weight * out.attention[0, layer, query] for query, weight in enumerate(near))
-            expected = looks * (F.cosine_similarity(patches, word[None]) / 0.05).exp()
+            looks = sum(share(name, word) * out.attention[0, layer, query] for query, name in enumerate(queries))
+            expected = looks * torch.stack([share(name, word) for name in patches])
             torch.testing.assert_close(
                 maps.weights[0, layer, row].flatten(), expected / expected.sum(), rtol=1e-4, atol=1e-6
             )
@@ -76,7 +81,7 @@ def test_evidence_counts_queries_patches_and_the_image(trio, both, picture):
         whole = F.normalize(out.embedding[0], dim=-1)
     assert found.evidence.shape == (3, 3)
     torch.testing.assert_close(found.evidence[:, 0], torch.tensor([each.nearness for each in found.addressed]))
-    torch.testing.assert_close(found.evidence[:, 1], 0.05 * (words @ patches.T / 0.05).logsumexp(1))
+    torch.testing.assert_close(found.evidence[:, 1], (words @ patches.T / 0.05).logsumexp(1))
     torch.testing.assert_close(found.evidence[:, 2], words @ whole)
 
 
