@@ -53,7 +53,7 @@ class QueriesAnswerer:
     Args:
         name: what it is asked for by.
         texts: embeds words; its text space is where the queries are named.
-        phrases: what queries may be called, and the vocabulary that they and patches speak to a word of; none are called
+        phrases: what queries may be called, and the words among which queries and patches speak to one; none are called
             anything without them.
         label: `name@fingerprint` of its maps.
 
