@@ -134,7 +134,7 @@ class InteractionMaps:
         )
 
     def cpu(self) -> InteractionMaps:
-        """The maps in the machine's own memory."""
+        """The maps in main memory."""
         if self.weights.device.type == "cpu":
             return self
         return replace(self, weights=self.weights.cpu(), outside=self.outside.cpu())

@@ -34,7 +34,7 @@ class QueriedImage(StudentImage):
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about."""
+        """Approximate memory use."""
         return super().bytes + self.attended.nbytes + self.names.nbytes
 
 
@@ -42,9 +42,9 @@ class QueriesAnswerer:
     """A student with queries and names.
 
     Args:
-        name: what it is asked for by.
+        name: what callers request.
         texts: embeds words; its text space is where the queries are named.
-        phrases: what queries may be called; none are called anything without them.
+        phrases: names that queries can be given; without them, queries stay unnamed.
         label: `name@fingerprint` of its maps.
 
     Raises:

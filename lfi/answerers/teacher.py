@@ -1,4 +1,4 @@
-"""A teacher as an answerer: its own maps, and its dense similarity."""
+"""A teacher as an answerer: its own maps and its dense similarity."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class ServiceError(LFIError):
 
 
 class UnreachableError(ServiceError):
-    """Nobody answers at this address, or the connection broke, and trying again did not help."""
+    """Nothing answers at this address, or the connection broke, and retrying did not help."""
 
 
 class ProblemError(ServiceError):

@@ -27,7 +27,7 @@ FITS = ("squash", "crop")
 """`squash` keeps all of an image and not its shape; `crop` keeps its shape and the middle square."""
 
 MAX_PIXELS = 89_000_000
-"""A file that unfolds to more is refused by its header; Pillow itself warns a little above."""
+"""A file that decodes to more is refused by its header; Pillow itself warns a little above."""
 
 _CHUNK = 64
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
@@ -84,7 +84,7 @@ def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Pictu
                 raise ValueError(f"{width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are read")
             if opened.format in _ANIMATED and getattr(opened, "is_animated", False):
                 remarks.append((ANIMATED, ""))
-            opened.draft(None, (2 * size, 2 * size))  # a large JPEG need not be unfolded whole
+            opened.draft(None, (2 * size, 2 * size))  # a large JPEG need not be decoded at full size
             whole: Image.Image = opened
             try:
                 opened.load()
@@ -211,7 +211,7 @@ def check(paths: Sequence[Path], size: int, fit: str) -> None:
     if not len(paths):
         raise DataError("there are no images to read")
     if size < 1:
-        raise DataError(f"the images should be {size} px; at least 1 px was expected")
+        raise DataError(f"the image size is {size} px; at least 1 px was expected")
     if fit not in FITS:
         raise DataError(f"unknown fit {fit!r}; one of {', '.join(FITS)}")
 

@@ -68,7 +68,7 @@ def exists(path: Path) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Remove the checkpoints of an earlier run, lest a new one falls back on them."""
+    """Remove the checkpoints of an earlier run, so that a new one cannot fall back on them."""
     path.unlink(missing_ok=True)
     previous(path).unlink(missing_ok=True)
 

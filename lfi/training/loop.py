@@ -136,7 +136,7 @@ class Run:
         self.average = Average(self.parallel.module, config.ema) if config.ema else None
 
     def resume(self, path: Path) -> None:
-        """Take up the run that the checkpoint at `path`, or the one before it, is of."""
+        """Resume the run that the checkpoint at `path`, or the one before it, belongs to."""
         tensors, meta, warning = checkpoints.load_latest(path)
         self.processes.agree(meta["step"], "the step to go on from")
         checkpoints.unpack(tensors, self.parallel.module, self.optimizer, self.average)

@@ -36,7 +36,7 @@ class Members:
     Attributes:
         students: `lfi` and `baseline`.
         folders: where each of `MODELS` lies; of a student also what its run left.
-        peers: models of other people, by the names they will be asked for by.
+        peers: third-party models, by the names under which they are requested.
     """
 
     teacher: AnyTeacher

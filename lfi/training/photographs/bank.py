@@ -25,7 +25,7 @@ HELD_OUT = 10
 VIEWS = 3
 """Of every sample of ImageNet: the whole and two crops."""
 ALONE = ("animal", "fruit", "vegetable", "geological formation", "fungus", "dish", "giraffe", "house", "guitar")
-"""Names whose photographs show no people as a rule, or whose photographs somebody looked through (PACS)."""
+"""Names whose photographs rarely show people, or whose photographs were checked by hand (PACS)."""
 SHARES = (0.78, 0.15, 0.07)
 """Of TinyImageNet, PACS and the samples among what canvases are made of."""
 
