@@ -98,8 +98,8 @@ def _of_record(path: Path) -> Section:
     figures = f"<details open><summary>Figures</summary>{table}</details>"
     made = f'<p class="made">Commit {escape(record["commit"])}.</p>'
     title = record.get("title") or record["command"].split(" --")[0]
-    hold = [goal["holds"] for goal in record["goals"].values()]
-    verdict = f"{sum(hold)} of {len(hold)} goals hold" if hold else ""
+    met = [goal["holds"] for goal in record["goals"].values()]
+    verdict = f"{sum(met)} of {len(met)} goals met" if met else ""
     return Section(_name(path), title, plots + figures + made, verdict)
 
 

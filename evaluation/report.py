@@ -43,9 +43,9 @@ def markdown(record: dict[str, Any], goals_only: bool = False) -> str:
         interval = "" if figure["low"] is None else f"{_round(figure['low'])} to {_round(figure['high'])}"
         lines.append(f"| {name} | {_round(figure['value'])} | {interval} | {figure['unit']} |")
     if record["goals"]:
-        lines += [""] * bool(lines and lines[-1]) + ["| goal | wanted | reached | |", "|---|---:|---:|---|"]
+        lines += [""] * bool(lines and lines[-1]) + ["| goal | target | measured | |", "|---|---:|---:|---|"]
         for name, goal in record["goals"].items():
-            verdict = "holds" if goal["holds"] else "**missed**"
+            verdict = "met" if goal["holds"] else "**missed**"
             lines.append(f"| {name} | {_round(goal['goal'])} | {_round(goal['value'])} | {verdict} |")
     counts = ", ".join(f"{count:,} {what}" for what, count in record["n"].items())
     seeds = ", ".join(map(str, record["seeds"]))

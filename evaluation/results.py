@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Goal:
-    """What was aimed at, what was reached, and whether it holds."""
+    """A target, what was measured, and whether the target was met (`holds`, as records have it)."""
 
     value: float
     goal: float

@@ -48,7 +48,7 @@ class TrioInfo:
 
 @dataclass(frozen=True)
 class Models:
-    """All trios of a service, by name, and which one answers where none is named."""
+    """All trios of a service, by name, and which one answers by default."""
 
     default: str
     trios: dict[str, TrioInfo]

@@ -164,7 +164,7 @@ class Skipped:
 
     def __init__(self, total: int, limit: float, least: int = 0):
         if not 0 <= limit <= 1:
-            raise DataError(f"a share of {limit} unreadable images was allowed; 0 to 1 was expected")
+            raise DataError(f"the share of unreadable images allowed is {limit}; 0 to 1 was expected")
         self.total, self.limit, self.least = total, limit, least
         self.lines: list[str] = []
         self.notes = Notes()
