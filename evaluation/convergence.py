@@ -7,15 +7,13 @@ with the same seed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from evaluation.results import Figure, Goal, Results, over_seeds
+from evaluation.results import Figure, Goal, Results, over_seeds, read
 from lfi.errors import ConfigError, DataError
 from lfi.methods import CONTROLS, CONTROLS_OF_THE_BEST, RESULT_ORIENTED
 from lfi.training.logbook import read_records
@@ -156,7 +154,7 @@ def _of_folder(folder: Path, method: str, score: str) -> Curve:
     score = score or next(iter(known), "")
     if score not in known:
         raise DataError(f"{folder} has no evaluations of {score or 'anything'!r}; of {', '.join(known) or 'nothing'}")
-    config = _json(folder / "config.json")
+    config = read(folder / "config.json")
     done, seconds, times = 0.0, 0.0, {0.0: 0.0}
     for record in records:
         if "images/s" in record:
@@ -175,22 +173,13 @@ def _of_folder(folder: Path, method: str, score: str) -> Curve:
 
 
 def _of_record(path: Path, method: str) -> Curve:
-    record = _json(path)
+    record = read(path)
     try:
         steps, scores = np.array(record["curve"], float).T
         unit = f"% {next(iter(record['scores']))}"
         return Curve(method or record["method"], record["seed"], steps, steps * record["step"], scores, unit)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a record of `lfi benchmark transfer`: {error!r}") from error
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
 
 
 def plot(curves: Sequence[Curve], ours: str, best: str, path: Path, title: str) -> None:

@@ -9,22 +9,17 @@ last weights. Each finished run is a record; an interrupted benchmark resumes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from evaluation.detection import average_precision
+from evaluation.runs import check_known, in_processes, keep
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
-from lfi.errors import ConfigError
 from lfi.methods import METHODS
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
@@ -120,14 +115,9 @@ def detection(
     Raises:
         ConfigError: for an unknown scale, method or way.
     """
-    for name, given, known in (
-        ("scale", [setup.scale], SCALES),
-        ("method", methods, dict.fromkeys(KNOWN)),
-        ("way", ways, dict.fromkeys(WAYS)),
-    ):
-        for each in given:
-            if each not in known:
-                raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
+    check_known("scale", [setup.scale], SCALES)
+    check_known("method", methods, KNOWN)
+    check_known("way", ways, WAYS)
     wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
     missing: dict[tuple[str, int], list[str]] = {}
     for method, seed, way in wanted:
@@ -137,18 +127,12 @@ def detection(
         setup.scenes("train"), setup.scenes("test")
         prepared(setup)  # the teacher is asked once, here
         prepared.cache_clear()
-        with ProcessPoolExecutor(workers, get_context("spawn"), _own_threads, (workers,)) as pool:
-            futures = [pool.submit(run_backbone, setup, *run, todo) for run, todo in missing.items()]
-            bar = tqdm(as_completed(futures), total=len(futures), desc="detection", unit="backbone", dynamic_ncols=True)
-            for future in bar:
-                for run in future.result():
-                    said = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
-                    tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {said}")
+        jobs = [(setup, *run, todo) for run, todo in missing.items()]
+        for done in in_processes(run_backbone, jobs, workers, "detection", "backbone"):
+            for run in done:
+                scores = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
+                tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {scores}")
     return [Run(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
-
-
-def _own_threads(workers: int) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 
 def record_of(setup: Setup, method: str, seed: int, way: str) -> Path:
@@ -221,11 +205,3 @@ def loop_of(setup: Setup, seed: int, epochs: int, batch_size: int) -> LoopConfig
         evaluations=0,
         tensorboard=False,
     )
-
-
-def keep(path: Path, record: dict[str, Any]) -> None:
-    """Written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(record) + "\n")
-    os.replace(fresh, path)

@@ -82,12 +82,7 @@ def report_page(
 
 
 def _of_record(path: Path) -> Section:
-    try:
-        record = read(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    record = read(path)
     if not isinstance(record, dict) or not set(record) >= _FIELDS:
         raise DataError(f"{path} is not a record of `lfi evaluate` or `lfi benchmark`")
     table = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown({**record, "title": ""}))

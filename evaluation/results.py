@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from lfi.errors import DataError
 from lfi.revision import revision
 
 
@@ -99,9 +100,18 @@ def hardware() -> str:
     return f"{os.cpu_count()} CPU cores, {platform.machine()}"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A record as `Results.write` left it."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read(path: Path) -> Any:
+    """A JSON file, such as a record that `Results.write` left.
+
+    Raises:
+        DataError: it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
 
 
 def _plain(value: Any) -> Any:

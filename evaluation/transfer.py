@@ -9,12 +9,9 @@ fills in what another one left out.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from evaluation.runs import check_known, in_processes, keep
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
@@ -161,10 +159,8 @@ def transfer(
     Raises:
         ConfigError: for an unknown method or part, or a record of a method that had other weights.
     """
-    for name, given, known in (("method", methods, setup.methods), ("part", parts, setup.parts)):
-        for each in given:
-            if each not in known:
-                raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
+    check_known("method", methods, setup.methods)
+    check_known("part", parts, setup.parts)
     wanted = [(part, method, seed) for seed in seeds for part in parts for method in methods]
     missing = [run for run in wanted if not record_of(setup, *run).exists()]
     for run in wanted:
@@ -174,18 +170,9 @@ def transfer(
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
         prepared.cache_clear()
-        with ProcessPoolExecutor(workers, get_context("spawn"), one_thread, (workers,)) as pool:
-            futures = [pool.submit(run_one, setup, *run) for run in missing]
-            bar = tqdm(as_completed(futures), total=len(futures), desc="transfer", unit="run", dynamic_ncols=True)
-            for future in bar:
-                run = future.result()
-                tqdm.write(f"{run.part}, {run.method}, seed {run.seed}: {next(iter(run.scores.values())):.1f} %")
+        for done in in_processes(run_one, [(setup, *run) for run in missing], workers, "transfer", "run"):
+            tqdm.write(f"{done.part}, {done.method}, seed {done.seed}: {next(iter(done.scores.values())):.1f} %")
     return [read_run(record_of(setup, *run)) for run in wanted]
-
-
-def one_thread(workers: int) -> None:
-    """A process's share of the cores."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 
 def record_of(setup: Setup, part: str, method: str, seed: int) -> Path:
@@ -242,9 +229,7 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     )
     path = record_of(setup, part, method, seed)
     student.save(path.with_suffix(".safetensors"))
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(asdict(run)))
-    os.replace(fresh, path)
+    keep(path, asdict(run))
     return run
 
 

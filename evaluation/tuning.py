@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,8 @@ from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
 from evaluation.results import Results
-from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, one_thread, prepared, train_one
+from evaluation.runs import in_processes
+from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, prepared, train_one
 from lfi.errors import ConfigError
 from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method
 from lfi.training.config import ObjectiveConfig
@@ -68,11 +67,8 @@ def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResul
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
     names = sorted(CONTENDERS, key=lambda name: not CONTENDERS[name].queries)  # those that take longest first
-    with ProcessPoolExecutor(workers, get_context("spawn"), one_thread, (workers,)) as pool:
-        futures = [pool.submit(tune_one, setup, part, name, trials) for name in names]
-        for _ in tqdm(as_completed(futures), total=len(futures), desc="tune", unit="method", dynamic_ncols=True):
-            pass
-    found = {future.result().name: future.result() for future in futures}
+    jobs = [(setup, part, name, trials) for name in names]
+    found = {each.name: each for each in in_processes(tune_one, jobs, workers, "tune", "method")}
     return [found[name] for name in CONTENDERS]
 
 

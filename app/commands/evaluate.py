@@ -162,16 +162,10 @@ def read_words(path: Path) -> dict[str, list[str]]:
     Raises:
         DataError: the file cannot be read, or holds something else.
     """
-    from json import loads
-
+    from evaluation.results import read
     from lfi.errors import DataError
 
-    try:
-        found = loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    found = read(path)
     lists = isinstance(found, dict) and all(
         isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found.values()
     )

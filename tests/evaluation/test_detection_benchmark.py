@@ -4,10 +4,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from evaluation.detection_benchmark import Run, Setup, detection, keep, record_of
+from evaluation.detection_benchmark import Run, Setup, detection, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results
+from evaluation.runs import keep
 from lfi.errors import ConfigError
 
 TEACHER = "static/models/scenes/teacher"

@@ -51,11 +51,6 @@ class Part:
     def __len__(self) -> int:
         return len(self.images)
 
-    @property
-    def composed(self) -> bool:
-        """Whether an image is made of several."""
-        return bool((self.labels[:, 1] >= 0).any())
-
     def take(self, rows: np.ndarray, name: str | None = None) -> Part:
         """Some of the images."""
         boxes = None if self.boxes is None else self.boxes[rows]
