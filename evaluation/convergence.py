@@ -19,7 +19,7 @@ from lfi.methods import CONTROLS, CONTROLS_OF_THE_BEST, RESULT_ORIENTED
 from lfi.training.logbook import read_records
 
 GOAL = 7.0
-"""Times fewer, as the paper's abstract claims it."""
+"""How many times fewer steps, as the paper's abstract claims."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def steps_to(curve: Sequence[tuple[float, float]], score: float) -> float:
 
 
 def ratios(ours: Curve, theirs: Curve) -> tuple[float, float]:
-    """Of steps and of seconds: theirs in all over ours to their final score; 0 where ours never has it."""
+    """Ratio of steps and of seconds: their whole run over ours to their final score; 0 if ours never gets there."""
     steps, seconds = _reached(ours, theirs.scores[-1])
     return float(theirs.steps[-1]) / steps, float(theirs.seconds[-1]) / seconds
 
@@ -108,7 +108,7 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
     methods = _by_method(curves)
     for name in (ours, *rivals):
         if name not in methods:
-            raise ConfigError(f"there is no run of {name!r}; there are runs of {', '.join(methods)}")
+            raise ConfigError(f"no run of {name!r}; there are runs of {', '.join(methods)}")
     found = [name for name in RESULT_ORIENTED if name in methods and name != ours]
     others = [name for name in methods if name not in (ours, *CONTROLS, *CONTROLS_OF_THE_BEST)]
     chosen = list(rivals) or found or others

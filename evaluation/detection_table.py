@@ -12,7 +12,7 @@ from evaluation.results import Goal, Results, over_seeds
 from lfi.methods import CONTROLS, RESULT_ORIENTED
 
 GOALS = {"box mAP": 1.6, "mask AP": 2.4}
-"""Points over the best result-oriented backbone on COCO, fine-tuned, as the paper's abstract claims them."""
+"""Gain over the best result-oriented backbone on COCO, fine-tuned, in points, as the paper's abstract claims."""
 
 OURS = ("LFI", BOTH)
 
@@ -20,8 +20,8 @@ OURS = ("LFI", BOTH)
 def summarise(runs: Sequence[Run], results: Results) -> None:
     """Fill `results` from the runs.
 
-    A gain is paired: LFI less the rival with the same seed. The best result-oriented method is the one of the highest
-    mean of that very score, which favours it.
+    A gain is paired: LFI less the rival with the same seed. The best result-oriented method is the one with the highest
+    mean of the reported score itself, which favours it.
     """
     scores = table(runs)
     for part, methods in scores.items():

@@ -1,7 +1,7 @@
 """`lfi evaluate gaze`: do models look where people look? Maps against fixations, between floor and ceiling.
 
 People looked freely, so a model's map of an image is the mean of its maps of the words that the image is asked for.
-Floors: the model's map of another image, and where people look in all other images whatever these show. Ceiling: half
+Floors: the model's map of another image, and where people look in all other images, whatever they show. Ceiling: half
 of an image's observers, as a predictor of the other half. All is measured on the image squashed to a square, as models
 see it, and from maps on one grid, on which a divergence depends.
 """

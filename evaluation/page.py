@@ -1,4 +1,4 @@
-"""`lfi report`: recorded results, curves of runs and example maps as one HTML file that needs nothing else.
+"""`lfi report`: recorded results, curves of runs and example maps as one self-contained HTML file.
 
 Every figure stands with the command that made it, its seeds, its sample size and the hardware.
 """
@@ -46,7 +46,7 @@ details > summary { cursor: pointer; margin: .5rem 0 }
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its anchor, heading and content, and what the contents say of its goals."""
+    """A part of the page: its anchor, heading and content, and what the table of contents says of its goals."""
 
     name: str
     title: str

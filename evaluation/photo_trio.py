@@ -42,7 +42,7 @@ tractor, ambulance, sofa, desk, bathtub, refrigerator, stove, vase, candle, pill
     .strip()
     .split(", ")
 )
-"""Nouns that are offered to people; everything else that the models know can be typed as well."""
+"""Nouns to suggest on the page; everything else that the models know can be typed as well."""
 
 
 def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume: bool = True) -> dict[str, Any]:

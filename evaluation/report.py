@@ -1,7 +1,7 @@
 """Recorded runs as Markdown, and the tables of README and documents kept equal to them.
 
 A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`; with
-`<!-- goals: NAME -->` it shows what was wanted and what was reached alone.
+`<!-- goals: NAME -->` it shows only the goals: target, measured value, and whether it was met.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def over_seeds(values: Sequence[float], unit: str) -> Figure:
 
 
 def over_clusters(values: np.ndarray, clusters: np.ndarray, unit: str, draws: int = 1000, seed: int = 0) -> Figure:
-    """Mean over cases and a 95 % bootstrap interval that draws whole clusters, as the words of one image hang together.
+    """Mean over cases and a 95 % bootstrap interval that draws whole clusters: words of an image are related.
 
     Args:
         values: `[case]`, without NaN.
@@ -94,7 +94,7 @@ def over_clusters(values: np.ndarray, clusters: np.ndarray, unit: str, draws: in
 
 
 def hardware() -> str:
-    """What computed: GPU if there is one, else cores and architecture."""
+    """The hardware: the GPU if there is one, else cores and architecture."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     return f"{os.cpu_count()} CPU cores, {platform.machine()}"

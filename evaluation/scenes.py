@@ -2,7 +2,7 @@
 
 Every method trains the same backbone on the same 2,000 labelled scenes for the same steps; only the losses differ.
 Choices (layers, explanation of the baseline) are made on validation scenes; every figure is from test scenes that
-nothing was chosen on. Runs are kept, so that an interrupted evaluation goes on where it stopped.
+nothing was chosen on. Runs are kept, so that an interrupted evaluation resumes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPARED = (
     *("no distillation", "logit KD", "feature KD", "logit + feature KD"),
     *("queries only", "queries + names, no maps", "shuffled maps", "LFI", "LFI, head without names"),
 )
-"""Methods that are compared where none are named."""
+"""Methods compared by default."""
 VALIDATION_SEED, TEST_SEED = 11, 12
 POINTED = 300  # test scenes on which maps are measured; half as many validation scenes to choose on
 

@@ -43,7 +43,7 @@ COMPARED = (
     *("attention transfer", "relational KD", "DIST", "queries only", "shuffled maps", "LFI", "LFI + logit KD"),
     "LFI + logit + feature KD",
 )
-"""What is compared where no methods are named."""
+"""Methods compared by default."""
 SEEN = 1000
 """Test images that a learning curve is measured on; the final score is of all of them."""
 
@@ -87,7 +87,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Setup:
-    """Where things are, and how large they are to be.
+    """Paths, and the size of the benchmark.
 
     Attributes:
         tuned: the record of `lfi benchmark tune`, whose methods are compared instead.

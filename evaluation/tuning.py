@@ -27,9 +27,9 @@ from lfi.training.run import validate
 
 WEIGHTS = ("interaction", "relation", "naming", "logit_kd", "feature_kd", "dist")
 REACH = (0.1, 10.0)
-"""A weight is sought between a tenth and ten times of where it starts, evenly in its logarithm."""
+"""A weight is searched between a tenth and ten times its start, evenly in its logarithm."""
 SEED = 1000
-"""Of the students that are tried: none of the seeds that are reported."""
+"""Seed of the students in the search: none of the reported seeds."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class SearchResult:
 
 
 def _beginning(method: Method) -> Method:
-    """A method with its result-oriented weights at 1: so far below the best ones as `lfi/methods.py` has them, they
-    would lie at the edge of what is searched."""
+    """A method with its result-oriented weights at 1: the values in `lfi/methods.py` are so far
+    below the best ones that the search would start at the edge of its range."""
     raised: dict[str, Any] = {
         name: 1.0 for name in ("logit_kd", "feature_kd", "dist") if getattr(method.objective, name)
     }
@@ -63,7 +63,7 @@ CONTENDERS = {
 
 
 def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResult]:
-    """Search for every contender, `workers` of them at a time; goes on where an earlier call stopped."""
+    """Search for every contender, `workers` of them at a time; an interrupted search resumes."""
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
     names = sorted(CONTENDERS, key=lambda name: not CONTENDERS[name].queries)  # those that take longest first

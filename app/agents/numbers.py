@@ -1,4 +1,4 @@
-"""What an agent is told: numbers with their meaning, since it may not see, and pictures, since it may."""
+"""What an agent is told: numbers with their meaning, as it may be unable to see, and pictures for those that can."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Answers "where do the models look for these words in this picture", for every door of the service.
 
-Whatever asks gets a `Turn` from `Engine.admission` and hands it on: a request that is refused, late or abandoned is so
+Every caller gets a `Turn` from `Engine.admission` and hands it on, so requests are refused, time out or are abandoned
 in the same way everywhere. Files are decoded within one budget of pixels, pictures that the models still know are not
 run through them again, words are checked in one place, and questions that wait together are answered together.
 """
@@ -60,14 +60,14 @@ class Engine:
         self._hits = self._misses = 0
 
     async def warm(self) -> None:
-        """Load the models in a thread, so that the service answers `/healthz` meanwhile."""
+        """Load the models in a thread, so that the service can answer `/healthz` meanwhile."""
         await anyio.to_thread.run_sync(self.trios.load, abandon_on_cancel=True)
 
     def ask(self, source: File | Picture, request: MapsRequest, turn: Turn) -> Comparison:
         """Maps of a picture for every word and model. Takes a while: call it in a thread.
 
         Args:
-            turn: time that is left, and whether anybody waits.
+            turn: time left, and whether anybody is still waiting.
 
         Raises:
             ImageError: as `open`.

@@ -21,7 +21,7 @@ class File:
 
     @classmethod
     def read(cls, stream: BinaryIO, most: int) -> File:
-        """The file in a stream, and no more of it in memory than is allowed.
+        """The file in a stream, reading no more of it into memory than is allowed.
 
         Raises:
             ImageTooLargeError: it has more than `most` bytes.

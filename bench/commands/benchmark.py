@@ -32,7 +32,7 @@ def transfer(
     runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; resumes from there.")] = Path(
         "runs/transfer"
     ),
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
@@ -134,7 +134,7 @@ def detection(
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; resumes from there.")] = Path(
         "runs/detection"
     ),
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     way: Annotated[list[str] | None, typer.Option(help="fine-tuned or frozen; both without it.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,

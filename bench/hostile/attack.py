@@ -1,4 +1,4 @@
-"""The hostile corpus against a running service: what it answers, how long it takes, what it holds in memory."""
+"""The hostile corpus against a running service: what it answers, how long it takes, how much memory it uses."""
 
 from __future__ import annotations
 

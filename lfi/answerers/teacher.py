@@ -22,7 +22,7 @@ class TeacherAnswerer:
 
     Args:
         teacher: a CoCa or a CLIP.
-        name: what it is asked for by.
+        name: what callers request.
     """
 
     judges = False

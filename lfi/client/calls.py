@@ -114,7 +114,7 @@ def batch(
 
 
 def batch_status(id: str) -> Call[BatchStatus]:
-    """How a batch stands."""
+    """The state of a batch."""
     return Call("GET", f"v1/batches/{id}", lambda response: BatchStatus.of(response.json()))
 
 
