@@ -37,7 +37,7 @@ TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 40, 41, 42
 
 
 @dataclass(frozen=True)
-class Scale:
+class DetectionScale:
     """How large the benchmark is.
 
     Attributes:
@@ -58,14 +58,14 @@ class Scale:
 
 _SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=16, proposals=100, most=20)
 SCALES = {
-    "tiny": Scale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
-    "small": Scale(2000, 10, "colour", 1000, 300, 3, _SMALL),
-    "full": Scale(2000, 20, "name", 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
+    "tiny": DetectionScale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
+    "small": DetectionScale(2000, 10, "colour", 1000, 300, 3, _SMALL),
+    "full": DetectionScale(2000, 20, "name", 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
 }
 
 
 @dataclass(frozen=True)
-class Setup:
+class DetectionSetup:
     """Where things are, and how large they are to be."""
 
     scale: str
@@ -74,7 +74,7 @@ class Setup:
     device: str = "cpu"
 
     @property
-    def at(self) -> Scale:
+    def at(self) -> DetectionScale:
         return SCALES[self.scale]
 
     @property
@@ -91,7 +91,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Run:
+class DetectionRun:
     """One trained detector.
 
     Attributes:
@@ -108,8 +108,8 @@ class Run:
 
 
 def detection(
-    setup: Setup, seeds: Sequence[int], methods: Sequence[str], ways: Sequence[str], workers: int
-) -> list[Run]:
+    setup: DetectionSetup, seeds: Sequence[int], methods: Sequence[str], ways: Sequence[str], workers: int
+) -> list[DetectionRun]:
     """Train what is missing, `workers` backbones at a time, and return every run asked for.
 
     Raises:
@@ -132,10 +132,10 @@ def detection(
             for run in done:
                 scores = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
                 tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {scores}")
-    return [Run(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
+    return [DetectionRun(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
 
 
-def record_of(setup: Setup, method: str, seed: int, way: str) -> Path:
+def record_of(setup: DetectionSetup, method: str, seed: int, way: str) -> Path:
     """Where a run's record is kept."""
     return setup.folder / "records" / f"{file_name(method)}-{seed}-{way}.json"
 
@@ -144,7 +144,7 @@ def file_name(method: str) -> str:
     return method.replace(" ", "_").replace("+", "and").replace(",", "")
 
 
-def run_backbone(setup: Setup, method: str, seed: int, ways: Sequence[str]) -> list[Run]:
+def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[str]) -> list[DetectionRun]:
     """Train a student unless it is there, detectors on it, measure them and keep the records."""
     folder = setup.folder / "students" / f"{file_name(method)}-{seed}"
     classification = backbone(setup, method, seed, folder)
@@ -159,13 +159,13 @@ def run_backbone(setup: Setup, method: str, seed: int, ways: Sequence[str]) -> l
         )
         detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
         scores = average_precision(detector.to(setup.device), *setup.scenes("test"))
-        run = Run(method, seed, way, setup.scale, scores, classification)
+        run = DetectionRun(method, seed, way, setup.scale, scores, classification)
         keep(record_of(setup, method, seed, way), asdict(run))
         done.append(run)
     return done
 
 
-def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
+def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> float:
     """The student of a method in `folder`, trained if it is not there; its validation mAP in percent."""
     record = folder / "student.json"
     if not record.exists():
@@ -185,7 +185,7 @@ def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
 
 
 @lru_cache(maxsize=1)
-def prepared(setup: Setup) -> Prepared:
+def prepared(setup: DetectionSetup) -> Prepared:
     """Labelled scenes and what the teacher says of them."""
     config = TrainConfig(
         data=DataConfig(count=setup.at.labelled, validation=setup.at.labelled // 2),
@@ -195,7 +195,7 @@ def prepared(setup: Setup) -> Prepared:
     return prepare(config, setup.device, FIELDS)
 
 
-def loop_of(setup: Setup, seed: int, epochs: int, batch_size: int) -> LoopConfig:
+def loop_of(setup: DetectionSetup, seed: int, epochs: int, batch_size: int) -> LoopConfig:
     """Float32 on a CPU, where bfloat16 is slow on most."""
     return LoopConfig(
         epochs=epochs,

@@ -49,7 +49,7 @@ SEEN = 1000
 
 
 @dataclass(frozen=True)
-class Scale:
+class TransferScale:
     """How large the benchmark is.
 
     Attributes:
@@ -79,14 +79,14 @@ class Scale:
 
 
 SCALES = {
-    "tiny": Scale("tiny", (48, 24, 2, 2), (0.2,), (1, 1, 1), 32),
-    "small": Scale("small", (48, 96, 4, 3), (0.1,), (5, 5, 5), 32),
-    "full": Scale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
+    "tiny": TransferScale("tiny", (48, 24, 2, 2), (0.2,), (1, 1, 1), 32),
+    "small": TransferScale("small", (48, 96, 4, 3), (0.1,), (5, 5, 5), 32),
+    "full": TransferScale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
 }
 
 
 @dataclass(frozen=True)
-class Setup:
+class TransferSetup:
     """Paths, and the size of the benchmark.
 
     Attributes:
@@ -120,7 +120,7 @@ class Setup:
         return (*(fractions if self.tiny else ()), *(domains if self.pacs else ()), "scenes without sketch")
 
     @property
-    def at(self) -> Scale:
+    def at(self) -> TransferScale:
         return SCALES[self.scale]
 
 
@@ -128,7 +128,7 @@ PACS = ("art_painting", "cartoon", "photo", "sketch")
 
 
 @dataclass(frozen=True)
-class Run:
+class TransferRun:
     """One trained student.
 
     Attributes:
@@ -152,8 +152,8 @@ class Run:
 
 
 def transfer(
-    setup: Setup, seeds: Sequence[int], methods: Sequence[str], parts: Sequence[str], workers: int
-) -> list[Run]:
+    setup: TransferSetup, seeds: Sequence[int], methods: Sequence[str], parts: Sequence[str], workers: int
+) -> list[TransferRun]:
     """Train what is missing, `workers` runs at a time, and return every run asked for.
 
     Raises:
@@ -175,18 +175,18 @@ def transfer(
     return [read_run(record_of(setup, *run)) for run in wanted]
 
 
-def record_of(setup: Setup, part: str, method: str, seed: int) -> Path:
+def record_of(setup: TransferSetup, part: str, method: str, seed: int) -> Path:
     """Where a run's record is kept."""
     name = f"{part}-{method}-{seed}".replace(" ", "_").replace("%", "").replace("+", "and")
     return setup.folder / f"{name}.json"
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> TransferRun:
     stored = json.loads(path.read_text())
-    return Run(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
+    return TransferRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
 
 
-def check_weights(setup: Setup, path: Path, method: str) -> None:
+def check_weights(setup: TransferSetup, path: Path, method: str) -> None:
     """Refuse a record that was trained with other weights than its method has now.
 
     Records from before weights were kept are accepted if their folder's name states the weights (`--tuned`).
@@ -205,7 +205,7 @@ def check_weights(setup: Setup, path: Path, method: str) -> None:
     raise ConfigError(f"{path} {said}; move it away, or pass another --runs")
 
 
-def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
+def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> TransferRun:
     """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
     student, records = train_one(setup, part, setup.methods[method], seed, method)
@@ -215,7 +215,7 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
         scores["zero-shot"] = zero_shot(student, ready, tests["zero-shot"])
     batch = ready.config.loop.batch_size
     seconds = [batch / record["images/s"] for record in records if "images/s" in record]
-    run = Run(
+    run = TransferRun(
         part=part,
         method=method,
         seed=seed,
@@ -233,7 +233,9 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     return run
 
 
-def train_one(setup: Setup, part: str, method: Method, seed: int, title: str) -> tuple[Student, list[dict[str, float]]]:
+def train_one(
+    setup: TransferSetup, part: str, method: Method, seed: int, title: str
+) -> tuple[Student, list[dict[str, float]]]:
     """A student of a part, and what was recorded while it was trained."""
     ready, _ = prepared(setup, part)
     config = replace(
@@ -250,13 +252,13 @@ def main_score(ready: Prepared) -> str:
     return "mAP" if ready.images.multilabel else "top-1"
 
 
-def student_of(method: Method, scale: Scale) -> StudentSource:
+def student_of(method: Method, scale: TransferScale) -> StudentSource:
     """The backbone of the scale with the method's queries."""
     return method.student(StudentSource(overrides=scale.overrides))
 
 
 @lru_cache(maxsize=1)
-def prepared(setup: Setup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
+def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
     """Images, the teacher's answers and test sets of a part; the latest is kept."""
     scale, tests = setup.at, {}
     tiny, pacs, drawn = scale.epochs
@@ -330,7 +332,7 @@ def similarity(names: Tensor | None, embedding: Tensor | None, texts: Tensor) ->
     return torch.nn.functional.normalize(embedding.float(), dim=-1) @ texts.T
 
 
-def teacher_scores(setup: Setup) -> dict[str, float]:
+def teacher_scores(setup: TransferSetup) -> dict[str, float]:
     """Zero-shot accuracy of the teacher for photographs itself, in percent, by part."""
     found: dict[str, Any] = {}
     if setup.tiny:

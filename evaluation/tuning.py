@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from evaluation.results import Results
 from evaluation.runs import in_processes
-from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, prepared, train_one
+from evaluation.transfer import SOURCE_VALIDATION, TransferSetup, main_score, prepared, train_one
 from lfi.errors import ConfigError
 from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method
 from lfi.training.config import ObjectiveConfig
@@ -62,7 +62,7 @@ CONTENDERS = {
 """What is searched, and where it begins: the strongest of both kinds, with every loss their kind may use."""
 
 
-def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResult]:
+def tune(setup: TransferSetup, part: str, trials: int, workers: int) -> list[SearchResult]:
     """Search for every contender, `workers` of them at a time; an interrupted search resumes."""
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
@@ -72,7 +72,7 @@ def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResul
     return [found[name] for name in CONTENDERS]
 
 
-def tune_one(setup: Setup, part: str, name: str, trials: int) -> SearchResult:
+def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchResult:
     """Search for one contender."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = study_of(setup, part, name)
@@ -91,7 +91,7 @@ def tune_one(setup: Setup, part: str, name: str, trials: int) -> SearchResult:
     return SearchResult(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
 
 
-def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
+def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
     """The search of a contender, kept in a file; a new one begins with the contender as it is.
 
     Raises:

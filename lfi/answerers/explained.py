@@ -67,7 +67,7 @@ class ExplainedAnswerer:
         possible = explanations_of(student)
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"this student cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
+                f"this student cannot be explained by {explanation!r}; it can be by {', '.join(possible)}"
             )
         self.name, self.student, self.explanation, self.texts = name, student, explanation, texts
         self.label = label

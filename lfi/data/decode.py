@@ -54,7 +54,7 @@ class Decoded(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """One image, uint8 `[size, size, 3]`, and what is to be noted of it: kind of note and detail of each."""
 
     pixels: np.ndarray
@@ -66,7 +66,7 @@ def decode(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> np.ndarray:
     return read_picture(file, size, fit).pixels
 
 
-def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Picture:
+def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> DecodedImage:
     """One image: EXIF orientation applied, transparency on white, resized by antialiased bicubic interpolation.
 
     Of an animation the first frame. Of a JPEG that lacks its last bytes what there is, if that is nearly all of it.
@@ -98,7 +98,7 @@ def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Pictu
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     elif image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
-    return Picture(np.asarray(image), tuple(remarks))
+    return DecodedImage(np.asarray(image), tuple(remarks))
 
 
 def _bytes_of(file: Path | BinaryIO) -> bytes:
@@ -228,7 +228,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _attempt(path: Path, size: int, fit: Fit) -> Picture | str:
+def _attempt(path: Path, size: int, fit: Fit) -> DecodedImage | str:
     """The image, or why there is none: an exception would end the pool's whole run."""
     try:
         return read_picture(path, size, fit)
@@ -238,7 +238,7 @@ def _attempt(path: Path, size: int, fit: Fit) -> Picture | str:
         return reason(error)
 
 
-def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[Picture | str]:
+def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[DecodedImage | str]:
     work = partial(_attempt, size=size, fit=fit)
     processes = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if processes == 1 or len(paths) < 4 * _CHUNK:
@@ -267,7 +267,7 @@ def readable(
     Raises:
         DataError: for more of those than allowed, or nothing else.
     """
-    results: Iterable[Picture | str] = _results(paths, size, fit, processes)
+    results: Iterable[DecodedImage | str] = _results(paths, size, fit, processes)
     bar = tqdm(results, title, len(paths), unit=" images", disable=None if len(paths) > 4 * _CHUNK else True)
     for row, found in enumerate(bar):
         if isinstance(found, str):

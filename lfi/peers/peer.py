@@ -127,7 +127,7 @@ class Peer:
         """
         if explanation not in self.explanations:
             possible = ", ".join(self.explanations)
-            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; possible are {possible}")
+            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; it can be by {possible}")
         if explanation not in WORDLESS:
             self.check(words)
         if explanation == "dense-similarity":

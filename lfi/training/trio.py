@@ -64,7 +64,7 @@ class Members:
         possible = explanations_of(self.students["baseline"])
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"the baseline cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
+                f"the baseline cannot be explained by {explanation!r}; it can be by {', '.join(possible)}"
             )
 
     def unmeasured(self) -> tuple[str, dict[str, int]]:

@@ -100,7 +100,7 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
     assert (plain.explanations, plain.explanation) == (WORDLESS, "self-attention")
     images = plain.preprocess([picture])
     assert plain.explain("self-attention", images, ["anything"], model="m@0").weights.shape == (1, 12, 1, 14, 14)
-    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; possible are self-attention"):
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; it can be by self-attention"):
         plain.explain("legrad", images, ["anything"], model="m@0")
 
 
