@@ -34,7 +34,7 @@ class Key:
 
 
 def new_key(name: str, scopes: Sequence[str]) -> tuple[str, Key]:
-    """A new key: what its holder sends, and what the service is told.
+    """A new key: what its holder sends, and what the service stores.
 
     Raises:
         ConfigError: an invalid name or scope.

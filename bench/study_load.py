@@ -31,7 +31,7 @@ _ACTOR = "benchmark"
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of the service.
+    """The load on the service.
 
     Attributes:
         raters: take part at the same time.
@@ -69,7 +69,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it.
+    """The outcome.
 
     Attributes:
         acknowledged: submissions that the service confirmed.

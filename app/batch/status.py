@@ -22,7 +22,7 @@ class Links(BaseModel):
 
     status: str
     gallery: str = Field(description="A page with all maps, to sort; while the batch runs, of what is done.")
-    scores_csv: str = Field(description="One line an image and word.")
+    scores_csv: str = Field(description="One line per image and word.")
     scores_json: str = Field(description="The same as JSON.")
     archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once the batch is over.")
 

@@ -63,7 +63,7 @@ class Batch:
 
     @property
     def done(self) -> int:
-        """Images that were looked at, those that could not be read with them."""
+        """Images processed so far, including unreadable ones."""
         return len(self.folder.records)
 
     @property
@@ -131,7 +131,7 @@ class Batches:
         """The batch of this id.
 
         Raises:
-            NothingHereError: there is none, or no more.
+            NothingHereError: there is none, or it is gone.
         """
         batch = self._batches.get(name)
         if batch is None:

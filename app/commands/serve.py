@@ -68,7 +68,7 @@ def serve(
 def give_memory_back() -> None:
     """Tell glibc's allocator to return what decoded pictures took; elsewhere nothing is done.
 
-    By default it keeps a heap for nearly every thread, and what one thread frees is of no use to others: after a
+    By default it keeps a heap for nearly every thread, and what one thread frees cannot serve others: after a
     thousand uploads the process held twice as much (`lfi benchmark hostile`). Blocks of an image's size are returned
     immediately.
     """

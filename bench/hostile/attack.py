@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """The outcome.
 
     Attributes:
         statuses: how many answers had each.

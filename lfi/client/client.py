@@ -1,4 +1,4 @@
-"""The client: one method for everything that the service can be asked."""
+"""The client: one method for every request that the service takes."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Retries:
 
         Args:
             send: makes one request; is called again for another.
-            repeatable: whether a request may be made twice where nobody knows if the first one arrived.
+            repeatable: whether a request may be sent twice when it is unknown whether the first one arrived.
 
         Raises:
             ProblemError: the service refuses, for good or for longer than we wait.

@@ -250,7 +250,7 @@ def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) 
 
 
 def _end_with_parent() -> None:
-    """A pool's processes wait for ever for work from a parent that was killed."""
+    """Without this, a pool's processes wait forever for work from a parent that was killed."""
 
     def watch() -> None:
         multiprocessing.parent_process().join()  # type: ignore[union-attr]

@@ -181,7 +181,7 @@ def _back(block: Any, left: BlockTrace, gradient: Tensor, first: bool) -> tuple[
         gradient: of the block's output, `[batch, word, reading, dim]`: for CLS alone or for all tokens.
 
     Returns:
-        The gradient of its input (of no use in the `first` block, where it is left out), and that of what CLS attends
+        The gradient of its input (not needed in the `first` block, where it is left out), and that of what CLS attends
         to, `[batch, word, head, token]`.
     """
     attention, mlp = block.attn, block.mlp

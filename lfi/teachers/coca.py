@@ -217,7 +217,7 @@ class CoCaTeacher(OpenClipTeacher):
     def _read(self, prompts: Sequence[str], last: Tensor) -> Tensor:
         """The text tower's tokens of each prompt up to its last word, `[prompt, position, width]`.
 
-        The decoder is causal, so what stands behind a prompt's last word is of no account.
+        The decoder is causal, so what follows a prompt's last word does not matter.
 
         Args:
             last: position of each prompt's last word.

@@ -37,7 +37,7 @@ class Array(NamedTuple):
         return np.dtype(self.dtype).itemsize * math.prod(self.shape)
 
     def header(self, rows: int) -> bytes:
-        """Of a NumPy file of so many samples (format 1.0)."""
+        """The header of a NumPy file of `rows` samples (format 1.0)."""
         header = io.BytesIO()
         description = {"descr": self.dtype, "fortran_order": False, "shape": (rows, *self.shape)}
         np.lib.format.write_array_header_1_0(header, description)

@@ -9,7 +9,7 @@ from lfi.errors import ConfigError
 
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
 PRECISIONS = ("float16", "uint8")
-_SHORT = 6  # longer lists are told by their first difference
+_SHORT = 6  # longer lists are described by their first difference
 
 
 @dataclass(frozen=True)

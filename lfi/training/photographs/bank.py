@@ -39,7 +39,7 @@ class Part:
         images: uint8 `[n, side, side, 3]`.
         labels: int64 `[n, 4]`: numbers of the names of the photographs in an image, -1 where there are fewer.
         regions: int64 `[n, 4, 4]`: left, top, right, bottom of each, in pixels of a 64 px image, the last two open.
-        boxes: float32 `[n, 4]` of the object in a single photograph, as `regions`; None where nobody knows.
+        boxes: float32 `[n, 4]` of the object in a single photograph, as `regions`; None where unknown.
     """
 
     name: str
@@ -145,7 +145,7 @@ def own_name(names: Names, leaf: int) -> int:
 
 
 class Truth:
-    """Which names are true of an image, which are false, and which nobody knows.
+    """Which names are true of an image, which are false, and which are unknown.
 
     Attributes:
         above: bool `[name, name]`: what is the first is the second, too (dog, animal).
