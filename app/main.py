@@ -133,7 +133,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     for name in _STATIC_FOLDERS:
         folder = FreshFiles(directory=settings.static_dir / name, check_dir=False)
         app.mount(f"/static/{name}", folder, name=f"static-{name}")
-    # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
+    # The page's framework would store whatever anybody uploads there; our page sends pictures along with its questions.
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
     app.router.routes.append(agent_route(app.state.agents, settings))

@@ -42,7 +42,7 @@ tractor, ambulance, sofa, desk, bathtub, refrigerator, stove, vase, candle, pill
     .strip()
     .split(", ")
 )
-"""Nouns that are offered to people; everything else that the models know can be typed as well."""
+"""Nouns to suggest on the page; everything else that the models know can be typed as well."""
 
 
 def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume: bool = True) -> dict[str, Any]:
@@ -64,7 +64,8 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
     assert isinstance(teacher, CoCaTeacher)
     assert isinstance(teacher.tokenizer, NameTokenizer)
     names = teacher.tokenizer.names
-    held_out = images(sources, names)["held-out"]
+    parts = images(sources, names)
+    held_out = parts.pop("held-out")
     canvases, words = choices(held_out, names)
 
     def rates(answerer: Any) -> np.ndarray:
@@ -91,7 +92,8 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
         }
         for part in ("teacher", "lfi", "baseline")
     }
-    card = photo_card(folder.name, explanation, layers, names, teacher, students, figures)
+    learned = sum(map(len, parts.values()))
+    card = photo_card(folder.name, explanation, layers, names, teacher, students, figures, learned)
     card["presence"] = {part: each.to_dict() for part, each in presence.items()}
     shutil.copytree(made, folder / "teacher", dirs_exist_ok=True)
     write_trio(folder, students, card)
@@ -138,20 +140,21 @@ def photo_card(
     teacher: CoCaTeacher,
     students: dict[str, Student],
     figures: dict[str, Any],
+    learned: int,
 ) -> dict[str, Any]:
-    """What people are told of the three models."""
+    """What people are told about the three models; the students learned from `learned` images."""
     seen = (
         f"TinyImageNet ({USED['tiny']:,} images of 64 px), half of PACS at 112 px, three views each of 1,000 ImageNet "
         f"samples, {USED['canvases']:,} canvases and {USED['pasted']:,} pasted images made of them"
     )
     limits = [
         "They know ImageNet's classes, what is above them in WordNet, and person, giraffe, house and horse; of many "
-        "classes one photograph apart from the frozen tower's own training.",
+        "classes they saw a single photograph, apart from what the frozen tower was trained on.",
         "The students read 64 pixels: small things are lost to them, and they often confuse breeds and kinds.",
     ]
     of_students = {
         "data": seen,
-        "steps": LOOP.epochs * (sum(map(_count, USED.items())) // LOOP.batch_size),
+        "steps": LOOP.epochs * (learned // LOOP.batch_size),
         "seed": LOOP.seed,
     }
     own: dict[str, dict[str, Any]] = {
@@ -186,7 +189,3 @@ def photo_card(
 def everyday(names: Names) -> list[str]:
     """Those of `EVERYDAY` that the models have a name for, as people write them, in alphabetical order."""
     return sorted((word for word in EVERYDAY if names.number(word) is not None), key=str.lower)
-
-
-def _count(entry: tuple[str, int | None]) -> int:
-    return entry[1] or {"pacs": 4996, "samples": 3000}[entry[0]]

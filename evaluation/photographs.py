@@ -1,4 +1,4 @@
-"""`lfi evaluate photographs`: do models know photographs, do their words point in them, do they miss what is absent?"""
+"""`lfi evaluate photographs`: zero-shot accuracy, pointing, and telling present words from absent ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def shown_by(models: Trio | OpenClipTeacher) -> dict[str, Shown]:
 
 
 def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path | None, most: int = 10_000) -> Results:
-    """Zero-shot accuracy, the pointing game and presence, on images that nobody was trained on.
+    """Zero-shot accuracy, the pointing game and presence, on images that no model was trained on.
 
     A word's map hits where its largest patch has its centre in the box of the object that the image is named after; on
     canvases, in the photograph of that class. The floor is the centre of the image, or another canvas's map; the
@@ -201,12 +201,12 @@ def on_canvases(results: Results, shown: Mapping[str, Shown], images: ImageSet) 
 
 
 def covers_all(canvases: Canvases, index: int) -> bool:
-    """Whether a canvas is one photograph with another set in."""
+    """Whether a canvas is one photograph with another inset."""
     return tuple(canvases.regions[index, 0]) == (0, 0, 64, 64)
 
 
 def judge(results: Results, shown: Mapping[str, Shown], tokenizer: NameTokenizer, tiny: Path, images: ImageSet) -> None:
-    """Are words that are there told from words that are not, by the evidence and by the thresholds of the card?"""
+    """Can present words be told from absent ones, by the evidence and by the card's thresholds?"""
     statements = statements_of(tokenizer, tiny, images)
     results.n["statements"] = int(statements.truth.size)
     for name, each in shown.items():

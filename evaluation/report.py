@@ -1,8 +1,8 @@
 """Recorded runs as Markdown, and the tables of README and documents kept equal to them.
 
 A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`; with
-`<!-- goals: NAME -->` it shows what was wanted and what was reached alone, and between `<!-- summary -->` and
-`<!-- end -->` stand the goals of `evaluation.summary`.
+`<!-- goals: NAME -->` it shows only the goals: target, measured value, and whether it was met. Between
+`<!-- summary -->` and `<!-- end -->` stand the goals of `evaluation.summary`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def markdown(record: dict[str, Any], goals_only: bool = False) -> str:
         interval = "" if figure["low"] is None else f"{_round(figure['low'])} to {_round(figure['high'])}"
         lines.append(f"| {name} | {_round(figure['value'])} | {interval} | {figure['unit']} |")
     if record["goals"]:
-        lines += [""] * bool(lines and lines[-1]) + ["| goal | wanted | reached | |", "|---|---:|---:|---|"]
+        lines += [""] * bool(lines and lines[-1]) + ["| goal | target | measured | |", "|---|---:|---:|---|"]
         for name, goal in record["goals"].items():
-            verdict = "holds" if goal["holds"] else "**missed**"
+            verdict = "met" if goal["holds"] else "**missed**"
             lines.append(f"| {name} | {_round(goal['goal'])} | {_round(goal['value'])} | {verdict} |")
     counts = ", ".join(f"{count:,} {what}" for what, count in record["n"].items())
     seeds = ", ".join(map(str, record["seeds"]))

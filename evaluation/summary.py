@@ -100,7 +100,7 @@ def summary(folder: Path, shown: Callable[[float | None], str]) -> str:
     Raises:
         DataError: a record, a goal or a figure is missing.
     """
-    lines = ["| goal | wanted | reached | 95 % interval | |", "|---|---:|---:|---:|---|"]
+    lines = ["| goal | target | measured | 95 % interval | |", "|---|---:|---:|---:|---|"]
     for row in ROWS:
         path = folder / f"{row.record}.json"
         if not path.is_file():

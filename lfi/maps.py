@@ -74,7 +74,7 @@ class InteractionMaps:
             self._check_values()
 
     def _check_values(self) -> None:
-        """Extremes alone are looked at: they are NaN where any value is."""
+        """Checks the extremes only: they are NaN if any value is."""
         sums = self.weights.sum((-2, -1))
         least, most = _extremes(self.weights)
         low, high = _extremes(sums)
@@ -134,7 +134,7 @@ class InteractionMaps:
         )
 
     def cpu(self) -> InteractionMaps:
-        """The maps in the machine's own memory."""
+        """The maps in main memory."""
         if self.weights.device.type == "cpu":
             return self
         return replace(self, weights=self.weights.cpu(), outside=self.outside.cpu())

@@ -27,7 +27,7 @@ class Method:
     by_name: bool = True
 
     def tapped(self, depth: int) -> tuple[int, ...]:
-        """The blocks in a backbone of so many, counted from 0; empty for all, as `StudentConfig` has it."""
+        """The tapped blocks of a backbone with `depth` blocks, counted from 0; empty for all, as in `StudentConfig`."""
         return {"all": (), "every second": tuple(range(1 - depth % 2, depth, 2)), "last": (depth - 1,)}[self.taps]
 
     def student(self, backbone: StudentSource) -> StudentSource:

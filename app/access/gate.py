@@ -1,6 +1,6 @@
 """The gate before every route: which scope it needs, whose request it is, and whether it exceeds the rate limit.
 
-A route that nobody listed here needs the scope `maps`, so a new one is closed until somebody opens it.
+A route that is not listed here needs the scope `maps`, so a new one stays closed until it is opened.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def scope_of(path: str) -> str | None:
 
 
 class Gate:
-    """Lets through what may pass.
+    """Lets authorised requests through.
 
     Args:
         keyring: None where keys are not asked for.

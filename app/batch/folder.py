@@ -72,7 +72,7 @@ class Record:
 
 
 class BatchFolder:
-    """The folder of one batch, made or gone on with.
+    """The folder of one batch, new or resumed.
 
     Raises:
         ConfigError: it holds a batch that asks something else, or cannot be written.
@@ -115,7 +115,7 @@ class BatchFolder:
             self.records[record.name] = record
 
     def holds(self, name: str, sha256: str) -> bool:
-        """Whether this very file was answered before. What could not be read is tried again."""
+        """Whether this very file has been answered already. Unreadable ones are tried again."""
         record = self.records.get(name)
         return record is not None and not record.problem and record.sha256 == sha256
 
@@ -150,7 +150,7 @@ def judges_of(records: Iterable[Record], models: Sequence[str]) -> list[str]:
 
 
 def scores_csv(records: Sequence[Record], models: Sequence[str]) -> str:
-    """A table of one line an image and word; an image that could not be read has one line that says why."""
+    """A table of one line per image and word; an unreadable image has one line that says why."""
     text = io.StringIO()
     names = ["image", "width", "height", "sha256", *columns(models, judges_of(records, models)), "problem"]
     table = csv.DictWriter(text, names, restval="", lineterminator="\n")

@@ -20,7 +20,7 @@ from app.zipnames import names_of
 from lfi.errors import ImageError, ImageTooLargeError
 
 SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in FORMATS)
-"""Endings of file names that are taken for images; other files are left aside."""
+"""File name extensions that count as images; other files are ignored."""
 
 
 class Images(Protocol):
@@ -85,7 +85,7 @@ class ZipImages:
         self._entries = entries
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._zip.close()
 
     def read(self, name: str, most: int) -> bytes:
@@ -94,7 +94,7 @@ class ZipImages:
                 return _checked(file.read(most + 1), most)
         except ImageTooLargeError:
             raise
-        except Exception as error:  # every method of packing has errors of its own, LZMA's are not even OSErrors
+        except Exception as error:  # every compression method has its own errors; LZMA's are not even OSErrors
             raise ImageError(DAMAGED) from error
 
 

@@ -22,22 +22,22 @@ class Links(BaseModel):
 
     status: str
     gallery: str = Field(description="A page with all maps, to sort; while the batch runs, of what is done.")
-    scores_csv: str = Field(description="One line an image and word.")
+    scores_csv: str = Field(description="One line per image and word.")
     scores_json: str = Field(description="The same as JSON.")
     archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once the batch is over.")
 
 
 class BatchBody(BaseModel):
-    """How a batch stands."""
+    """The state of a batch."""
 
     id: str
     state: Literal["waiting", "running", "done", "stopped", "failed"]
     total: int = Field(description="Images in it.")
-    done: int = Field(description="Images that were looked at, unreadable ones with them.")
+    done: int = Field(description="Images processed, including unreadable ones.")
     unread: list[Unread]
     others: int = Field(description="Files in the zip that are not images; they are skipped.")
-    ahead: int = Field(description="Batches that come before it.")
-    seconds_left: float | None = Field(description="At the pace so far; null while nobody knows.")
+    ahead: int = Field(description="Batches queued before it.")
+    seconds_left: float | None = Field(description="At the pace so far; null while unknown.")
     kept_seconds: float = Field(description="How long results are kept once the batch is over.")
     problem: str = Field(description="Why it failed; empty otherwise.")
     words: list[str]

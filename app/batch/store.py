@@ -43,7 +43,7 @@ class Batch:
     """One batch and how it stands.
 
     Attributes:
-        id: nobody can guess it; who has it may see, stop and delete the batch.
+        id: impossible to guess; whoever has it may see, stop and delete the batch.
         place: its folder; `source` in it is what was sent, `out` the results.
         problem: why it failed.
         began, ended: by `time.monotonic`; None before.
@@ -63,7 +63,7 @@ class Batch:
 
     @property
     def done(self) -> int:
-        """Images that were looked at, those that could not be read with them."""
+        """Images processed so far, including unreadable ones."""
         return len(self.folder.records)
 
     @property
@@ -114,7 +114,7 @@ class Batches:
             raise
 
     async def admit(self, batch: Batch) -> None:
-        """Let the worker have it.
+        """Queue it for the worker.
 
         Raises:
             BatchesFullError: others were quicker.
@@ -131,11 +131,11 @@ class Batches:
         """The batch of this id.
 
         Raises:
-            NothingHereError: there is none, or no more.
+            NothingHereError: there is none, or it is gone.
         """
         batch = self._batches.get(name)
         if batch is None:
-            raise NothingHereError("there is no such batch; it was deleted or has expired")
+            raise NothingHereError("there is no such batch; it may have been deleted or have expired")
         return batch
 
     def ahead(self, batch: Batch) -> int:
@@ -158,7 +158,7 @@ class Batches:
             await anyio.to_thread.run_sync(_remove, batch)
 
     async def work(self) -> None:
-        """Work off batches in their order, for as long as the service runs."""
+        """Process batches in order for as long as the service runs."""
         while True:
             await self._expire()
             stopped = [each for each in self._batches.values() if each.state == "stopped" and each.ended is None]
@@ -209,7 +209,7 @@ class Batches:
             try:
                 await self.engine.admission.run(work)
                 return
-            except (BusyError, LateError):  # people come first: a batch has time, until somebody stops it
+            except (BusyError, LateError):  # interactive requests come first: a batch can wait, until somebody stops it
                 with anyio.move_on_after(_PAUSE):
                     await batch.stopped.wait()
             if batch.state != "running":

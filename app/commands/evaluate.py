@@ -19,7 +19,7 @@ commands.add_typer(evaluate, name="evaluate")
 
 @evaluate.command("scenes")
 def scenes_(
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     teacher: Annotated[str, typer.Option(help="Folder of a teacher, or `scenes`, which comes with LFI.")] = "scenes",
     runs: Annotated[
         Path, typer.Option(help="Keeps finished runs; an interrupted evaluation resumes from there.")
@@ -46,7 +46,7 @@ def photographs_(
     trio: Annotated[
         Path, typer.Option(help="Folder of the trio.", show_default="that for photographs, which comes with LFI")
     ] = MODELS / "photographs",
-    teacher: Annotated[str, typer.Option(help="A teacher alone, instead of a trio: a folder or a name.")] = "",
+    teacher: Annotated[str, typer.Option(help="A teacher to evaluate instead of a trio: a folder or a name.")] = "",
     images: Annotated[int, typer.Option(min=100, help="Maximum number of validation images.")] = 10_000,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
@@ -145,7 +145,7 @@ def gaze_(
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
-    """Maps against where people looked: NSS, AUC and KL, with two floors and the agreement of people as the ceiling."""
+    """Maps against where people looked: NSS, AUC and KL, with two floors; the ceiling is people's agreement."""
     from evaluation.gaze import evaluate_gaze, find_images, teacher_looks, trio_looks
     from evaluation.results import Results
     from lfi.comparison import MODELS
@@ -155,7 +155,7 @@ def gaze_(
     from lfi.trio import Trio
 
     if bool(word) == bool(words):
-        raise ConfigError("no words to ask about; either --word WORD or --words FILE was expected")
+        raise ConfigError("no words to ask about; pass either --word WORD or --words FILE")
     if (Path(model) / "card.json").is_file():
         asked = tuple(name.strip() for name in models.split(",") if name.strip())
         look = trio_looks(Trio.load(model), asked or MODELS)
@@ -179,16 +179,10 @@ def read_words(path: Path) -> dict[str, list[str]]:
     Raises:
         DataError: the file cannot be read, or holds something else.
     """
-    from json import loads
-
+    from evaluation.results import read
     from lfi.errors import DataError
 
-    try:
-        found = loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    found = read(path)
     lists = isinstance(found, dict) and all(
         isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found.values()
     )

@@ -1,7 +1,7 @@
 """One way from uploaded bytes to an RGB image, for the API, the page and the command line.
 
 Everything that can be refused is refused from the header, before a pixel is decoded: a PNG of 109 KB may
-unfold to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
+decode to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
 training pipelines ignore them; CMYK is therefore converted without its press profile.
 """
 
@@ -56,7 +56,7 @@ def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     Raises:
         NotAnImageError: empty, or in no format we read.
         ImageTooLargeError: more bytes or pixels than `limits` allow.
-        ImageError: animated, of an absurd shape, or of a pixel type without a fixed range.
+        ImageError: animated, of an extreme shape, or of a pixel type without a fixed range.
     """
     limits = limits or ImageLimits()
     if not data:

@@ -1,6 +1,6 @@
 """Answers "where do the models look for these words in this picture", for every door of the service.
 
-Whatever asks gets a `Turn` from `Engine.admission` and hands it on: a request that is refused, late or abandoned is so
+Every caller gets a `Turn` from `Engine.admission` and hands it on, so requests are refused, time out or are abandoned
 in the same way everywhere. Files are decoded within one budget of pixels, pictures that the models still know are not
 run through them again, words are checked in one place, and questions that wait together are answered together.
 """
@@ -19,7 +19,7 @@ from app.engine.cache import LatestUsed, content_hash
 from app.engine.decode import decoded, opened
 from app.engine.kept import KeptPictures
 from app.engine.microbatches import MicroBatches
-from app.engine.pictures import File, Picture, Seen
+from app.engine.pictures import File, ModelInput, Picture
 from app.engine.request import MapsRequest
 from app.engine.trios import Trios
 from app.engine.turns import Admission, Pixels, Turn
@@ -57,18 +57,18 @@ class Engine:
             settings.cached_images, settings.cached_bytes, lambda encoded: encoded.bytes
         )
         self._files: LatestUsed[tuple[str, tuple[int, int]]] = LatestUsed(_FILES)
-        self._microbatches: dict[str, MicroBatches[tuple[Seen, Question], Comparison]] = {}
+        self._microbatches: dict[str, MicroBatches[tuple[ModelInput, Question], Comparison]] = {}
         self._hits = self._misses = 0
 
     async def warm(self) -> None:
-        """Load the models in a thread, so that the service answers `/healthz` meanwhile."""
+        """Load the models in a thread, so that the service can answer `/healthz` meanwhile."""
         await anyio.to_thread.run_sync(self.trios.load, abandon_on_cancel=True)
 
     def ask(self, source: File | Picture, request: MapsRequest, turn: Turn) -> Comparison:
         """Maps of a picture for every word and model. Takes a while: call it in a thread.
 
         Args:
-            turn: time that is left, and whether anybody waits.
+            turn: time left, and whether anybody is still waiting.
 
         Raises:
             ImageError: as `open`.
@@ -170,7 +170,7 @@ class Engine:
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default
 
-    def _seen(self, picture: Picture, request: MapsRequest) -> Seen:
+    def _seen(self, picture: Picture, request: MapsRequest) -> ModelInput:
         """What the models of the request's trio see of a picture."""
         name, seen = self._name(request), picture.seen or self._look(picture.drawn, request, picture.sha256)
         if seen.trio != name:
@@ -182,21 +182,21 @@ class Engine:
         name = self._name(request)
         key, size = self._files.find((name, sha256)) or ("", (0, 0))
         encoded = self._encoded.find((name, key))
-        return None if encoded is None else Picture(sha256, size, None, Seen(name, key, encoded))
+        return None if encoded is None else Picture(sha256, size, None, ModelInput(name, key, encoded))
 
-    def _look(self, image: Image.Image, request: MapsRequest, sha256: str) -> Seen:
+    def _look(self, image: Image.Image, request: MapsRequest, sha256: str) -> ModelInput:
         """What the models see of an image, by which it is known from now on."""
         known = self._recall(sha256, request) if sha256 else None
         if known is not None and known.seen is not None:
             return known.seen
         name = self._name(request)
         content = self.trios.get(name).squash(image)
-        seen = Seen(name, content_hash(content), content)
+        seen = ModelInput(name, content_hash(content), content)
         if sha256:
             self._files.keep((name, sha256), (seen.key, image.size))
         return seen
 
-    def _queue(self, name: str) -> MicroBatches[tuple[Seen, Question], Comparison]:
+    def _queue(self, name: str) -> MicroBatches[tuple[ModelInput, Question], Comparison]:
         """Where questions to the trio of this name wait for each other."""
         if name not in self._microbatches:
             made = MicroBatches(
@@ -208,7 +208,7 @@ class Engine:
             self._microbatches.setdefault(name, made)  # another thread may have been quicker
         return self._microbatches[name]
 
-    def _answer(self, name: str, asked: Sequence[tuple[Seen, Question]]) -> list[Comparison]:
+    def _answer(self, name: str, asked: Sequence[tuple[ModelInput, Question]]) -> list[Comparison]:
         """A micro-batch: images that are new, each once, in one forward pass; then all words in another."""
         trio = self.trios.get(name)
         encoded: dict[str, EncodedTrio] = {}

@@ -21,7 +21,7 @@ class File:
 
     @classmethod
     def read(cls, stream: BinaryIO, most: int) -> File:
-        """The file in a stream, and no more of it in memory than is allowed.
+        """The file in a stream, reading no more of it into memory than is allowed.
 
         Raises:
             ImageTooLargeError: it has more than `most` bytes.
@@ -38,7 +38,7 @@ class File:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ModelInput:
     """What the models of one trio see of a picture.
 
     Attributes:
@@ -66,7 +66,7 @@ class Picture:
     sha256: str
     size: tuple[int, int]
     image: Image.Image | None
-    seen: Seen | None = None
+    seen: ModelInput | None = None
 
     @classmethod
     def of(cls, image: Image.Image, sha256: str = "") -> Picture:

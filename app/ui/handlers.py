@@ -1,7 +1,7 @@
 """What the page asks of the service. Each handler is public, so each checks everything it is given.
 
 An answer is JSON: what was asked for, or `{"error": {"where", "message", ...}}` for everything a visitor can
-act on, with the part of the page where the trouble arose. Faults of ours are raised, and logged by the server.
+act on, with the part of the page that it belongs to. Internal errors are raised, and logged by the server.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RegionRequest(PageRequest):
 
 
 class ForgetRequest(BaseModel):
-    """Which kept picture to let go of, and the key that its keeper got."""
+    """Which kept picture to delete, and the key that its keeper got."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -143,7 +143,7 @@ class Handlers:
             asked = PageRequest.model_validate(fields)
             picture = self._picture(asked, data, turn)
             answer: Answer = {"picture": self._picture_view(picture, asked.shown)}
-            if asked.words:  # words in trouble do not take the picture away
+            if asked.words:  # unknown words do not hide the picture
                 answer |= _answered(lambda: {"view": self._view(picture, asked, turn)})
             elif not asked.sample:
                 seen = self.engine.seen(picture, MapsRequest((), trio=asked.trio), turn)
@@ -208,7 +208,7 @@ class Handlers:
         return _answered(step)
 
     def forget(self, payload: object) -> Answer:
-        """Let go of a kept picture."""
+        """Delete a kept picture."""
 
         def step() -> Answer:
             asked = ForgetRequest.model_validate(payload)
@@ -274,7 +274,7 @@ def _answered(step: Callable[[], Answer]) -> Answer:
     """The step's answer, or what the visitor can do about its error and where on the page."""
     try:
         return step()
-    except (BusyError, GoneError, LateError):  # whoever let the request in says so
+    except (BusyError, GoneError, LateError):  # the caller that admitted the request reports it
         raise
     except UnknownWordError as error:
         # what a peer does not know stays among the words: the other columns may know it

@@ -26,7 +26,7 @@ _PAGE_POLICY = (
 class PublishedPath:
     """Sets `root_path`, and makes `path` begin with it, whether or not the proxy strips the prefix.
 
-    So ASGI wants it; otherwise everything mounted (the page, the static files) is not found behind a proxy
+    ASGI requires this; otherwise everything mounted (the page, the static files) is not found behind a proxy
     that strips the prefix.
     """
 

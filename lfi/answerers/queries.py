@@ -42,7 +42,7 @@ class QueriedImage(StudentImage):
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about."""
+        """Approximate memory use."""
         named = 0 if self.patches is None else self.patches.nbytes
         return super().bytes + self.attended.nbytes + self.names.nbytes + named
 
@@ -51,10 +51,10 @@ class QueriesAnswerer:
     """A student with queries and names.
 
     Args:
-        name: what it is asked for by.
+        name: what callers request.
         texts: embeds words; its text space is where the queries are named.
-        phrases: what queries may be called, and the words among which queries and patches speak to one; none are called
-            anything without them.
+        phrases: names that queries can be given, and the words among which queries and patches speak to one; without
+            them, queries stay unnamed.
         label: `name@fingerprint` of its maps.
 
     Raises:

@@ -71,5 +71,5 @@ def _holds_image(path: Path) -> bool:
     try:
         with Image.open(path, formats=FORMATS):
             return True
-    except Exception:  # whatever Pillow raises for a header that is none
+    except Exception:  # whatever Pillow raises for an invalid header
         return False

@@ -1,9 +1,9 @@
-"""Generated scenes: what an image holds, what can be said of it and where everything is are all known exactly.
+"""Generated scenes: what an image contains, what can be said about it and where everything is are known exactly.
 
 1-5 coloured shapes in one of four domains (photo, painting, cartoon, sketch), with a caption that names them in
 reading order, exact visible masks, boxes and multi-labels. Scene `i` of a set depends on `(seed, i)` alone, so sets
 need no files, any part of one can be drawn anywhere, and train and test are different seeds. About a millisecond each
-at 64 px: drawing never holds up a training step.
+at 64 px: drawing never slows a training step down.
 """
 
 from __future__ import annotations

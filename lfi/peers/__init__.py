@@ -1,4 +1,4 @@
-"""Peers: other people's models next to a trio, explained in the same ways on the same scale.
+"""Peers: third-party models next to a trio, explained in the same ways on the same scale.
 
 A peer is a vision transformer of timm or the image tower of an open_clip CLIP. Either is read as a student without
 queries, so `lfi.students.explanations` explains it as it does a baseline. What differs is where a word is scored: in

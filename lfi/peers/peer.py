@@ -21,9 +21,9 @@ from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain, layers_of
 from lfi.teachers import ClipTeacher
 
 NAMES = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
-"""What a peer can be called."""
+"""Valid names of peers."""
 PREFERRED = ("dense-similarity", "self-attention")
-"""What a peer shows when it is asked for by its name alone: the first of these that it can give."""
+"""What a peer shows when requested by its name alone: the first of these that it can give."""
 
 
 class Classifier(Student):
@@ -42,7 +42,7 @@ class Peer:
     Attributes:
         student: the image tower.
         mean, std: of the RGB channels (0 to 1), as in its training, `[3, 1, 1]`.
-        about: what its card says where nothing else is known: `title`, `kind`, `summary`, `parameters`.
+        about: what its card says by default: `title`, `kind`, `summary`, `parameters`.
         fingerprint: of its weights.
         write: puts it into a folder that `load_peer` reads.
         clip: the whole CLIP, if it is one.
@@ -127,7 +127,7 @@ class Peer:
         """
         if explanation not in self.explanations:
             possible = ", ".join(self.explanations)
-            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; possible are {possible}")
+            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; it can be by {possible}")
         if explanation not in WORDLESS:
             self.check(words)
         if explanation == "dense-similarity":
@@ -138,7 +138,7 @@ class Peer:
 
 
 def check_name(name: str, taken: Sequence[str]) -> None:
-    """Refuse what a peer cannot be called.
+    """Refuse an invalid name for a peer.
 
     Raises:
         ConfigError: it is taken, or holds other characters than lower-case letters, digits and dashes.

@@ -19,9 +19,9 @@ from lfi.rendering.sheet import Panel, Sheet, save
 
 TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
 LONG_TITLES = {**TITLES, "baseline": "Result-oriented baseline"}
-"""Where there is room to say what kind of baseline it is."""
+"""Titles for places with room to say what kind of baseline it is."""
 SHORT_TITLES = {**TITLES, "lfi": "LFI"}
-"""Within sentences and narrow columns."""
+"""Titles for sentences and narrow columns."""
 
 _LONGEST_NAME = 24
 _LONGEST_NOTE = 34

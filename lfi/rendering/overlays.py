@@ -2,7 +2,7 @@
 
 Under a map the photograph is grey and a little darker (`ground`), so every colour is attention. The map is
 transparent where attention is at most even (1x) and grows opaque with it: one still sees what the model did *not*
-look at, and 2x is a hint, not a veil. Between patches it is interpolated bicubically and held within what was
+look at, and 2x is a hint, not a veil. Between patches it is interpolated bicubically and clamped to what was
 measured, since bicubic interpolation overshoots at peaks. A ring marks the strongest patch; a line may follow half
 of the peak. `static/js/colour.js` draws the same steps.
 """

@@ -96,7 +96,7 @@ def explain(
     possible = explanations_of(student)
     if explanation not in possible:
         raise UnsupportedModelError(
-            f"this student cannot be explained by {explanation}; possible are {', '.join(possible)}"
+            f"this student cannot be explained by {explanation}; it can be by {', '.join(possible)}"
         )
     prefix, grid = student.backbone.num_prefix_tokens, student.grid
     names = list(words)

@@ -66,7 +66,7 @@ def grad_cam(
 
 @contextmanager
 def _frozen(student: Student) -> Iterator[None]:
-    """The package goes back to all that can learn; here nothing is to."""
+    """The package differentiates every parameter; here none is needed."""
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)

@@ -116,7 +116,7 @@ def plain(model: nn.Module, name: str) -> VisionTransformer:
 
 
 class Student(nn.Module):
-    """A backbone, its Interaction Queries and its heads. The backbone's features are those of the bare backbone."""
+    """A backbone, its Interaction Queries and its heads. The queries do not change the backbone's features."""
 
     labels: Tensor
 

@@ -73,7 +73,7 @@ def fetch(name: str, tag: str) -> Path:
     repository, _, filename = open_clip.get_pretrained_cfg(name, tag)["hf_hub"].rpartition("/")
     filename = filename or "open_clip_pytorch_model.bin"
     safe = "open_clip_model" if filename == "open_clip_pytorch_model.bin" else filename.rpartition(".")[0]
-    online = _hub_answers()  # asked once: the hub's client would retry for most of a minute
+    online = _hub_answers()  # tried once: the hub's client would retry for most of a minute
     reason = "" if online else "the model hub cannot be reached"
     for candidate in (f"{safe}.safetensors", filename):
         try:

@@ -140,6 +140,12 @@ class OpenClipTeacher:
         cosines = [own @ latent for own, latent in zip(texts, images.latent, strict=True)]
         return torch.nn.utils.rnn.pad_sequence(cosines, batch_first=True)[..., None]
 
+    def interactions_and_evidence(
+        self, images: EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> tuple[InteractionMaps, Tensor]:
+        """`interactions_for` and `evidence` of the same words."""
+        return self.interactions_for(images, words, heads=heads), self.evidence(images, words)
+
     def embed_images(self, images: Tensor | EncodedImages) -> Tensor:
         """Unit-norm image embeddings `[batch, dim]`."""
         return self._encoded(images).latent

@@ -36,7 +36,7 @@ class Members:
     Attributes:
         students: `lfi` and `baseline`.
         folders: where each of `MODELS` lies; of a student also what its run left.
-        peers: models of other people, by the names they will be asked for by.
+        peers: third-party models, by the names under which they are requested.
     """
 
     teacher: AnyTeacher
@@ -64,7 +64,7 @@ class Members:
         possible = explanations_of(self.students["baseline"])
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"the baseline cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
+                f"the baseline cannot be explained by {explanation!r}; it can be by {', '.join(possible)}"
             )
 
     def unmeasured(self) -> tuple[str, dict[str, int]]:

@@ -10,7 +10,7 @@ import pytest
 from evaluation.convergence import steps_to
 from evaluation.report import markdown, rewrite
 from evaluation.results import Goal, Results, over_clusters, over_seeds
-from evaluation.scenes import Run, summarise
+from evaluation.scenes import SceneRun, summarise
 from evaluation.summary import ROWS, summary
 from lfi.errors import DataError
 
@@ -42,7 +42,7 @@ def test_steps_to_a_score_are_interpolated_and_infinite_if_never():
 
 
 def run(method, seed, score):
-    return Run(method, seed, score, [(10, score / 2), (20, score)], {})
+    return SceneRun(method, seed, score, [(10, score / 2), (20, score)], {})
 
 
 def test_the_best_result_oriented_student_is_the_one_to_beat():

@@ -100,7 +100,7 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
     assert (plain.explanations, plain.explanation) == (WORDLESS, "self-attention")
     images = plain.preprocess([picture])
     assert plain.explain("self-attention", images, ["anything"], model="m@0").weights.shape == (1, 12, 1, 14, 14)
-    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; possible are self-attention"):
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; it can be by self-attention"):
         plain.explain("legrad", images, ["anything"], model="m@0")
 
 
@@ -111,7 +111,7 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
         ("timm:vit_tiny_patch16_224:gone.pth", CheckpointError, "there is no file gone.pth"),
         ("timm:vit_tiny_patch16_224:pyproject.toml", CheckpointError, "cannot get the weights"),
         ("timm:resnet18:random", UnsupportedModelError, "is a ResNet, not a plain vision transformer"),
-        ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not read out its class token alone"),
+        ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not pool its class token alone"),
         ("open_clip:ViT-B-32", CheckpointError, "open_clip:ViT-B-32:TAG or"),
         ("open_clip:ViT-B-33:openai", UnknownModelError, "neither an open_clip architecture"),
         ("nowhere", UnknownModelError, "timm:NAME, open_clip:NAME:TAG or the folder"),
@@ -124,11 +124,11 @@ def test_what_is_no_peer_is_refused(model, error, message):
 
 
 def test_a_tower_of_another_make_is_refused(tmp_path):
-    with pytest.raises(UnsupportedModelError, match="does not read out its class token alone"):
+    with pytest.raises(UnsupportedModelError, match="does not pool its class token alone"):
         load_peer(str(timm_folder(tmp_path / "fc", fc_norm=True, global_pool="token")))
     with pytest.raises(UnsupportedModelError, match="not a plain ViT"):
         load_peer(str(clip_folder(tmp_path / "scaled", ls_init_value=0.1)))
-    with pytest.raises(UnsupportedModelError, match="does not read out its class token alone"):
+    with pytest.raises(UnsupportedModelError, match="does not pool its class token alone"):
         load_peer(str(clip_folder(tmp_path / "mean", pool_type="avg")))
 
 

@@ -69,7 +69,7 @@ def test_serving_other_machines_without_a_key_ends_with_one_line(monkeypatch, ca
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--host", "0.0.0.0", "--port", "0"])
     assert ended.value.code == 2
-    assert re.fullmatch(r"lfi: listening on 0\.0\.0\.0 lets other machines in, .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"lfi: listening on 0\.0\.0\.0 admits other machines, .*\n", capsys.readouterr().err)
 
 
 def test_a_new_key_is_shown_once_and_its_line_opens_the_service(capsys):
