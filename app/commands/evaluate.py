@@ -29,13 +29,11 @@ def scenes_(
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
+    from evaluation.runs import check_known
     from evaluation.scenes import COMPARED, evaluate_scenes
-    from lfi.errors import ConfigError
     from lfi.methods import METHODS
 
-    unknown = [name for name in method or () if name not in METHODS]
-    if unknown:
-        raise ConfigError(f"unknown method {unknown[0]!r}; one of {', '.join(METHODS)} was expected")
+    check_known("method", method or (), METHODS)
     deliver(evaluate_scenes(teacher, range(seeds), runs, method or list(COMPARED)), json, plot)
 
 

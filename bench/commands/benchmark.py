@@ -45,6 +45,7 @@ def transfer(
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
     from evaluation.report import markdown
     from evaluation.results import Results
+    from evaluation.runs import check_known
     from evaluation.transfer import COMPARED, SCALES, TransferSetup, teacher_scores
     from evaluation.transfer import transfer as run_all
     from evaluation.transfer_table import plot as draw
@@ -55,8 +56,7 @@ def transfer(
     from lfi.methods import ABLATIONS
     from lfi.teachers import load_teacher
 
-    if scale not in SCALES:
-        raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    check_known("scale", [scale], SCALES)
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
     if tiny_imagenet or pacs:
@@ -104,15 +104,14 @@ def tune(
     """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
     from evaluation.report import markdown
     from evaluation.results import Results
+    from evaluation.runs import check_known
     from evaluation.transfer import SCALES, TransferSetup
     from evaluation.tuning import SEED, write
     from evaluation.tuning import tune as search
     from lfi.devices import best_device
-    from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
 
-    if scale not in SCALES:
-        raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    check_known("scale", [scale], SCALES)
     load_teacher(photographs)  # before hours of work
     setup = TransferSetup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]

@@ -70,12 +70,6 @@ class Scene:
             boxes[index] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         return boxes
 
-    def mask_of(self, phrase: str) -> np.ndarray:
-        """Union of the masks of all objects that a word or phrase fits, bool `[size, size]`."""
-        words = set(phrase.split())
-        fits = [words <= set(thing.phrase.split()) for thing in self.objects]
-        return self.masks[np.array(fits, bool)].any(0)
-
 
 def relation(one: SceneObject, other: SceneObject) -> str:
     """How `one` lies to `other`: the larger of the horizontal and vertical distance decides."""

@@ -177,6 +177,15 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong(monkeypatch):
     assert str(refused.value).startswith("port (LFI_PORT) is 'eighty': input should be a valid integer")
 
 
+def test_settings_by_their_former_names_still_count_and_the_new_names_win(monkeypatch):
+    monkeypatch.setenv("LFI_BATCH", "3")
+    monkeypatch.setenv("LFI_BATCH_WAIT", "0.5")
+    former = read_settings()
+    assert (former.micro_batch, former.micro_batch_wait) == (3, 0.5)
+    monkeypatch.setenv("LFI_MICRO_BATCH", "5")
+    assert read_settings().micro_batch == 5
+
+
 def test_equal_pictures_are_encoded_once(client, engine):
     before = len(engine._encoded)
     for format, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("BMP", {})):
