@@ -24,7 +24,8 @@ from lfi.training.photographs.students import LOOP, methods, train_photo_student
 from lfi.training.photographs.teacher import STEPS, USED, Sources, images, train_photo_teacher
 from lfi.training.trio import write_trio
 
-CHOICE, SEED = 300, 31
+CHOICE, ALONE, SEED = 300, 400, 31
+"""Canvases and single photographs that layers and the explanation are chosen on, by the mean of both rates."""
 EVERYDAY = (
     """
 dog, cat, bird, fish, horse, person, car, truck, bus, bicycle, motorcycle, airplane, boat, ship, train,
@@ -67,27 +68,32 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
     parts = images(sources, names)
     held_out = parts.pop("held-out")
     canvases, words = choices(held_out, names)
+    alone = small_objects(held_out)
+    named = [(names.names[label],) for label in alone.labels[:, 0]]
 
     def rates(answerer: Any) -> np.ndarray:
-        """Share of words on canvases that each layer's peak finds."""
+        """How often each layer's peak finds a word on a canvas, and in the box of an object, `[2, layer]`."""
         points = layer_peaks(answerer, canvases.images, words)
-        return np.array(
-            [_hit_rate([each[layer] for each in points], canvases, words) for layer in range(len(answerer.layers))]
-        )
+        layers = range(len(answerer.layers))
+        on_canvases = [_hit_rate([each[layer] for each in points], canvases, words) for layer in layers]
+        peaks = np.concatenate(layer_peaks(answerer, alone.images, named), 1)
+        assert alone.boxes is not None
+        return np.array([on_canvases, [hits(peaks[layer], alone.boxes, 64).mean() for layer in layers]])
 
     ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
     found = {
         f"{part}:{name}": rates(ExplainedAnswerer(f"{part}:{name}", students[part], name, teacher))
         for part, name in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
     }
-    explanation = max(explanations_of(students["baseline"]), key=lambda name: found[f"baseline:{name}"].max())
-    answerers = line_up(teacher, students["lfi"], students["baseline"], explanation)
+    explanation = max(explanations_of(students["baseline"]), key=lambda name: found[f"baseline:{name}"].mean(0).max())
+    answerers = line_up(teacher, students["lfi"], students["baseline"], explanation, phrases=everyday(names))
     found |= {part: rates(answerers[part]) for part in ("teacher", "lfi", "baseline")}
-    layers = {name: int(each.argmax()) for name, each in found.items()}
+    layers = {name: int(each.mean(0).argmax()) for name, each in found.items()}
     presence = calibrated(answerers, held_out, canvases, names)
     figures = {
         part: {
-            "map peaks in the named photograph, held-out canvases": round(float(found[part].max()), 3),
+            "map peaks in the named photograph, held-out canvases": round(float(found[part][0, layers[part]]), 3),
+            "map peaks in the object, held-out images": round(float(found[part][1, layers[part]]), 3),
             "presence, AUC": presence[part].auc,
         }
         for part in ("teacher", "lfi", "baseline")
@@ -106,6 +112,13 @@ def choices(held_out: Part, names: Names) -> tuple[Canvases, list[tuple[str, ...
     canvases = compose(held_out.images, rng.integers(len(held_out), size=(CHOICE, 4)), rng)
     own = held_out.labels[:, 0]
     return canvases, [tuple(names.names[own[row]] for row in rows if row >= 0) for rows in canvases.rows]
+
+
+def small_objects(held_out: Part) -> Part:
+    """Held-out photographs whose object takes less than half of the picture, so that its centre is no safe guess."""
+    assert held_out.boxes is not None
+    area = (held_out.boxes[:, 2:] - held_out.boxes[:, :2]).prod(1) / 64**2
+    return held_out.take(np.flatnonzero(area < 0.5)[:ALONE])
 
 
 def _hit_rate(points: list[np.ndarray], canvases: Canvases, words: list[tuple[str, ...]]) -> float:
