@@ -20,8 +20,7 @@ from app.web.pages import PRIVATE
 
 PATH = "/study"
 EARLY_STYLES = ("tokens", "inspector/page")
-_FILES = ("/assets/", "/static/", "/svelte/")
-_PAGE = ("/", "/theme.css")
+_FILES = ("/assets/", "/static/", "/svelte/", "/theme.css")
 # As of the inspector's page, without what this one does not need; and no other page may frame it.
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -52,7 +51,7 @@ class StudyShell:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        page, file = path in _PAGE, path.startswith(_FILES)
+        page, file = path == "/", path.startswith(_FILES)
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or not (page or file):
             raise HTTPException(404)
 

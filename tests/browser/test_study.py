@@ -101,8 +101,10 @@ def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, servic
 SCREENS = {"upright": (390, 664), "on its side": (844, 390), "narrow": (320, 568), "laptop": (1280, 640)}
 
 
-@pytest.mark.parametrize("language", ["en", "de"])
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize(
+    ("screen", "language"),  # German is longer
+    [("upright", "en"), ("upright", "de"), ("on its side", "de"), ("narrow", "de"), ("laptop", "en")],
+)
 def test_question_pictures_and_every_answer_stand_on_the_first_screen(page, service, screen, language):
     """What has to be scrolled to is chosen less often."""
 
