@@ -349,6 +349,6 @@ def test_the_owner_runs_a_study_from_the_page(app, studies, create):
     assert "0 of 32 answers" in page
     assert owner.act(f"{name}/delete", code=code, sure="yes").status_code == 200
     assert code not in owner.client.get(f"/admin/{name}").text
-    assert owner.act(f"{name}/preview").url.path == "/study"
+    assert owner.act(f"{name}/preview").url.path == "/study/"
     set_status(studies, name, "closed", "test")
     assert "is closed" in owner.act(f"{name}/invite", count="1").text
