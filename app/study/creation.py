@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
 from app.engine import Engine, Turn
 from app.failures import ConflictError, StudyError
+from app.study.drawing import Tell, silent
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, render_all, scaled, write_all
@@ -39,11 +40,12 @@ _FIXED = (
 )
 
 
-def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli") -> StudyPlan:
+def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli", tell: Tell = silent) -> StudyPlan:
     """Render the study in a TOML file and store it as a draft; a draft that nobody answered is replaced.
 
     Args:
         engine: its trio is loaded now if it is not there yet.
+        tell: how far it is: pictures, models, maps.
 
     Raises:
         StudyError: a study of that name has been opened or answered.
@@ -54,9 +56,13 @@ def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli
     with studies.open(create=True).reading() as session:
         check_free(session, plan.name)
     turn = Turn()
-    pictures = {name: scaled(engine, _read(path.parent / name), plan.side, turn) for name in plan.pictures}
+    pictures = {}
+    for number, name in enumerate(plan.pictures):
+        tell("pictures", number, len(plan.pictures))
+        pictures[name] = scaled(engine, _read(path.parent / name), plan.side, turn)
+    tell("models", 0, 1)
     engine.trios.need(plan.trio)
-    make_draft(studies, plan, pictures, engine, turn, actor, "created")
+    make_draft(studies, plan, pictures, engine, turn, actor, "created", tell=tell)
     return plan
 
 
@@ -69,6 +75,7 @@ def make_draft(
     actor: str,
     action: str,
     follows: str = "",
+    tell: Tell = silent,
 ) -> None:
     """Render a plan and store it in place of the draft of its name, if there is one.
 
@@ -76,13 +83,14 @@ def make_draft(
         pictures: by the plan's paths, as `scaled` gives them.
         action: what the audit trail calls it.
         follows: hash of the draft's plan that this one was made of; any may be there where it is empty.
+        tell: as for `render_all`.
 
     Raises:
         StudyError: the study has been opened, or has invitations.
         ConflictError: the draft is another one by now.
         UnknownWordError, LateError, GoneError: as `render_all`.
     """
-    rendered = list(render_all(plan, pictures, engine, turn))
+    rendered = list(render_all(plan, pictures, engine, turn, tell))
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
     names = write_all(rendered, folder)
