@@ -48,6 +48,8 @@ def maps(
     engine.trios.need(settings.trio)
     comparison = at_layer(engine.ask(picture, request, turn), layer)
 
+    if picture.note:
+        print(f"{image}: {picture.note}", file=sys.stderr)
     make_folder(out)
     drawn = figure(comparison, picture.drawn, format=figure_format)
     files = [
