@@ -264,7 +264,7 @@ def test_a_batch_belongs_to_its_key_and_so_do_places(trio_folder):
 
 def test_what_lies_on_disk_is_bounded_and_freed(trio_folder):
     settings = read_settings(
-        models_dir=trio_folder.parent, trio=trio_folder.name, max_batch_bytes=100_000, batches_bytes=3_500_000
+        models_dir=trio_folder.parent, trio=trio_folder.name, max_batch_bytes=100_000, batches_bytes=3_200_000
     )
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         until(client, lambda: client.get("/readyz").status_code == 200)
