@@ -218,7 +218,7 @@ class Student(nn.Module):
         tokens, patches = found[0], dict(zip(blocks, found[1], strict=True))
         if self.queries is None:
             return (tokens, None), [], patches
-        queries = self.queries.initial(len(images))
+        queries = self.queries.initial(images.shape[0])  # `len` would fix the batch of an export
         attended = []
         for tap in self.taps:
             queries, layer = self.queries(queries, patches[tap])
@@ -232,7 +232,7 @@ class Student(nn.Module):
         assert self.feedback is not None
         backbone, prefix = self.backbone, self.backbone.num_prefix_tokens
         tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
-        queries = self.queries.initial(len(images))
+        queries = self.queries.initial(images.shape[0])  # `len` would fix the batch of an export
         attended, patches = [], {}
         for index, block in enumerate(backbone.blocks):
             tokens = block(tokens)
