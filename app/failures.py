@@ -102,9 +102,17 @@ class ArchiveError(LFIError):
 
 
 class BatchesFullError(LFIError):
-    """Every place for a batch is taken; one becomes free when a batch is deleted or expires."""
+    """A sender's places for batches are taken, or there is no room for more of them.
+
+    Attributes:
+        retry_after: seconds until there should be.
+    """
 
     kind = Kind(429, "batches-full", "All places for batches are in use")
+
+    def __init__(self, message: str, retry_after: float):
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NothingHereError(LFIError):

@@ -6,10 +6,10 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from limits import RateLimitItem
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.keys import Key, parse_keys
@@ -106,7 +106,10 @@ class Settings(BaseSettings):
     """Longest side of a rendered overlay in pixels; larger images are shown smaller. WebP ends at 16,383."""
 
     batches: int = Field(4, ge=0)
-    """Batches kept at a time, including finished ones; 0 accepts none."""
+    """Batches of one key that may be waiting or running at a time, or of one client where no keys are asked for; 0
+    accepts none."""
+    batches_bytes: int | None = Field(None, ge=1)
+    """Of all batches, sent and answered, that lie on disk; twenty times `max_batch_bytes` where nothing is said."""
     batch_images: int = Field(500, ge=1)
     """Images in one batch."""
     max_batch_bytes: int = Field(100 * MEGABYTE, ge=1)
@@ -174,6 +177,20 @@ class Settings(BaseSettings):
         """Bytes of a whole request: one image, its form fields and the multipart frame."""
         return self.max_bytes + MEGABYTE
 
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        if self.batches_bytes is not None and self.batches_bytes < 2 * self.max_batch_body:
+            raise ValueError(
+                f"LFI_BATCHES_BYTES is {self.batches_bytes}; a batch needs twice LFI_MAX_BATCH_BYTES and "
+                f"{2 * MEGABYTE:,} more while it is sent, so at least {2 * self.max_batch_body:,} was expected"
+            )
+        return self
+
+    @property
+    def batches_room(self) -> int:
+        """Bytes of all batches on disk."""
+        return self.batches_bytes or 20 * self.max_batch_body
+
     @property
     def max_batch_body(self) -> int:
         """Bytes of a whole request for a batch."""
@@ -207,6 +224,8 @@ _SECRETS = ("admin_token", "api_keys")
 
 
 def _wrong(item: Mapping[str, Any]) -> str:
+    if not item["loc"]:  # of several together
+        return str(item["msg"]).removeprefix("Value error, ")
     name = "_".join(str(part) for part in item["loc"]).removeprefix(_PREFIX).lower()
     if name in _SECRETS:
         return f"{name.replace('_', ' ')} ({_PREFIX}{name.upper()}): {item['msg'].removeprefix('Value error, ')}"

@@ -30,7 +30,7 @@ from lfi.answerers import Answerer, ask
 from lfi.data.scenes import CLASSES
 from lfi.errors import UnknownWordError, UnsupportedModelError
 from lfi.images import pictures, pixels
-from lfi.peers import Peer
+from lfi.peers import Peer, StudentPeer
 from lfi.students import Student
 from lfi.students.explanations import WORDLESS, explanations_of
 from lfi.teachers.openclip import OpenClipTeacher
@@ -167,12 +167,12 @@ def _peers(trio: Trio, phrases: Sequence[str]) -> Iterator[Column]:
     for name, peer in trio.peers.items():
         try:
             peer.check(list(dict.fromkeys(phrases)))
-            possible, score = peer.explanations, partial(peer_score, peer) if peer.student.embed is not None else None
+            possible, score = peer.explanations, partial(peer_score, peer) if peer.scores_words else None
         except UnknownWordError:
-            possible, score = WORDLESS, None
+            possible, score = tuple(each for each in peer.explanations if each in WORDLESS), None
         for explanation in possible:
             # dense similarity runs through the whole CLIP, whose tower is the peer's in another form
-            weights = None if explanation == "dense-similarity" else peer.student
+            weights = peer.student if isinstance(peer, StudentPeer) and explanation != "dense-similarity" else None
             yield Column(f"{name}, {explanation}", trio.answerers[f"{name}:{explanation}"], 0, score, weights)
 
 
@@ -182,7 +182,7 @@ def peer_score(peer: Peer, phrases: Sequence[str]) -> Score:
 
     @torch.no_grad()
     def score(images: Tensor) -> Tensor:
-        found = peer.student.project(peer.student(peer.read(images)).features)
+        found = peer.project(peer.read(images))
         return ((found.softmax(-1) if peer.clip is None else found) * texts).sum(-1)
 
     return score

@@ -23,6 +23,7 @@ KINDS = (
     "gradient",
     "grad-cam",
     "legrad",
+    "layer-cam",
 )
 PADDING = ""
 """Name of a query that only fills a shorter caption's row; its map is uniform and all its mass is outside."""

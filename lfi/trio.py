@@ -22,6 +22,7 @@ from lfi.answerers import Answer, Answerer, Encoded, line_up
 from lfi.cards import check_explanation, check_student, default_layers, peer_cards
 from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, assemble, model_of
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
+from lfi.hub import local_folder, pretrained
 from lfi.peers import Peer, check_name, load_peer
 from lfi.presence import read_presence
 from lfi.seen import Sightings
@@ -104,13 +105,13 @@ class Trio:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Trio:
-        """A trio from its folder.
+        """A trio from its folder, or from `hf-hub:ORG/NAME`.
 
         Raises:
             UnknownModelError: there is no such folder.
             CheckpointError: a part is missing, unreadable or does not fit.
         """
-        folder = Path(folder)
+        folder = local_folder(folder)
         if not (folder / "card.json").is_file():
             raise UnknownModelError(f"{folder} has no card.json, so it is not a trio; `lfi trio` makes one")
         try:
@@ -123,6 +124,15 @@ class Trio:
             return cls(teacher, lfi, baseline, card, peers)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: str = "cpu") -> Trio:
+        """A trio from its folder or from a repository of the Hugging Face hub, `ORG/NAME`.
+
+        Raises:
+            UnknownModelError, CheckpointError: as `load`, or it cannot be fetched.
+        """
+        return cls.load(pretrained(name), device)
 
     def squash(self, image: Image.Image) -> Image.Image:
         """The image at the size that all models read, where that is one size; else the image as it is."""

@@ -65,14 +65,14 @@ class Gate:
         path = scope["path"].removeprefix(self.published)
         needed = scope_of(path)
         key = self._key(request) if self.keyring else None
+        sender = f"key {key.name}" if key else client_name(request.client and request.client.host)
+        scope["lfi.key"], scope["lfi.sender"] = key.name if key else "", sender
         if key:
             structlog.contextvars.bind_contextvars(key=key.name)
         refusal = self._refusal(request, path, needed, key)
         allowance = None
         if refusal is None and self._counts(request, path, needed):
-            allowance = self.rates.count(
-                f"key {key.name}" if key else client_name(request.client and request.client.host)
-            )
+            allowance = self.rates.count(sender)
             refusal = self._too_many(request, allowance)
         if refusal is not None:
             await refusal(scope, receive, send)

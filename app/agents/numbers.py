@@ -57,6 +57,7 @@ class NumbersBody(BaseModel):
     trio: str
     width: int
     height: int
+    note: str = Field("", description="What of the image file could not be read, such as the last rows of a cut JPEG.")
     words: list[WordBody]
     overlays: list[OverlayBody] = Field(description="What the pictures of this answer show, in their order.")
 

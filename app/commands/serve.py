@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.maps import fetched
 from lfi.errors import CheckpointError, ConfigError
 
 commands = typer.Typer()
@@ -29,6 +30,9 @@ def serve(
     from app.access.keyring import keys_are_asked_for
     from app.settings import read_settings
 
+    if trio is not None and trio.startswith("hf-hub:"):
+        folder = fetched(trio)
+        trio, models_dir = folder.name, str(folder.parent)
     settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)
     # Checked first, so that a port in use or a missing key is reported immediately.
     listener = bind(settings.host, settings.port)

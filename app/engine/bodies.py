@@ -69,6 +69,7 @@ class ImageBody(BaseModel):
     width: int
     height: int
     sha256: str = Field(description="Of the uploaded file.")
+    note: str = Field("", description="What of the file could not be read, such as the last rows of a cut JPEG.")
 
 
 class ScaleBody(BaseModel):
@@ -97,7 +98,7 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
 
     Args:
         name: of the trio, to ask for it again by.
-        image: width, height and sha256.
+        image: width, height, sha256, and a note where there is one.
     """
     scale = comparison_scale(comparison)
     queries = comparison.queries

@@ -13,7 +13,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,6 +21,7 @@ from pillow_heif import register_heif_opener
 
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
+from lfi.data.cutjpeg import completed
 from lfi.errors import ImageError, ImageTooLargeError
 
 Image.init()  # all plugins at once, so that no two threads load one at the same time
@@ -34,16 +35,32 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 """Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
 
 DAMAGED = "the image is damaged or incomplete; save it again and retry"
+CUT = "the JPEG lacks its last bytes"
 
 # A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure next to the photograph itself.
 _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
+_JPEG = ("JPEG", "MPO")
+_COMPARED = (256, 256)
+"""Size at which is measured how much a cut JPEG lacks."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
 
 
+class Decoded(NamedTuple):
+    """An image as people see it.
+
+    Attributes:
+        image: upright, RGB, without metadata.
+        note: what of the file was not read; empty where all was.
+    """
+
+    image: Image.Image
+    note: str = ""
+
+
 def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
-    """The image as people see it: `decoded(opened(data, limits))`."""
-    return decoded(opened(data, limits))
+    """The image as people see it, of `decoded(opened(data, limits), data)`."""
+    return decoded(opened(data, limits), data).image
 
 
 def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
@@ -70,15 +87,27 @@ def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     return image
 
 
-def decoded(image: Image.Image) -> Image.Image:
-    """An `opened` image as people see it: upright, RGB, without metadata. Takes about 10 bytes a pixel meanwhile.
+def decoded(image: Image.Image, data: bytes) -> Decoded:
+    """An `opened` image as people see it. Takes about 10 bytes a pixel meanwhile.
+
+    A JPEG that lacks its last bytes is read as far as it goes, as `lfi.data` reads it for training, and that is noted.
+
+    Args:
+        data: the file.
 
     Raises:
         ImageError: damaged.
     """
-    _guarded(image.load)
+    note = ""
+    try:
+        image.load()
+    except Exception as error:
+        if image.format not in _JPEG or not isinstance(error, OSError):
+            raise ImageError(DAMAGED) from error
+        image, lost = _guarded(lambda: completed(data, image.size, _COMPARED))
+        note = CUT + (f": {max(lost, 0.001):.1%} of it is missing and shown in grey" if lost else "")
     _turn_upright(image)
-    return _as_rgb(image)
+    return Decoded(_as_rgb(image), note)
 
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:

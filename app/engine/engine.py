@@ -56,7 +56,7 @@ class Engine:
         self._encoded: LatestUsed[EncodedTrio] = LatestUsed(
             settings.cached_images, settings.cached_bytes, lambda encoded: encoded.bytes
         )
-        self._files: LatestUsed[tuple[str, tuple[int, int]]] = LatestUsed(_FILES)
+        self._files: LatestUsed[tuple[str, tuple[int, int], str]] = LatestUsed(_FILES)
         self._microbatches: dict[str, MicroBatches[tuple[ModelInput, Question], Comparison]] = {}
         self._hits = self._misses = 0
 
@@ -148,12 +148,12 @@ class Engine:
             return known
         image = opened(file.data, self.settings.image_limits)
         with self.pixels.held(image.width * image.height, turn):
-            image = decoded(image)
-            seen = known.seen if known else self._look(image, request, file.sha256)
+            image, note = decoded(image, file.data)
+            seen = known.seen if known else self._look(image, request, file.sha256, note)
             size = image.size
             if side is not None and side < max(size):
                 image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return Picture(file.sha256, size, None if side is None else image, seen)
+        return Picture(file.sha256, size, None if side is None else image, seen, note)
 
     def decode(self, file: File, turn: Turn) -> Picture:
         """The picture in a file, for any models.
@@ -165,14 +165,16 @@ class Engine:
         turn.check()
         image = opened(file.data, self.settings.image_limits)
         with self.pixels.held(image.width * image.height, turn):
-            return Picture.of(decoded(image), file.sha256)
+            image, note = decoded(image, file.data)
+            return Picture.of(image, file.sha256, note)
 
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default
 
     def _seen(self, picture: Picture, request: MapsRequest) -> ModelInput:
         """What the models of the request's trio see of a picture."""
-        name, seen = self._name(request), picture.seen or self._look(picture.drawn, request, picture.sha256)
+        name = self._name(request)
+        seen = picture.seen or self._look(picture.drawn, request, picture.sha256, picture.note)
         if seen.trio != name:
             raise ValueError(f"the picture was opened for {seen.trio!r}, not for {name!r}")
         return seen
@@ -180,11 +182,11 @@ class Engine:
     def _recall(self, sha256: str, request: MapsRequest) -> Picture | None:
         """The picture in the file of this hash, where the models still know it."""
         name = self._name(request)
-        key, size = self._files.find((name, sha256)) or ("", (0, 0))
+        key, size, note = self._files.find((name, sha256)) or ("", (0, 0), "")
         encoded = self._encoded.find((name, key))
-        return None if encoded is None else Picture(sha256, size, None, ModelInput(name, key, encoded))
+        return None if encoded is None else Picture(sha256, size, None, ModelInput(name, key, encoded), note)
 
-    def _look(self, image: Image.Image, request: MapsRequest, sha256: str) -> ModelInput:
+    def _look(self, image: Image.Image, request: MapsRequest, sha256: str, note: str) -> ModelInput:
         """What the models see of an image, by which it is known from now on."""
         known = self._recall(sha256, request) if sha256 else None
         if known is not None and known.seen is not None:
@@ -193,7 +195,7 @@ class Engine:
         content = self.trios.get(name).squash(image)
         seen = ModelInput(name, content_hash(content), content)
         if sha256:
-            self._files.keep((name, sha256), (seen.key, image.size))
+            self._files.keep((name, sha256), (seen.key, image.size, note))
         return seen
 
     def _queue(self, name: str) -> MicroBatches[tuple[ModelInput, Question], Comparison]:

@@ -254,6 +254,8 @@ class Handlers:
 
     def _picture_view(self, picture: Picture, shown: bool) -> Answer:
         answer: Answer = {"token": picture.sha256, "width": picture.size[0], "height": picture.size[1]}
+        if picture.note:
+            answer["note"] = picture.note
         if not shown:
             answer |= {"preview": preview(picture.drawn), "until": self.engine.kept.until(picture.sha256)}
         return answer

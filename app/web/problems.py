@@ -5,6 +5,7 @@ A browser that opens an address gets the same as a page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -92,7 +93,8 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
     """An error that a user can act on, as `app.failures` says."""
     assert isinstance(error, LFIError)
     kind = kind_of(error)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if kind.status in (429, 503) else None
+    wait = math.ceil(getattr(error, "retry_after", RETRY_SECONDS))
+    headers = {"Retry-After": str(wait)} if kind.status in (429, 503) else None
     more = {}
     if isinstance(error, UnknownWordError):
         more = {"unknown": error.nearest, "suggestions": suggestions(error), "trios": list(error.trios)}

@@ -28,7 +28,7 @@ class PeerAnswerer:
 
     def __init__(self, name: str, peer: Peer, explanation: str, label: str = "peer"):
         self.name, self.peer, self.explanation, self.label = name, peer, explanation, label
-        self.layers, self.image_size = peer.layers(explanation), peer.student.image_size
+        self.layers, self.image_size = peer.layers(explanation), peer.image_size
 
     def check(self, words: Sequence[str], heads: bool = False) -> None:
         """As `Answerer.check`; any words will do where the explanation does not depend on them."""
@@ -44,8 +44,8 @@ class PeerAnswerer:
         return self.peer.preprocess(pictures)
 
     def encode(self, pixels: Tensor) -> list[StudentImage]:
-        """The pixels: every explanation runs the peer again for the words."""
-        return [StudentImage(each) for each in pixels.to(self.peer.student.head.weight.device).split(1)]
+        """The pixels: every explanation runs the peer for the words."""
+        return [StudentImage(each) for each in pixels.to(self.peer.device).split(1)]
 
     @torch.no_grad()
     def answer(

@@ -21,9 +21,9 @@ from lfi.students.explanations import EXPLANATIONS, WORDLESS, explain, layers_of
 from lfi.teachers import ClipTeacher
 
 NAMES = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
-"""Valid names of peers."""
-PREFERRED = ("dense-similarity", "self-attention")
-"""What a peer shows when requested by its name alone: the first of these that it can give."""
+"""What a peer can be called."""
+PREFERRED = ("dense-similarity", "layer-cam", "self-attention")
+"""What a peer shows when it is asked for by its name alone: the first of these that it can give."""
 
 
 class Classifier(Student):
@@ -37,10 +37,10 @@ class Classifier(Student):
 
 @dataclass(frozen=True, eq=False)
 class Peer:
-    """Another model, as the explanations of students read it. `load_peer` makes one.
+    """Another model and what it shows. `load_peer` makes one: a `StudentPeer` or a `FeaturePeer`.
 
     Attributes:
-        student: the image tower.
+        module: the network; `image_size`: height and width of its input, in pixels.
         mean, std: of the RGB channels (0 to 1), as in its training, `[3, 1, 1]`.
         about: what its card says by default: `title`, `kind`, `summary`, `parameters`.
         fingerprint: of its weights.
@@ -49,7 +49,8 @@ class Peer:
         classes: numbers of a classifier's classes by their names, lower case.
     """
 
-    student: Student
+    module: nn.Module
+    image_size: tuple[int, int]
     mean: Tensor
     std: Tensor
     about: Mapping[str, Any]
@@ -60,26 +61,34 @@ class Peer:
 
     @property
     def explanations(self) -> tuple[str, ...]:
-        """What it can give of `EXPLANATIONS`."""
-        if self.clip is not None:
-            return EXPLANATIONS
-        return tuple(each for each in EXPLANATIONS if each in WORDLESS or (self.classes and each != "dense-similarity"))
+        """What it can be explained by, of `lfi.maps.KINDS`."""
+        raise NotImplementedError
 
     @property
     def explanation(self) -> str:
         """What it shows where none is named."""
-        return next(each for each in PREFERRED if each in self.explanations)
+        return next((each for each in PREFERRED if each in self.explanations), self.explanations[0])
+
+    @property
+    def scores_words(self) -> bool:
+        """Whether it can say how much of a word is in an image."""
+        return self.clip is not None or bool(self.classes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.module.parameters()).device
 
     def layers(self, explanation: str) -> tuple[str, ...]:
         """Names of the layers of an explanation."""
         if explanation == "dense-similarity":
             assert self.clip is not None
             return self.clip.layers
-        return layers_of(self.student, explanation)
+        return self._layers(explanation)
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
         """Images as the model expects them, float32 `[batch, 3, height, width]`; the whole image stays visible."""
-        return self.read(pixels(images, self.student.image_size))
+        return self.read(pixels(images, self.image_size))
 
     def read(self, images: Tensor) -> Tensor:
         """The same of images that are normalised as `lfi.images` does, and of the right size."""
@@ -102,14 +111,20 @@ class Peer:
 
     def embed(self, words: Sequence[str]) -> Tensor:
         """Words where the model scores them: unit-norm embeddings, or classes one-hot, `[word, dim]`."""
-        device = next(self.student.parameters()).device
         if self.clip is not None:
             return self.clip.embed_texts(words)
         if self.classes is None:
-            return torch.zeros(len(words), 0, device=device)
-        assert self.student.embed is not None
-        rows = torch.tensor([self.classes[word.lower()] for word in words], dtype=torch.int64, device=device)
-        return nn.functional.one_hot(rows, self.student.embed.out_features).float()
+            return torch.zeros(len(words), 0, device=self.device)
+        rows = torch.tensor([self.classes[word.lower()] for word in words], dtype=torch.int64, device=self.device)
+        return nn.functional.one_hot(rows, self._outputs()).float()
+
+    def project(self, images: Tensor) -> Tensor:
+        """Images where words are compared: unit-norm embeddings, or logits, `[batch, dim]`.
+
+        Args:
+            images: as from `preprocess`.
+        """
+        raise NotImplementedError
 
     def explain(
         self, explanation: str, images: Tensor, words: Sequence[str], *, heads: bool = False, model: str = "peer"
@@ -134,6 +149,50 @@ class Peer:
             assert self.clip is not None
             return replace(self.clip.dense(images, words), model=model)
         embeddings = self.embed(words if explanation not in WORDLESS else ())
+        return self._explain(explanation, images, words, embeddings, heads, model)
+
+    def _outputs(self) -> int:
+        """Classes of a classifier."""
+        raise NotImplementedError
+
+    def _layers(self, explanation: str) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _explain(
+        self, explanation: str, images: Tensor, words: Sequence[str], embeddings: Tensor, heads: bool, model: str
+    ) -> InteractionMaps:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class StudentPeer(Peer):
+    """A plain vision transformer that reads out its class token, explained as a student is: by all there is."""
+
+    @property
+    def student(self) -> Student:
+        """The image tower."""
+        assert isinstance(self.module, Student)
+        return self.module
+
+    @property
+    def explanations(self) -> tuple[str, ...]:
+        if self.clip is not None:
+            return EXPLANATIONS
+        return tuple(each for each in EXPLANATIONS if each in WORDLESS or (self.classes and each != "dense-similarity"))
+
+    def project(self, images: Tensor) -> Tensor:
+        return self.student.project(self.student(images).features)
+
+    def _outputs(self) -> int:
+        assert self.student.embed is not None
+        return self.student.embed.out_features
+
+    def _layers(self, explanation: str) -> tuple[str, ...]:
+        return layers_of(self.student, explanation)
+
+    def _explain(
+        self, explanation: str, images: Tensor, words: Sequence[str], embeddings: Tensor, heads: bool, model: str
+    ) -> InteractionMaps:
         return explain(self.student, explanation, images, words, embeddings, heads=heads, model=model)
 
 

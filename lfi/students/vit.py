@@ -19,6 +19,7 @@ from timm.models.vision_transformer import Attention, VisionTransformer
 from torch import Tensor, nn
 
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
+from lfi.hub import STUDENT, pretrained
 from lfi.images import pixels
 from lfi.students.queries import Feedback, InteractionQueries
 from lfi.weights import plain_names
@@ -95,6 +96,11 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         raise UnsupportedModelError(f"timm cannot build {name} with {overrides}: {error}") from error
     return plain(model, name)
+
+
+def is_plain(model: Any) -> bool:
+    """Whether a model is a plain vision transformer: no rotary positions, no windows."""
+    return type(model) is VisionTransformer and isinstance(getattr(model.blocks[0], "attn", None), Attention)
 
 
 def plain(model: nn.Module, name: str) -> VisionTransformer:
@@ -216,7 +222,7 @@ class Student(nn.Module):
         tokens, patches = found[0], dict(zip(blocks, found[1], strict=True))
         if self.queries is None:
             return (tokens, None), [], patches
-        queries = self.queries.initial(len(images))
+        queries = self.queries.initial(images.shape[0])  # `len` would fix the batch of an export
         attended = []
         for tap in self.taps:
             queries, layer = self.queries(queries, patches[tap])
@@ -230,7 +236,7 @@ class Student(nn.Module):
         assert self.feedback is not None
         backbone, prefix = self.backbone, self.backbone.num_prefix_tokens
         tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
-        queries = self.queries.initial(len(images))
+        queries = self.queries.initial(images.shape[0])  # `len` would fix the batch of an export
         attended, patches = [], {}
         for index, block in enumerate(backbone.blocks):
             tokens = block(tokens)
@@ -280,6 +286,16 @@ class Student(nn.Module):
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the student {path}: {reason}") from error
         return student.eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Student:
+        """A student from its file or folder, or from a repository of the Hugging Face hub, `ORG/NAME`.
+
+        Raises:
+            CheckpointError: as `load`, or it cannot be fetched.
+        """
+        found = pretrained(name)
+        return cls.load(found / STUDENT if found.is_dir() else found)
 
 
 @dataclass(frozen=True)

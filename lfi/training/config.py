@@ -10,6 +10,7 @@ from lfi.errors import ConfigError
 from lfi.plugins import load_reference
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.teacher_config import TeacherConfig
+from lfi.training.tracking import TRACKERS
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
@@ -249,6 +250,7 @@ class LoopConfig:
         parallel: `ddp` (every process holds the model) or `fsdp` (each holds a share of it, FSDP2).
         prefetch: batches that a thread prepares ahead while a GPU works; on a CPU all cores are at work anyway.
         tensorboard: write scalars for TensorBoard into the run's folder.
+        tracker: `wandb` (Weights & Biases) or `trackio` get the same records as well; empty for neither.
     """
 
     epochs: int = 20
@@ -269,8 +271,11 @@ class LoopConfig:
     parallel: str = "ddp"
     prefetch: int = 2
     tensorboard: bool = True
+    tracker: str = ""
 
     def __post_init__(self) -> None:
+        if self.tracker not in TRACKERS:
+            raise ConfigError(f"loop.tracker is {self.tracker!r}; one of {', '.join(map(repr, TRACKERS))} was expected")
         for name in ("epochs", "batch_size", "checkpoint_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; at least 1 was expected")

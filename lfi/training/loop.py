@@ -33,12 +33,13 @@ from lfi.training.feeding import Data, Feed
 from lfi.training.logbook import Logbook
 from lfi.training.parallel import Parallel, whole
 from lfi.training.progress import Meter, peak_flops, step_flops
+from lfi.training.tracking import Tracker
 
 __all__ = ["Data", "learning_rate", "parameter_groups", "train"]
 
 Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
 _NOT_DECAYED = ("*pos_embed*", "*positional*", "*cls_*", "*queries.start*")
-_HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "parallel")
+_HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "tracker", "parallel")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -153,7 +154,10 @@ class Run:
     def go(self, path: Path | None, evaluate: Callable[[int], dict[str, float]] | None, title: str) -> None:
         """All steps that are left, with records, evaluations and checkpoints between them."""
         config, processes = self.config, self.processes
-        book = Logbook(self.folder, self.start, config.tensorboard)
+        tracker = None
+        if config.tracker and self.folder is not None and processes.main:
+            tracker = Tracker(config.tracker, self.folder, asdict(config), resumed=self.start > 0)
+        book = Logbook(self.folder, self.start, config.tensorboard, tracker)
         feed = Feed(self.data, processes, self.start, self.steps, config.prefetch if self.device.type == "cuda" else 0)
         evaluate_every = max(1, self.steps // config.evaluations) if evaluate and config.evaluations else 0
         progress = tqdm(

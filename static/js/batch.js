@@ -100,6 +100,9 @@ function show(batch) {
 
   byId("batch-unread").hidden = !unread;
   fill(first(byId("batch-unread"), "ul"), ...batch.unread.map((each) => make("li", {}, `${each.image}: ${each.problem}`)));
+  const noted = [...batch.noted.map((each) => `${each.image}: ${each.note}`), ...batch.other_names.map((name) => `${name}: not an image`)];
+  byId("batch-noted").hidden = !noted.length;
+  fill(first(byId("batch-noted"), "ul"), ...noted.map((each) => make("li", {}, each)));
 
   lead(batch.words.join(","));
   byId("batch-stop").hidden = over;

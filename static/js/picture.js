@@ -107,7 +107,8 @@ export function makePicture({ samples, maxBytes, onPicture }) {
       drop.dataset.filled = "";
       const until = picture.kept && picture.until ? `Kept here until ${dayOf(picture.until)}.` : "";
       const copied = picture.exact === false ? " The numbers are now those of the stored copy, which was made smaller or compressed." : "";
-      hint.textContent = until + copied || HINT;
+      const cut = picture.note ? ` ${sentence(picture.note)}` : "";
+      hint.textContent = (until + copied + cut).trim() || HINT;
     },
   };
 }

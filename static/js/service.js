@@ -51,6 +51,7 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @property {boolean} [kept]
  * @property {number} [until] Unix time
  * @property {boolean} [exact] whether what is kept is the picture that was chosen, pixel by pixel
+ * @property {string} [note] what of the file could not be read
  * @property {number} [id] in this page
  *
  * @typedef {{ name: string, alt: string, words: string[], trio: string, scene: boolean, thumbnail: string }} Sample

@@ -51,7 +51,7 @@ def test_a_folder_becomes_scores_maps_and_a_gallery(pictures, tmp_path, trio_fol
     assert batch(pictures, out, trio_folder) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"not read: broken.jpg: {DAMAGED}",
-        "skipped, as they are not images: 1",
+        "skipped, as they are not images: 1 (notes.txt)",
         "2 of 3 images, 1 not read",
         str(out / "index.html"),
     ]

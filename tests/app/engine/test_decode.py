@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
-from uploads import as_bytes, black_png, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
+from uploads import as_bytes, black_png, cut_jpeg, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
 
-from app.engine.decode import decode_image
+from app.engine.decode import decode_image, decoded, opened
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
+from lfi.data.decode import read_picture
 from lfi.errors import ImageError, ImageTooLargeError
 
 
@@ -115,6 +117,38 @@ def test_nothing_of_a_photo_s_metadata_travels_on():
 def test_a_damaged_exif_block_leaves_the_photo_as_it_is():
     stored = as_bytes(scene(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(pixels(decode_image(stored)), pixels(scene()))
+
+
+def test_a_jpeg_that_lacks_its_last_bytes_is_read_as_far_as_it_goes_and_that_is_noted():
+    data = cut_jpeg()
+    image, note = decoded(opened(data), data)
+    told = re.fullmatch(r"the JPEG lacks its last bytes: (\d+\.\d)% of it is missing and shown in grey", note)
+    assert told is not None
+    rows = round(240 * float(told[1]) / 100)
+    assert 0 < rows < 40
+    assert image.size == (320, 240)
+    assert np.abs(pixels(image) - pixels(scene(320, 240)))[: 240 - rows - 16].mean() < 8
+    assert np.abs(pixels(image)[-8:, -8:] - 128).max() < 4  # grey where nothing is left
+
+    end = as_bytes(scene(320, 240), "JPEG")[:-2]  # the mark alone
+    image, note = decoded(opened(end), end)
+    assert note == "the JPEG lacks its last bytes"
+    assert np.array_equal(pixels(image), pixels(Image.open(io.BytesIO(end + b"\xff\xd9")).convert("RGB")))
+
+
+def test_a_cut_photo_is_turned_upright_as_well():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = as_bytes(scene(320, 240), "JPEG", quality=95, exif=exif)
+    assert decode_image(whole[: len(whole) * 95 // 100]).size == (240, 320)
+
+
+def test_uploads_read_a_cut_jpeg_as_training_does(tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(cut_jpeg())
+    trained = read_picture(tmp_path / "cut.jpg", 320)
+    shown = decode_image(cut_jpeg()).resize((320, 320), Image.Resampling.BICUBIC)
+    assert trained.remarks[0][0] == "JPEGs that lack their last bytes"
+    assert np.abs(pixels(shown) - trained.pixels.astype(int)).mean() < 1
 
 
 REFUSED = {
