@@ -15,7 +15,7 @@ import anyio.to_thread
 from PIL import Image
 
 from app.engine.cache import LatestUsed, content_hash
-from app.engine.decode import decoded, opened
+from app.engine.decode import decoded, opened, several
 from app.engine.kept import KeptPictures
 from app.engine.microbatches import MicroBatches
 from app.engine.pictures import File, Picture, Seen
@@ -143,16 +143,18 @@ class Engine:
         return Picture(file.sha256, size, None if side is None else image, seen)
 
     def decode(self, file: File, turn: Turn) -> Picture:
-        """The picture in a file, for any models.
+        """The picture in a file, for any models; of an animation its first frame, with a note that says so.
 
         Raises:
             ImageError: as `decode_image`.
             LateError, GoneError: the turn was over before there was room for so many pixels.
         """
         turn.check()
-        image = opened(file.data, self.settings.image_limits)
+        image = opened(file.data, self.settings.image_limits, first_frame=True)
+        what = several(image)
+        note = f"the {image.format} image has several {what}; this is the first of them" if what else ""
         with self.pixels.held(image.width * image.height, turn):
-            return Picture.of(decoded(image), file.sha256)
+            return Picture.of(decoded(image), file.sha256, note)
 
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default

@@ -61,17 +61,19 @@ class Picture:
         size: its width and height as people see it.
         image: RGB, to draw on; None where nobody draws on it.
         seen: what the models of the trio that it was opened for see; made of `image` where it is None.
+        note: what whoever looks at it ought to know, such as that it is one frame of many.
     """
 
     sha256: str
     size: tuple[int, int]
     image: Image.Image | None
     seen: Seen | None = None
+    note: str = ""
 
     @classmethod
-    def of(cls, image: Image.Image, sha256: str = "") -> Picture:
+    def of(cls, image: Image.Image, sha256: str = "", note: str = "") -> Picture:
         """An image that is decoded already, RGB, for any trio."""
-        return cls(sha256, image.size, image)
+        return cls(sha256, image.size, image, note=note)
 
     @property
     def drawn(self) -> Image.Image:
