@@ -25,6 +25,8 @@ _DRAWING = (
 )
 ICON = f'<link rel="icon" href="data:image/svg+xml,{quote(_DRAWING)}" />'
 """What stands on the browser's tab: a grid of patches, and the one that is looked at."""
+MANIFEST = '<link rel="manifest" href="../manifest.json" />'
+"""For the page, which is one level below the service's root."""
 
 
 class FreshFiles(StaticFiles):
