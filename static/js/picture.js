@@ -107,7 +107,21 @@ export function makePicture({ samples, maxBytes, onPicture }) {
       drop.dataset.filled = "";
       const until = picture.kept && picture.until ? `Kept here until ${dayOf(picture.until)}.` : "";
       const copied = picture.exact === false ? " The numbers are now those of the stored copy, which was made smaller or compressed." : "";
-      hint.textContent = until + copied || HINT;
+      hint.textContent = (picture.note ? `${sentence(picture.note)} ` : "") + until + copied || HINT;
     },
   };
+}
+
+const WIDE = 2.2; // times as wide as high: a panorama, which has the whole width of the page
+
+/**
+ * Frames are as wide as the picture.
+ *
+ * @param {{ width?: number, height?: number }} picture
+ */
+export function shapeFrames({ width = 1, height = 1 }) {
+  const ratio = Math.max(width / height, 1);
+  const root = byId("lfi");
+  root.style.setProperty("--lfi-aspect", String(ratio));
+  root.toggleAttribute("data-wide", ratio > WIDE);
 }

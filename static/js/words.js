@@ -20,6 +20,8 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   let known = [];
   let turn = Promise.resolve();
   let had = false; // whether there were words when last drawn
+  let proposed = ""; // what an Enter in the empty field puts in
+  const INVITATION = field.placeholder;
   let emptied = false; // a comma has just put in what the field held, so an Enter after it wants nothing more
 
   function say(...content) {
@@ -101,6 +103,12 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     turn = turn.then(() => addNow([...new Set(pieces)], text.trim()));
   }
 
+  // A first word stands in the empty field, to be taken with Enter or typed over.
+  function offer(word) {
+    proposed = word;
+    field.placeholder = word ? `${word}? Enter takes it` : INVITATION;
+  }
+
   async function addNow(pieces, text) {
     const fresh = pieces.filter((piece) => !words.includes(piece));
     say();
@@ -119,6 +127,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       selected = Math.min(kept, Math.max(words.length - 1, 0));
       if (!field.value) field.value = text;
       explain(text, error);
+      if (document.activeElement === field) field.select(); // what is typed next replaces it
     }
     draw();
     onChange();
@@ -169,6 +178,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   function draw(pending = []) {
     // the list folds with the first word and unfolds without any; in between it is the visitor's
     const some = words.length > 0;
+    if (some) offer("");
     if (some !== had) fold.open = !some;
     had = some;
     const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
@@ -197,7 +207,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     if (event.isComposing) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      if (field.value || !emptied) add(field.value);
+      if (field.value || !emptied) add(field.value || proposed);
       emptied = false;
     } else if (event.key === "Backspace" && field.value === "" && words.length > 0) {
       event.preventDefault();
@@ -212,7 +222,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     else drawVocabulary();
   });
   byId("lfi-add").addEventListener("click", () => {
-    add(field.value);
+    add(field.value || proposed);
     field.focus();
   });
   say();
@@ -231,12 +241,16 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       say();
       draw();
     },
-    quiet: () => say(),
+    quiet() {
+      say();
+      offer("");
+    },
     // What the teacher sees in a picture that nobody has asked about yet.
     propose(seen) {
       if (!seen?.length || words.length > 0) return;
       message.classList.add("lfi-offering"); // beside a picture a hint is for screen readers alone
       fill(message, ...seenIn(seen));
+      offer(seen[0].word);
     },
     // The service answers “the star” as “star”.
     rename(called) {
