@@ -179,9 +179,12 @@ class Handlers:
                 raise ConfigError(f"layer position is {asked.position}; 0 to {len(places) - 1} was expected")
             if asked.word >= len(comparison.words):
                 raise ConfigError(f"word is {asked.word}; 0 to {len(comparison.words) - 1} was expected")
+            columns = (asked.paper and asked.paper.columns) or asked.columns
+            if foreign := [column for column in columns if column not in asked.columns]:
+                raise ConfigError(f"column {foreign[0]!r} is not on screen; there are: {', '.join(asked.columns)}")
             file = taken_file(
                 asked.format,
-                _only(comparison, asked.columns),
+                _only(comparison, columns),
                 picture.drawn,
                 places,
                 asked.position,

@@ -10,11 +10,11 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.ui.depths import Position
 from lfi.comparison import Comparison, model_of
@@ -34,10 +34,12 @@ _LATEX = {
 
 
 class PaperRequest(BaseModel):
-    """What a visitor chose for a paper's figure; words and columns are those of the request around it."""
+    """What a visitor chose for a paper's figure; the words are those of the request around it."""
 
     model_config = ConfigDict(extra="forbid")
 
+    columns: list[Annotated[str, StringConstraints(max_length=60)]] | None = Field(None, min_length=1, max_length=3)
+    """Some of those on screen, whose layers and scale they keep; all of them where nothing is said."""
     format: Literal["pdf", "svg", "png"] = "pdf"
     width: Literal[8.5, 17.5] = 17.5
     points: Literal[6, 7, 8, 9, 10] = 8

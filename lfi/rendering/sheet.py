@@ -48,7 +48,8 @@ _GREY = "#555555"
 _MARK = "#ffd600"
 _GAP, _NOTE, _HEAD, _BAR, _LINE = 0.08, 0.12, 0.34, 0.75, 0.14  # inches; a note and a caption count lines
 _HEAD_LINE = 0.15
-_NARROWEST = 0.4  # inches of a panel in which something can still be seen
+_EDGE = 0.04  # inches beside the pictures of a narrow figure
+_NARROWEST = 0.25  # inches of a panel in which something can still be seen
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,13 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
     picture.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
     letters = sheet.points / 9  # all that holds letters grows with them
     names = [textwrap.fill(name, 16, break_long_words=True) for name in sheet.rows]
+    narrow = sheet.width is not None  # row names then stand above their rows and leave the width to the pictures
     left = 0.2 + 0.085 * letters * max(len(line) for name in names for line in name.splitlines())
+    if narrow:
+        left = _EDGE
     cell = sheet.cell
     if sheet.width is not None:
-        cell = (sheet.width - left - 0.1) / len(sheet.columns) - _GAP
+        cell = (sheet.width - left - _EDGE + _GAP) / len(sheet.columns) - _GAP
         if cell < _NARROWEST:
             raise ConfigError(
                 f"{len(sheet.columns)} columns do not fit into {2.54 * sheet.width:.1f} cm; "
@@ -141,7 +145,8 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
     bars = (_BAR + (0 if sheet.differences is None else _BAR)) * letters
     foot = bars + _LINE * letters * len(caption) + 0.1
     lines = max(1 + panel.note.count("\n") for panel in sheet.panels) if sheet.captions else 0
-    step = tall + _NOTE * letters * lines + 0.1
+    above = _HEAD_LINE * letters * 1.2 if narrow else 0.0
+    step = above + tall + _NOTE * letters * lines + 0.1
     height = head + len(sheet.rows) * step + foot
     mark = None if sheet.region is None else _outline(sheet.region, picture.size)
     figure = Figure(figsize=(width, height))
@@ -155,7 +160,7 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
         figure.text(x / width, 1 - y / height, words, **how)
 
     def place(row: int, column: int) -> tuple[float, float]:
-        return left + column * (cell + _GAP), head + row * step
+        return left + column * (cell + _GAP), head + row * step + above
 
     def show(row: int, column: int, *drawings: Image.Image) -> None:
         """Pictures one above the other in a cell, the region's outline on the last."""
@@ -182,9 +187,11 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
     for column, name in enumerate(heads):
         text(place(0, column)[0] + cell / 2, head - 0.07, name, ha="center", va="bottom", fontsize=sheet.points)
     for row, name in enumerate(names):
-        text(
-            left - 0.1, place(row, 0)[1] + tall / 2, name, ha="right", va="center", fontsize=sheet.points, weight="bold"
-        )
+        x, y = place(row, 0)
+        beside: dict[str, Any] = {"x": left - 0.1, "y": y + tall / 2, "ha": "right", "va": "center"}
+        words = sheet.rows[row] if narrow else name
+        over: dict[str, Any] = {"x": x, "y": y - 0.04, "ha": "left", "va": "bottom"}
+        text(**(over if narrow else beside), words=words, fontsize=sheet.points, weight="bold")
         show(row, 0, picture)
     for panel in sheet.panels:
         show(panel.row, panel.column, *drawn(panel))
@@ -193,7 +200,7 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
             text(x + cell / 2, y + tall + 0.03, panel.note, ha="center", va="top", fontsize=small, color=_GREY)
     below = head + len(sheet.rows) * step
     bar = min(inner - _GAP, 4.2)
-    _draw_bar(figure, axes(left, below + 0.12 * letters, bar, 0.12), scale, palette, sheet.points)
+    _draw_bar(figure, axes(left, below + 0.12 * letters, bar, 0.12), scale, palette, sheet.points, narrow)
     if sheet.differences is not None:
         _draw_difference(
             figure, axes(left, below + (0.12 + _BAR) * letters, bar, 0.12), sheet.differences, sheet.points
@@ -212,9 +219,11 @@ def _outline(region: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return Image.composite(Image.new("L", size), whole, inner)
 
 
-def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str, points: float) -> None:
+def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str, points: float, narrow: bool) -> None:
     colours = ScalarMappable(Normalize(scale.low, scale.high), ListedColormap(palette_table(palette) / 255))
-    said = "attention, as multiples of uniform (1×: no preference; below, the photograph alone)"
+    said = "attention, as multiples of uniform" + (
+        "" if narrow else " (1×: no preference; below, the photograph alone)"
+    )
     _label(figure, axes, colours, scale.ticks(), said, points, "max" if scale.clipped else "neither")
 
 

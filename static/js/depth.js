@@ -30,8 +30,15 @@ export function makeDepth({ depth: begun, onChange, onFade, onPlay }) {
   }
 
   const player = makePlayer({ steps: () => steps, from: () => (best ? 0 : depth), onLayer: set, onFade: (_, share) => onFade(share), onChange: onPlay });
-  controls.depth.addEventListener("input", () => choose(() => ([best, depth] = [false, Number(controls.depth.value)])));
-  controls.best.addEventListener("change", () => choose(() => (best = controls.best.checked)));
+  // read before anything is drawn, which sets them
+  controls.depth.addEventListener("input", () => {
+    const wanted = Number(controls.depth.value);
+    choose(() => ([best, depth] = [false, wanted]));
+  });
+  controls.best.addEventListener("change", () => {
+    const wanted = controls.best.checked;
+    choose(() => (best = wanted));
+  });
 
   return {
     get best() {

@@ -171,6 +171,7 @@ async function takePicture(next) {
   if (fromSample) words.replace(next.words);
   words.quiet();
   zoom.reset();
+  picture.expect(next);
   let { error, superseded, seen } = await refresh();
   if (error?.where === "words" && next === state.picture) {
     const unknown = await unknownWords();

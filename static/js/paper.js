@@ -24,6 +24,7 @@ export function makePaper({ take, say }) {
     const ticked = (name) => byId(`lfi-paper-${name}`, HTMLInputElement).checked;
     const picked = (name) => byId(`lfi-paper-${name}`, HTMLSelectElement).value;
     const paper = {
+      columns,
       format: picked("format"),
       width: Number(picked("width")),
       points: Number(picked("points")),
@@ -32,7 +33,7 @@ export function makePaper({ take, say }) {
       film: ticked("film"),
     };
     button.disabled = true;
-    await take({ format: "paper", words, columns, word: 0, paper });
+    await take({ format: "paper", words, word: 0, paper });
     button.disabled = false;
   });
 

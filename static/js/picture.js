@@ -91,8 +91,21 @@ export function makePicture({ samples, maxBytes, onPicture }) {
     ),
   );
 
+  let expected = 0;
+
   return {
     complain,
+    // The shape of a picture that is on its way to the service, so that nothing moves when its maps come.
+    /** @param {import("./service.js").Picture} next */
+    async expect(next) {
+      const turn = ++expected;
+      const small = next.sample ? list.querySelector(`[data-sample="${CSS.escape(next.sample)}"] img`) : null;
+      if (small instanceof HTMLImageElement && small.naturalWidth) return shapeFrames({ width: small.naturalWidth, height: small.naturalHeight });
+      if (!next.file) return;
+      const bitmap = await createImageBitmap(next.file).catch(() => null); // none of a format that browsers do not read
+      if (bitmap && turn === expected) shapeFrames(bitmap);
+      bitmap?.close();
+    },
     show(picture) {
       for (const button of list.querySelectorAll("button")) {
         button.setAttribute("aria-pressed", String(button.dataset.sample === picture?.sample));

@@ -140,7 +140,13 @@ def test_a_figure_for_a_paper_has_the_words_and_the_width_that_were_chosen(looki
     with looking.page.expect_download() as started:
         looking.page.get_by_role("button", name="Make the figure").click()
     archive = zipfile.ZipFile(io.BytesIO(started.value.path().read_bytes()))
-    assert set(archive.namelist()) >= {"maps.pdf", "film-red-circle.pdf", "film-blue-star.pdf", "caption.tex"}
+    assert set(archive.namelist()) == {
+        "provenance.json",
+        "maps.pdf",
+        "film-red-circle.pdf",
+        "film-blue-star.pdf",
+        "caption.tex",
+    }
     about = json.loads(archive.read("provenance.json"))
     assert about["words"] == ["red circle", "blue star"]
     assert list(about["columns"]) == ["lfi", "baseline"]

@@ -369,6 +369,13 @@ def test_a_figure_for_a_paper_comes_with_a_caption_and_its_provenance(handlers, 
     assert set(about["columns"]) == {"teacher", "lfi", "baseline"}
 
 
+def test_a_figure_for_a_paper_keeps_to_columns_that_are_on_screen(handlers, token):
+    about = json.loads(paper_of(handlers, token, columns=["lfi"], format="png").read("provenance.json"))
+    assert list(about["columns"]) == ["lfi"]
+    asked = {"words": ["red"], "token": token, "format": "paper", "paper": {"columns": ["baseline:rollout"]}}
+    assert "is not on screen" in handlers.download(asked)["error"]["message"]
+
+
 def test_captions_stand_on_a_paper_s_figure_only_where_they_are_wanted(handlers, token):
     plain, said = (
         paper_of(handlers, token, format="svg", captions=wanted).read("maps.svg").decode().partition("<defs>")[2]
