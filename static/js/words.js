@@ -71,6 +71,15 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     return ` They know ${known.length} words, such as ${some.slice(0, 3).join(", ")} and ${some[3]}.`;
   }
 
+  // The way to models that know more.
+  function own() {
+    const go = (event) => {
+      event.preventDefault();
+      byId("lfi-own").scrollIntoView({ block: "center" });
+    };
+    return make("a", { href: "#lfi-own", class: "lfi-own-link", onclick: go }, "Or use your own models");
+  }
+
   // The phrases that the models know and that are spelled almost like this one.
   function nearPhrases(text, unknown) {
     const [first] = Object.keys(unknown);
@@ -91,8 +100,9 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     const offers = nearPhrases(text, error.unknown);
     const trouble = `These models do not know ${quote(Object.keys(error.unknown))}.`;
     const seen = seenIn(error.seen);
-    if (offers.length === 0) return seen.length ? say(make("span", {}, trouble), ...seen) : say(`${trouble}${examples()}`);
-    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, take(offer))), ...seen);
+    if (offers.length) return say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, take(offer))), ...seen, own());
+    if (seen.length) return say(make("span", {}, trouble), ...seen, own());
+    say(make("span", {}, `${trouble}${examples()}`), own());
   }
 
   // One after the other, so that an answer always speaks of the words that were last put in.
@@ -250,6 +260,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       if (!seen?.length || words.length > 0) return;
       message.classList.add("lfi-offering"); // beside a picture a hint is for screen readers alone
       fill(message, ...seenIn(seen));
+      fold.open = false; // these words are better ones
       offer(seen[0].word);
     },
     // The service answers “the star” as “star”.

@@ -83,6 +83,7 @@ def test_a_refused_word_comes_with_chips_of_what_the_teacher_sees(uploaded, fold
     message = uploaded.find("#lfi-words-message")
     assert "do not know “zebra”" in message.inner_text()
     assert "The teacher sees here:" in message.inner_text()
+    assert message.get_by_role("link", name="Or use your own models").is_visible()
     word = message.locator(".lfi-suggestion").last.inner_text()
     message.locator(".lfi-suggestion").last.click()
     uploaded.wait_for_maps(word)
