@@ -22,7 +22,8 @@ from app.web.forms import check_origin
 from app.web.problems import answer_lfi_error, problem
 
 COOKIE = "lfi_key"
-_OPEN = ("/", "/healthz", "/readyz", "/favicon.ico", "/openapi.json", "/signin", "/signout", "/study", "/admin")
+_LOOKS = ("/favicon.ico", "/icon.png", "/manifest.json")
+_OPEN = ("/", "/healthz", "/readyz", *_LOOKS, "/openapi.json", "/signin", "/signout", "/study", "/admin")
 _OPEN_BELOW = ("/static/", "/s/", "/study/", "/admin/")
 """Looks, and pages with secrets of their own: raters' invitations, the owner's token."""
 _GUESSABLE = ("/signin", "/admin/login")

@@ -16,7 +16,7 @@ import anyio.to_thread
 from PIL import Image
 
 from app.engine.cache import LatestUsed, content_hash
-from app.engine.decode import decoded, opened
+from app.engine.decode import decoded, opened, several
 from app.engine.kept import KeptPictures
 from app.engine.microbatches import MicroBatches
 from app.engine.pictures import File, ModelInput, Picture
@@ -156,17 +156,19 @@ class Engine:
         return Picture(file.sha256, size, None if side is None else image, seen, note)
 
     def decode(self, file: File, turn: Turn) -> Picture:
-        """The picture in a file, for any models.
+        """The picture in a file, for any models; of an animation its first frame, with a note that says so.
 
         Raises:
             ImageError: as `decode_image`.
             LateError, GoneError: the turn was over before there was room for so many pixels.
         """
         turn.check()
-        image = opened(file.data, self.settings.image_limits)
+        image = opened(file.data, self.settings.image_limits, first_frame=True)
+        what = several(image)
+        note = f"the {image.format} image has several {what}; this is the first of them" if what else ""
         with self.pixels.held(image.width * image.height, turn):
-            image, note = decoded(image, file.data)
-            return Picture.of(image, file.sha256, note)
+            image, cut = decoded(image, file.data)
+            return Picture.of(image, file.sha256, cut or note)
 
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default

@@ -61,7 +61,7 @@ class Picture:
         size: its width and height as people see it.
         image: RGB, to draw on; None where nobody draws on it.
         seen: what the models of the trio that it was opened for see; made of `image` where it is None.
-        note: what of the file was not read; empty where all was.
+        note: what of the file was not read, or is not shown; empty where all was.
     """
 
     sha256: str

@@ -25,6 +25,8 @@ _DRAWING = (
 )
 ICON = f'<link rel="icon" href="data:image/svg+xml,{quote(_DRAWING)}" />'
 """The icon of the browser's tab: a grid of patches, one of them attended to."""
+MANIFEST = '<link rel="manifest" href="../manifest.json" />'
+"""For the page, which is one level below the service's root."""
 
 
 class FreshFiles(StaticFiles):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from drawings import Comparison, spot
+from PIL import Image
 
 from lfi.errors import ConfigError
-from lfi.rendering import Scale, figure, film_strip, overlay
+from lfi.rendering import Paper, Scale, animation, figure, film_strip, overlay
+
+EMBEDDED = re.compile(rb'<image [^>]*xlink:href="data:image/\w+;base64,([^"]+)"')
 
 
 @pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
@@ -82,14 +88,46 @@ def test_the_map_of_an_absent_word_is_fainter_and_its_note_says_so(comparison, p
     told = figure(replace(comparison, said=(("lfi", "star", "finds no star here (p = .03)"),)), photo, format="svg")
     assert "finds no star here (p = .03)" in svg_text(told)
     assert "finds no" not in svg_text(plain)
-    before, after = (re.findall(rb'xlink:href="data:image/png;base64,([^"]+)"', drawn) for drawn in (plain, told))
-    # two rows of the photograph and three models: the teacher's map, then LFI's
-    assert [one == other for one, other in zip(before, after, strict=True)].count(False) == 1
+    before, after = (set(EMBEDDED.findall(drawn)) for drawn in (plain, told))
+    # LFI's map of the star is another one, over a ground of its own; the other word keeps the one they shared
+    assert (len(before - after), len(after - before)) == (0, 2)
+
+
+def test_an_svg_holds_the_photograph_once(comparison, photo):
+    svg = figure(comparison, photo, format="svg")
+    shown = [Image.open(io.BytesIO(base64.b64decode(each))).convert("RGB") for each in EMBEDDED.findall(svg)]
+    away = [
+        np.abs(np.asarray(each, float) - np.asarray(photo, float)).mean() for each in shown if each.size == photo.size
+    ]
+    assert len(away) == 2 + 3, "the photograph, its grey, and three models' maps, which both words share"
+    assert sum(each < 6 for each in away) == 1
+
+
+def test_an_animation_fades_from_layer_to_layer_on_one_scale(comparison, photo):
+    steps = [{"teacher": 0, "lfi": 0}, {"teacher": 2, "lfi": 1}]
+    maps = {model: comparison.maps[model] for model in ("teacher", "lfi")}
+    film = Image.open(io.BytesIO(animation(maps, photo, "star", steps)))
+    assert (film.format, film.n_frames) == ("GIF", 2 + 3)
+    frames = []
+    for number in range(film.n_frames):
+        film.seek(number)
+        frames.append(np.asarray(film.convert("RGB"), float))
+    away = [np.abs(frame - frames[-1]).mean() for frame in frames]
+    assert away == sorted(away, reverse=True)
+    with pytest.raises(ConfigError, match="teacher, lfi has no map for 'cat'"):
+        animation(maps, photo, "cat", steps)
+
+
+def test_a_figure_for_a_paper_that_is_too_narrow_is_refused(comparison, photo):
+    maps = {f"model {number}": comparison.maps["lfi"] for number in range(12)}
+    with pytest.raises(ConfigError, match=r"13 columns do not fit into 8.5 cm"):
+        figure(Comparison(maps, {}), photo, paper=Paper(8.5))
 
 
 def test_a_film_strip_shows_every_layer_of_every_model_that_knows_the_query(comparison, photo):
     svg = film_strip({**comparison.maps, "other": spot(4, 1, ("dog",))}, photo, "star", format="svg")
-    assert svg.count(b"<image") == (1 + 3) + (1 + 2) + (1 + 2) + 1  # each row its photograph; one colour bar
+    assert svg.count(b"<image") == 1 + 1 + (3 + 2 + 2) + 1  # the photograph and its grey once; one colour bar
+    assert svg.count(b'<use xlink:href="#picture') == 3 + 2 * (3 + 2 + 2) + 1  # each row its photograph
     assert "blocks.2" in svg_text(svg)
 
 
