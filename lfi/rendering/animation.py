@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -68,7 +69,7 @@ def animation(
             here, there = layers[step][model], layers[min(step + 1, len(layers) - 1)][model]
             values = each.weights[0, :, 0].cpu().numpy()
             mixed = (1 - share) * values[here] + share * values[there]
-            how = {"palette": palette, "opacity": opacity, "smooth": smooth, "contour": contour}
+            how: dict[str, Any] = {"palette": palette, "opacity": opacity, "smooth": smooth, "contour": contour}
             label = "" if share and here != there else _numbered(each, here)
             drawn.append((titled(model, titles), overlay(picture, mixed, scale, faint=model in absent, **how), label))
         return _page(drawn, f"“{query}”, layer by layer", colour_bar(scale, palette, (480, _BAR)))
