@@ -42,6 +42,8 @@ def create(plan: Toml) -> None:
     )
     if images < asked:
         print(f"note: {asked} trials a rater on {images} pictures: some will come again, in other conditions")
+    if not made.catch:
+        print("note: there are no catch trials, so nobody is excluded for not looking")
     print(f"plan {made.hash}")
     print(f"`lfi study preview {made.name}` shows it, `lfi study open {made.name}` opens it")
 
