@@ -46,14 +46,14 @@ class Ratio:
         sparse: why exact bounds were needed, or nothing.
         even: the same with every item weighing the same, however many ratings it got.
         alike: the same with every rater weighing the same; the interval holds that ratio's interval, too.
-        raters: as how many raters those of either condition count, the fewer of the two (`effective`).
+        raters: who rated either condition, the fewer of the two.
     """
 
     estimate: Estimate
     sparse: str
     even: Estimate
     alike: float
-    raters: float
+    raters: int
 
 
 def arms(ratings: pd.DataFrame) -> dict[str, Arm]:
@@ -113,7 +113,7 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
         "; ".join(sparse),
         _even(above, below, plan),
         float(divide(*(_share_of_raters(arm) for arm in (above, below)))),
-        min(float(effective(arm.counts)) for arm in (above, below)),
+        min(int((arm.counts.sum(1) > 0).sum()) for arm in (above, below)),
     )
 
 

@@ -21,6 +21,11 @@ from evaluation.study.bootstrap import bounds, divide, two_way_totals
 
 _LOST = 2
 """How many degrees of freedom fewer than units; see above."""
+_MARGIN = 1.1
+"""Of the jackknife's reach: without it, "at least 2.7" was false in up to 3.5 % of studies of 8 to 20 raters who lean much
+where the baseline is hardly ever consistent, as the few raters who like it are easily missed."""
+CLAIM_FROM = 5
+"""With fewer raters of either condition no claim is made: nothing was measured there that holds."""
 _SCALES: dict[str, tuple[Callable, Callable]] = {
     "log": (np.log, np.exp),
     "logit": (special.logit, special.expit),
@@ -110,7 +115,7 @@ def _jackknife(arms: np.ndarray, raters: np.ndarray, items: int, confidence: flo
         both = of_raters + of_items
         freedom = both**2 / (of_raters**2 / left_raters + of_items**2 / left_items)
         freedom = np.where(np.isfinite(freedom), np.maximum(freedom, 1), 1)
-        reach = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(both)
+        reach = _MARGIN * stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(both)
         low, high = value * np.exp(-reach), value * np.exp(reach)
     return np.where(np.isnan(low), 0.0, low), np.where(np.isnan(high), np.inf, high)
 
