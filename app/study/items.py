@@ -20,7 +20,7 @@ from app.archives import ArchiveLimits, check_archive
 from app.database.models import Rater, Study
 from app.engine import Engine, Turn
 from app.failures import ArchiveError, StudyError
-from app.study.checks import item_of, named_as_known, pixels_of
+from app.study.checks import item_of, known_name, named_as_known
 from app.study.creation import check_free, check_uninvited, make_draft
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
@@ -83,8 +83,11 @@ def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: s
     plan = _draft(studies, name)
     kept = _kept(studies, plan)
     drawn = {path: scaled(engine, file, plan.side, turn) for path, file in new.pictures.items()}
-    there = {pixels_of(picture): path for path, picture in kept.items()}
-    names = {path: there.setdefault(pixels_of(picture), path) for path, picture in drawn.items()}
+    names: dict[str, str] = {}
+    known_pictures = dict(kept)
+    for path, picture in drawn.items():
+        names[path] = known_name(picture, known_pictures) or path
+        known_pictures.setdefault(names[path], picture)
     hashes = {path: hashlib.sha256(file).hexdigest() for path, file in new.pictures.items() if names[path] not in kept}
     for path in hashes:
         if path in plan.pictures:

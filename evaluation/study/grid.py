@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from evaluation.study.bootstrap import bounds, divide, two_way_totals
-from evaluation.study.widening import ratio_interval
+from evaluation.study.widening import percentiles, widened
 
 TRUTH = 2.7
 RATERS = (5, 8, 12, 20)
@@ -80,10 +79,9 @@ def intervals(cell: Cell, studies: int, draws: int, seed: int) -> tuple[np.ndarr
 
 def _of_batch(cell: Cell, size: int, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     (above, below), (of_above, of_below) = simulate(cell, size, rng)
-    widened = ratio_interval((above, of_above), (below, of_below), 0.95, draws, rng)
-    totals = two_way_totals(np.stack([above, of_above, below, of_below]), draws, rng)
-    plain = bounds(divide(divide(totals[:, 0], totals[:, 1]), divide(totals[:, 2], totals[:, 3])), 0.95)
-    return np.stack(widened, axis=-1), np.stack(plain, axis=-1)
+    arms = np.stack([above, of_above, below, of_below])
+    plain = percentiles(arms, 0.95, draws, rng)
+    return np.stack(widened(arms, plain, 0.95), axis=-1), np.stack(plain, axis=-1)
 
 
 def _sizes(studies: int) -> Iterator[int]:
