@@ -14,7 +14,7 @@ from app.study.service import Studies, find_study
 from app.study.stimuli import BARE
 
 _SIDE = 240  # pixels, longest side
-_OPACITY = 0.8  # of the overlay, as the rater's page begins
+_OPACITY = 0.8  # of the overlay, so that the picture shows through
 
 
 def gallery_of(studies: Studies, name: str) -> dict[tuple[str, str], str]:
