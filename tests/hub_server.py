@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Hub:
-    """Repositories by name: their files, whether they are private, and what else was sent. `url` is where it answers."""
+    """Repositories by name: their files, whether they are private, what else was sent. `url` is where it answers."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, bytes]] = {}
