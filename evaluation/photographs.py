@@ -88,7 +88,9 @@ def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path 
     first = results.figures["zero-shot top-1, TinyImageNet: teacher"].value
     results.goals["teacher: zero-shot top-1, TinyImageNet"] = Goal(first, ZERO_SHOT, first >= ZERO_SHOT)
     in_boxes(results, shown, images)
-    on_canvases(results, shown, images)
+    answerers = models.answerers if isinstance(models, Trio) else {}
+    rivals = [each for name, each in answerers.items() if name.startswith("baseline:")]
+    on_canvases(results, shown, images, rivals)
     if isinstance(models, Trio) and isinstance(teacher.tokenizer, NameTokenizer) and models.presence:
         judge(results, shown, teacher.tokenizer, tiny, images)
     if pacs:
@@ -152,8 +154,15 @@ def in_boxes(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> 
                 )
 
 
-def on_canvases(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> None:
-    """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out."""
+def on_canvases(
+    results: Results, shown: Mapping[str, Shown], images: ImageSet, rivals: Sequence[Answerer[Any]] = ()
+) -> None:
+    """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out.
+
+    Args:
+        rivals: LFI is compared with the best layer of the best of these, found on these very canvases, so that no lead is
+            due to a poor choice.
+    """
     rng = np.random.default_rng(SEED)
     canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
     words = [tuple(images.words[row][0] for row in own if row >= 0) for own in canvases.rows]
@@ -171,15 +180,18 @@ def on_canvases(results: Results, shown: Mapping[str, Shown], images: ImageSet) 
     results.n["words on canvases"] = len(order)
     results.add("pointing on canvases: share of the canvas that is right", 100 * float(np.mean(share)), "%")
 
+    def rates(answerer: Answerer[Any]) -> np.ndarray:
+        """Which words each layer's peak finds, `[layer, word]`."""
+        points = layer_peaks(answerer, canvases.images, words)
+        regions = np.array([canvases.regions[index, place] for index, places in enumerate(counted) for place in places])
+        layers = [
+            np.array([points[index][layer][place] for index, places in enumerate(counted) for place in places])
+            for layer in range(len(answerer.layers))
+        ]
+        return np.stack([hits(layer, regions, 64) for layer in layers])
+
     def rate(each: Shown) -> np.ndarray:
-        points = peaks(each, canvases.images, words)
-        return np.array(
-            [
-                hits(points[index][place][None], canvases.regions[index, place][None], 64)[0]
-                for index, places in enumerate(counted)
-                for place in places
-            ]
-        )
+        return rates(each.answerer)[each.layer]
 
     found = {name: rate(each) for name, each in shown.items()}
     for name, right in found.items():
@@ -187,17 +199,37 @@ def on_canvases(results: Results, shown: Mapping[str, Shown], images: ImageSet) 
         if name in ON_CANVASES:
             value = 100 * float(right.mean())
             results.goals[f"{name}: pointing on canvases"] = Goal(value, ON_CANVASES[name], value >= ON_CANVASES[name])
-    if "lfi" in found and "baseline" in found:
-        floor = {
-            name: rate(Shown(Shuffled(shown[name].answerer), shown[name].layer)).mean() for name in ("lfi", "baseline")
-        }
-        for name, value in floor.items():
-            results.add(f"pointing on canvases, another canvas's maps: {name}", 100 * float(value), "%")
-        gain = {name: float(found[name].mean() - floor[name]) for name in floor}
-        ratio = gain["lfi"] / gain["baseline"] if gain["baseline"] > 0 else float("inf")
-        results.goals["hit rate of LFI over the baseline's best explanation, both less the floor"] = Goal(
-            ratio, RATIO, ratio >= RATIO
-        )
+    if "lfi" not in found or not rivals:
+        return
+    all_rates = {
+        (answerer.name, layer): right.mean() for answerer in rivals for layer, right in enumerate(rates(answerer))
+    }
+    best, layer = max(all_rates, key=lambda way: all_rates[way])
+    rival = Shown(next(answerer for answerer in rivals if answerer.name == best), layer)
+    found = {"lfi": found["lfi"], "rival": rate(rival)}
+    add_share(results, "pointing on canvases: the baseline's best in hindsight", found["rival"], clusters)
+    floor = {
+        name: rate(Shown(Shuffled(each.answerer), each.layer))
+        for name, each in (("lfi", shown["lfi"]), ("rival", rival))
+    }
+    for name, title in (("lfi", "lfi"), ("rival", f"{best}, layer {layer + 1}, the baseline's best in hindsight")):
+        results.add(f"pointing on canvases, another canvas's maps: {title}", 100 * float(floor[name].mean()), "%")
+    gain = {name: found[name].astype(float) - floor[name] for name in floor}
+    name = "hit rate of LFI over the baseline's best explanation, both less the floor"
+    results.figures[name] = figure = ratio_over_clusters(gain["lfi"], gain["rival"], clusters)
+    results.goals[name] = Goal(figure.value, RATIO, figure.value >= RATIO)
+
+
+def ratio_over_clusters(above: np.ndarray, below: np.ndarray, clusters: np.ndarray, draws: int = 1000) -> Figure:
+    """Ratio of means with a 95 % bootstrap interval that draws whole clusters; infinite where `below` gains nothing."""
+    count = int(clusters.max()) + 1
+    sums = np.stack([np.bincount(clusters, values, count) for values in (above, below)])
+    drawn = sums[:, np.random.default_rng(SEED).integers(count, size=(draws, count))].sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(drawn[1] > 0, drawn[0] / drawn[1], np.inf)
+        value = float(sums[0].sum() / sums[1].sum()) if sums[1].sum() > 0 else np.inf
+    low, high = np.quantile(ratios, (0.025, 0.975), method="nearest")
+    return Figure(value, float(low), float(high), "ratio")
 
 
 def covers_all(canvases: Canvases, index: int) -> bool:

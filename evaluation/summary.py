@@ -55,6 +55,7 @@ ROWS = (
         "photographs: hits of LFI's maps over the baseline's, both less chance",
         "photographs",
         "hit rate of LFI over the baseline's best explanation, both less the floor",
+        "hit rate of LFI over the baseline's best explanation, both less the floor",
     ),
     Row(
         "photographs: gain on TinyImageNet, 10 % of labels, both sides tuned, points",

@@ -131,10 +131,8 @@ def test_a_folder_of_that_name_comes_before_the_hub(hub, trio_folder, tmp_path, 
 
 
 def test_the_command_pushes_and_says_where(hub, trio_folder, capsys):
-    try:
+    with pytest.raises(SystemExit, match="0"):
         main(["push", str(trio_folder), "lab/tiny", "--private", "--license", "mit"])
-    except SystemExit as stop:
-        assert not stop.code
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"{hub.url}/lab/tiny"
     assert "card.json" in lines
