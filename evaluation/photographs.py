@@ -160,8 +160,8 @@ def on_canvases(
     """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out.
 
     Args:
-        rivals: LFI is compared with the best layer of the best of these, found on these very canvases, so that no lead is
-            due to a poor choice.
+        rivals: LFI is compared with the best layer of the best of these, found on these very canvases, so that no lead
+            is due to a poor choice.
     """
     rng = np.random.default_rng(SEED)
     canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
