@@ -27,19 +27,20 @@ from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.config import TeacherSource, TrainConfig
-from lfi.training.distil.measure import (
+from lfi.training.distil.folder import alone, clear, made_of
+from lfi.training.distil.measure import fields_for
+from lfi.training.distil.plan import Plan, write_json
+from lfi.training.distil.planning import (
     ASKING,
     CHOOSING,
     LAYER,
     PRESENCE,
     READING,
     WRITING,
-    fields_for,
     make_plan,
     room,
     training,
 )
-from lfi.training.distil.plan import FILE, Plan, write_json
 from lfi.training.distil.progress import Progress
 from lfi.training.distil.request import Request, asked_teacher, named, split, teacher_folder, to_learn_from
 from lfi.training.distil.sizes import methods_for, size_of
@@ -47,9 +48,6 @@ from lfi.training.distributed import connect
 from lfi.training.run import Prepared, cached_answers, train_student, validate
 from lfi.training.targets import Answers, Questions
 from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
-
-MADE = ("teacher", "teacher.part", "cache", "students", "layer.json", "choice.json", "presence.json", FILE)
-"""What is found in the folder of the runs; `--fresh` removes it."""
 
 Tell = Callable[[str], None]
 
@@ -93,51 +91,24 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
         raise ConfigError("lfi distil runs in one process; on several, use lfi train with a configuration")
     named(request.teacher)
     listing = request.listing()
-    if fresh:
-        _clear(runs)
-    plan = Plan.read(runs)
-    if not _made_of(out, plan):
+    if not made_of(out, None if fresh else Plan.read(runs)):
         check_empty(out)
-    folder = teacher_folder(request.teacher, _folder(runs))
-    teacher = load_teacher(folder, device=device)
-    if plan is None:
-        plan = make_plan(request, teacher, listing, device)
-        room(plan, runs)
-        plan.write(runs)
-    plan.check(request.record(), len(listing), teacher.label, runs)
-    for line in plan.lines():
-        tell(line)
-    work = Distillation(request, plan, listing, teacher, folder, runs, device, Progress(plan, tell), tell)
-    work.run(out)
+    with alone(runs):
+        if fresh:
+            clear(runs)
+        plan = Plan.read(runs)
+        folder = teacher_folder(request.teacher, runs)
+        teacher = load_teacher(folder, device=device)
+        if plan is None:
+            plan = make_plan(request, teacher, listing, device)
+            room(plan, runs)
+            plan.write(runs)
+        plan.check(request.record(), len(listing), teacher.label, runs)
+        for line in plan.lines(request.hours):
+            tell(line)
+        work = Distillation(request, plan, listing, teacher, folder, runs, device, Progress(plan, tell), tell)
+        work.run(out)
     return out
-
-
-def _folder(runs: Path) -> Path:
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {runs}: {(error.strerror or str(error)).lower()}") from error
-    return runs
-
-
-def _clear(runs: Path) -> None:
-    """Take away what an earlier call made; whatever else lies there stays."""
-    for name in MADE:
-        path = runs / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _made_of(out: Path, plan: Plan | None) -> bool:
-    """Whether `out` is the trio that this plan ended in."""
-    if plan is None or not (out / "card.json").is_file():
-        return False
-    try:
-        return json.loads((out / "card.json").read_text(encoding="utf-8")).get("distilled") == plan.key
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 class Distillation:
@@ -161,7 +132,7 @@ class Distillation:
 
     def run(self, out: Path) -> None:
         """Every stage; `out` is written last."""
-        if _made_of(out, self.plan):
+        if made_of(out, self.plan):
             self.tell(f"{out} was finished before")
             return
         with self.progress.stage(READING, before=(self.runs / "layer.json").is_file()):
@@ -175,7 +146,7 @@ class Distillation:
         chosen = {"lfi": students["lfi"], "baseline": students[choice["baseline"]]}
         presence = self._kept("presence.json", PRESENCE, partial(self._calibrate, chosen, choice))
         if presence["without"]:
-            self.tell(f"no presence: {presence['without']}")
+            self.tell(f"{'presence of some only' if presence['models'] else 'no presence'}: {presence['without']}")
         with self.progress.stage(WRITING):
             self._write(out, choice, presence["models"])
 

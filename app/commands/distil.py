@@ -68,7 +68,7 @@ def distil(
     request = Request(teacher, images, captions, hours, student, epochs, seed)
     where = device or best_device()
     if dry_run:
-        print("\n".join(plan_of(request, where).lines()))
+        print("\n".join(plan_of(request, where).lines(hours)))
         return
     kept = runs or Path("runs") / out.resolve().name
     made = make(request, out, kept, where, fresh=fresh, tell=partial(print, flush=True))

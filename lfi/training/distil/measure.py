@@ -1,8 +1,7 @@
-"""A short measurement on this machine, and the plan that follows from it.
+"""A short measurement on this machine, for a plan.
 
 A few of the images are read, the teacher is asked about them, and a student takes some steps on what it says: the same
-code as later, on the same device. The smallest student is measured first; which larger one may fit is told from the
-ratio of their sizes, and then measured, too.
+code as later, on the same device.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,36 +22,21 @@ from lfi.errors import ConfigError
 from lfi.methods import Method
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
-from lfi.teachers import CoCaTeacher
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.cache.compression import compress
 from lfi.training.config import LoopConfig, TrainConfig
-from lfi.training.distil.plan import Plan, Stage
-from lfi.training.distil.request import Request, named, split, to_learn_from
+from lfi.training.distil.request import Request, to_learn_from
 from lfi.training.distil.sizes import (
-    SIZES,
     Size,
-    describe_size,
     loop_for,
     methods_for,
     saving,
-    size_of,
-    work_of,
 )
 from lfi.training.run import Prepared, train_student
 from lfi.training.targets import InMemory, Questions, judges_presence
 
-READING, LAYER, ASKING = "reading images", "choosing the teacher's layer", "asking the teacher"
-CHOOSING, PRESENCE, WRITING = "choosing layers and explanation", "calibrating presence", "writing the trio"
-SAMPLE, CANVASES, STEPS = 32, 300, 4
+SAMPLE, STEPS = 32, 4
 _MOST_PARTS = 16
-_OF_MEMORY = 0.5
-"""Share of main memory that training images may take."""
-
-
-def training(method: str) -> str:
-    """The name of the stage in which a method's student is trained."""
-    return f"training {'LFI' if method == 'lfi' else method}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,55 +84,13 @@ def fields_for(teacher: OpenClipTeacher, images: ImageSet) -> tuple[str, ...]:
     return ("maps", "logits", "latents") if logits else ("maps", "latents")
 
 
-def make_plan(request: Request, teacher: OpenClipTeacher, listing: Listing, device: str) -> Plan:
-    """Measure and decide. Nothing is written.
-
-    Raises:
-        ConfigError: not even the smallest student fits the machine.
-        DataError, UnknownWordError: the images cannot be read or asked about.
-    """
-    count, held = len(listing), len(split(listing.files, request.seed)[1])
-    shown = show(request, teacher, listing)
-    if request.student:
-        found = measure(shown, size_of(request.student), count - held, device)
-    else:
-        found = largest(shown, count, held, device)
-    stages = stages_of(shown, found, count, held)
-    parameters, _ = describe_size(found.size)
-    kind = "CoCa" if isinstance(teacher, CoCaTeacher) else "CLIP"
-    sides = f"{teacher.image_size} px, {teacher.grid[0]} x {teacher.grid[1]} patches"
-    size = sum(each.numel() for each in teacher.model.parameters())
-    return Plan(
-        request=request.record(),
-        teacher=teacher.label,
-        about=f"a {kind}, {size / 1e6:.0f} M parameters, {sides}",
-        images=count,
-        held_out=held,
-        classes=len(listing.classes),
-        pixels=teacher.image_size,
-        student=found.size.name,
-        parameters=parameters,
-        loop=found.loop,
-        methods=tuple(shown.methods),
-        canvases=canvases_for(held),
-        stages=stages,
-        memory=_memory(found.size, count, held, teacher.image_size) + 4 * size,
-        device=torch.cuda.get_device_name() if device.startswith("cuda") else f"{_cores()} CPU cores",
-    )
-
-
-def canvases_for(held_out: int) -> int:
-    """As many as there is something to compose them of."""
-    return min(CANVASES, 4 * held_out)
-
-
 def show(request: Request, teacher: OpenClipTeacher, listing: Listing) -> Shown:
     """Read a few images and ask the teacher about them."""
     rows = np.unique(np.linspace(0, len(listing) - 1, min(SAMPLE, len(listing))).astype(int))
     some = listing.take(rows)
     before = time.perf_counter()
     images = some.load(teacher.image_size, limit=1.0)
-    decode = (time.perf_counter() - before) / len(rows) / _cores()
+    decode = (time.perf_counter() - before) / len(rows) / cores()
     images = to_learn_from(images, teacher, fewest=1)
     questions = Questions(teacher, request.source(teacher, ""), images, fields_for(teacher, images))
     questions.ask(np.arange(2))  # warm
@@ -159,29 +100,6 @@ def show(request: Request, teacher: OpenClipTeacher, listing: Listing) -> Shown:
     kept = [compress(name, values.float().numpy(), "float16") for name, values in answers.fields.items()]
     size = sum(array.nbytes for arrays in kept for array in arrays.values()) // len(images)
     return Shown(request, some, questions, answers, decode, seconds, size)
-
-
-def largest(shown: Shown, count: int, held: int, device: str) -> Measured:
-    """The largest student that this many images warrant and that the time and the memory allow; else the smallest."""
-    memory = _OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    sizes = [
-        size
-        for size in SIZES
-        if size.images <= count and _memory(size, count, held, shown.questions.teacher.image_size) < memory
-    ]
-    if not sizes:
-        raise ConfigError(f"{count:,} images do not fit into half of this machine's memory; take fewer")
-    smallest = best = measure(shown, sizes[0], count - held, device)
-    allowed = shown.request.hours * 3600
-    for size in reversed(sizes[1:]):
-        ratio = work_of(size) / work_of(sizes[0])
-        guess = replace(smallest, size=size, steps={name: ratio * each for name, each in smallest.steps.items()})
-        if sum(stage.seconds for stage in stages_of(shown, guess, count, held)) > allowed:
-            continue
-        found = measure(shown, size, count - held, device)
-        if sum(stage.seconds for stage in stages_of(shown, found, count, held)) <= allowed:
-            return found
-    return best
 
 
 def measure(shown: Shown, size: Size, images: int, device: str) -> Measured:
@@ -247,55 +165,6 @@ def repeated(images: ImageSet, rows: np.ndarray) -> ImageSet:
     )
 
 
-def stages_of(shown: Shown, found: Measured, count: int, held: int) -> tuple[Stage, ...]:
-    """Every stage with its time and what it leaves on disk."""
-    teacher, size, loop = shown.questions.teacher, found.size, found.loop
-    parameters, _ = describe_size(size)
-    weights = 4 * sum(each.numel() for each in teacher.model.parameters())
-    _, tag = named(shown.request.teacher)
-    canvases, judged = canvases_for(held), min(2 * held, CANVASES)
-    steps = loop.epochs * max(1, (count - held) // loop.batch_size)
-    validating = loop.evaluations * held / loop.batch_size / 3  # a forward pass is a third of a step
-    sides = (teacher.image_size, size.pixels)
-    return (
-        Stage(READING, len(sides) * count * shown.decode, count * 3 * sum(side**2 for side in sides)),
-        Stage(LAYER, canvases * shown.ask, weights if tag else 0),
-        Stage(ASKING, count * shown.ask, count * shown.row_bytes),
-        *(
-            # weights and the optimiser's two moments, in two checkpoints, and the student
-            Stage(training(name), (steps + validating) * seconds, parameters * 4 * 7)
-            for name, seconds in found.steps.items()
-        ),
-        Stage(CHOOSING, canvases * found.choose),
-        Stage(PRESENCE, judged * found.judge),
-        Stage(WRITING, weights / 2e8, weights + 2 * 4 * parameters),
-    )
-
-
-def _memory(size: Size, count: int, held: int, pixels: int) -> int:
-    return 3 * ((count - held) * size.pixels**2 + held * (pixels**2 + size.pixels**2))
-
-
-def _cores() -> int:
+def cores() -> int:
+    """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def room(plan: Plan, runs: Path) -> None:
-    """Refuse to begin what the disk cannot hold.
-
-    Raises:
-        ConfigError: it says what is needed and what is there.
-    """
-    import shutil
-
-    from lfi.data.imagecache import cache_folder
-    from lfi.training.distil.plan import sized
-
-    needs = {cache_folder(): 0, runs: 0}
-    for stage in plan.stages:
-        needs[cache_folder() if stage.name == READING else runs] += stage.bytes
-    for folder, wanted in needs.items():
-        there = next(each for each in (folder, *folder.resolve().parents) if each.exists())
-        free = shutil.disk_usage(there).free
-        if wanted > free:
-            raise ConfigError(f"{folder} needs {sized(wanted)}, and {sized(free)} are free there")

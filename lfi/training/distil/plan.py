@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,17 @@ class Plan:
         asked = json.dumps([self.request, self.teacher, self.images], sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
-    def lines(self) -> list[str]:
-        """As it is printed."""
+    def lines(self, hours: float = math.inf) -> list[str]:
+        """As it is printed.
+
+        Args:
+            hours: that it may take; a line says so where it takes longer.
+        """
         loop, baselines = self.loop, [name for name in self.methods if name != "lfi"]
         steps = max(1, (self.images - self.held_out) // loop.batch_size)
         width = max(len(stage.name) for stage in self.stages)
         kinds = f"{self.classes:,} classes" if self.classes else "words of their captions as classes"
+        late = self.seconds > hours * _HOUR
         return [
             f"images    {self.images:,}, of which {self.held_out:,} are held out to choose on; {kinds}",
             f"teacher   {self.teacher}: {self.about}",
@@ -90,6 +96,7 @@ class Plan:
             *(f"{each.name:<{width}}  {spoken(each.seconds):>12}  {sized(each.bytes):>9}" for each in self.stages),
             f"{'in all':<{width}}  {spoken(self.seconds):>12}  {sized(self.bytes):>9}; memory {sized(self.memory)}",
             f"measured on this machine: {self.device}",
+            *([f"longer than --hours {hours:g}: take fewer --epochs, or fewer images"] if late else []),
         ]
 
     def write(self, folder: Path) -> None:
