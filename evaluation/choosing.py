@@ -6,6 +6,7 @@ Which words are in an image is told by its caption or class, so what a model's e
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -170,10 +171,16 @@ def calibrated(answerers: Mapping[str, Answerer[Any]], asked: Statements) -> tup
     found, without = {}, []
     for name, answerer in answerers.items():
         presence = calibrate([evidence(answerer, asked)], [asked])
-        if presence.auc >= LEAST_AUC:
+        if presence.auc >= LEAST_AUC and presence.auc - 2 * standard_error(presence.auc, asked.truth.size // 2) > 0.5:
             found[name] = presence
             continue
         without.append(f"{name} cannot tell words that are there from words that are not (AUC {presence.auc:.2f})")
         if name == "teacher":
             break
     return found, "; ".join(without)
+
+
+def standard_error(auc: float, each: int) -> float:
+    """Of an area under the ROC curve, from as many true as false statements (Hanley and McNeil 1982, equation 1)."""
+    both = auc / (2 - auc) + 2 * auc**2 / (1 + auc) - 2 * auc**2
+    return math.sqrt(max(0.0, auc * (1 - auc) + (each - 1) * both)) / each

@@ -7,6 +7,7 @@ teacher, its layer (`layer.json`), its answers (`cache`), a folder a student, wh
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -46,6 +47,7 @@ from lfi.training.distil.request import Request, asked_teacher, named, split, te
 from lfi.training.distil.sizes import methods_for, size_of
 from lfi.training.distributed import connect
 from lfi.training.run import Prepared, cached_answers, train_student, validate
+from lfi.training.sources import said
 from lfi.training.targets import Answers, Questions
 from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
 
@@ -73,15 +75,12 @@ def plan_of(request: Request, device: str) -> Plan:
     return make_plan(request, teacher, request.listing(), device)
 
 
-def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool = False, tell: Tell = print) -> Path:
+def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool = False, tell: Tell = print) -> None:
     """Do all that is not done yet, and write the trio to `out`.
 
     Args:
         runs: folder of all that leads to it.
         tell: takes lines of progress.
-
-    Returns:
-        `out`.
 
     Raises:
         ConfigError: `out` holds something else, `runs` was begun otherwise, or the disk is too small.
@@ -108,7 +107,24 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
             tell(line)
         work = Distillation(request, plan, listing, teacher, folder, runs, device, Progress(plan, tell), tell)
         work.run(out)
-    return out
+    for line in look_at(out, listing):
+        tell(line)
+
+
+def look_at(out: Path, listing: Listing) -> list[str]:
+    """Commands that show a trio: on one of its images, with a word that is said of it."""
+    phrases = set(json.loads((out / "card.json").read_text(encoding="utf-8"))["phrases"])
+    asked = "IMAGE --word WORD"
+    for file, caption, words in zip(listing.files, listing.captions, listing.words, strict=True):
+        if own := [word for word in words or said(caption) if word in phrases]:
+            asked = f"{shlex.quote(str(file))} --word {shlex.quote(own[0])}"
+            break
+    folder = out.resolve()
+    return [
+        f"{out}: look at it with",
+        f"lfi maps {asked} --trio {shlex.quote(str(out))}",
+        f"LFI_MODELS_DIR={shlex.quote(str(folder.parent))} LFI_TRIO={shlex.quote(folder.name)} lfi serve",
+    ]
 
 
 class Distillation:
@@ -243,13 +259,12 @@ class Distillation:
         explanation, layers = members.unmeasured()
         if choice["explanation"]:
             explanation, layers = choice["explanation"], choice["layers"]
-        where = self.request.images.resolve().name
         card = own_card(
             members,
             out.resolve().name,
             explanation,
             layers,
-            summary=f"{self.teacher.name} distilled on {len(self.whole):,} images of {where}",
+            summary=f"{self.teacher.name}, distilled on {len(self.whole):,} images",
             titles={"baseline": f"Result-oriented baseline: {baseline}"},
             phrases=self.whole.classes,
         )

@@ -71,7 +71,4 @@ def distil(
         print("\n".join(plan_of(request, where).lines(hours)))
         return
     kept = runs or Path("runs") / out.resolve().name
-    made = make(request, out, kept, where, fresh=fresh, tell=partial(print, flush=True))
-    print(f"{made}: look at it with")
-    print(f"lfi maps IMAGE --word WORD --trio {made}")
-    print(f"LFI_MODELS_DIR={made.resolve().parent} LFI_TRIO={made.resolve().name} lfi serve")
+    make(request, out, kept, where, fresh=fresh, tell=partial(print, flush=True))

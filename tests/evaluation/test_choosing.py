@@ -9,7 +9,7 @@ import pytest
 import torch
 from caption_data import COLOURS
 
-from evaluation.choosing import calibrated, canvas_cases, hit_rates, statements
+from evaluation.choosing import calibrated, canvas_cases, hit_rates, standard_error, statements
 from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
 from lfi.maps import InteractionMaps
@@ -130,3 +130,10 @@ def test_evidence_that_tells_words_apart_is_calibrated_and_other_evidence_is_not
 def test_a_few_statements_calibrate_nothing():
     found, without = calibrated({"teacher": ByColour()}, statements(plain_images(["red", "green", "blue"])))
     assert (found, without) == ({}, "6 statements can be made of the held-out images; 40 are needed")
+
+
+def test_the_error_of_an_area_is_that_of_the_paper():
+    # Hanley and McNeil 1982: 51 abnormal and 58 normal cases, area .893, standard error .032
+    assert standard_error(0.893, 54) == pytest.approx(0.032, abs=0.001)
+    assert standard_error(1.0, 20) == 0
+    assert standard_error(0.62, 30) == pytest.approx(0.073, abs=0.002)
