@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
 from lfi.maps import InteractionMaps
 
-NAMES = ("red", "green", "blue")
+NAMES = ("red", "green", "blue", "white")
 GRID = 8
 
 
@@ -50,7 +51,12 @@ class ByColour:
             there = ((image[None] - colours[..., None, None]).abs().amax(1) < 2).float()
             scores = torch.stack([1 - there, there])[None] + 1e-3
             maps = InteractionMaps.from_scores(
-                scores.flatten(-2), grid=(GRID, GRID), queries=[list(own)], layers=self.layers, kind="test", model="t@0"
+                scores.flatten(-2),
+                grid=(GRID, GRID),
+                queries=[list(own)],
+                layers=self.layers,
+                kind="gradient",
+                model="t@0",
             )
             answers.append(Answer(maps, evidence=there.mean((1, 2))[:, None]))
         return answers
@@ -100,10 +106,7 @@ def test_half_of_the_statements_are_true():
 
 def test_images_of_several_words_make_two_true_statements_and_two_false_ones():
     images = plain_images(["red", "green", "blue", "white"])
-    images = ImageSet(
-        **{**images.__dict__, "classes": ("red", "green", "blue", "white"), "labels": np.zeros((4, 4), np.float32)}
-        | {"words": (("red", "green"), ("green", "blue"), ("blue", "white"), ("white", "red"))}
-    )
+    images = replace(images, words=(("red", "green"), ("green", "blue"), ("blue", "white"), ("white", "red")))
     asked = statements(images)
     assert asked.truth.shape == (4, 4)
     for own, said in zip(images.words, asked.words, strict=True):

@@ -87,7 +87,7 @@ def largest(shown: Shown, count: int, held: int, device: str) -> Measured:
     ]
     if not sizes:
         raise ConfigError(f"{count:,} images do not fit into half of this machine's memory; take fewer")
-    smallest = best = measure(shown, sizes[0], count - held, device)
+    smallest = measure(shown, sizes[0], count - held, device)
     allowed = shown.request.hours * 3600
     for size in reversed(sizes[1:]):
         ratio = work_of(size) / work_of(sizes[0])
@@ -97,7 +97,7 @@ def largest(shown: Shown, count: int, held: int, device: str) -> Measured:
         found = measure(shown, size, count - held, device)
         if sum(stage.seconds for stage in stages_of(shown, found, count, held)) <= allowed:
             return found
-    return best
+    return smallest
 
 
 def stages_of(shown: Shown, found: Measured, count: int, held: int) -> tuple[Stage, ...]:
