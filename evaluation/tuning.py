@@ -21,7 +21,7 @@ from evaluation.results import Results
 from evaluation.runs import in_processes
 from evaluation.transfer import SOURCE_VALIDATION, TransferSetup, main_score, prepared, train_one
 from lfi.errors import ConfigError
-from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method
+from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method, raised
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
@@ -46,17 +46,8 @@ class SearchResult:
     best: float
 
 
-def _beginning(method: Method) -> Method:
-    """A method with its result-oriented weights at 1: the values in `lfi/methods.py` are so far
-    below the best ones that the search would start at the edge of its range."""
-    raised: dict[str, Any] = {
-        name: 1.0 for name in ("logit_kd", "feature_kd", "dist") if getattr(method.objective, name)
-    }
-    return replace(method, objective=replace(method.objective, **raised))
-
-
 CONTENDERS = {
-    name: _beginning(METHODS[name])
+    name: raised(METHODS[name])
     for name in ("logit + feature KD", "DIST + feature KD", "LFI + logit + feature KD", "LFI + DIST + feature KD")
 }
 """What is searched, and where it begins: the strongest of both kinds, with every loss their kind may use."""

@@ -59,7 +59,8 @@ SMALLER = {
     ],
     ("trio",): ["--scenes", "2"],
     ("evaluate", "maps"): ["--scenes", "3"],
-    ("scenes", "write"): ["--count", "8"],
+    ("scenes", "write"): ["--count", "16"],
+    ("distil",): ["--student", "least", "--epochs", "1"],
 }
 """What is added to a command that would take long as it stands; the last of two equal options counts."""
 

@@ -33,6 +33,9 @@ ABOUT = {
 }
 """What a card says of a model of which nothing else is known."""
 
+CLIP = {"kind": "CLIP", "summary": "A CLIP: its maps are the similarity of every patch and the word."}
+"""Of a teacher that has no decoder."""
+
 
 def trio_card(
     name: str,
