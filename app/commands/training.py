@@ -160,7 +160,12 @@ def trio(
         from evaluation.trio import VALIDATION_SEED, choose
         from lfi.data.scenes import Scenes
 
-        best, layers = choose(members.teacher, members.students, Scenes(count, VALIDATION_SEED).load())
+        best, layers = choose(
+            members.teacher,
+            members.students,
+            Scenes(count, VALIDATION_SEED).load(),
+            lines_of(phrases) if phrases else [],
+        )
     shown = explanation or best
     layers["baseline"] = layers[f"baseline:{shown}"]
     write_own_trio(out, members, card_of(shown, layers))

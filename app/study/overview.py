@@ -60,6 +60,6 @@ def list_studies(studies: Studies) -> list[StudyLine]:
         return lines
 
 
-def _by_study(session: Session, query: Select[Any]) -> dict[int, int]:
+def _by_study(session: Session, query: Select[int, Any]) -> dict[int, int]:
     """Counts by the study's id."""
     return {study: count or 0 for study, count in session.execute(query)}

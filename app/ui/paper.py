@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from app.ui.depths import Position
 from lfi.comparison import Comparison, model_of
@@ -33,19 +33,33 @@ _LATEX = {
 }
 
 
+WIDTHS = (8.5, 17.5)
+"""One column and two, in centimetres."""
+
+
 class PaperRequest(BaseModel):
     """What a visitor chose for a paper's figure; the words are those of the request around it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    columns: list[Annotated[str, StringConstraints(max_length=60)]] | None = Field(None, min_length=1, max_length=3)
+    columns: list[Annotated[str, StringConstraints(max_length=60)]] | None = Field(
+        default=None, min_length=1, max_length=3
+    )
     """Some of those on screen, whose layers and scale they keep; all of them where nothing is said."""
     format: Literal["pdf", "svg", "png"] = "pdf"
-    width: Literal[8.5, 17.5] = 17.5
+    width: float = 17.5
+    """One of `WIDTHS`."""
     points: Literal[6, 7, 8, 9, 10] = 8
     captions: bool = False
     difference: bool = False
     film: bool = False
+
+    @field_validator("width")
+    @classmethod
+    def _is_known(cls, width: float) -> float:
+        if width not in WIDTHS:
+            raise ValueError(f"one of {', '.join(map(str, WIDTHS))} was expected")
+        return width
 
 
 def paper_files(
