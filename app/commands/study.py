@@ -194,11 +194,13 @@ def backup(
 @study.command()
 def restore(
     archive: Annotated[Path, typer.Argument(help="A tar file that `lfi study backup` wrote.", show_default=False)],
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Only check that it could be restored.")] = False,
 ) -> None:
     """Restore a backup where there are no studies yet. The service must be stopped."""
     from app.study.backup import restore as do
 
-    do(_studies(), archive)
+    do(_studies(), archive, rehearse)
+    print(f"{archive} is complete" if rehearse else f"restored {archive}")
 
 
 @study.command()
