@@ -21,7 +21,7 @@ async def closed_report(studies: Studies, name: str) -> str:
         StudyError: it is not closed, or nobody has answered.
         DataError: the answers do not allow the primary analysis.
     """
-    table, registration, plan = await anyio.to_thread.run_sync(_closed_input, studies, name)
+    table, registration, plan = await studies.readers.run(_closed_input, studies, name)
     return await anyio.to_process.run_sync(_page, table, registration, plan)
 
 

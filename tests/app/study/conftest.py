@@ -63,6 +63,9 @@ def study_settings(tmp_path: Path, trio_folder: Path, database_url: str) -> Sett
         study_folder=tmp_path / "study",
         database_url=database_url,
         admin_token=OWNER,
+        address="http://testserver",
+        study_rate="",  # all tests come from one address
+        study_browser_rate="",
     )
 
 
@@ -91,7 +94,15 @@ def create(studies: Studies, engine: Engine, tmp_path: Path) -> Callable[..., st
 @pytest.fixture(scope="session")
 def service(trio_folder: Path) -> FastAPI:
     """The application, made once: mounting the inspector takes seconds."""
-    return create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, admin_token=OWNER))
+    settings = read_settings(
+        models_dir=trio_folder.parent,
+        trio=trio_folder.name,
+        admin_token=OWNER,
+        address="http://testserver",
+        study_rate="",
+        study_browser_rate="",
+    )
+    return create_app(settings)
 
 
 @pytest.fixture
