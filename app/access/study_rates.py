@@ -12,8 +12,9 @@ from starlette.requests import Request
 from app.access.rates import Allowance, Rates, client_name
 from app.limits import parse_rates
 
-_PAGES = ("/study",)
-_BELOW = ("/study/", "/s/")
+_PAGES = ("/study", "/study/")
+_BELOW = ("/study/api/", "/study/pictures/", "/s/")
+"""Not what a page is made of: a shell may load a hundred files at once."""
 
 
 class StudyRates:
