@@ -155,7 +155,7 @@ class InteractionMaps:
         """A copy with only these layers and queries, in the given order."""
         layers = range(len(self.layers)) if layers is None else layers
         queries = range(self.weights.shape[2]) if queries is None else queries
-        rows, columns = torch.tensor(list(layers)), torch.tensor(list(queries))
+        rows, columns = (torch.tensor(list(each), dtype=torch.int64) for each in (layers, queries))
         return replace(
             self,
             weights=self.weights[:, rows][:, :, columns],

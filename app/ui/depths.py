@@ -60,16 +60,27 @@ def film_scales(comparison: Comparison, columns: Sequence[str]) -> list[Scale]:
     """For every word the one scale of its film strips: all layers of the columns, and all Interaction Queries."""
     queries = [] if comparison.queries is None else [comparison.queries]
     return [
-        shared_scale([*(comparison.maps[column].select(queries=[word]) for column in columns), *queries])
+        shared_scale(
+            [*(comparison.maps[each].select(queries=[word]) for each in finding(comparison, columns, word)), *queries]
+        )
         for word in range(len(comparison.words))
     ]
 
 
+def finding(comparison: Comparison, columns: Sequence[str], word: int) -> list[str]:
+    """The answers whose maps of a word set its scale: those that do not say it is absent, or all if all do.
+
+    A map of what a model does not find there is drawn faint; its peak would darken the maps that matter.
+    """
+    return [column for column in columns if not comparison.absence(column, word)] or list(columns)
+
+
 def _position(comparison: Comparison, columns: Sequence[str], layers: dict[str, int]) -> Position:
     maps = {answer: comparison.maps[answer].layer(layers[answer]) for answer in dict.fromkeys((*columns, "teacher"))}
-    shown = [maps[column] for column in columns]
     words = range(len(comparison.words))
-    word_scales = tuple(shared_scale(each.select(queries=[word]) for each in shown) for word in words)
+    found = [finding(comparison, columns, word) for word in words]
+    word_scales = tuple(shared_scale(maps[each].select(queries=[word]) for each in found[word]) for word in words)
+    shown = [maps[each].select(queries=[word for word in words if each in found[word]]) for each in columns]
     pairs = tuple(
         Pair(
             first,
