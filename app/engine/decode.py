@@ -46,7 +46,7 @@ _COMPARED = (256, 256)
 """Size at which is measured how much a cut JPEG lacks."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
-_ICON = 1024
+_ICO, _ICON = b"\0\0\1\0", 1024
 
 
 class Decoded(NamedTuple):
@@ -86,10 +86,10 @@ def opened(data: bytes, limits: ImageLimits | None = None, first_frame: bool = F
         raise ImageTooLargeError(
             f"the file is {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
         )
+    if data.startswith(_ICO):
+        _check_icon(data)  # before it is opened, which decodes its largest picture
     image = _open(data, limits)
     _check_header(image, limits)
-    if image.format == "ICO":
-        _check_icon(data)
     if not first_frame and (what := several(image)):
         raise ImageError(f"the {image.format} image has several {what}; send one of them as a still image")
     return image

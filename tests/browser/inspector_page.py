@@ -73,8 +73,8 @@ class InspectorPage:
         self.page.fill("#lfi-word", text)
         self.page.press("#lfi-word", "Enter")
 
-    def choose_sample(self, number: int = 0) -> None:
-        self.page.locator("[data-sample]").nth(number).click()
+    def choose_sample(self, name: str = "paper") -> None:
+        self.page.locator(f"[data-sample={name}]").click()
         self.wait_for_maps()
 
     def wait_for_maps(self, word: str | None = None) -> None:

@@ -74,7 +74,7 @@ def test_the_link_leaves_out_what_is_as_it_is_by_itself(open_page):
 
 def test_a_reload_comes_back_to_what_was_on_screen(open_page):
     page = open_page()
-    page.choose_sample(1)
+    page.choose_sample("table")
     page.find("#lfi-depth").fill("2")
     before = page.maps()
     page.page.reload()
