@@ -73,6 +73,17 @@ class StorageError(LFIError):
         self.reason = reason
 
 
+class NewerSchemaError(StorageError, DataError):
+    """The database was made by a newer version of LFI."""
+
+    kind = StorageError.kind
+
+    def __init__(self, supported: str, found: str):
+        super().__init__(
+            "", f"the database has schema {found}, this version of LFI supports up to {supported}; update LFI"
+        )
+
+
 class GoneError(LFIError):
     """Nobody is waiting for the answer any more."""
 
@@ -161,6 +172,8 @@ class ConflictError(StudyError):
 
 class NotNowError(ConflictError):
     """An answer that cannot be stored now, but may be later: another trial comes first, or the study is closed."""
+
+    kind = Kind(409, "not-now", "The answer cannot be stored now")
 
 
 # Answered by the web layer and the gate themselves; nobody raises them.

@@ -10,18 +10,10 @@ from alembic.runtime.migration import MigrationContext
 
 from app.database.away import noticed
 from app.database.engine import Database
-from app.failures import StorageError
-from lfi.errors import DataError
+from app.failures import NewerSchemaError, StorageError
 
 HEAD = "0003"
 """The newest revision."""
-
-
-class NewerSchemaError(StorageError, DataError):
-    """The database was made by a newer version of LFI."""
-
-    def __init__(self, found: str):
-        super().__init__("", f"the database has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
 
 
 def upgrade(database: Database, revision: str = HEAD) -> None:
@@ -37,7 +29,7 @@ def upgrade(database: Database, revision: str = HEAD) -> None:
     if found == revision:
         return
     if found is not None and found > HEAD:
-        raise NewerSchemaError(found)
+        raise NewerSchemaError(HEAD, found)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.writing_connection() as connection:

@@ -155,15 +155,18 @@ class Engine:
                 image.thumbnail((side, side), Image.Resampling.LANCZOS)
         return Picture(file.sha256, size, None if side is None else image, seen, note)
 
-    def decode(self, file: File, turn: Turn) -> Picture:
-        """The picture in a file, for any models; of an animation its first frame, with a note that says so.
+    def decode(self, file: File, turn: Turn, first_frame: bool = False) -> Picture:
+        """The picture in a file, for any models.
+
+        Args:
+            first_frame: read the first frame of an animation, with a note that says so; otherwise it is refused.
 
         Raises:
             ImageError: as `decode_image`.
             LateError, GoneError: the turn was over before there was room for so many pixels.
         """
         turn.check()
-        image = opened(file.data, self.settings.image_limits, first_frame=True)
+        image = opened(file.data, self.settings.image_limits, first_frame)
         what = several(image)
         note = f"the {image.format} image has several {what}; this is the first of them" if what else ""
         with self.pixels.held(image.width * image.height, turn):

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 from gradio.data_classes import DataWithFiles
@@ -111,8 +111,9 @@ class Handlers:
         self.engine = engine
         self.settings = engine.settings
         self.samples = samples
-        self.pictures = OpenPictures(engine.decode, BUDGET)
-        self.opened = OpenPictures(engine.decode, BUDGET // 4)
+        decode = partial(engine.decode, first_frame=True)
+        self.pictures = OpenPictures(decode, BUDGET)
+        self.opened = OpenPictures(decode, BUDGET // 4)
         """Kept pictures, decoded; asked only while they are kept, so that nobody sees one that was deleted."""
 
     def describe(self) -> Answer:

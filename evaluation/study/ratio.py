@@ -104,12 +104,15 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
             np.random.default_rng(plan.seed),
         ),
     )
+    value = float(divide(above.share, below.share))
     sparse = [reason for name, arm in zip(names, (above, below), strict=True) for reason in _too_sparse(name, arm)]
     if sparse:
         lowest, highest = _exact_bounds(above, below, plan)
         low, high = min(max(low, 0.0), lowest), max(high, highest)
+        if value == 0 or not np.isfinite(value):  # nothing else knows anything where one arm has no consistent rating
+            low, high = lowest, highest
     return Ratio(
-        Estimate(float(divide(above.share, below.share)), low, high),
+        Estimate(value, low, high),
         "; ".join(sparse),
         _even(above, below, plan),
         float(divide(*(_share_of_raters(arm) for arm in (above, below)))),

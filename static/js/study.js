@@ -7,6 +7,7 @@ import { showExamples, showLegend } from "./study-examples.js";
 import { holdBare, setOpacity } from "./study-pictures.js";
 import { leaveTrial, onKey, showFeedback, shownTrial, showTrial, takesAnswers, WORDS } from "./study-trial.js";
 
+document.dispatchEvent(new Event("lfi-theme")); // the shell may have brought the button after the theme was set
 let state = null;
 let language = navigator.language?.startsWith("de") ? "de" : "en";
 /** @type {(() => Promise<any>) | null} */

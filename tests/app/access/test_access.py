@@ -60,7 +60,7 @@ def test_keys_are_asked_for_where_there_are_any(host, keys, auth, asked_for):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
 def test_without_a_key_other_machines_are_not_let_in(settings, host):
     assert not is_loopback(host)
-    with pytest.raises(ConfigError, match="needs a key: `lfi keys new`"):
+    with pytest.raises(ConfigError, match="requires a key: `lfi keys new`"):
         create_app(settings.model_copy(update={"host": host}))
 
 

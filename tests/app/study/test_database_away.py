@@ -265,7 +265,7 @@ def test_a_lock_stalls_no_other_page(app, studies, rater):
             sent = [pool.submit(send, number) for number in range(60)]
             while studies.writers.inside < 50:
                 time.sleep(0.05)
-            for path in ("/static/css/study.css", "/study", "/healthz", "/admin"):
+            for path in ("/static/css/study.css", "/study/", "/healthz", "/admin"):
                 assert client.get(path).status_code == 200
             assert studies.writers.inside, "they were answered before the others were"
             assert {each.result() for each in sent} == {503}
