@@ -70,7 +70,7 @@ class OpenClipTeacher:
         self.image_size: int = model.visual.image_size[0]
         if not isinstance(model.visual, TimmModel):  # whoever reads those knows their grid
             self.grid: tuple[int, int] = model.visual.grid_size
-        self.embed_dim: int = getattr(model, "text" if isinstance(model.visual, TimmModel) else "visual").output_dim
+        self.embed_dim: int = getattr(model, "text", model.visual).output_dim if isinstance(model.visual, TimmModel) else model.visual.output_dim
         self.context_length: int = getattr(model, "text", model).context_length
         if isinstance(tokenizer, SubwordTokenizer):  # a tower from transformers names its most positions
             self.context_length = tokenizer.context_length

@@ -204,7 +204,7 @@ def test_a_check_that_nobody_could_pass_is_refused(tmp_path, was, becomes, said)
 def limited(services):
     """A service on this machine alone, with small limits."""
     limits = {"study_rate": "8/minute", "study_browser_rate": "4/minute"}
-    return create_app(services("gradio").state.settings.model_copy(update=limits))
+    return create_app(services("plain").state.settings.model_copy(update=limits))
 
 
 def test_one_address_and_one_browser_may_ask_so_often(limited):
