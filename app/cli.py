@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import typer
 
 from app.commands import batch, data, distil, evaluate, hub, keys, maps, report, scenes, serve, study, training
-from app.failures import StorageError
 from bench import commands as benchmark
 from lfi.errors import LFIError
 
@@ -43,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cli(args=arguments, prog_name="lfi")
     except LFIError as error:
-        said = f"{error}: {error.reason}" if isinstance(error, StorageError) and error.reason else str(error)
-        print(f"lfi: {' '.join(said.split())}", file=sys.stderr)
+        print(f"lfi: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
 

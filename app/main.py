@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 
 import anyio
@@ -24,7 +23,6 @@ from app.access.gate import Gate
 from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
-from app.access.study_rates import StudyRates
 from app.agents.server import agent_route, agent_server
 from app.api import kept_routes, routes
 from app.batch import routes as batch_routes
@@ -45,9 +43,7 @@ from app.ui import build_inspector, page_head
 from app.web.assets import FreshFiles
 from app.web.edge import PageHead, PublishedPath, SecurityHeaders
 from app.web.openapi import describe_problems
-from app.web.page_queue import PageQueue
 from app.web.problems import PlainErrorsAsProblems, install_problems
-from app.web.sessions import Sessions
 
 PAGE = "/ui"
 _QUEUE = 64
@@ -55,8 +51,6 @@ _QUEUE = 64
 _QUEUE_SECONDS = 0.01
 """How long such an event lies at most before it is seen."""
 
-_PATIENCE = 5.0
-"""Seconds that a request waits for the studies' database."""
 _SWEEP_SECONDS = 600
 
 _READABLE = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
@@ -108,11 +102,8 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.engine = engine
     app.state.batches = Batches(engine)
     app.state.agents = agent_server(engine, app.version)
-    app.state.studies = Studies(settings, patience=_PATIENCE)
-    app.state.owner_sessions = Sessions(owner_routes.HOURS)
-    app.state.check_storage = partial(_check_storage, app)
+    app.state.studies = Studies(settings)
     app.state.on_failure = on_failure
-    app.add_middleware(PageQueue, page=PAGE)  # behind the gate
     app.add_middleware(
         Gate,
         keyring=app.state.keyring,
@@ -120,7 +111,6 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         metrics=metrics,
         published=settings.root_path,
         page=PAGE,
-        study_rates=StudyRates(settings.study_rate, settings.study_browser_rate, study_routes.COOKIE),
     )
     # Present even when it allows nobody: without it the mounted page would answer every origin. Outside of the gate, so
     # that a listed origin can read why it was refused.
@@ -171,11 +161,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await anyio.to_thread.run_sync(app.state.tracer_provider.shutdown)
         tasks.cancel_scope.cancel()
     app.state.batches.close()
-
-
-async def _check_storage(app: FastAPI) -> None:
-    studies: Studies = app.state.studies
-    await studies.readers.run(studies.check)
 
 
 async def _warm(app: FastAPI) -> None:

@@ -15,7 +15,6 @@ from app.commands import study_analysis
 
 if TYPE_CHECKING:
     from app.study.drawing import Tell
-    from app.study.raters import Invitation
     from app.study.service import Studies
 
 commands = typer.Typer()
@@ -123,7 +122,7 @@ def invite(
     out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown only once.")] = Path(
         "invitations.csv"
     ),
-    address: Annotated[str | None, typer.Option(help="Where raters find the service. [LFI_ADDRESS]")] = None,
+    address: Annotated[str, typer.Option(help="Where raters find the service.")] = "http://127.0.0.1:7860",
 ) -> None:
     """Make invitations, one link per rater."""
     from app.study.raters import invite as make
@@ -133,54 +132,21 @@ def invite(
     try:
         with out.open("x", newline="", encoding="utf-8") as file:
             made = make(studies, name, count, _ACTOR)
-            csv.writer(file).writerows(
-                [("code", "link"), *((each.code, _link(studies, address, each)) for each in made)]
-            )
+            csv.writer(file).writerows([("code", "link"), *((each.code, _link(address, each)) for each in made)])
     except OSError as error:
         raise ConfigError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
     print(out)
 
 
 @study.command()
-def admit(
-    name: Name,
-    ids: Annotated[Path, typer.Argument(help="A text file, one participant's id a line.", show_default=False)],
-) -> None:
-    """Put people on the list of those who may enter from Prolific (`entry = "listed"` in the plan)."""
-    from app.study.raters import admit as do
-    from lfi.errors import ConfigError
-
-    try:
-        lines = ids.read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {ids}: {error}") from error
-    print(f"{do(_studies(), name, lines, _ACTOR)} people added to the list")
-
-
-@study.command()
-def link(
-    name: Name,
-    address: Annotated[str | None, typer.Option(help="Where raters find the service. [LFI_ADDRESS]")] = None,
-) -> None:
-    """Make the link that Prolific is given (`entry = "signed"` in the plan); the one before stops working."""
-    from app.study.raters import new_link
-
-    studies = _studies()
-    token = new_link(studies, name, _ACTOR)
-    ids = "PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}"
-    print(f"{_found_at(studies, address)}/study?{ids}&entry={token}")
-
-
-@study.command()
 def preview(
     name: Name,
-    address: Annotated[str | None, typer.Option(help="Where you find the service. [LFI_ADDRESS]")] = None,
+    address: Annotated[str, typer.Option(help="Where you find the service.")] = "http://127.0.0.1:7860",
 ) -> None:
     """Make a link that shows a study as a rater sees it; nothing entered there counts."""
     from app.study.raters import invite as make
 
-    studies = _studies()
-    print(_link(studies, address, make(studies, name, 1, _ACTOR, preview=True)[0]))
+    print(_link(address, make(_studies(), name, 1, _ACTOR, preview=True)[0]))
 
 
 @study.command()
@@ -233,13 +199,11 @@ def backup(
 @study.command()
 def restore(
     archive: Annotated[Path, typer.Argument(help="A tar file that `lfi study backup` wrote.", show_default=False)],
-    rehearse: Annotated[bool, typer.Option("--rehearse", help="Only check that it could be restored.")] = False,
 ) -> None:
     """Restore a backup where there are no studies yet. The service must be stopped."""
     from app.study.backup import restore as do
 
-    do(_studies(), archive, rehearse)
-    print(f"{archive} is complete" if rehearse else f"restored {archive}")
+    do(_studies(), archive)
 
 
 @study.command()
@@ -292,10 +256,5 @@ def _set(name: str, status: str) -> None:
     print(f"{name} is {status}")
 
 
-def _link(studies: Studies, address: str | None, invitation: Invitation) -> str:
-    """Where an invitation leads: as told, as configured, or to a service on this machine as it is by default."""
-    return f"{_found_at(studies, address)}/s/{invitation.token}"
-
-
-def _found_at(studies: Studies, address: str | None) -> str:
-    return (address or studies.settings.address or f"http://127.0.0.1:{studies.settings.port}").rstrip("/")
+def _link(address: str, invitation) -> str:
+    return f"{address.rstrip('/')}/s/{invitation.token}"

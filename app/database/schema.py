@@ -7,12 +7,12 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import OperationalError
 
-from app.database.away import noticed
 from app.database.engine import Database
-from app.failures import NewerSchemaError, StorageError
+from lfi.errors import DataError
 
-HEAD = "0003"
+HEAD = "0002"
 """The newest revision."""
 
 
@@ -20,16 +20,15 @@ def upgrade(database: Database, revision: str = HEAD) -> None:
     """Bring the schema up to a revision; an empty database gets everything. Does nothing where it is there.
 
     Raises:
-        NewerSchemaError: it was made by a newer version of LFI.
-        StorageError: it cannot be reached.
+        DataError: the database cannot be reached, or was made by a newer version of LFI.
     """
-    if database.file and not database.file.exists():
-        _make_file(database.file)
+    if database.file:
+        database.file.parent.mkdir(parents=True, exist_ok=True)
     found = revision_of(database)
     if found == revision:
         return
     if found is not None and found > HEAD:
-        raise NewerSchemaError(HEAD, found)
+        raise DataError(f"the database has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.writing_connection() as connection:
@@ -41,15 +40,11 @@ def revision_of(database: Database) -> str | None:
     """The schema's revision; None for an empty database.
 
     Raises:
-        StorageError: it cannot be reached.
+        DataError: the database cannot be reached.
     """
-    with noticed(), database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def _make_file(file: Path) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-    except OSError as error:
-        raise StorageError(f"cannot make {file}: {(error.strerror or str(error)).lower()}") from error
+        with database.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise DataError(f"the database {database.url.render_as_string()} cannot be reached: {reason}") from error

@@ -24,7 +24,7 @@ from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, w
 
 TABLES = tuple(f"ratings{suffix}" for suffix in FORMATS)
 SPREADSHEET = "ratings-spreadsheet.csv"
-FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json", "times.csv", "participants.json")
+FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json")
 """What a study is exported as."""
 
 
@@ -164,29 +164,6 @@ def _trail(session: Session, study: Study) -> str:
     )
 
 
-def _times(session: Session, study: Study) -> str:
-    """Of every stored answer the time that the browser measured, and the one that the service saw, ms.
-
-    The latter includes the network, and is known of first answers alone, where no clock was set back.
-    """
-    rows = session.execute(
-        select(Rater.code, Assignment.position, Answer.revision, Answer.response_ms, Answer.server_ms)
-        .join(Assignment, Assignment.id == Answer.assignment_id)
-        .join(Rater, Rater.id == Answer.rater_id)
-        .where(Rater.study_id == study.id)
-        .order_by(Answer.id)
-    )
-    lines = ["rater,trial,revision,response_ms,server_ms"]
-    lines += [",".join("" if value is None else str(value) for value in row) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _participants(session: Session, study: Study) -> str:
-    """With which parameters of the address raters came, by their codes: whom Prolific is to pay. Not for publishing."""
-    rows = session.execute(select(Rater.code, Rater.parameters).where(Rater.study_id == study.id).order_by(Rater.id))
-    return _json({code: orjson.loads(parameters) for code, parameters in rows if parameters != "{}"})
-
-
 def _json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -195,6 +172,4 @@ _TEXTS: dict[str, Callable[[Session, Study], str]] = {
     "codebook.md": lambda _session, _study: codebook(),
     "plan.json": _plans,
     "audit.json": _trail,
-    "times.csv": _times,
-    "participants.json": _participants,
 }

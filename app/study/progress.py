@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +13,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Audit, Cell, Rater, Study
-from app.failures import StorageError
 from app.study.catches import passed
 from app.study.demand import Demand, demand_of
 from app.study.places import reclaim
@@ -109,13 +107,12 @@ class Progress:
 
 
 def progress_of(studies: Studies, name: str) -> Progress:
-    """How the study of this name stands, once the places of raters who left are free; or before, while it is locked.
+    """How the study of this name stands, once the places of raters who left are free.
 
     Raises:
         NothingHereError: there is none.
     """
-    with suppress(StorageError):  # whoever only looks need not wait until others have stopped writing
-        reclaim(studies, name)
+    reclaim(studies, name)
     with studies.database.reading() as session:
         study = find_study(session, name)
         plan = studies.plan(session, study)

@@ -52,7 +52,7 @@ async def owners_report(studies: Studies, name: str, actor: str) -> str:
         StudyError: it goes on, and no look is due; or nobody has answered.
         DataError: no answers are left to analyse.
     """
-    material = await studies.readers.run(_allowed, studies, name, actor)
+    material = await anyio.to_thread.run_sync(_allowed, studies, name, actor)
     return await anyio.to_process.run_sync(_page, material)
 
 

@@ -1,8 +1,7 @@
 // The study page: what the service says where the rater is, on the screen.
 import { byId, fill, make } from "./elements.js";
 import { ROOT } from "./root.js";
-import { insist, keep, keepsAny, kept, post, Refused, send } from "./study-answers.js";
-import { givenToCheck, offerToDecline, showCheck } from "./study-entrance.js";
+import { insist, keepPending, pending, post, Refused } from "./study-answers.js";
 import { showExamples, showLegend } from "./study-examples.js";
 import { holdBare, setOpacity } from "./study-pictures.js";
 import { leaveTrial, onKey, showFeedback, shownTrial, showTrial, takesAnswers, WORDS } from "./study-trial.js";
@@ -20,8 +19,6 @@ function banner(text) {
   byId("study-banner").textContent = text ?? "";
   byId("study-banner").hidden = !text;
 }
-
-const waiting = () => banner(words().waiting);
 
 function show(next) {
   state = next;
@@ -66,11 +63,11 @@ function showText() {
   const said = words();
   const stage = state.stage;
   const pages = {
-    consent: { title: said.consent_title, button: said.continue, act: () => insist("consent", { language }, waiting) },
+    consent: { title: said.consent_title, button: said.continue, act: () => post("consent", { language }) },
     instructions: {
       title: said.instructions_title,
       button: state.practice ? said.start : said.start_trials,
-      act: () => insist("begin", state.check ? { answers: givenToCheck() } : {}, waiting),
+      act: () => post("begin"),
     },
     thanks: { title: said.thanks_title },
   };
@@ -87,8 +84,6 @@ function showText() {
   byId("study-continue").hidden = !page.button;
   byId("study-continue").textContent = page.button ?? "";
   submit = page.act ?? null;
-  offerToDecline(stage === "consent" ? said.decline : "", () => lead(() => insist("decline", {}, waiting)));
-  showCheck(state.check, said);
   const { code, redirect } = state.completion ?? {};
   byId("study-completion").hidden = !code;
   byId("study-code-label").textContent = said.code;
@@ -108,38 +103,32 @@ async function lead(step) {
     banner();
   } catch (error) {
     if (error instanceof Refused && (error.status === 404 || error.status === 409)) await resume(words().elsewhere);
-    else banner(error instanceof Refused ? words().failed : words().waiting);
+    else banner(error instanceof Refused ? words().failed : words().offline);
   }
 }
 
-async function sendAnswer(given, again = true) {
+async function sendAnswer(given) {
   const before = state;
-  keep(given);
+  keepPending(given);
   let after;
   try {
-    after = await send(given, () => banner(words().offline));
+    after = await insist("answer", given, () => banner(words().offline));
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    const never = error.refused === given.key;
-    const overtaken = never && (error.status === 404 || error.status === 409);
-    await resume(overtaken ? words().elsewhere : never ? words().refused : words().kept);
-    if (!never && error.status === 403 && again) await sendKept(false); // the rater entered anew, in another window
+    keepPending(null);
+    const overtaken = error instanceof Refused && (error.status === 404 || error.status === 409);
+    await resume(overtaken ? words().elsewhere : words().failed);
     return;
   }
+  keepPending(null);
   banner();
   if (after.feedback && before?.trial) showFeedback(after.feedback, words(), () => show(after));
   else show(after);
 }
 
-// What this rater answered before, and the service has not stored yet.
-async function sendKept(again = true) {
-  for (const given of kept()) await sendAnswer(given, again);
-}
-
 /** @param {string} [message] */
 async function resume(message) {
   try {
-    const next = await insist("session", {}, () => banner(keepsAny() ? words().offline : words().waiting));
+    const next = await insist("session", {}, () => banner(words().offline));
     if (next.stage === "trial" && next.trial === null) throw new Error("no trial");
     show(next);
     banner(message);
@@ -160,7 +149,7 @@ function stranger() {
   const home = make("a", { class: "lfi-button", href: ROOT }, said.home);
   fill(byId("study-text-html"), make("p", {}, said.stranger), make("p", {}, home));
   fill(byId("study-title"), make("a", { href: ROOT }, "LFI Study"));
-  banner(keepsAny() ? said.kept : undefined);
+  banner();
 }
 
 byId("study-form").addEventListener("submit", (event) => {
@@ -207,5 +196,6 @@ document.addEventListener("keydown", onKey);
 (async () => {
   banner(words().loading);
   await resume();
-  if (state) await sendKept();
+  const kept = pending();
+  if (kept && state) await sendAnswer(kept);
 })();

@@ -71,9 +71,6 @@ def study_settings(tmp_path: Path, trio_folder: Path, database_url: str, shell: 
         database_url=database_url,
         admin_token=OWNER,
         study_page=shell,
-        address="http://testserver",
-        study_rate="",  # all tests come from one address
-        study_browser_rate="",
     )
 
 
@@ -105,16 +102,8 @@ def services(trio_folder: Path) -> Callable[[str], FastAPI]:
 
     @cache
     def made(shell: str) -> FastAPI:
-        settings = read_settings(
-            models_dir=trio_folder.parent,
-            trio=trio_folder.name,
-            admin_token=OWNER,
-            study_page=shell,
-            address="http://testserver",
-            study_rate="",
-            study_browser_rate="",
-        )
-        return create_app(settings)
+        about = {"models_dir": trio_folder.parent, "trio": trio_folder.name, "admin_token": OWNER, "study_page": shell}
+        return create_app(read_settings(**about))
 
     return made
 

@@ -17,6 +17,7 @@ from takers import Taker
 
 from app.database.models import CURRENT, Audit, Rater
 from app.failures import StudyError
+from app.study.backup import backup, restore
 from app.study.creation import amend_study, create_study
 from app.study.demand import Demand
 from app.study.export import FILES, analysis_input, export_study, ratings_of
@@ -27,6 +28,7 @@ from app.study.service import Studies
 from evaluation.study.flow import exclusion_flow
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import read_ratings
+from lfi.errors import DataError
 
 OWNER = "an owner's secret token"
 
@@ -155,6 +157,57 @@ def test_a_running_service_shows_the_draft_that_was_made_anew(studies, create, s
         assert who.state["scale"] == scale
         assert who.session.picture(who.state["trial"]["id"], "left").is_file()
     service.close()
+
+
+@on_sqlite
+def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_settings, tmp_path, clock):
+    name, who = walked
+    backup(studies, tmp_path / "backup.tar")
+    before = ratings_of(studies, name)
+    who["left"].answer()  # after the backup
+    elsewhere = study_settings.model_copy(
+        update={"study_folder": tmp_path / "new", "database_url": f"sqlite:///{tmp_path / 'new' / 'study.db'}"}
+    )
+    again = Studies(elsewhere, clock)
+    restore(again, tmp_path / "backup.tar")
+    assert ratings_of(again, name).equals(before)
+    returned = Taker(again, name, token=who["left"].token)
+    picture = returned.session.picture(returned.state["trial"]["id"], "left")
+    assert picture.is_relative_to(tmp_path / "new")
+    assert picture.is_file()
+    returned.answer()
+    with pytest.raises(StudyError, match="already exists"):
+        restore(again, tmp_path / "backup.tar")
+    with pytest.raises(DataError, match="never overwrites"):
+        backup(studies, tmp_path / "backup.tar")
+    again.close()
+
+
+@on_sqlite
+def test_a_log_that_an_old_database_left_is_not_played_into_a_restored_one(studies, walked, study_settings, tmp_path):
+    backup(studies, tmp_path / "backup.tar")
+    elsewhere = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'new.db'}"}))
+    (tmp_path / "new.db-wal").write_bytes(b"of a database that was moved away")
+    with pytest.raises(StudyError, match=r"new\.db-wal already exists; move it away first"):
+        restore(elsewhere, tmp_path / "backup.tar")
+    assert not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_backup_of_postgresql_is_left_to_its_own_tools(studies, create, tmp_path):
+    create()
+    with pytest.raises(StudyError, match="use pg_dump"):
+        backup(studies, tmp_path / "backup.tar")
+    assert not (tmp_path / "backup.tar").exists()
+
+
+@on_sqlite
+def test_a_file_that_is_no_backup_is_refused_and_leaves_nothing(study_settings, tmp_path):
+    other = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'x' / 'study.db'}"}))
+    (tmp_path / "bad.tar").write_bytes(b"not a tar")
+    with pytest.raises(DataError, match="cannot be restored"):
+        restore(other, tmp_path / "bad.tar")
+    assert not (tmp_path / "x" / "study.db").exists()
 
 
 def test_a_deleted_person_is_in_no_table(studies, walked, tmp_path):
