@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
 
 from app.database.models import Assignment, Cell, Rater, Study
 from app.study.service import Studies
@@ -39,8 +37,10 @@ def list_studies(studies: Studies) -> list[StudyLine]:
     wanted = select(Cell.study_id, func.sum(Cell.target)).group_by(Cell.study_id)
     begun = select(Rater.study_id, func.count()).where(~Rater.preview, Rater.began_at.is_not(None))
     with studies.database.reading() as session:
-        done, target = _by_study(session, counted), _by_study(session, wanted)
-        raters = _by_study(session, begun.group_by(Rater.study_id))
+        done, target, raters = (
+            {study: count or 0 for study, count in session.execute(query)}
+            for query in (counted, wanted, begun.group_by(Rater.study_id))
+        )
         lines = []
         for study in session.scalars(select(Study).order_by(Study.id.desc())):
             plan = studies.plan(session, study)
@@ -58,8 +58,3 @@ def list_studies(studies: Studies) -> list[StudyLine]:
                 )
             )
         return lines
-
-
-def _by_study(session: Session, query: Select[int, Any]) -> dict[int, int]:
-    """Counts by the study's id."""
-    return {study: count or 0 for study, count in session.execute(query)}
