@@ -45,8 +45,6 @@ def create(plan: Toml) -> None:
         print(
             f"note: {asked.trials} trials a rater on {asked.images} pictures: some will come again, in other conditions"
         )
-    if not made.catch:
-        print("note: there are no catch trials, so nobody is excluded for not looking")
     print(f"plan {made.hash}")
     print(f"`lfi study preview {made.name}` shows it, `lfi study open {made.name}` opens it")
 

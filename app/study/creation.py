@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
 from app.engine import Engine, Turn
 from app.failures import ConflictError, StudyError
-from app.study.checks import check_draft, check_rules
 from app.study.drawing import Tell, silent
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
@@ -89,10 +88,8 @@ def make_draft(
     Raises:
         StudyError: the study has been opened, or has invitations.
         ConflictError: the draft is another one by now.
-        ConfigError: as `check_draft`.
         UnknownWordError, LateError, GoneError: as `render_all`.
     """
-    check_draft(plan, pictures)
     rendered = list(render_all(plan, pictures, engine, turn, tell))
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
@@ -124,7 +121,6 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
         StudyError: what was already shown to raters would change, or the study is a draft.
     """
     plan = read_plan(path)
-    check_rules(plan)
     with studies.database.writing() as session:
         study = find_study(session, plan.name, lock=True)
         if study.status == "draft":

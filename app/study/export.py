@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
 from app.failures import StudyError
 from app.study.catches import passed
-from app.study.conduct import note_export
 from app.study.plan import StudyPlan, plan_of
 from app.study.service import Studies, find_study
 from app.study.trials import conditions_shown, entry_of
@@ -64,8 +63,6 @@ def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = 
                 write_spreadsheet(table, out / file)
             else:
                 (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
-    if table is not None:
-        note_export(studies, name)
     return [out / file for file in files]
 
 

@@ -32,7 +32,7 @@ from app.study.owner import delete_person, exclude, set_status
 from app.study.owner_page import list_page, live_part, login_page, owner_page
 from app.study.progress import progress_of
 from app.study.raters import invite
-from app.study.report import POLICY, owners_report
+from app.study.report import POLICY, closed_report
 from app.study.routes import StudiesDep
 from app.study.thumbnails import thumbnail
 from app.web.forms import check_origin, read_form
@@ -284,10 +284,10 @@ def export(owner: OwnerDep, name: str, file: str) -> Response:
 
 @router.get("/{name}/report")
 async def report(owner: OwnerDep, name: str) -> Response:
-    """The report of a closed study, or at a planned look."""
+    """The report of a closed study."""
     owner.check()
     try:
-        html = await owners_report(owner.studies, name, _ACTOR)
+        html = await closed_report(owner.studies, name)
     except LFIError as error:
         return await anyio.to_thread.run_sync(_refused, owner, name, error)
     return HTMLResponse(html, headers={"Content-Security-Policy": POLICY, **PRIVATE})

@@ -304,10 +304,9 @@ def plan_of(raw: dict[str, Any]) -> StudyPlan:
 def canonical(plan: StudyPlan) -> str:
     """The plan as JSON with sorted keys; what is stored and hashed.
 
-    `maps` and `analysis.looks` are left out where empty, so plans from before there were such keys keep their hash.
+    `maps` is left out where it is empty, so plans from before there was such a key keep their hash.
     """
     content = {name: value for name, value in asdict(plan).items() if name != "maps" or value}
-    content["analysis"] = plan.analysis.content
     return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

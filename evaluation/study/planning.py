@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from tqdm import tqdm
 
 from evaluation.study.estimate import Estimate
-from evaluation.study.montecarlo import proportion, simulate_intervals
+from evaluation.study.montecarlo import simulate_intervals
 from evaluation.study.raters import Population
-from evaluation.study.widening import CLAIM_FROM
 from lfi.errors import ConfigError
 
 
@@ -21,8 +19,7 @@ class Size:
 
     Attributes:
         trials: rating trials of one rater.
-        power: share of simulated studies that could make the claim, with its Monte-Carlo interval; none with fewer
-            raters than `CLAIM_FROM`.
+        power: share of simulated studies that could make the claim, with its Monte-Carlo interval.
     """
 
     raters: int
@@ -119,6 +116,5 @@ def plan_size(
                     seed=seed,
                     progress=progress,
                 )
-                power = found.power(claim) if some_raters >= CLAIM_FROM else proportion(np.zeros(studies))
-                sizes.append(Size(some_raters, some_items, shown, power))
+                sizes.append(Size(some_raters, some_items, shown, found.power(claim)))
     return Planning(population.ratio, claim, wanted, studies, population, tuple(sizes))

@@ -90,7 +90,7 @@ def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, servic
         page.click("text=Analyse as planned")
     report = popup.value
     report.wait_for_selector("h1:has-text('Study pilot: report')")
-    assert "4 ratings and 2 pairs by 1 rater of" in report.inner_text("main")
+    assert "4 ratings and 2 pairs by 1 raters of" in report.inner_text("main")
     assert "The analysis followed it without change." in report.inner_text("main")
     assert report.locator("figure svg").count() >= 3
     assert report.evaluate("getComputedStyle(document.querySelector('.verdict')).borderLeftStyle") == "solid"
