@@ -7,7 +7,6 @@ want a strict content policy (`LFI_STUDY_PAGE=plain`). Markup, style sheets, scr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
@@ -42,14 +41,14 @@ def stranger_page(settings: Settings, depth: int = 0) -> str:
     )
     body = f'<div class="lfi lfi-study">{brand}<main class="lfi-plain">{said}</main></div>'
     theme = f'<script src="{root}static/js/theme.js"></script>'  # before the first paint
-    return _document(ICON + sheets(root, STYLES) + theme, body, PAGE["en"]["stranger_title"])
+    return _document(ICON + _sheets(root) + theme, body, PAGE["en"]["stranger_title"])
 
 
 @cache
 def markup(main: str = "main") -> str:
     """What both shells hold; `main` is the element of its main part, as a document may have one `main` only."""
     words = {"page": PAGE, "scales": SCALES, "pair": PAIR, "languages": LANGUAGES}
-    data = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c").replace("&", "\\u0026")
+    data = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
     shell = Template(Path(__file__).with_name("study.html").read_text(encoding="utf-8"))
     return shell.substitute(words=data, main=main, **PAGE["en"])
 
@@ -58,12 +57,11 @@ def markup(main: str = "main") -> str:
 def _page(static: Path) -> str:
     theme = '<script src="static/js/theme.js"></script>'
     module = preloads(static, "", MODULE) + f'<script type="module" src="static/js/{MODULE}.js"></script>'
-    return _document(ICON + sheets("", STYLES) + theme + module, markup(), TITLE)
+    return _document(ICON + _sheets("") + theme + module, markup(), TITLE)
 
 
-def sheets(root: str, names: Iterable[str]) -> str:
-    """Links to style sheets; `root` is where the service is, seen from the page."""
-    return "".join(f'<link rel="stylesheet" href="{root}static/css/{name}.css" />' for name in names)
+def _sheets(root: str) -> str:
+    return "".join(f'<link rel="stylesheet" href="{root}static/css/{name}.css" />' for name in STYLES)
 
 
 def _document(head: str, body: str, title: str) -> str:

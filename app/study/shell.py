@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
-from app.study.page import MODULE, STYLES, TITLE, markup, sheets
+from app.study.page import MODULE, STYLES, TITLE, markup
 from app.web.assets import ICON, early_script, load_script, preloads, style
 from app.web.edge import PageHead
 from app.web.pages import PRIVATE
@@ -34,7 +34,7 @@ def build_study(settings: Settings) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             markup(main="div"),  # Gradio's own frame is the page's `main`
-            head=style(settings.static_dir, STYLES[1:]),  # after Gradio's own, so it holds where both say something
+            head=style(settings.static_dir, STYLES),  # after Gradio's own, so it holds where both say something
             js_on_load=load_script("../", MODULE, "#study-banner"),
             apply_default_css=False,
         )
@@ -47,7 +47,7 @@ class StudyShell:
     def __init__(self, app: ASGIApp, settings: Settings):
         static = settings.static_dir
         head = ICON + early_script(static, "theme") + preloads(static, "../", MODULE)
-        self.app = PageHead(app, "", head + sheets("../", EARLY_STYLES))
+        self.app = PageHead(app, "", head + style(static, EARLY_STYLES))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))

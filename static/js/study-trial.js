@@ -5,7 +5,7 @@ import { byId, fill, make } from "./elements.js";
 import { fetchAhead, holdBare, responseTime, showPictures, untilSeen } from "./study-pictures.js";
 
 /** What the page says, by language: the texts, the scales and the answers to a pair. */
-export const WORDS = JSON.parse(byId("study-words", HTMLTemplateElement).content.textContent ?? "");
+export const WORDS = JSON.parse(byId("study-words").textContent ?? "");
 let trial = null; // what is on the screen
 let taking = false; // whether an answer would be taken now
 let earliest = 0; // milliseconds before what is on the screen can have been seen
