@@ -11,7 +11,6 @@ import anyio
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -33,8 +32,6 @@ from app.settings import Settings, read_settings
 from app.study import owner_routes
 from app.study import routes as study_routes
 from app.study.service import Studies
-from app.study.shell import PATH as STUDY_PAGE
-from app.study.shell import StudyShell, build_study
 from app.telemetry import metrics as metrics_routes
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import RequestLog
@@ -142,10 +139,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
     app.router.routes.append(agent_route(app.state.agents, settings))
-    _mount(app, build_inspector(engine), PAGE, settings)
-    if settings.study_page == "gradio":
-        mount = _mount(app, build_study(settings), STUDY_PAGE, settings)
-        mount.app = StudyShell(mount.app, settings)
+    _mount_page(app, engine, settings)
     return app
 
 
@@ -205,16 +199,16 @@ async def _not_stored() -> None:
     raise HTTPException(404)
 
 
-def _mount(app: FastAPI, blocks: gr.Blocks, path: str, settings: Settings) -> Mount:
-    """Mount a page of Gradio; the route that leads to it."""
+def _mount_page(app: FastAPI, engine: Engine, settings: Settings) -> None:
+    blocks = build_inspector(engine)
     blocks.queue(max_size=_QUEUE, api_open=False)
     # By itself it wakes the event loop a thousand times a second to see whether the page has asked for something.
     blocks._queue.sleep_when_free = _QUEUE_SECONDS
     gr.mount_gradio_app(
         app,
         blocks,
-        path=path,
-        root_path=settings.root_path + path if settings.root_path else None,
+        path=PAGE,
+        root_path=settings.root_path + PAGE if settings.root_path else None,
         server_name=settings.host,
         server_port=settings.port,
         show_error=False,
@@ -226,6 +220,3 @@ def _mount(app: FastAPI, blocks: gr.Blocks, path: str, settings: Settings) -> Mo
         run_history=False,
         footer_links=[],
     )
-    mount = app.router.routes[-1]
-    assert isinstance(mount, Mount)
-    return mount

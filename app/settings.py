@@ -84,8 +84,6 @@ class Settings(BaseSettings):
     """Rendered stimuli of studies, and the database where no URL names another. Nothing serves it."""
     database_url: str = ""
     """Of studies: `sqlite:///FILE` or `postgresql+psycopg://...`; `study.db` in the folder by default."""
-    study_page: Literal["gradio", "plain"] = "gradio"
-    """What carries the raters' page: Gradio, or a plain document under a strict content policy."""
     admin_token: SecretStr = SecretStr("")
     """Opens `/admin`, at least 16 characters; without one there is no such page."""
 

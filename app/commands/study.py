@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +11,6 @@ import typer
 from app.commands import study_analysis
 
 if TYPE_CHECKING:
-    from app.study.drawing import Tell
     from app.study.service import Studies
 
 commands = typer.Typer()
@@ -33,18 +29,19 @@ def create(plan: Toml) -> None:
     """Render the study of a plan and store it as a draft. A draft without invitations is replaced."""
     from app.engine import Engine
     from app.study.creation import create_study
-    from app.study.demand import demand_of
 
     studies = _studies()
-    with _told() as tell:
-        made = create_study(studies, plan, Engine(studies.settings), tell=tell)
-    asked = demand_of(made)
-    wanted = f"{asked.ratings:,} ratings and {asked.pairs:,} pairs are wanted, of about {asked.raters:,} raters"
-    print(f"{made.name}: {wanted}; a session takes about {asked.minutes} min")
-    if asked.images < asked.trials:
-        print(
-            f"note: {asked.trials} trials a rater on {asked.images} pictures: some will come again, in other conditions"
-        )
+    made = create_study(studies, plan, Engine(studies.settings))
+    ratings = len(made.items) * len(made.conditions) * made.rating.overlap
+    pairs = len(made.items) * len(made.pair.contrasts) * made.pair.overlap
+    raters = max(-(-ratings // made.rating.trials), -(-pairs // made.pair.trials))
+    print(f"{made.name}: {ratings:,} ratings and {pairs:,} pairs are wanted, of about {raters:,} raters")
+    images, asked = (
+        len({item.image for item in made.items}),
+        made.rating.trials * bool(ratings) + (made.pair.trials * bool(pairs)),
+    )
+    if images < asked:
+        print(f"note: {asked} trials a rater on {images} pictures: some will come again, in other conditions")
     print(f"plan {made.hash}")
     print(f"`lfi study preview {made.name}` shows it, `lfi study open {made.name}` opens it")
 
@@ -78,10 +75,10 @@ def close(name: Name) -> None:
 @study.command("list")
 def list_() -> None:
     """All studies, the newest first."""
-    from app.study.overview import list_studies
+    from app.study.progress import list_studies
 
-    for line in list_studies(_studies()):
-        print(f"{line.name}\t{line.status}\t{line.done:,} of {line.target:,} answers")
+    for name, status in list_studies(_studies()):
+        print(f"{name}\t{status}")
 
 
 @study.command()
@@ -215,29 +212,6 @@ def remove(
     if not yes:
         typer.confirm(f"Delete the whole study {name}, including its answers?", abort=True)
     remove_study(_studies(), name)
-
-
-@contextmanager
-def _told() -> Iterator[Tell]:
-    """A bar on standard error, one a step; a line now and then where that is no terminal."""
-    from tqdm import tqdm
-
-    bar: tqdm | None = None
-
-    def finish() -> None:
-        if bar is not None:
-            bar.update(bar.total - bar.n)
-            bar.close()
-
-    def tell(step: str, done: int, of: int) -> None:
-        nonlocal bar
-        if bar is None or bar.desc != step:
-            finish()
-            bar = tqdm(total=of, desc=step, mininterval=0.2 if sys.stderr.isatty() else 10)
-        bar.update(done - bar.n)
-
-    yield tell
-    finish()
 
 
 def _studies() -> Studies:

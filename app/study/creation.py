@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
 from app.engine import Engine, Turn
 from app.failures import ConflictError, StudyError
-from app.study.drawing import Tell, silent
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, render_all, scaled, write_all
@@ -40,12 +39,11 @@ _FIXED = (
 )
 
 
-def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli", tell: Tell = silent) -> StudyPlan:
+def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli") -> StudyPlan:
     """Render the study in a TOML file and store it as a draft; a draft that nobody answered is replaced.
 
     Args:
         engine: its trio is loaded now if it is not there yet.
-        tell: how far it is: pictures, models, maps.
 
     Raises:
         StudyError: a study of that name has been opened or answered.
@@ -56,13 +54,9 @@ def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli
     with studies.open(create=True).reading() as session:
         check_free(session, plan.name)
     turn = Turn()
-    pictures = {}
-    for number, name in enumerate(plan.pictures):
-        tell("pictures", number, len(plan.pictures))
-        pictures[name] = scaled(engine, _read(path.parent / name), plan.side, turn)
-    tell("models", 0, 1)
+    pictures = {name: scaled(engine, _read(path.parent / name), plan.side, turn) for name in plan.pictures}
     engine.trios.need(plan.trio)
-    make_draft(studies, plan, pictures, engine, turn, actor, "created", tell=tell)
+    make_draft(studies, plan, pictures, engine, turn, actor, "created")
     return plan
 
 
@@ -75,7 +69,6 @@ def make_draft(
     actor: str,
     action: str,
     follows: str = "",
-    tell: Tell = silent,
 ) -> None:
     """Render a plan and store it in place of the draft of its name, if there is one.
 
@@ -83,14 +76,13 @@ def make_draft(
         pictures: by the plan's paths, as `scaled` gives them.
         action: what the audit trail calls it.
         follows: hash of the draft's plan that this one was made of; any may be there where it is empty.
-        tell: as for `render_all`.
 
     Raises:
         StudyError: the study has been opened, or has invitations.
         ConflictError: the draft is another one by now.
         UnknownWordError, LateError, GoneError: as `render_all`.
     """
-    rendered = list(render_all(plan, pictures, engine, turn, tell))
+    rendered = list(render_all(plan, pictures, engine, turn))
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
     names = write_all(rendered, folder)

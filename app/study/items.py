@@ -90,8 +90,7 @@ def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: s
         pictures |= {
             path: scaled(engine, new.pictures[path], plan.side, turn) for path in grown.pictures if path not in pictures
         }
-        with studies.drawings.of(name) as tell:
-            make_draft(studies, grown, pictures, engine, turn, actor, "items added", follows=plan.hash, tell=tell)
+        make_draft(studies, grown, pictures, engine, turn, actor, "items added", follows=plan.hash)
     return Added(len(fresh), len(new.items) - len(fresh))
 
 

@@ -27,14 +27,12 @@ from app.api.fields import EngineDep
 from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.export import FILES, export_study
 from app.study.items import add_items, editable_drafts
-from app.study.overview import list_studies
 from app.study.owner import delete_person, exclude, set_status
 from app.study.owner_page import list_page, live_part, login_page, owner_page
-from app.study.progress import progress_of
+from app.study.progress import list_studies, progress_of
 from app.study.raters import invite
 from app.study.report import POLICY, closed_report
 from app.study.routes import StudiesDep
-from app.study.thumbnails import thumbnail
 from app.web.forms import check_origin, read_form
 from app.web.negotiation import prefers_page
 from app.web.pages import PRIVATE, page, root_of
@@ -183,30 +181,14 @@ def study_page(owner: OwnerDep, name: str) -> Response:
 def live(owner: OwnerDep, name: str) -> Response:
     """Its figures alone, for the page to renew them."""
     owner.check()
-    return page(live_part(f"{root_of(owner.request)}/", owner.csrf, progress_of(owner.studies, name)))
-
-
-@router.get("/{name}/drawing")
-def drawing(owner: OwnerDep, name: str) -> Response:
-    """How far the maps of a draft are that somebody waits for; null while nothing is drawn."""
-    owner.check()
-    now = owner.studies.drawings.now(name)
-    return JSONResponse(now and asdict(now), headers=PRIVATE)
-
-
-@router.get("/{name}/maps/{item}/{condition}")
-def map_of_cell(owner: OwnerDep, name: str, item: str, condition: str) -> Response:
-    """What raters see in a cell, small."""
-    owner.check()
-    data = thumbnail(owner.studies, name, item, condition)
-    return Response(data, media_type="image/webp", headers={**PRIVATE, "Cache-Control": "private, max-age=3600"})
+    return page(live_part(progress_of(owner.studies, name)))
 
 
 @router.post("/{name}/status")
 async def status(owner: OwnerDep, name: str) -> Response:
     """Open, pause, close."""
     fields = await owner.form()
-    return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR, fields.get("plan", ""))
+    return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR)
 
 
 @router.post("/{name}/items")

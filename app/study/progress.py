@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Audit, Cell, Rater, Study
 from app.study.catches import passed
-from app.study.demand import Demand, demand_of
 from app.study.places import reclaim
 from app.study.plan import StudyPlan
 from app.study.service import Studies, find_study
@@ -65,7 +64,6 @@ class Progress:
         changed: whether the plan in force is another than the one the study opened with.
         histogram: counts between `HISTOGRAM_SECONDS`, the last one beyond.
         agreement: ordinal Krippendorff's alpha of the ratings that count, per condition; None under two raters.
-        demand: what the plan in force asks of people.
         audit: the latest acts first: when, who, what, detail.
     """
 
@@ -76,7 +74,6 @@ class Progress:
     opened_hash: str | None
     changed: bool
     prolific: bool
-    demand: Demand
     cells: tuple[CellProgress, ...]
     raters: tuple[RaterProgress, ...]
     histogram: tuple[int, ...]
@@ -125,7 +122,6 @@ def progress_of(studies: Studies, name: str) -> Progress:
             opened_hash=study.opened_hash,
             changed=study.opened_hash not in (None, plan.hash),
             prolific=plan.rules.prolific,
-            demand=demand_of(plan),
             cells=_cells(session, study, plan, studies.clock()),
             raters=_raters(session, study, plan, studies.clock()),
             histogram=_histogram([row.response_ms for row in ratings]),
@@ -140,6 +136,13 @@ def progress_of(studies: Studies, name: str) -> Progress:
                 )
             ),
         )
+
+
+def list_studies(studies: Studies) -> list[tuple[str, str]]:
+    """Names and states of all studies, the newest first."""
+    with studies.database.reading() as session:
+        rows = session.execute(select(Study.name, Study.status).order_by(Study.id.desc()))
+        return [(name, status) for name, status in rows]
 
 
 def _cells(session: Session, study: Study, plan: StudyPlan, now: datetime) -> tuple[CellProgress, ...]:

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.answers import SubmittedAnswer
-from app.study.examples import example_picture
 from app.study.page import stranger_page, study_page
 from app.study.raters import csrf_token, enter_by_token, enter_from_prolific
 from app.study.service import Studies
@@ -67,8 +66,6 @@ def show_page(
     prolific_session: Annotated[str, Query(alias="SESSION_ID")] = "",
 ) -> Response:
     """The page; with Prolific's ids in the address, the entrance from there."""
-    if pid is None and studies.settings.study_page == "gradio":
-        return RedirectResponse(f"study/?{request.url.query}".rstrip("?"), 303, PRIVATE)
     if pid is None:
         return page(study_page(studies.settings))
     try:
@@ -125,13 +122,6 @@ async def answer(request: Request, session: SessionDep) -> dict[str, Any]:
         first = error.errors()[0]
         raise StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error
     return await _run(session.answer, given)
-
-
-@router.get("/study/examples/{name}")
-def example(studies: StudiesDep, name: str) -> Response:
-    """A picture of the instructions, the same for everybody."""
-    data = example_picture(studies.settings.static_dir, name)
-    return Response(data, media_type="image/webp", headers={"Cache-Control": "public, max-age=3600"})
 
 
 @router.get("/study/pictures/{trial}/{side}")

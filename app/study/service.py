@@ -16,7 +16,6 @@ from app.database import Database, upgrade
 from app.database.models import Audit, Plan, Stimulus, Study
 from app.failures import NothingHereError
 from app.settings import Settings
-from app.study.drawing import Drawings
 from app.study.plan import StudyPlan, plan_of
 
 Drawn = tuple[str, str, str]
@@ -44,7 +43,6 @@ class Studies:
         self._files: dict[int, dict[Drawn, str]] = {}
         self._near: TTLCache[tuple[str, str, str], Path] = TTLCache(maxsize=20_000, ttl=60)
         self._noting = threading.Lock()
-        self.drawings = Drawings()
 
     @property
     def database(self) -> Database:

@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from app.database.models import CURRENT, Assignment, Cell, Rater, Study
 from app.failures import NothingHereError
 from app.study.catches import passed
-from app.study.demand import SECONDS_A_TRIAL
 from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
 from app.study.trials import entry_of, known_trial
 
 SIDES = ("left", "right", "bare")
+_SECONDS_A_TRIAL = 8.0
+"""Guessed until the rater's own pace is known."""
 _READING = 1.5
 """A trial takes longer than the measured response: pictures come, a comment is written."""
 
@@ -168,5 +169,5 @@ def _pace(session: Session, rater: Rater) -> float:
     # All of the rater's: with LIMIT, PostgreSQL walks back through everybody's answers until it has ten.
     recent = session.scalars(times.order_by(CURRENT.c.id)).all()[-10:]
     if len(recent) < 3:
-        return SECONDS_A_TRIAL
+        return _SECONDS_A_TRIAL
     return sorted(recent)[len(recent) // 2] / 1000 * _READING

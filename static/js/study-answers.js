@@ -1,7 +1,5 @@
 // Requests of the study page. An answer is kept in the browser until the service has acknowledged it, and is sent
 // again with the same key after a lost connection, a reload or a restart of the service: it is stored once.
-import { ROOT } from "./root.js";
-
 const PENDING = "lfi-study-pending";
 let csrf = "";
 
@@ -13,7 +11,7 @@ export class Refused extends Error {
 }
 
 export async function post(name, fields = {}) {
-  const answer = await fetch(`${ROOT}study/api/${name}`, {
+  const answer = await fetch(`study/api/${name}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
     body: JSON.stringify(fields),

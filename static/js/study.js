@@ -1,8 +1,6 @@
 // The study page: what the service says where the rater is, on the screen.
 import { byId, fill, make } from "./elements.js";
-import { ROOT } from "./root.js";
 import { insist, keepPending, pending, post, Refused } from "./study-answers.js";
-import { showExamples, showLegend } from "./study-examples.js";
 import { holdBare, setOpacity } from "./study-pictures.js";
 import { leaveTrial, onKey, showFeedback, shownTrial, showTrial, takesAnswers, WORDS } from "./study-trial.js";
 
@@ -52,7 +50,6 @@ function label() {
   select.value = language;
   byId("study-bare").textContent = said.bare;
   byId("study-opacity-label").textContent = said.opacity;
-  showLegend(byId("study-legend"), said);
   byId("study-comment-label").textContent = said.comment;
   byId("study-back").textContent = said.back;
   byId("study-forward").textContent = said.forward;
@@ -76,8 +73,6 @@ function showText() {
   // The study's own text, rendered by the service without raw HTML; or what the page says by itself.
   if (state.html) byId("study-text-html").innerHTML = state.html;
   else byId("study-text-html").textContent = said[stage] ?? "";
-  byId("study-examples").hidden = stage !== "instructions";
-  if (stage === "instructions") showExamples(said);
   byId("study-agree-line").hidden = stage !== "consent";
   byId("study-agree", HTMLInputElement).required = stage === "consent";
   byId("study-agree-text").textContent = said.agree;
@@ -146,9 +141,9 @@ function stranger() {
   byId("study-trial").hidden = true;
   byId("study-text").hidden = false;
   byId("study-text-title").textContent = said.stranger_title;
-  const home = make("a", { class: "lfi-button", href: ROOT }, said.home);
+  const home = make("a", { class: "lfi-button", href: "./" }, said.home);
   fill(byId("study-text-html"), make("p", {}, said.stranger), make("p", {}, home));
-  fill(byId("study-title"), make("a", { href: ROOT }, "LFI Study"));
+  fill(byId("study-title"), make("a", { href: "./" }, "LFI Study"));
   banner();
 }
 

@@ -68,7 +68,7 @@ _ITEMS = (
 class StudyService:
     """The service of one folder. `address` stays the same over restarts."""
 
-    def __init__(self, folder: Path, models: Path, samples: Path, shell: str = "gradio"):
+    def __init__(self, folder: Path, models: Path, samples: Path):
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -79,9 +79,7 @@ class StudyService:
             "LFI_ADMIN_TOKEN": OWNER,
             "LFI_MODELS_DIR": str(models.parent),
             "LFI_TRIO": models.name,
-            "LFI_STUDY_PAGE": shell,
         }
-        self.page = f"{self.address}/study" + "/" * (shell == "gradio")
         plan = PLAN.format(trio=models.name, samples=samples)
         for image, word in _ITEMS:
             plan += f'[[items]]\nimage = "{samples}/{image}.jpg"\nword = "{word}"\n'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,20 +56,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def shell() -> str:
-    """What carries the raters' page; files of tests that must hold in both override it."""
-    return "gradio"
-
-
-@pytest.fixture
-def study_settings(tmp_path: Path, trio_folder: Path, database_url: str, shell: str) -> Settings:  # noqa: F811
+def study_settings(tmp_path: Path, trio_folder: Path, database_url: str) -> Settings:  # noqa: F811
     return read_settings(
         models_dir=trio_folder.parent,
         trio=trio_folder.name,
         study_folder=tmp_path / "study",
         database_url=database_url,
         admin_token=OWNER,
-        study_page=shell,
     )
 
 
@@ -97,20 +89,13 @@ def create(studies: Studies, engine: Engine, tmp_path: Path) -> Callable[..., st
 
 
 @pytest.fixture(scope="session")
-def services(trio_folder: Path) -> Callable[[str], FastAPI]:
-    """The application with each shell, made once: mounting Gradio's pages takes seconds."""
-
-    @cache
-    def made(shell: str) -> FastAPI:
-        about = {"models_dir": trio_folder.parent, "trio": trio_folder.name, "admin_token": OWNER, "study_page": shell}
-        return create_app(read_settings(**about))
-
-    return made
+def service(trio_folder: Path) -> FastAPI:
+    """The application, made once: mounting the inspector takes seconds."""
+    return create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, admin_token=OWNER))
 
 
 @pytest.fixture
-def app(services: Callable[[str], FastAPI], shell: str, studies: Studies) -> FastAPI:
+def app(service: FastAPI, studies: Studies) -> FastAPI:
     """The application, serving the studies of this test."""
-    service = services(shell)
     service.state.studies = studies
     return service

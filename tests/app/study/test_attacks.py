@@ -7,19 +7,12 @@ from browsers import ORIGIN, OwnerBrowser, RaterBrowser
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import func, select
-from starlette.routing import Mount
 
 from app.database.models import Answer, Assignment, Audit, Login, Rater, Stimulus, Study
 from app.study.raters import invite
 from app.study.service import Studies
 
 OWNER = "an owner's secret token"
-
-
-@pytest.fixture(params=["gradio", "plain"])
-def shell(request: pytest.FixtureRequest) -> str:
-    """All of this holds in both."""
-    return request.param
 
 
 @pytest.fixture
@@ -220,27 +213,6 @@ def test_the_inspector_s_page_serves_no_file_of_a_study(studies, raters, tmp_pat
             for route in ("run", "call", "api"):
                 answer = one.client.post(f"/ui/gradio_api/{route}/{name}", json={"data": [upload]})
                 assert answer.status_code >= 400, (route, name)
-    assert rows(studies) == before
-
-
-def test_of_gradio_s_routes_those_of_the_page_answer_and_no_other(app, shell, studies, raters):
-    one, _ = raters
-    before = rows(studies)
-    answer = one.client.get("/study")
-    policy = answer.headers["content-security-policy"]
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    assert "default-src 'none'" in policy
-    assert "frame-ancestors 'none'" in policy
-    assert ("'unsafe-inline'" in policy) == (shell == "gradio")
-    mounted = any(isinstance(route, Mount) and route.path == "/study" for route in app.router.routes)
-    assert mounted == (shell == "gradio")
-    for name in ("config", "login", "logout", "queue/join", "queue/data", "upload", "info", "file=study.db", "reset"):
-        for path in (f"/study/{name}", f"/study/gradio_api/{name}"):
-            for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
-                refused = one.client.request(method, path, headers={"Origin": ORIGIN})
-                assert refused.status_code in (404, 405), (method, path)
-                assert refused.headers["content-type"] == "application/problem+json", (method, path)
-    assert one.client.post("/study/", json={}).status_code in (404, 405)
     assert rows(studies) == before
 
 
