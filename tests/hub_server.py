@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Hub:
-    """Repositories by name: their files, whether they are private, and what else was sent. `url` is where it answers."""
+    """Repositories by name: their files, whether they are private, and what else was sent. It answers at `url`."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, bytes]] = {}
@@ -87,7 +87,7 @@ def running() -> Iterator[Hub]:
                 if asked.get("organization") == "closed":
                     return self.answer({"error": "You don't have the rights"}, 403)
                 hub.repositories.setdefault(name, {})
-                hub.private[name] = bool(asked.get("private"))
+                hub.private[name] = bool(asked.get("private")) or asked.get("visibility") == "private"
                 return self.answer({"url": f"{hub.url}/{name}"})
             if "/preupload/" in path:
                 modes = [

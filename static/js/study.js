@@ -4,7 +4,6 @@ import { insist, keepPending, pending, post, Refused } from "./study-answers.js"
 import { holdBare, setOpacity } from "./study-pictures.js";
 import { leaveTrial, onKey, showFeedback, shownTrial, showTrial, takesAnswers, WORDS } from "./study-trial.js";
 
-document.dispatchEvent(new Event("lfi-theme")); // the shell may have brought the button after the theme was set
 let state = null;
 let language = navigator.language?.startsWith("de") ? "de" : "en";
 /** @type {(() => Promise<any>) | null} */

@@ -32,7 +32,6 @@ trials = 2
 code = "C0DE-42"
 [analysis]
 min_response_ms = 150
-max_failed_catch = 0
 [texts.en]
 title = "Maps and words"
 consent = "We **store** your answers."

@@ -124,12 +124,7 @@ def test_the_names_of_files_sort_no_condition(tmp_path):
 
 def test_every_trial_is_described_by_the_same_fields(walked):
     _, states, _ = walked
-    # `rater` comes with the start of a session, `stored` with an answer
-    own = [[name for name in state if name not in ("rater", "stored")] for state in states]
-    shapes = {
-        (tuple(names), tuple(state["trial"]), tuple(state["trial"]["pictures"]))
-        for names, state in zip(own, states, strict=True)
-    }
+    shapes = {(tuple(state), tuple(state["trial"]), tuple(state["trial"]["pictures"])) for state in states}
     assert len(shapes) == 1
     addresses = {without_ids(state["trial"]["pictures"]["left"], states) for state in states}
     assert addresses == {"study/pictures/*/left"}

@@ -119,7 +119,7 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
     }
     path = write_plan(tmp_path / "plan", **design)
     assert not amend_study(studies, path)
-    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 0\nclaim = 1.5"))
+    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 1\nclaim = 1.5"))
     assert amend_study(studies, path)
     assert progress_of(studies, name).changed
     export_study(studies, name, tmp_path / "out")
