@@ -163,7 +163,7 @@ def draw_box(page, left: float, top: float, right: float, bottom: float) -> None
 def regions(page) -> dict[str, str]:
     """What is said of the region beside every map, once it is measured."""
     page.page.wait_for_function(
-        "() => [...document.querySelectorAll('.lfi-panel dl')].every(each => /peak (in|out)side/.test(each.innerText))"
+        "() => [...document.querySelectorAll('.lfi-panel')].every(each => /peak (in|out)side/.test(each.textContent))"
     )
     return {model: panel.facts["Your region"] for model, panel in page.panels().items()}
 
