@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lfi.objectives.counting import global_count
+from lfi.objectives.patch_words import columns
 
 
 def token_labelling_loss(teacher: Tensor, logits: Tensor, names: Tensor, words: Tensor) -> Tensor:
@@ -24,10 +25,7 @@ def token_labelling_loss(teacher: Tensor, logits: Tensor, names: Tensor, words: 
         words: bool `[batch, word]`, False for padding.
     """
     classes = logits.shape[-1]
-    counted = words & (names < classes)
-    image, word = counted.nonzero(as_tuple=True)
-    target = teacher.new_zeros(len(teacher), classes, teacher.shape[2])
-    target.index_put_((image, names[image, word]), teacher[image, word], accumulate=True)
+    target = columns(teacher, names, words & (names < classes), classes)
     total = global_count(target.sum())
     entropy = -(target.transpose(1, 2) * logits.log_softmax(-1)).sum()
     return entropy / torch.where(total > 0, total, 1)
