@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from evaluation.photographs import covers_all, hits, layer_peaks
+from evaluation.choosing import choose
+from evaluation.photographs import found_words, hits, layer_peaks
 from evaluation.presence import Statements, calibrate, evidence, state
-from lfi.answerers import ExplainedAnswerer, line_up
+from lfi.answerers import Answerer, line_up
 from lfi.data.canvases import Canvases, compose
 from lfi.presence import Presence
 from lfi.students import Student
-from lfi.students.explanations import explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.training.cards import ABOUT, losses_of, parameters_of, trio_card
@@ -71,24 +70,20 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
     alone = small_objects(held_out)
     named = [(names.names[label],) for label in alone.labels[:, 0]]
 
-    def rates(answerer: Any) -> np.ndarray:
-        """How often each layer's peak finds a word on a canvas, and in the box of an object, `[2, layer]`."""
-        points = layer_peaks(answerer, canvases.images, words)
-        layers = range(len(answerer.layers))
-        on_canvases = [_hit_rate([each[layer] for each in points], canvases, words) for layer in layers]
+    found: dict[str, np.ndarray] = {}
+
+    def rates(answerer: Answerer[Any]) -> np.ndarray:
+        """How often each layer's peak finds a word, the mean over canvases and over boxes of objects."""
         peaks = np.concatenate(layer_peaks(answerer, alone.images, named), 1)
         assert alone.boxes is not None
-        return np.array([on_canvases, [hits(peaks[layer], alone.boxes, 64).mean() for layer in layers]])
+        in_boxes = [hits(layer, alone.boxes, 64).mean() for layer in peaks]
+        found[answerer.name] = np.array([found_words(answerer, canvases, words).mean(1), in_boxes])
+        return found[answerer.name].mean(0)
 
-    ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
-    found = {
-        f"{part}:{name}": rates(ExplainedAnswerer(f"{part}:{name}", students[part], name, teacher))
-        for part, name in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
-    }
-    explanation = max(explanations_of(students["baseline"]), key=lambda name: found[f"baseline:{name}"].mean(0).max())
+    chosen = choose(teacher, students, rates, everyday(names))
+    explanation, layers = chosen.explanation, chosen.layers
+    found["baseline"] = found[f"baseline:{explanation}"]
     answerers = line_up(teacher, students["lfi"], students["baseline"], explanation, phrases=everyday(names))
-    found |= {part: rates(answerers[part]) for part in ("teacher", "lfi", "baseline")}
-    layers = {name: int(each.mean(0).argmax()) for name, each in found.items()}
     presence = calibrated(answerers, held_out, canvases, names)
     figures = {
         part: {
@@ -119,16 +114,6 @@ def small_objects(held_out: Part) -> Part:
     assert held_out.boxes is not None
     area = (held_out.boxes[:, 2:] - held_out.boxes[:, :2]).prod(1) / 64**2
     return held_out.take(np.flatnonzero(area < 0.5)[:ALONE])
-
-
-def _hit_rate(points: list[np.ndarray], canvases: Canvases, words: list[tuple[str, ...]]) -> float:
-    right = [
-        hits(points[index][place][None], canvases.regions[index, place][None], 64)[0]
-        for index, own in enumerate(words)
-        for place, word in enumerate(own)
-        if own.count(word) == 1 and not covers_all(canvases, index)
-    ]
-    return float(np.mean(right))
 
 
 def calibrated(answerers: dict[str, Any], held_out: Part, canvases: Canvases, names: Names) -> dict[str, Presence]:

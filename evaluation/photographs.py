@@ -166,32 +166,15 @@ def on_canvases(
     rng = np.random.default_rng(SEED)
     canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
     words = [tuple(images.words[row][0] for row in own if row >= 0) for own in canvases.rows]
-    counted = [
-        [place for place, word in enumerate(own) if own.count(word) == 1 and not covers_all(canvases, index)]
-        for index, own in enumerate(words)
-    ]
-    order = np.array([index for index, places in enumerate(counted) for _ in places])
-    clusters = np.unique(order, return_inverse=True)[1]
-    share = [
-        (canvases.regions[index, place, 2:] - canvases.regions[index, place, :2]).prod() / 64**2
-        for index, places in enumerate(counted)
-        for place in places
-    ]
-    results.n["words on canvases"] = len(order)
-    results.add("pointing on canvases: share of the canvas that is right", 100 * float(np.mean(share)), "%")
-
-    def rates(answerer: Answerer[Any]) -> np.ndarray:
-        """Which words each layer's peak finds, `[layer, word]`."""
-        points = layer_peaks(answerer, canvases.images, words)
-        regions = np.array([canvases.regions[index, place] for index, places in enumerate(counted) for place in places])
-        layers = [
-            np.array([points[index][layer][place] for index, places in enumerate(counted) for place in places])
-            for layer in range(len(answerer.layers))
-        ]
-        return np.stack([hits(layer, regions, 64) for layer in layers])
+    asked = words_alone(canvases, words)
+    clusters = np.unique(asked[:, 0], return_inverse=True)[1]
+    regions = canvases.regions[asked[:, 0], asked[:, 1]]
+    share = (regions[:, 2:] - regions[:, :2]).prod(1) / 64**2
+    results.n["words on canvases"] = len(asked)
+    results.add("pointing on canvases: share of the canvas that is right", 100 * float(share.mean()), "%")
 
     def rate(each: Shown) -> np.ndarray:
-        return rates(each.answerer)[each.layer]
+        return found_words(each.answerer, canvases, words)[each.layer]
 
     found = {name: rate(each) for name, each in shown.items()}
     for name, right in found.items():
@@ -201,23 +184,45 @@ def on_canvases(
             results.goals[f"{name}: pointing on canvases"] = Goal(value, ON_CANVASES[name], value >= ON_CANVASES[name])
     if "lfi" not in found or not rivals:
         return
-    all_rates = {
-        (answerer.name, layer): right.mean() for answerer in rivals for layer, right in enumerate(rates(answerer))
+    tried = {
+        (answerer, layer): right
+        for answerer in rivals
+        for layer, right in enumerate(found_words(answerer, canvases, words))
     }
-    best, layer = max(all_rates, key=lambda way: all_rates[way])
-    rival = Shown(next(answerer for answerer in rivals if answerer.name == best), layer)
-    found = {"lfi": found["lfi"], "rival": rate(rival)}
+    best, layer = max(tried, key=lambda way: tried[way].mean())
+    found = {"lfi": found["lfi"], "rival": tried[best, layer]}
     add_share(results, "pointing on canvases: the baseline's best in hindsight", found["rival"], clusters)
     floor = {
         name: rate(Shown(Shuffled(each.answerer), each.layer))
-        for name, each in (("lfi", shown["lfi"]), ("rival", rival))
+        for name, each in (("lfi", shown["lfi"]), ("rival", Shown(best, layer)))
     }
-    for name, title in (("lfi", "lfi"), ("rival", f"{best}, layer {layer + 1}, the baseline's best in hindsight")):
+    for name, title in (("lfi", "lfi"), ("rival", f"{best.name}, layer {layer + 1}, the baseline's best in hindsight")):
         results.add(f"pointing on canvases, another canvas's maps: {title}", 100 * float(floor[name].mean()), "%")
     gain = {name: found[name].astype(float) - floor[name] for name in floor}
     name = "hit rate of LFI over the baseline's best explanation, both less the floor"
     results.figures[name] = figure = ratio_over_clusters(gain["lfi"], gain["rival"], clusters)
     results.goals[name] = Goal(figure.value, RATIO, figure.value >= RATIO)
+
+
+def words_alone(canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarray:
+    """Canvas and place of every word that is there once, `[word, 2]`; photographs with an inset are left out."""
+    return np.array(
+        [
+            (index, place)
+            for index, own in enumerate(words)
+            for place, word in enumerate(own)
+            if own.count(word) == 1 and not covers_all(canvases, index)
+        ]
+    )
+
+
+def found_words(answerer: Answerer[Any], canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarray:
+    """Which of `words_alone` each layer's peak finds, bool `[layer, word]`."""
+    points = layer_peaks(answerer, canvases.images, words)
+    asked = words_alone(canvases, words)
+    regions = canvases.regions[asked[:, 0], asked[:, 1]]
+    peaks = np.stack([points[index][:, place] for index, place in asked], 1)
+    return np.stack([hits(layer, regions, 64) for layer in peaks])
 
 
 def ratio_over_clusters(above: np.ndarray, below: np.ndarray, clusters: np.ndarray, draws: int = 1000) -> Figure:
