@@ -46,7 +46,8 @@ _COMPARED = (256, 256)
 """Size at which is measured how much a cut JPEG lacks."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
-_ICO, _ICON = b"\0\0\1\0", 1024
+_ICON = b"\0\0\1\0"  # what such a file begins with
+_ICON_SIDE = 1024
 
 
 class Decoded(NamedTuple):
@@ -86,7 +87,7 @@ def opened(data: bytes, limits: ImageLimits | None = None, first_frame: bool = F
         raise ImageTooLargeError(
             f"the file is {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
         )
-    if data.startswith(_ICO):
+    if data.startswith(_ICON):
         _check_icon(data)  # before it is opened, which decodes its largest picture
     image = _open(data, limits)
     _check_header(image, limits)
@@ -171,8 +172,8 @@ def _check_icon(data: bytes) -> None:
                 height //= 2  # a mask lies below the picture
         except struct.error as error:
             raise ImageError(DAMAGED) from error
-        if not (0 < width <= _ICON and 0 < height <= _ICON):
-            raise ImageError(f"the icon holds a picture of {width} x {height} pixels; at most {_ICON} are read")
+        if not (0 < width <= _ICON_SIDE and 0 < height <= _ICON_SIDE):
+            raise ImageError(f"the icon holds a picture of {width} x {height} pixels; at most {_ICON_SIDE} are read")
 
 
 def _turn_upright(image: Image.Image) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,7 @@ class Classifier(Student):
 
 
 @dataclass(frozen=True, eq=False)
-class Peer:
+class Peer(ABC):
     """Another model and what it shows. `load_peer` makes one: a `StudentPeer` or a `FeaturePeer`.
 
     Attributes:
@@ -60,9 +61,9 @@ class Peer:
     classes: Mapping[str, int] | None = None
 
     @property
+    @abstractmethod
     def explanations(self) -> tuple[str, ...]:
         """What it can be explained by, of `lfi.maps.KINDS`."""
-        raise NotImplementedError
 
     @property
     def explanation(self) -> str:
@@ -118,13 +119,13 @@ class Peer:
         rows = torch.tensor([self.classes[word.lower()] for word in words], dtype=torch.int64, device=self.device)
         return nn.functional.one_hot(rows, self._outputs()).float()
 
+    @abstractmethod
     def project(self, images: Tensor) -> Tensor:
         """Images where words are compared: unit-norm embeddings, or logits, `[batch, dim]`.
 
         Args:
             images: as from `preprocess`.
         """
-        raise NotImplementedError
 
     def explain(
         self, explanation: str, images: Tensor, words: Sequence[str], *, heads: bool = False, model: str = "peer"
@@ -151,17 +152,19 @@ class Peer:
         embeddings = self.embed(words if explanation not in WORDLESS else ())
         return self._explain(explanation, images, words, embeddings, heads, model)
 
+    @abstractmethod
     def _outputs(self) -> int:
         """Classes of a classifier."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _layers(self, explanation: str) -> tuple[str, ...]:
-        raise NotImplementedError
+        """As `layers`, of what the module itself is explained by."""
 
+    @abstractmethod
     def _explain(
         self, explanation: str, images: Tensor, words: Sequence[str], embeddings: Tensor, heads: bool, model: str
     ) -> InteractionMaps:
-        raise NotImplementedError
+        """As `explain`, with the words embedded."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import lfi
 from PIL import Image
 from scipy.io import savemat
-
-from app.cli import main
 
 RECIPES = Path(__file__).parents[2] / "lfi/training/recipes"
 TINY = [
@@ -17,14 +16,6 @@ TINY = [
     "loop.epochs=1",
     "student.overrides={img_size=64, patch_size=8, embed_dim=24, depth=2, num_heads=2}",
 ]
-
-
-def lfi(*arguments: str) -> int:
-    try:
-        main(list(arguments))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_a_contact_sheet_is_a_picture(tmp_path):

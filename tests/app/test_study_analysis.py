@@ -4,17 +4,9 @@ import json
 import re
 
 import pytest
+from commandline import lfi
 
-from app.cli import main
 from evaluation.study.plan import AnalysisPlan
-
-
-def lfi(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture

@@ -69,6 +69,12 @@ class InspectorPage:
     def upload(self, file: Path) -> None:
         self.page.set_input_files("#lfi-file", file)
 
+    def load_picture(self, file: Path) -> None:
+        """The page with a picture of one's own on it, and no word yet."""
+        self.load()
+        self.upload(file)
+        self.page.wait_for_selector(".lfi[data-stage=picture]:not([data-busy])")
+
     def type_word(self, text: str) -> None:
         self.page.fill("#lfi-word", text)
         self.page.press("#lfi-word", "Enter")

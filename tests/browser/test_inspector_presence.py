@@ -28,9 +28,7 @@ def service(folder, tmp_path_factory):
 def uploaded(profile, service, tmp_path):
     (tmp_path / "photo.png").write_bytes(as_bytes(scene()))
     page = InspectorPage(profile.new_page(), service)
-    page.load()
-    page.upload(tmp_path / "photo.png")
-    page.find(".lfi[data-stage=picture]:not([data-busy])").wait_for()
+    page.load_picture(tmp_path / "photo.png")
     yield page
     assert page.errors == []
     page.page.close()

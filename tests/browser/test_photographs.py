@@ -24,9 +24,7 @@ def service(tmp_path_factory):
 def uploaded(profile, service, tmp_path):
     shutil.copy(STATIC / "samples" / "coffee.jpg", tmp_path / "breakfast.jpg")
     page = InspectorPage(profile.new_page(), service)
-    page.load()
-    page.upload(tmp_path / "breakfast.jpg")
-    page.find(".lfi[data-stage=picture]:not([data-busy])").wait_for()
+    page.load_picture(tmp_path / "breakfast.jpg")
     yield page
     assert page.errors == []
     page.page.close()
