@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from app.commands import batch, data, distil, evaluate, hub, keys, maps, report, scenes, serve, study, training
+from app.failures import StorageError
 from bench import commands as benchmark
 from lfi.errors import LFIError
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cli(args=arguments, prog_name="lfi")
     except LFIError as error:
-        print(f"lfi: {' '.join(str(error).split())}", file=sys.stderr)
+        said = f"{error}: {error.reason}" if isinstance(error, StorageError) and error.reason else str(error)
+        print(f"lfi: {' '.join(said.split())}", file=sys.stderr)
         sys.exit(2)
 
 

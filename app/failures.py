@@ -59,6 +59,31 @@ class LateError(LFIError):
     kind = Kind(503, "late", "The request took too long")
 
 
+class StorageError(LFIError):
+    """The database cannot be reached, is locked, full or read-only; the same request may succeed later.
+
+    Attributes:
+        reason: what the database said, for the log and the command line. It may name hosts, so no client is sent it.
+    """
+
+    kind = Kind(503, "storage", "The database is not available")
+
+    def __init__(self, reason: str, message: str = "the studies cannot be reached or stored at the moment; try again"):
+        super().__init__(message)
+        self.reason = reason
+
+
+class NewerSchemaError(StorageError, DataError):
+    """The database was made by a newer version of LFI."""
+
+    kind = StorageError.kind
+
+    def __init__(self, supported: str, found: str):
+        super().__init__(
+            "", f"the database has schema {found}, this version of LFI supports up to {supported}; update LFI"
+        )
+
+
 class GoneError(LFIError):
     """Nobody is waiting for the answer any more."""
 
@@ -143,6 +168,12 @@ class ConflictError(StudyError):
     """The answer was superseded: by another window, by a place that went to somebody else, by the end of the study."""
 
     kind = Kind(409, "conflict", "The answer was overtaken")
+
+
+class NotNowError(ConflictError):
+    """An answer that cannot be stored now, but may be later: another trial comes first, or the study is closed."""
+
+    kind = Kind(409, "not-now", "The answer cannot be stored now")
 
 
 # Answered by the web layer and the gate themselves; nobody raises them.

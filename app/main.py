@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 import anyio
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -22,6 +24,7 @@ from app.access.gate import Gate
 from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
+from app.access.study_rates import StudyRates
 from app.agents.server import agent_route, agent_server
 from app.api import kept_routes, routes
 from app.batch import routes as batch_routes
@@ -32,6 +35,8 @@ from app.settings import Settings, read_settings
 from app.study import owner_routes
 from app.study import routes as study_routes
 from app.study.service import Studies
+from app.study.shell import PATH as STUDY_PAGE
+from app.study.shell import StudyMount, StudyShell, build_study
 from app.telemetry import metrics as metrics_routes
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import RequestLog
@@ -40,7 +45,9 @@ from app.ui import build_inspector, page_head
 from app.web.assets import FreshFiles
 from app.web.edge import PageHead, PublishedPath, SecurityHeaders
 from app.web.openapi import describe_problems
+from app.web.page_queue import PageQueue
 from app.web.problems import PlainErrorsAsProblems, install_problems
+from app.web.sessions import Sessions
 
 PAGE = "/ui"
 _QUEUE = 64
@@ -48,6 +55,8 @@ _QUEUE = 64
 _QUEUE_SECONDS = 0.01
 """How long such an event lies at most before it is seen."""
 
+_PATIENCE = 5.0
+"""Seconds that a request waits for the studies' database."""
 _SWEEP_SECONDS = 600
 
 _READABLE = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
@@ -99,8 +108,11 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.engine = engine
     app.state.batches = Batches(engine)
     app.state.agents = agent_server(engine, app.version)
-    app.state.studies = Studies(settings)
+    app.state.studies = Studies(settings, patience=_PATIENCE)
+    app.state.owner_sessions = Sessions(owner_routes.HOURS)
+    app.state.check_storage = partial(_check_storage, app)
     app.state.on_failure = on_failure
+    app.add_middleware(PageQueue, page=PAGE)  # behind the gate
     app.add_middleware(
         Gate,
         keyring=app.state.keyring,
@@ -108,6 +120,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         metrics=metrics,
         published=settings.root_path,
         page=PAGE,
+        study_rates=StudyRates(settings.study_rate, settings.study_browser_rate, study_routes.COOKIE),
     )
     # Present even when it allows nobody: without it the mounted page would answer every origin. Outside of the gate, so
     # that a listed origin can read why it was refused.
@@ -139,7 +152,10 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
     app.router.routes.append(agent_route(app.state.agents, settings))
-    _mount_page(app, engine, settings)
+    _mount(app, build_inspector(engine), PAGE, settings)
+    if settings.study_page == "gradio":
+        mount = _mount(app, build_study(settings), STUDY_PAGE, settings)
+        app.router.routes[-1] = StudyMount(mount.path, StudyShell(mount.app, settings))
     return app
 
 
@@ -155,6 +171,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await anyio.to_thread.run_sync(app.state.tracer_provider.shutdown)
         tasks.cancel_scope.cancel()
     app.state.batches.close()
+
+
+async def _check_storage(app: FastAPI) -> None:
+    studies: Studies = app.state.studies
+    await studies.readers.run(studies.check)
 
 
 async def _warm(app: FastAPI) -> None:
@@ -199,16 +220,16 @@ async def _not_stored() -> None:
     raise HTTPException(404)
 
 
-def _mount_page(app: FastAPI, engine: Engine, settings: Settings) -> None:
-    blocks = build_inspector(engine)
+def _mount(app: FastAPI, blocks: gr.Blocks, path: str, settings: Settings) -> Mount:
+    """Mount a page of Gradio; the route that leads to it."""
     blocks.queue(max_size=_QUEUE, api_open=False)
     # By itself it wakes the event loop a thousand times a second to see whether the page has asked for something.
     blocks._queue.sleep_when_free = _QUEUE_SECONDS
     gr.mount_gradio_app(
         app,
         blocks,
-        path=PAGE,
-        root_path=settings.root_path + PAGE if settings.root_path else None,
+        path=path,
+        root_path=settings.root_path + path if settings.root_path else None,
         server_name=settings.host,
         server_port=settings.port,
         show_error=False,
@@ -220,3 +241,6 @@ def _mount_page(app: FastAPI, engine: Engine, settings: Settings) -> None:
         run_history=False,
         footer_links=[],
     )
+    mount = app.router.routes[-1]
+    assert isinstance(mount, Mount)
+    return mount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ class Settings(BaseSettings):
     port: int = Field(7860, ge=0, le=65535)
     root_path: str = ""
     """Path under which a proxy publishes the service, such as `/lfi`; empty at the root of a host."""
+    address: str = ""
+    """Where people find the service, such as `https://lab.example/lfi`: invitations to studies lead there."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     log_format: Literal["text", "json"] = "text"
     """`json` writes one object per line, for machines."""
@@ -42,6 +45,10 @@ class Settings(BaseSettings):
     rate_limit: str | None = None
     """Requests that one key, or one client without, may send: `10/second; 240/minute`; empty for any number.
     Unset, it is 240/minute where other machines can reach the service, and none on this machine alone."""
+    study_rate: str = "1200/minute"
+    """Requests to raters' pages from one address, on this machine alone, too; empty for any number."""
+    study_browser_rate: str = "20/second; 600/minute"
+    """The same of one browser that is signed in: an answer and its pictures are four."""
     trusted_proxies: str = "127.0.0.1"
     """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are trusted."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -84,6 +91,10 @@ class Settings(BaseSettings):
     """Rendered stimuli of studies, and the database where no URL names another. Nothing serves it."""
     database_url: str = ""
     """Of studies: `sqlite:///FILE` or `postgresql+psycopg://...`; `study.db` in the folder by default."""
+    study_page: Literal["gradio", "plain"] = "gradio"
+    """What carries the raters' page: Gradio, or a plain document under a strict content policy."""
+    min_free_bytes: int = Field(50 * MEGABYTE, ge=0)
+    """With less room for studies than this, `/readyz` says no."""
     admin_token: SecretStr = SecretStr("")
     """Opens `/admin`, at least 16 characters; without one there is no such page."""
 
@@ -127,6 +138,13 @@ class Settings(BaseSettings):
             raise ValueError("must start with a slash, such as /lfi")
         return value.rstrip("/")
 
+    @field_validator("address")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if value and not re.match(r"https?://[^\s/?#@]+(/[^\s?#]*)?$", value):
+            raise ValueError("must be an address without a query, such as https://lab.example/lfi")
+        return value.rstrip("/")
+
     @field_validator("admin_token")
     @classmethod
     def _unguessable(cls, value: SecretStr) -> SecretStr:
@@ -140,7 +158,7 @@ class Settings(BaseSettings):
         parse_keys(value)
         return value
 
-    @field_validator("rate_limit")
+    @field_validator("rate_limit", "study_rate", "study_browser_rate")
     @classmethod
     def _parsed_rate(cls, value: str | None) -> str | None:
         parse_rates(value or "")

@@ -111,6 +111,7 @@ def run_load(load: Load, database_url: str, folder: Path) -> Outcome:
     create_study(studies, plan, Engine(settings), _ACTOR)
     set_status(studies, _NAME, "open", _ACTOR)
     environment = {"LFI_STUDY_FOLDER": str(settings.study_folder), "LFI_DATABASE_URL": database_url}
+    environment |= {"LFI_STUDY_RATE": "", "LFI_STUDY_BROWSER_RATE": ""}  # all raters come from this machine
     service = Service(environment | {"LFI_LOG_LEVEL": "warning"}, folder / "service.log")
     service.start()
     try:

@@ -18,7 +18,29 @@ if [ "$tables" != 0 ]; then
 fi
 if [ -f "${dump%.dump}.tar" ]; then
     mkdir -p "$study"
-    tar -C "$study" -xf "${dump%.dump}.tar"
+    place=$(mktemp -d "$study/.restore-XXXXXX") # on the same disk, so that what was checked is only renamed
+    trap 'rm -rf "$place"' EXIT
+    tar -C "$place" -xf "${dump%.dump}.tar"
+    if [ ! -f "$place/MANIFEST.sha256" ]; then
+        echo "note: this copy was made by an older LFI and holds no manifest, so it cannot be checked" >&2
+    elif ! (
+        cd "$place"
+        sha256sum --quiet -c MANIFEST.dump <"$dump" && { [ ! -s MANIFEST.sha256 ] || sha256sum --quiet -c MANIFEST.sha256; }
+    ); then
+        echo "$dump or its tar is incomplete or damaged; nothing was restored" >&2
+        exit 2
+    fi
+    rm -f "$place/MANIFEST.sha256" "$place/MANIFEST.dump"
+    for each in "$place"/*; do
+        [ -e "$each" ] || continue
+        if [ -e "$study/${each##*/}" ]; then
+            echo "$study/${each##*/} already exists; move it away first, nothing is ever overwritten" >&2
+            exit 2
+        fi
+    done
+    for each in "$place"/*; do
+        [ ! -e "$each" ] || mv "$each" "$study/"
+    done
 fi
 pg_restore --no-owner --exit-on-error --single-transaction --dbname="${PGDATABASE:?}" "$dump"
 echo "restored $dump"

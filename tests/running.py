@@ -16,8 +16,8 @@ from app.commands.serve import address, bind
 
 
 @contextmanager
-def running(app: FastAPI, seconds: float = 60) -> Iterator[str]:
-    """The address of the application, its models warm."""
+def running(app: FastAPI, seconds: float = 60, path: str = "/readyz") -> Iterator[str]:
+    """The address of the application, once this path answers 200: by default, once its models are warm."""
     listener = bind("127.0.0.1", 0)
     listener.listen()  # whoever comes before the server does waits
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
@@ -26,7 +26,7 @@ def running(app: FastAPI, seconds: float = 60) -> Iterator[str]:
     url = address(listener)
     try:
         deadline = time.monotonic() + seconds
-        while httpx.get(f"{url}/readyz", timeout=seconds).status_code != 200:
+        while httpx.get(f"{url}{path}", timeout=seconds).status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield url

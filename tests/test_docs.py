@@ -35,6 +35,7 @@ ONLY_PARSED = {
     r"^#!": "needs Slurm",
     r"^docker compose": "needs docker; tests/test_containers.py reads the files",
     r"^cp \.env\.example|^git pull": "changes the checkout",
+    r"^lfi study restore study-1": "needs a backup; tests/app/study makes one",
     r"^make ": "installs, and runs the service or all tests",
     r"^schemathesis": "takes minutes; tests/app/test_openapi_fuzz.py is shorter",
     r"^locust": "takes minutes; tests/app/engine/test_load.py is shorter",

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.keyring import Keyring
 from app.access.rates import Allowance, Rates, client_name
+from app.access.study_rates import StudyRates
 from app.failures import NO_KEY, TOO_MANY_REQUESTS, WRONG_SCOPE, NotYoursError
 from app.keys import Key
 from app.telemetry.metrics import Metrics
@@ -43,10 +44,18 @@ class Gate:
     Args:
         keyring: None where keys are not asked for.
         page: the path of the page, whose own files are not counted as requests.
+        study_rates: of raters' pages.
     """
 
     def __init__(
-        self, app: ASGIApp, keyring: Keyring | None, rates: Rates, metrics: Metrics, published: str, page: str
+        self,
+        app: ASGIApp,
+        keyring: Keyring | None,
+        rates: Rates,
+        metrics: Metrics,
+        published: str,
+        page: str,
+        study_rates: StudyRates,
     ):
         self.app = app
         self.keyring = keyring
@@ -54,6 +63,7 @@ class Gate:
         self.metrics = metrics
         self.published = published
         self.page = page
+        self.study_rates = study_rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # no route speaks it
@@ -65,16 +75,17 @@ class Gate:
         request = Request(scope)
         path = scope["path"].removeprefix(self.published)
         needed = scope_of(path)
-        key = self._key(request) if self.keyring else None
+        key, by_hand = self._key(request) if self.keyring else (None, False)
         sender = f"key {key.name}" if key else client_name(request.client and request.client.host)
         scope["lfi.key"], scope["lfi.sender"] = key.name if key else "", sender
         if key:
             structlog.contextvars.bind_contextvars(key=key.name)
-        refusal = self._refusal(request, path, needed, key)
+        refusal = self._refusal(request, path, needed, key, by_hand)
         allowance = None
         if refusal is None and self._counts(request, path, needed):
             allowance = self.rates.count(sender)
             refusal = self._too_many(request, allowance)
+        refusal = refusal or self._too_many(request, self.study_rates.refusal(request, path))
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -86,15 +97,18 @@ class Gate:
 
         await self.app(scope, receive, with_limits)
 
-    def _key(self, request: Request) -> Key | None:
+    def _key(self, request: Request) -> tuple[Key | None, bool]:
+        """The key, and whether a header brought it: other sites' pages can add none, while a cookie comes by itself."""
         assert self.keyring is not None
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         secret = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "")
         if secret:
-            return self.keyring.find(secret)
-        return self.keyring.of_session(request.cookies.get(COOKIE, ""))
+            return self.keyring.find(secret), True
+        return self.keyring.of_session(request.cookies.get(COOKIE, "")), False
 
-    def _refusal(self, request: Request, path: str, needed: str | None, key: Key | None) -> Response | None:
+    def _refusal(
+        self, request: Request, path: str, needed: str | None, key: Key | None, by_hand: bool
+    ) -> Response | None:
         if self.keyring is None or needed is None:
             return None
         if key is None:
@@ -112,7 +126,7 @@ class Gate:
             self.metrics.refused.labels("scope").inc()
             detail = f"the key {key.name!r} opens {', '.join(sorted(key.scopes))}; this needs {needed}"
             return problem(request, WRONG_SCOPE, detail)
-        if request.method not in _READING and not _sent_by_hand(request):
+        if request.method not in _READING and not by_hand:
             try:
                 check_origin(request)
             except NotYoursError as error:
@@ -132,8 +146,3 @@ class Gate:
         self.metrics.refused.labels("rate").inc()
         headers = {"Retry-After": str(allowance.wait), **allowance.headers()}
         return problem(request, TOO_MANY_REQUESTS, allowance.detail(), headers)
-
-
-def _sent_by_hand(request: Request) -> bool:
-    """Whether the key came in a header, which no other site's page can add."""
-    return "authorization" in request.headers or "x-api-key" in request.headers

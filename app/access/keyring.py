@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 import time
 from collections.abc import Sequence
 
 from app.keys import Key, digest
 from app.settings import is_loopback
+from app.web.sessions import Sessions
 from lfi.errors import ConfigError
 
 HOURS = 12
@@ -19,13 +17,13 @@ HOURS = 12
 class Keyring:
     """The keys of a running service, and the sessions of browsers that signed in with one.
 
-    A session is a signed cookie; the signature's secret lives as long as the process.
+    A session is a signed cookie (`app.web.sessions`).
     """
 
     def __init__(self, keys: Sequence[Key]):
         self._by_digest = {key.digest: key for key in keys}
         self._by_name = {key.name: key for key in keys}
-        self._secret = secrets.token_bytes(32)
+        self._sessions = Sessions(HOURS)
 
     def find(self, secret: str) -> Key | None:
         """The key with this secret, or None."""
@@ -33,19 +31,16 @@ class Keyring:
 
     def new_session(self, key: Key) -> str:
         """A cookie's value, good for twelve hours."""
-        said = f"{key.name}.{int(time.time()) + HOURS * 3600}"
-        return f"{said}.{self._signed(said)}"
+        return self._sessions.new(key.name, time.time())
 
     def of_session(self, cookie: str) -> Key | None:
-        """The key that a browser signed in with; None where the cookie is not ours or has run out."""
-        said, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signed(said).encode()):
-            return None
-        name, _, until = said.partition(".")
-        return self._by_name.get(name) if int(until) > time.time() else None
+        """The key that a browser signed in with; None where the cookie is not ours, has run out, or was ended."""
+        name = self._sessions.holder(cookie, time.time())
+        return None if name is None else self._by_name.get(name)
 
-    def _signed(self, text: str) -> str:
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+    def end_session(self, cookie: str) -> None:
+        """The browser signs out."""
+        self._sessions.end(cookie, time.time())
 
 
 def keys_are_asked_for(auth: str, keys: Sequence[Key], host: str) -> bool:

@@ -62,6 +62,7 @@ async def sign_in(request: Request, keyring: KeyringDep) -> Response:
 async def sign_out(request: Request, keyring: KeyringDep) -> Response:
     """Out again."""
     await read_form(request)
+    keyring.end_session(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("./signin", 303, PRIVATE)
     answer.delete_cookie(COOKIE, path=root_of(request) + "/")
     return answer

@@ -18,7 +18,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.agents.numbers import NumbersBody, OverlayBody, word_body
 from app.engine import Engine, File, MapsRequest, Turn
@@ -114,7 +116,27 @@ def agent_route(server: MCPServer, settings: Settings) -> Route:
     ).routes
     assert isinstance(route, Route)
     # Without sessions there is nothing to listen to or to end; a GET would hold a connection open for good.
-    return Route(PATH, route.endpoint, methods=["POST"], include_in_schema=False)
+    return Route(PATH, _Complete(route.endpoint), methods=["POST"], include_in_schema=False)
+
+
+class _Complete:
+    """Waits for the whole request: the protocol's SDK takes a client that goes meanwhile for a fault of ours."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts: list[Message] = []
+        while not parts or parts[-1].get("more_body", False):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message)
+
+        async def again() -> Message:
+            return parts.pop(0) if parts else await receive()
+
+        await self.app(scope, again, send)
 
 
 def _answer(engine: Engine, request: MapsRequest, image: str, overlays: bool, turn: Turn) -> CallToolResult:

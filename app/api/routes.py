@@ -78,14 +78,15 @@ async def get_health() -> dict[str, str]:
     "/readyz",
     operation_id="get_readiness",
     tags=["probes"],
-    summary="Are the models warm?",
+    summary="Are the models warm, and can studies be stored?",
     responses=problems(503),
 )
-async def get_readiness(engine: EngineDep) -> dict[str, str]:
-    """503 with `Retry-After` until every model is loaded and has answered once."""
+async def get_readiness(request: Request, engine: EngineDep) -> dict[str, str]:
+    """503 with `Retry-After` until every model is loaded and has answered once, and while studies cannot be stored."""
     if not engine.trios.ready:
         engine.trios.get()
         raise NotReadyError("the models are still warming up; try again in a moment")
+    await request.app.state.check_storage()
     return {"status": "ready"}
 
 

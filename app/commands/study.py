@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +14,8 @@ import typer
 from app.commands import study_analysis
 
 if TYPE_CHECKING:
+    from app.study.drawing import Tell
+    from app.study.raters import Invitation
     from app.study.service import Studies
 
 commands = typer.Typer()
@@ -29,19 +34,20 @@ def create(plan: Toml) -> None:
     """Render the study of a plan and store it as a draft. A draft without invitations is replaced."""
     from app.engine import Engine
     from app.study.creation import create_study
+    from app.study.demand import demand_of
 
     studies = _studies()
-    made = create_study(studies, plan, Engine(studies.settings))
-    ratings = len(made.items) * len(made.conditions) * made.rating.overlap
-    pairs = len(made.items) * len(made.pair.contrasts) * made.pair.overlap
-    raters = max(-(-ratings // made.rating.trials), -(-pairs // made.pair.trials))
-    print(f"{made.name}: {ratings:,} ratings and {pairs:,} pairs are wanted, of about {raters:,} raters")
-    images, asked = (
-        len({item.image for item in made.items}),
-        made.rating.trials * bool(ratings) + (made.pair.trials * bool(pairs)),
-    )
-    if images < asked:
-        print(f"note: {asked} trials a rater on {images} pictures: some will come again, in other conditions")
+    with _told() as tell:
+        made = create_study(studies, plan, Engine(studies.settings), tell=tell)
+    asked = demand_of(made)
+    wanted = f"{asked.ratings:,} ratings and {asked.pairs:,} pairs are wanted, of about {asked.raters:,} raters"
+    print(f"{made.name}: {wanted}; a session takes about {asked.minutes} min")
+    if asked.images < asked.trials:
+        print(
+            f"note: {asked.trials} trials a rater on {asked.images} pictures: some will come again, in other conditions"
+        )
+    if not made.catch:
+        print("note: there are no catch trials, so nobody is excluded for not looking")
     print(f"plan {made.hash}")
     print(f"`lfi study preview {made.name}` shows it, `lfi study open {made.name}` opens it")
 
@@ -75,10 +81,10 @@ def close(name: Name) -> None:
 @study.command("list")
 def list_() -> None:
     """All studies, the newest first."""
-    from app.study.progress import list_studies
+    from app.study.overview import list_studies
 
-    for name, status in list_studies(_studies()):
-        print(f"{name}\t{status}")
+    for line in list_studies(_studies()):
+        print(f"{line.name}\t{line.status}\t{line.done:,} of {line.target:,} answers")
 
 
 @study.command()
@@ -117,7 +123,7 @@ def invite(
     out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown only once.")] = Path(
         "invitations.csv"
     ),
-    address: Annotated[str, typer.Option(help="Where raters find the service.")] = "http://127.0.0.1:7860",
+    address: Annotated[str | None, typer.Option(help="Where raters find the service. [LFI_ADDRESS]")] = None,
 ) -> None:
     """Make invitations, one link per rater."""
     from app.study.raters import invite as make
@@ -127,21 +133,54 @@ def invite(
     try:
         with out.open("x", newline="", encoding="utf-8") as file:
             made = make(studies, name, count, _ACTOR)
-            csv.writer(file).writerows([("code", "link"), *((each.code, _link(address, each)) for each in made)])
+            csv.writer(file).writerows(
+                [("code", "link"), *((each.code, _link(studies, address, each)) for each in made)]
+            )
     except OSError as error:
         raise ConfigError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
     print(out)
 
 
 @study.command()
+def admit(
+    name: Name,
+    ids: Annotated[Path, typer.Argument(help="A text file, one participant's id a line.", show_default=False)],
+) -> None:
+    """Put people on the list of those who may enter from Prolific (`entry = "listed"` in the plan)."""
+    from app.study.raters import admit as do
+    from lfi.errors import ConfigError
+
+    try:
+        lines = ids.read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {ids}: {error}") from error
+    print(f"{do(_studies(), name, lines, _ACTOR)} people added to the list")
+
+
+@study.command()
+def link(
+    name: Name,
+    address: Annotated[str | None, typer.Option(help="Where raters find the service. [LFI_ADDRESS]")] = None,
+) -> None:
+    """Make the link that Prolific is given (`entry = "signed"` in the plan); the one before stops working."""
+    from app.study.raters import new_link
+
+    studies = _studies()
+    token = new_link(studies, name, _ACTOR)
+    ids = "PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}"
+    print(f"{_found_at(studies, address)}/study?{ids}&entry={token}")
+
+
+@study.command()
 def preview(
     name: Name,
-    address: Annotated[str, typer.Option(help="Where you find the service.")] = "http://127.0.0.1:7860",
+    address: Annotated[str | None, typer.Option(help="Where you find the service. [LFI_ADDRESS]")] = None,
 ) -> None:
     """Make a link that shows a study as a rater sees it; nothing entered there counts."""
     from app.study.raters import invite as make
 
-    print(_link(address, make(_studies(), name, 1, _ACTOR, preview=True)[0]))
+    studies = _studies()
+    print(_link(studies, address, make(studies, name, 1, _ACTOR, preview=True)[0]))
 
 
 @study.command()
@@ -194,11 +233,13 @@ def backup(
 @study.command()
 def restore(
     archive: Annotated[Path, typer.Argument(help="A tar file that `lfi study backup` wrote.", show_default=False)],
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Only check that it could be restored.")] = False,
 ) -> None:
     """Restore a backup where there are no studies yet. The service must be stopped."""
     from app.study.backup import restore as do
 
-    do(_studies(), archive)
+    do(_studies(), archive, rehearse)
+    print(f"{archive} is complete" if rehearse else f"restored {archive}")
 
 
 @study.command()
@@ -212,6 +253,29 @@ def remove(
     if not yes:
         typer.confirm(f"Delete the whole study {name}, including its answers?", abort=True)
     remove_study(_studies(), name)
+
+
+@contextmanager
+def _told() -> Iterator[Tell]:
+    """A bar on standard error, one a step; a line now and then where that is no terminal."""
+    from tqdm import tqdm
+
+    bar: tqdm | None = None
+
+    def finish() -> None:
+        if bar is not None:
+            bar.update(bar.total - bar.n)
+            bar.close()
+
+    def tell(step: str, done: int, of: int) -> None:
+        nonlocal bar
+        if bar is None or bar.desc != step:
+            finish()
+            bar = tqdm(total=of, desc=step, mininterval=0.2 if sys.stderr.isatty() else 10)
+        bar.update(done - bar.n)
+
+    yield tell
+    finish()
 
 
 def _studies() -> Studies:
@@ -228,5 +292,10 @@ def _set(name: str, status: str) -> None:
     print(f"{name} is {status}")
 
 
-def _link(address: str, invitation) -> str:
-    return f"{address.rstrip('/')}/s/{invitation.token}"
+def _link(studies: Studies, address: str | None, invitation: Invitation) -> str:
+    """Where an invitation leads: as told, as configured, or to a service on this machine as it is by default."""
+    return f"{_found_at(studies, address)}/s/{invitation.token}"
+
+
+def _found_at(studies: Studies, address: str | None) -> str:
+    return (address or studies.settings.address or f"http://127.0.0.1:{studies.settings.port}").rstrip("/")

@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from app.study.report import Material
+    from evaluation.study.conduct import Conduct
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.raters import Population
 
@@ -88,18 +90,20 @@ def analyse(
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.report import write_report
 
-    rows, registration, own = _study(table)
+    rows, registration, own, conduct, pictures = _study(table)
     chosen = AnalysisPlan.read(analysis_plan) if analysis_plan else own
     if registered:
         content = AnalysisPlan.read(registered).json
         said = registered_sha256 or hashlib.sha256(content.encode()).hexdigest()
         registration = Registration(content, said.strip().lower())
         chosen = chosen or AnalysisPlan.read(registered)
-    found = run(rows, chosen or AnalysisPlan(), registration, quiet=False)
-    for path in write_report(found, out):
+    found = run(rows, chosen or AnalysisPlan(), registration, conduct=conduct, quiet=False)
+    for path in write_report(found, out, pictures):
         print(path)
     if found.simulated:
         print("Simulated raters, not people.")
+    if found.conduct.interim:
+        print("INTERIM: the study goes on. This look is noted; the report at the end counts it.")
     if registration is None:
         print("No plan was registered before the data: read it as exploratory.")
     for name, was, now in found.changes:
@@ -172,9 +176,11 @@ def demo(
     log = run_demo(create_app(), name, population, items, overlap, seed)
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
-    table, registration, plan_used = _stored(name)
-    found = run(table, plan_used, registration, truth=population.ratio, quiet=False)
-    for path in write_report(found, out):
+    stored = _stored(name)
+    found = run(
+        stored.table, stored.plan, stored.registration, conduct=stored.conduct, truth=population.ratio, quiet=False
+    )
+    for path in write_report(found, out, stored.pictures):
         print(path)
     held = found.primary is not None and found.primary.estimate.low <= ratio <= found.primary.estimate.high
     print(found.verdict)
@@ -187,15 +193,25 @@ def coverage(
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws per study.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="Also write the figures of every cell here, after each.", show_default=False)
+    ] = None,
 ) -> None:
-    """How often the interval of the ratio contains the truth, in simulated studies. A few minutes on one core."""
+    """How often the interval of the ratio contains the truth, and how often a claim is false, in simulated studies.
+
+    Designs of usual size, and a grid of few raters who lean, meet ceilings, or leave early. Ten minutes on one core.
+    """
     from evaluation.report import markdown
     from evaluation.study.coverage import measure_coverage
 
     command = f"lfi study coverage --studies {studies} --draws {draws} --seed {seed}"
-    found = measure_coverage(studies, draws, seed, command)
+    found, every = measure_coverage(
+        studies, draws, seed, command, keep=(lambda so_far: so_far.write(grid)) if grid else None
+    )
     if json:
         found.write(json)
+    if grid:
+        every.write(grid)
     print(markdown(found.record()))
 
 
@@ -223,25 +239,28 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
     print(f"{len(log.stored):,} answers of {count} simulated raters ({ends})")
 
 
-def _study(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan | None]:
-    """The table, the registered plan and the study's plan, of a file or of a study's name."""
+def _study(
+    name: str,
+) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan | None, Conduct | None, dict[tuple[str, str], str]]:
+    """The table, the registered plan, the study's plan, how it was run and what raters saw, of a file or a study."""
     from evaluation.study.ratings import FORMATS, read_ratings
 
     path = Path(name)
     if path.suffix.lower() in FORMATS or path.is_file():
-        return read_ratings(path), None, None
-    return _stored(name)
+        return read_ratings(path), None, None, None, {}
+    stored = _stored(name)
+    return stored.table, stored.registration, stored.plan, stored.conduct, stored.pictures
 
 
-def _stored(name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan]:
+def _stored(name: str) -> Material:
     """The same of a study of this service."""
     from app.settings import read_settings
-    from app.study.export import analysis_input
+    from app.study.report import report_material
     from app.study.service import Studies
 
     studies = Studies(read_settings())
     try:
-        return analysis_input(studies, name)
+        return report_material(studies, name, "cli")
     finally:
         studies.close()
 

@@ -4,61 +4,78 @@ SQLite: write-ahead log, `synchronous=FULL` (an acknowledged answer survives a p
 deleted is overwritten), and every writing session begins with BEGIN IMMEDIATE, so what it reads first is still true
 when it writes. PostgreSQL: READ COMMITTED; whoever
 reads before writing locks the row that the decision hangs on (`with_for_update`, which SQLite ignores).
+
+A database that is away, locked, full or read-only is a `StorageError`, whoever asks.
 """
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
-from sqlalchemy import Connection, Dialect, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.database.away import noticed
+from app.failures import StorageError
 from lfi.errors import ConfigError
 
-_BUSY_SECONDS = 30
+PATIENCE = 30.0
+"""Seconds for which a command waits for a lock, or for a server that does not answer."""
 _IDLE_SECONDS = 1.0
 
 
 class Database:
     """A database by its URL, such as `sqlite:///data/study.db` or `postgresql+psycopg://user@host/name`.
 
+    Every method that asks it raises StorageError where it is not available.
+
+    Args:
+        patience: seconds to wait for a connection, and for a lock.
+
     Raises:
         ConfigError: a URL that is malformed or names another kind of database.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, patience: float = PATIENCE):
         try:
             self.url = make_url(url)
         except ArgumentError as error:
-            raise ConfigError(f"the database URL {url!r} is malformed; an example is sqlite:///study.db") from error
+            raise ConfigError("the database URL is malformed; an example is sqlite:///study.db") from error
         kind = self.url.drivername
         if kind not in ("sqlite", "postgresql+psycopg"):
             raise ConfigError(f"the database URL begins with {kind}; sqlite or postgresql+psycopg was expected")
         self.sqlite = kind == "sqlite"
         if self.sqlite and not self.file:
             raise ConfigError("a study in memory would be lost; use a file, such as sqlite:///study.db")
+        self.patience = patience
         # More at once would only pass Python's interpreter lock around at every round trip: p95 grew with it.
-        pool: dict[str, Any] = {"pool_size": 6, "max_overflow": 0, "pool_timeout": _BUSY_SECONDS}
+        pool: dict[str, Any] = {"pool_size": 6, "max_overflow": 0, "pool_timeout": patience, "hide_parameters": True}
         if self.sqlite:
-            self.engine = create_engine(self.url, connect_args={"timeout": _BUSY_SECONDS}, **pool)
+            self.engine = create_engine(_existing(self.url), connect_args={"timeout": patience}, **pool)
             event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "connect", _note_file(self.file))
+            event.listen(self.engine, "checkout", _check_file(self.file))
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(self.url, **pool)
+            self.engine = create_engine(self.url, connect_args=_patient(self.url, patience), **pool)
+            event.listen(self.engine, "connect", _limit_locks(patience))
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _ping_when_idle(self.engine.dialect))
         # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
-        self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
-        self._alone: Any = nullcontext() if self.sqlite else threading.Lock()
+        self._turn = threading.Lock() if self.sqlite else None
+        self._alone = None if self.sqlite else threading.Lock()
 
     @property
     def file(self) -> Path | None:
@@ -69,7 +86,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with Session(self.engine, autoflush=False) as session:
+        with noticed(), Session(self.engine, autoflush=False) as session:
             yield session
 
     @contextmanager
@@ -81,8 +98,9 @@ class Database:
                 that others could use.
         """
         with (
-            self._alone if alone else nullcontext(),
-            self._turn,
+            noticed(),
+            self._held(self._alone if alone else None),
+            self._held(self._turn),
             self.writing_connection() as connection,
             Session(connection) as session,
         ):
@@ -92,18 +110,96 @@ class Database:
     @contextmanager
     def writing_connection(self) -> Iterator[Connection]:
         """A connection in a writing transaction, for what is not an object (migrations)."""
-        with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
-            yield connection
+        with noticed(), self.engine.connect() as connection:
+            connection.execution_options(writing=True)
+            with connection.begin():
+                yield connection
+
+    def check(self, seconds: float) -> None:
+        """Whether an answer could be stored now.
+
+        Args:
+            seconds: to wait for a lock of SQLite.
+
+        Raises:
+            StorageError: none could.
+        """
+        if not self.sqlite:
+            with self.reading() as session:
+                if session.scalar(text("SHOW transaction_read_only")) == "on":
+                    raise StorageError("the server only reads")
+            return
+        uri = _existing(self.url)
+        with noticed(), closing(sqlite3.connect(f"{uri.database}?mode=rw", seconds, uri=True)) as connection:
+            connection.isolation_level = None
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
 
     def wipe(self) -> None:
         """Take what was deleted out of SQLite's files, too; PostgreSQL's own vacuum does it there."""
         if self.sqlite:
-            with self._turn, closing(self.engine.raw_connection()) as connection:  # no checkpoint in a transaction
+            # Outside of a transaction: a checkpoint is refused in one.
+            with noticed(), self._held(self._turn), closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    @contextmanager
+    def _held(self, lock: threading.Lock | None) -> Iterator[None]:
+        if lock is not None and not lock.acquire(timeout=self.patience):
+            raise StorageError(f"other requests have held the database for {self.patience:g} s")
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+
+def _existing(url: URL) -> URL:
+    """The same SQLite database, never made by connecting: what is gone must not come back empty."""
+    return url.set(database=f"file:{quote(url.database or '')}").update_query_dict({"mode": "rw", "uri": "true"})
+
+
+def _patient(url: URL, patience: float) -> dict[str, Any]:
+    """How long to wait for a server, and for a network that swallows packets; what the URL says comes first."""
+    limits = {"connect_timeout": max(2, int(patience)), "tcp_user_timeout": int(patience * 1000)}
+    return {name: value for name, value in limits.items() if name not in url.query}
+
+
+def _limit_locks(patience: float) -> Callable[[Any, ConnectionPoolEntry], None]:
+    def limit(connection: Any, _record: ConnectionPoolEntry) -> None:
+        connection.autocommit = True  # or the first rollback would undo it
+        connection.execute(f"SET lock_timeout = {int(patience * 1000)}")
+        connection.autocommit = False
+
+    return limit
+
+
+def _note_file(file: Path | None) -> Callable[[Any, ConnectionPoolEntry], None]:
+    def note(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(file)
+
+    return note
+
+
+def _check_file(file: Path | None) -> Callable[[Any, ConnectionPoolEntry, Any], None]:
+    """A file that was deleted can still be written to, by whoever has it open: nobody would ever find those answers."""
+
+    def check(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if _identity(file) != record.info["file"]:
+            raise DisconnectionError  # the pool opens what is there now
+
+    return check
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file or "")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _note_time(_connection: Any, record: ConnectionPoolEntry) -> None:

@@ -57,7 +57,7 @@ def _one_of(column: str, *values: str) -> CheckConstraint:
 
 
 class Study(Base):
-    """A study; `opened_hash` is the hash of the plan it opened with."""
+    """A study; `opened_hash` is the hash of the plan it opened with, `entry_hash` the SHA-256 of its link's token."""
 
     __tablename__ = "study"
     __table_args__ = (UniqueConstraint("name"), _one_of("status", "draft", "open", "paused", "closed"))
@@ -69,6 +69,7 @@ class Study(Base):
     opened_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     opened_hash: Mapped[str | None]
+    entry_hash: Mapped[str | None]
 
 
 class Plan(Base):
@@ -125,6 +126,8 @@ class Rater(Base):
     """Somebody who takes part, known by an opaque code; tokens are stored as SHA-256 alone.
 
     `lease_until`: until then the places held are kept. `row`: of the Latin square. `preview`: an owner's look.
+    `parameters`: of the address that the rater first entered by, a JSON object. `check_failures`: failed attempts at
+    the questions about the instructions.
     """
 
     __tablename__ = "rater"
@@ -153,6 +156,8 @@ class Rater(Base):
     finished_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     excluded_reason: Mapped[str] = mapped_column(default="")
+    parameters: Mapped[str] = mapped_column(default="{}", server_default="{}")
+    check_failures: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Login(Base):
@@ -205,7 +210,8 @@ class Exposure(Base):
 class Answer(Base):
     """One stored answer; answers are added, never changed, and numbered from 0 without a gap (triggers see to both).
 
-    Of a trial the highest revision counts, whatever the clock said when it was stored.
+    Of a trial the highest revision counts, whatever the clock said when it was stored. `response_ms` is by the browser;
+    `server_ms` is what the service saw, from sending the trial to its first answer.
     """
 
     __tablename__ = "answer"
@@ -223,6 +229,7 @@ class Answer(Base):
     revision: Mapped[int]
     value: Mapped[str]
     response_ms: Mapped[int]
+    server_ms: Mapped[int | None]
     comment: Mapped[str]
     language: Mapped[str]
     stored_at: Mapped[datetime]

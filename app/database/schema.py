@@ -7,12 +7,12 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.exc import OperationalError
 
+from app.database.away import noticed
 from app.database.engine import Database
-from lfi.errors import DataError
+from app.failures import NewerSchemaError, StorageError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision."""
 
 
@@ -20,15 +20,16 @@ def upgrade(database: Database, revision: str = HEAD) -> None:
     """Bring the schema up to a revision; an empty database gets everything. Does nothing where it is there.
 
     Raises:
-        DataError: the database cannot be reached, or was made by a newer version of LFI.
+        NewerSchemaError: it was made by a newer version of LFI.
+        StorageError: it cannot be reached.
     """
-    if database.file:
-        database.file.parent.mkdir(parents=True, exist_ok=True)
+    if database.file and not database.file.exists():
+        _make_file(database.file)
     found = revision_of(database)
     if found == revision:
         return
     if found is not None and found > HEAD:
-        raise DataError(f"the database has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
+        raise NewerSchemaError(HEAD, found)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.writing_connection() as connection:
@@ -40,11 +41,15 @@ def revision_of(database: Database) -> str | None:
     """The schema's revision; None for an empty database.
 
     Raises:
-        DataError: the database cannot be reached.
+        StorageError: it cannot be reached.
     """
+    with noticed(), database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _make_file(file: Path) -> None:
     try:
-        with database.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise DataError(f"the database {database.url.render_as_string()} cannot be reached: {reason}") from error
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+    except OSError as error:
+        raise StorageError(f"cannot make {file}: {(error.strerror or str(error)).lower()}") from error

@@ -13,7 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Cell, Rater, Study
-from app.failures import ConflictError, NothingHereError, StudyError
+from app.failures import ConflictError, NothingHereError, NotNowError, StudyError
 from app.study.places import Trials, finish, renew
 from app.study.plan import MAX_COMMENT, StudyPlan
 from evaluation.study.ratings import CHOICES
@@ -54,7 +54,8 @@ def store_answer(
 
     Raises:
         NothingHereError: the rater has no such trial (never had, or the place went to somebody else).
-        ConflictError: the trial was answered elsewhere meanwhile, comes later, or the study takes no answers.
+        ConflictError: the trial was answered elsewhere meanwhile, or the session is over.
+        NotNowError: the trial comes later, or the study takes no answers and may again.
         StudyError: a value that the trial does not offer, or a key that was used for another answer.
     """
     trial, cell = next((row for row in trials if row[0].public == given.trial), (None, None))
@@ -74,7 +75,7 @@ def store_answer(
     _check_open(study, rater)
     _check_value(plan, cell, given)
     if any(not earlier.answered and earlier.position < trial.position for earlier, _ in trials):
-        raise ConflictError("another trial comes first")
+        raise NotNowError("another trial comes first")
     if len(stored) != given.revision:
         raise ConflictError("this trial was answered in another window")
     comment = given.comment.replace("\0", "").strip()  # PostgreSQL keeps no NUL
@@ -86,6 +87,7 @@ def store_answer(
             revision=given.revision,
             value=given.value,
             response_ms=given.response_ms,
+            server_ms=None if given.revision else _since(trial.shown_at, now),
             comment=comment,
             language=rater.language,
             stored_at=now,
@@ -99,12 +101,20 @@ def store_answer(
     return trial, cell
 
 
+def _since(shown_at: datetime | None, now: datetime) -> int | None:
+    """Milliseconds since the trial was sent; None where the clock was set back meanwhile. A day stands for longer."""
+    if shown_at is None or now < shown_at:
+        return None
+    return min(int((now - shown_at).total_seconds() * 1000), 24 * _HOUR_MS)
+
+
 def _check_open(study: Study, rater: Rater) -> None:
     """A paused study still takes the answer that is on somebody's screen."""
     if rater.status != "active":
-        raise ConflictError("this session is over" if rater.status != "invited" else "this session has not begun")
+        over = rater.status in ("finished", "excluded")
+        raise ConflictError("this session is over") if over else NotNowError("this session has not begun")
     if study.status not in ("open", "paused") and not rater.preview:
-        raise ConflictError(f"the study is {study.status}; it accepts no answers")
+        raise NotNowError(f"the study is {study.status}; it accepts no answers")
 
 
 def _check_value(plan: StudyPlan, cell: Cell, given: SubmittedAnswer) -> None:

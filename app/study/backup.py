@@ -1,24 +1,36 @@
 """Backups of all studies: one archive with a consistent database and the stimuli.
 
 SQLite is copied with its online backup while the service goes on. PostgreSQL has its own tools, which do it better.
+An archive has its name only once it is whole and has been read back; it holds people's answers, so it is its owner's
+alone (0600).
 """
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from app.database import HEAD, Database, revision_of
 from app.failures import StudyError
+from app.study.manifest import (
+    DATABASE,
+    NAME,
+    STIMULI,
+    check_database,
+    check_folder,
+    manifest,
+    pictures_of,
+    sum_of,
+)
 from app.study.service import Studies
 from lfi.errors import DataError
-
-_DATABASE = "study.db"
-_STIMULI = "stimuli"
 
 
 def backup(studies: Studies, archive: Path) -> None:
@@ -26,73 +38,136 @@ def backup(studies: Studies, archive: Path) -> None:
 
     Raises:
         StudyError: the database is PostgreSQL.
-        DataError: the archive exists already, or cannot be written.
+        DataError: the archive exists already, or cannot be written; pictures of a study are missing.
     """
     file = _sqlite_file(studies.database)
     if archive.exists():
         raise DataError(f"{archive} already exists; a backup never overwrites anything")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=archive.parent) as folder, tarfile.open(archive, "x") as tar:
-            copy = Path(folder) / _DATABASE
+        with tempfile.TemporaryDirectory(prefix=f".{archive.name}-", dir=archive.parent) as folder:
+            copy, part = Path(folder) / DATABASE, Path(folder) / "part"
             with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
-            _check(copy)
-            tar.add(copy, _DATABASE)
-            for path in sorted(studies.settings.study_folder.glob("*/*")):
-                if path.is_file():
-                    tar.add(path, f"{_STIMULI}/{path.parent.name}/{path.name}")
+            check_database(copy)
+            # The database first: whatever it names then lies in the folder already.
+            members = {DATABASE: copy} | _pictures(studies.settings.study_folder)
+            missing = sorted(pictures_of(copy) - members.keys())
+            if missing:
+                raise DataError(f"pictures of the studies are missing: {len(missing)}, such as {missing[0]}")
+            _write(part, members, manifest({name: sum_of(path) for name, path in members.items()}, studies.clock()))
+            _rehearse(part, Path(folder))
+            os.link(part, archive)  # unlike a rename, it never replaces what came there meanwhile
+            _settle(archive.parent)
+    except FileExistsError as error:
+        raise DataError(f"{archive} already exists; a backup never overwrites anything") from error
     except OSError as error:
         raise DataError(f"cannot write {archive}: {(error.strerror or str(error)).lower()}") from error
 
 
-def restore(studies: Studies, archive: Path) -> None:
-    """Put a backup in place of nothing: the database must not be there yet. The service must not run.
+def restore(studies: Studies, archive: Path, rehearse: bool = False) -> None:
+    """Put a backup in place of nothing: there may be neither a database nor its folders, and no running service.
+
+    Args:
+        rehearse: unpack and check everything, and put nothing in place; studies may be there and the service may run.
 
     Raises:
         StudyError: there are studies already, or the database is PostgreSQL.
-        DataError: the archive is not a backup, is damaged, or was made by a newer version.
+        DataError: the archive is not a backup, is incomplete or damaged, or was made by a newer version.
     """
-    database = Database(studies.settings.study_database)
-    file = _sqlite_file(database)
+    file = _sqlite_file(Database(studies.settings.study_database))
     folder = studies.settings.study_folder
-    # A log that an old database left behind would be played into the new one.
-    for there in (file, *(file.with_name(file.name + left) for left in ("-wal", "-shm", "-journal"))):
-        if there.exists():
-            raise StudyError(f"{there} already exists; move it away first, nothing is ever overwritten")
+    if not rehearse:
+        # A log that an old database left behind would be played into the new one.
+        _check_absent(file, *(file.with_name(file.name + left) for left in ("-wal", "-shm", "-journal")))
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as place:
-            with tarfile.open(archive) as tar:
-                tar.extractall(place, filter="data")
-            copy = Path(place) / _DATABASE
-            if not copy.is_file():
-                raise DataError(f"{archive} has no {_DATABASE}, so it is not a backup")
-            _check(copy)
-            for study in sorted((Path(place) / _STIMULI).glob("*")):
-                shutil.copytree(study, folder / study.name, dirs_exist_ok=True)
-            copy.rename(file)  # last, so that half a restore does not count as a study
+        with _workplace(folder, rehearse) as place:
+            _unpack(archive, place)
+            if rehearse:
+                return
+            studies_found = sorted((place / STIMULI).glob("*"))
+            _check_absent(*(folder / study.name for study in studies_found))
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            staged = file.with_name(f"{file.name}.restored")
+            shutil.copyfile(place / DATABASE, staged)
+            staged.chmod(0o600)
+            with staged.open("rb+") as written:
+                os.fsync(written.fileno())
+            for study in studies_found:
+                study.rename(folder / study.name)
+            staged.rename(file)  # last, so that half a restore does not count as a study
+            _settle(file.parent)
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"{archive} cannot be restored: {error}") from error
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    found = [path for path in sorted(folder.glob("*/*")) if path.is_file() and path.parent.name[0] != "."]
+    return {f"{STIMULI}/{path.parent.name}/{path.name}": path for path in found}
+
+
+def _write(part: Path, members: dict[str, Path], listed: bytes) -> None:
+    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with open(descriptor, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            head = tarfile.TarInfo(NAME)
+            head.size, head.mode = len(listed), 0o600
+            tar.addfile(head, io.BytesIO(listed))
+            for name, path in members.items():
+                tar.add(path, name)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rehearse(archive: Path, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        _unpack(archive, Path(place))
+
+
+def _unpack(archive: Path, place: Path) -> None:
+    """Unpack a backup and check every file of it.
+
+    Raises:
+        DataError: it is not a backup, is incomplete or damaged, or was made by a newer version.
+    """
+    with tarfile.open(archive) as tar:
+        tar.extractall(place, filter="data")
+    try:
+        check_folder(place)
+    except DataError as error:
+        raise DataError(f"{archive} cannot be restored: {error}") from error
+    database = Database(f"sqlite:///{place / DATABASE}")
     found = revision_of(database)
-    if found is None or found > HEAD:
-        file.unlink()
-        raise DataError(f"{archive} has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
     database.close()
+    if found is None or found > HEAD:
+        raise DataError(f"{archive} has schema {found}, this version of LFI supports up to {HEAD}; update LFI")
+
+
+@contextmanager
+def _workplace(folder: Path, rehearse: bool) -> Iterator[Path]:
+    """A folder that is gone afterwards, on the disk of the studies, so that what is put in place is only renamed."""
+    if not rehearse:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=None if rehearse else folder) as place:
+        yield Path(place)
+
+
+def _check_absent(*paths: Path) -> None:
+    for there in paths:
+        if there.exists():
+            raise StudyError(f"{there} already exists; move it away first, nothing is ever overwritten")
+
+
+def _settle(folder: Path) -> None:
+    """Have the folder's new entry on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sqlite_file(database: Database) -> Path:
     if database.file is None:
         raise StudyError("the database is PostgreSQL; use pg_dump and pg_restore, and copy the stimuli's folder")
     return database.file
-
-
-def _check(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as connection:
-        try:
-            said = connection.execute("PRAGMA integrity_check").fetchone()[0]
-            broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-        except sqlite3.DatabaseError as error:
-            raise DataError(f"the database in the backup is damaged: {error}") from error
-    if said != "ok" or broken:
-        raise DataError(f"the database in the backup is damaged: {said}")

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Cell, Exposure, Login, Plan, Rater, Stimulus, Study
 from app.engine import Engine, Turn
 from app.failures import ConflictError, StudyError
+from app.study.checks import check_draft, check_rules
+from app.study.drawing import Tell, silent
 from app.study.plan import StudyPlan, canonical, read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, render_all, scaled, write_all
@@ -39,11 +41,12 @@ _FIXED = (
 )
 
 
-def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli") -> StudyPlan:
+def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli", tell: Tell = silent) -> StudyPlan:
     """Render the study in a TOML file and store it as a draft; a draft that nobody answered is replaced.
 
     Args:
         engine: its trio is loaded now if it is not there yet.
+        tell: how far it is: pictures, models, maps.
 
     Raises:
         StudyError: a study of that name has been opened or answered.
@@ -54,9 +57,13 @@ def create_study(studies: Studies, path: Path, engine: Engine, actor: str = "cli
     with studies.open(create=True).reading() as session:
         check_free(session, plan.name)
     turn = Turn()
-    pictures = {name: scaled(engine, _read(path.parent / name), plan.side, turn) for name in plan.pictures}
+    pictures = {}
+    for number, name in enumerate(plan.pictures):
+        tell("pictures", number, len(plan.pictures))
+        pictures[name] = scaled(engine, _read(path.parent / name), plan.side, turn)
+    tell("models", 0, 1)
     engine.trios.need(plan.trio)
-    make_draft(studies, plan, pictures, engine, turn, actor, "created")
+    make_draft(studies, plan, pictures, engine, turn, actor, "created", tell=tell)
     return plan
 
 
@@ -69,6 +76,7 @@ def make_draft(
     actor: str,
     action: str,
     follows: str = "",
+    tell: Tell = silent,
 ) -> None:
     """Render a plan and store it in place of the draft of its name, if there is one.
 
@@ -76,13 +84,16 @@ def make_draft(
         pictures: by the plan's paths, as `scaled` gives them.
         action: what the audit trail calls it.
         follows: hash of the draft's plan that this one was made of; any may be there where it is empty.
+        tell: as for `render_all`.
 
     Raises:
         StudyError: the study has been opened, or has invitations.
         ConflictError: the draft is another one by now.
+        ConfigError: as `check_draft`.
         UnknownWordError, LateError, GoneError: as `render_all`.
     """
-    rendered = list(render_all(plan, pictures, engine, turn))
+    check_draft(plan, pictures)
+    rendered = list(render_all(plan, pictures, engine, turn, tell))
     folder = studies.stimuli(plan.name)
     before = set(folder.iterdir()) if folder.is_dir() else set()
     names = write_all(rendered, folder)
@@ -113,6 +124,7 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
         StudyError: what was already shown to raters would change, or the study is a draft.
     """
     plan = read_plan(path)
+    check_rules(plan)
     with studies.database.writing() as session:
         study = find_study(session, plan.name, lock=True)
         if study.status == "draft":

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
 from app.failures import StudyError
 from app.study.catches import passed
+from app.study.conduct import note_export
 from app.study.plan import StudyPlan, plan_of
 from app.study.service import Studies, find_study
 from app.study.trials import conditions_shown, entry_of
@@ -23,7 +24,7 @@ from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, w
 
 TABLES = tuple(f"ratings{suffix}" for suffix in FORMATS)
 SPREADSHEET = "ratings-spreadsheet.csv"
-FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json")
+FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json", "times.csv", "participants.json")
 """What a study is exported as."""
 
 
@@ -63,6 +64,8 @@ def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = 
                 write_spreadsheet(table, out / file)
             else:
                 (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
+    if table is not None:
+        note_export(studies, name)
     return [out / file for file in files]
 
 
@@ -161,6 +164,29 @@ def _trail(session: Session, study: Study) -> str:
     )
 
 
+def _times(session: Session, study: Study) -> str:
+    """Of every stored answer the time that the browser measured, and the one that the service saw, ms.
+
+    The latter includes the network, and is known of first answers alone, where no clock was set back.
+    """
+    rows = session.execute(
+        select(Rater.code, Assignment.position, Answer.revision, Answer.response_ms, Answer.server_ms)
+        .join(Assignment, Assignment.id == Answer.assignment_id)
+        .join(Rater, Rater.id == Answer.rater_id)
+        .where(Rater.study_id == study.id)
+        .order_by(Answer.id)
+    )
+    lines = ["rater,trial,revision,response_ms,server_ms"]
+    lines += [",".join("" if value is None else str(value) for value in row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _participants(session: Session, study: Study) -> str:
+    """With which parameters of the address raters came, by their codes: whom Prolific is to pay. Not for publishing."""
+    rows = session.execute(select(Rater.code, Rater.parameters).where(Rater.study_id == study.id).order_by(Rater.id))
+    return _json({code: orjson.loads(parameters) for code, parameters in rows if parameters != "{}"})
+
+
 def _json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -169,4 +195,6 @@ _TEXTS: dict[str, Callable[[Session, Study], str]] = {
     "codebook.md": lambda _session, _study: codebook(),
     "plan.json": _plans,
     "audit.json": _trail,
+    "times.csv": _times,
+    "participants.json": _participants,
 }

@@ -20,6 +20,7 @@ from app.archives import ArchiveLimits, check_archive
 from app.database.models import Rater, Study
 from app.engine import Engine, Turn
 from app.failures import ArchiveError, StudyError
+from app.study.checks import item_of, known_name, named_as_known
 from app.study.creation import check_free, check_uninvited, make_draft
 from app.study.plan import Item, StudyPlan, extended
 from app.study.service import Studies, find_study
@@ -68,6 +69,8 @@ def editable_drafts(studies: Studies) -> list[str]:
 def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: str, turn: Turn) -> Added:
     """Add the items of a zip to a draft, and redraw all its maps. Items that it already has are left out.
 
+    A picture that the draft has under another name keeps the name that it has there.
+
     Raises:
         NothingHereError: there is no such study.
         StudyError: it is not a draft, has invitations, or was made by a version that kept no pictures.
@@ -78,19 +81,29 @@ def add_items(studies: Studies, name: str, data: bytes, engine: Engine, actor: s
     """
     new = read_items(data)
     plan = _draft(studies, name)
-    hashes = {path: hashlib.sha256(file).hexdigest() for path, file in new.pictures.items()}
-    for path, hash in hashes.items():
-        if plan.pictures.get(path, hash) != hash:
+    kept = _kept(studies, plan)
+    drawn = {path: scaled(engine, file, plan.side, turn) for path, file in new.pictures.items()}
+    names: dict[str, str] = {}
+    known_pictures = dict(kept)
+    for path, picture in drawn.items():
+        same = known_name(picture, known_pictures)
+        if not same and path in kept:
             raise ConfigError(f"the draft has another picture called {path}; give this one a different name")
-    there = {(item.image, item.word) for item in plan.items}
-    fresh = [item for item in new.items if (item.image, item.word) not in there]
+        names[path] = same or path
+        known_pictures.setdefault(names[path], picture)
+    hashes = {path: hashlib.sha256(file).hexdigest() for path, file in new.pictures.items() if names[path] not in kept}
+    known = {item_of(item) for item in plan.items}
+    fresh = []
+    for item in named_as_known(new.items, names):
+        if item_of(item) not in known:
+            known.add(item_of(item))
+            fresh.append(item)
     if fresh:
-        grown = extended(plan, fresh, hashes)
-        pictures = _kept(studies, plan)
-        pictures |= {
-            path: scaled(engine, new.pictures[path], plan.side, turn) for path in grown.pictures if path not in pictures
-        }
-        make_draft(studies, grown, pictures, engine, turn, actor, "items added", follows=plan.hash)
+        used = {item.image for item in fresh}
+        grown = extended(plan, fresh, {path: hash for path, hash in hashes.items() if path in used})
+        pictures = {**kept, **{path: drawn[path] for path in used - set(kept)}}
+        with studies.drawings.of(name) as tell:
+            make_draft(studies, grown, pictures, engine, turn, actor, "items added", follows=plan.hash, tell=tell)
     return Added(len(fresh), len(new.items) - len(fresh))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Exposure, Login, Rater, Study
-from app.failures import NothingHereError, StudyError
+from app.failures import ConflictError, NothingHereError, StudyError
 from app.study.places import free_places
 from app.study.service import Studies, find_study, note
 
@@ -23,16 +23,23 @@ _LEADS_TO = {
 }
 
 
-def set_status(studies: Studies, name: str, status: str, actor: str) -> None:
+def set_status(studies: Studies, name: str, status: str, actor: str, expected: str = "") -> None:
     """Open, pause (`paused`) or close (`closed`) a study. Its plan's hash is kept when it opens for the first time.
+
+    Args:
+        expected: hash of the plan that the owner was shown; any may be in force where it is empty.
 
     Raises:
         StudyError: the study is in no state from which this can follow.
+        ConflictError: another plan is in force.
     """
     with studies.database.writing() as session:
         study = find_study(session, name, lock=True)
         if study.status == status:
             return
+        in_force = studies.plan(session, study).hash
+        if expected not in ("", in_force):
+            raise ConflictError(f"the plan is {in_force[:12]} by now, not {expected[:12]}; look at it again")
         if status not in _LEADS_TO[study.status]:
             raise StudyError(f"study {name!r} is {study.status}; it can become {' or '.join(_LEADS_TO[study.status])}")
         now = studies.clock()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from app.study.export import FILES
+from app.study.overview import StudyLine
 from app.study.progress import HISTOGRAM_SECONDS, CellProgress, Progress
 from app.web.assets import ICON
 from app.web.pages import templates
 
 _ACTS = {
-    "draft": (("open", "Open the study"),),
+    "draft": (),
     "open": (("paused", "Pause"), ("closed", "Close")),
     "paused": (("open", "Go on"), ("closed", "Close")),
     "closed": (("open", "Open again"),),
@@ -27,7 +29,7 @@ def login_page(root: str, error: str = "") -> str:
     return _render("login.html", root, "", error=error)
 
 
-def list_page(root: str, csrf: str, studies: list[tuple[str, str]]) -> str:
+def list_page(root: str, csrf: str, studies: Sequence[StudyLine]) -> str:
     """All studies."""
     return _render("list.html", root, csrf, studies=studies)
 
@@ -38,9 +40,9 @@ def owner_page(root: str, csrf: str, found: Progress, error: str = "", said: str
     return _render("study.html", root, csrf, error=error, said=said, **more)
 
 
-def live_part(found: Progress) -> str:
+def live_part(root: str, csrf: str, found: Progress) -> str:
     """The figures alone."""
-    return _templates.get_template("live.html").render(_figures(found))
+    return _templates.get_template("live.html").render(root=root, csrf=csrf, **_figures(found))
 
 
 def _render(name: str, root: str, csrf: str, error: str = "", said: str = "", **values: Any) -> str:
@@ -58,9 +60,12 @@ def _figures(found: Progress) -> dict[str, Any]:
         {"x": number * 30 + 2, "height": round(_BAR * count / most), "count": count, "edge": f"{edge:g}"}
         for number, (edge, count) in enumerate(zip(HISTOGRAM_SECONDS, found.histogram, strict=True))
     ]
+    rated = {cell.condition for cell in found.cells if cell.kind == "rating"}
     return {
         "found": found,
         "conditions": conditions,
+        # a pair's two maps stand in its item's ratings, if there are any
+        "thumbnails": {name: [name] if name in rated else [] if rated else name.split(" / ") for name in conditions},
         "grid": [(item, [row.get(condition) for condition in conditions]) for item, row in sorted(rows.items())],
         "bars": bars,
         "bars_label": ", ".join(f"from {bar['edge']}: {bar['count']}" for bar in bars),

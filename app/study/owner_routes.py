@@ -1,7 +1,7 @@
 """`/admin`: the owner's part of the service. Without LFI_ADMIN_TOKEN there is nothing there.
 
-Signing in gives a cookie that is signed with the token and ends after twelve hours; every act is a form that carries a
-value derived from the cookie and comes from our own origin.
+Signing in gives a signed cookie that ends after twelve hours, on signing out, or when the service restarts; every act
+is a form that carries a value derived from the cookie and comes from our own origin.
 """
 
 from __future__ import annotations
@@ -24,23 +24,27 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.datastructures import UploadFile
 
 from app.api.fields import EngineDep
-from app.failures import NothingHereError, NotYoursError, StudyError
+from app.failures import NothingHereError, NotYoursError, StudyError, kind_of
 from app.study.export import FILES, export_study
 from app.study.items import add_items, editable_drafts
+from app.study.overview import list_studies
 from app.study.owner import delete_person, exclude, set_status
 from app.study.owner_page import list_page, live_part, login_page, owner_page
-from app.study.progress import list_studies, progress_of
-from app.study.raters import invite
-from app.study.report import POLICY, closed_report
+from app.study.progress import progress_of
+from app.study.raters import invitation_address, invite
+from app.study.report import POLICY, owners_report
 from app.study.routes import StudiesDep
+from app.study.thumbnails import thumbnail
 from app.web.forms import check_origin, read_form
 from app.web.negotiation import prefers_page
 from app.web.pages import PRIVATE, page, root_of
+from app.web.sessions import Sessions
 from lfi.errors import LFIError
 
 router = APIRouter(prefix="/admin", include_in_schema=False)
 COOKIE = "lfi_owner"
-_HOURS = 12
+HOURS = 12
+"""How long an owner stays signed in."""
 _ACTOR = "page"
 
 
@@ -50,6 +54,9 @@ class Owner:
     def __init__(self, request: Request, studies: StudiesDep):
         self.request = request
         self.studies = studies
+        self._sessions: Sessions = request.app.state.owner_sessions
+        self._cookie = request.cookies.get(COOKIE, "")
+        self._now = studies.clock().timestamp()
         self.token = request.app.state.settings.admin_token.get_secret_value()
         if not self.token:
             raise NothingHereError("this page is not available here")
@@ -57,14 +64,12 @@ class Owner:
     @property
     def signed_in(self) -> bool:
         """Whether the cookie is ours and has not run out."""
-        until, _, signature = self.request.cookies.get(COOKIE, "").partition(".")
-        now = self.studies.clock().timestamp()
-        return until.isdecimal() and int(until) > now and _same(signature, self._signed(f"owner {until}"))
+        return self._sessions.holder(self._cookie, self._now) is not None
 
     @property
     def csrf(self) -> str:
         """What our own forms carry."""
-        return self._signed(f"csrf {self.request.cookies.get(COOKIE, '')}")
+        return self._signed(f"csrf {self._cookie}")
 
     def knows(self, token: str) -> bool:
         """Whether this is the owner's token."""
@@ -72,8 +77,11 @@ class Owner:
 
     def new_cookie(self) -> str:
         """A session that begins now."""
-        until = str(int(self.studies.clock().timestamp()) + _HOURS * 3600)
-        return f"{until}.{self._signed(f'owner {until}')}"
+        return self._sessions.new("owner", self._now)
+
+    def leave(self) -> None:
+        """End the session."""
+        self._sessions.end(self._cookie, self._now)
 
     def check(self) -> None:
         """Refuse everybody else.
@@ -123,12 +131,12 @@ OwnerDep = Annotated[Owner, Depends()]
 
 
 @router.get("")
-def studies_page(owner: OwnerDep) -> Response:
+async def studies_page(owner: OwnerDep) -> Response:
     """All studies, or the way in."""
     if not owner.signed_in:
         return page(login_page(""))
     try:
-        found = list_studies(owner.studies)
+        found = await owner.studies.readers.run(list_studies, owner.studies)
     except NothingHereError:
         found = []
     return page(list_page("", owner.csrf, found))
@@ -145,7 +153,7 @@ async def login(owner: OwnerDep) -> Response:
     path = root_of(owner.request) + "/admin"
     secure = owner.request.url.scheme == "https"
     answer.set_cookie(
-        COOKIE, owner.new_cookie(), _HOURS * 3600, path=path, secure=secure, httponly=True, samesite="strict"
+        COOKIE, owner.new_cookie(), HOURS * 3600, path=path, secure=secure, httponly=True, samesite="strict"
     )
     return answer
 
@@ -154,41 +162,60 @@ async def login(owner: OwnerDep) -> Response:
 async def logout(owner: OwnerDep) -> Response:
     """Out again."""
     await owner.form()
+    owner.leave()
     answer = RedirectResponse("../admin", 303, PRIVATE)
     answer.delete_cookie(COOKIE, path=root_of(owner.request) + "/admin")
     return answer
 
 
 @router.get("/drafts.json")  # no study has a dot in its name
-def drafts(owner: OwnerDep) -> Response:
+async def drafts(owner: OwnerDep) -> Response:
     """For the inspector's page: which drafts it can add to, and what its form carries; nothing for everybody else."""
     try:
-        names = editable_drafts(owner.studies) if owner.signed_in else []
+        names = await owner.studies.readers.run(editable_drafts, owner.studies) if owner.signed_in else []
     except NothingHereError:
         names = []
     return JSONResponse({"drafts": names, "csrf": owner.csrf if names else ""}, headers=PRIVATE)
 
 
 @router.get("/{name}")
-def study_page(owner: OwnerDep, name: str) -> Response:
+async def study_page(owner: OwnerDep, name: str) -> Response:
     """One study."""
     if not owner.signed_in:
         return page(login_page("../"), 403)
-    return page(owner_page("../", owner.csrf, progress_of(owner.studies, name)))
+    progress = await owner.studies.readers.run(progress_of, owner.studies, name)
+    return page(owner_page("../", owner.csrf, progress))
 
 
 @router.get("/{name}/live")
-def live(owner: OwnerDep, name: str) -> Response:
+async def live(owner: OwnerDep, name: str) -> Response:
     """Its figures alone, for the page to renew them."""
     owner.check()
-    return page(live_part(progress_of(owner.studies, name)))
+    now = await owner.studies.readers.run(progress_of, owner.studies, name)
+    return page(live_part(f"{root_of(owner.request)}/", owner.csrf, now))
+
+
+@router.get("/{name}/drawing")
+def drawing(owner: OwnerDep, name: str) -> Response:
+    """How far the maps of a draft are that somebody waits for; null while nothing is drawn."""
+    owner.check()
+    now = owner.studies.drawings.now(name)
+    return JSONResponse(now and asdict(now), headers=PRIVATE)
+
+
+@router.get("/{name}/maps/{item}/{condition}")
+async def map_of_cell(owner: OwnerDep, name: str, item: str, condition: str) -> Response:
+    """What raters see in a cell, small."""
+    owner.check()
+    data = await owner.studies.readers.run(thumbnail, owner.studies, name, item, condition)
+    return Response(data, media_type="image/webp", headers={**PRIVATE, "Cache-Control": "private, max-age=3600"})
 
 
 @router.post("/{name}/status")
 async def status(owner: OwnerDep, name: str) -> Response:
     """Open, pause, close."""
     fields = await owner.form()
-    return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR)
+    return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR, fields.get("plan", ""))
 
 
 @router.post("/{name}/items")
@@ -201,11 +228,11 @@ async def items(owner: OwnerDep, engine: EngineDep, name: str, accept: Annotated
     except LFIError as error:
         if not prefers_page(accept):
             raise
-        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+        return await owner.studies.readers.run(_refused, owner, name, error)
     if not prefers_page(accept):
         return JSONResponse(asdict(found), headers=PRIVATE)
     known = f" {found.known} were there already." if found.known else ""
-    progress = await anyio.to_thread.run_sync(progress_of, owner.studies, name)
+    progress = await owner.studies.readers.run(progress_of, owner.studies, name)
     return page(owner_page("../../", owner.csrf, progress, said=f"Items added: {found.added}.{known}"))
 
 
@@ -231,14 +258,12 @@ async def invite_raters(owner: OwnerDep, name: str) -> Response:
     fields = await owner.form()
     count = fields.get("count", "")
     try:
-        made = await anyio.to_thread.run_sync(
-            invite, owner.studies, name, int(count) if count.isdecimal() else 0, _ACTOR
-        )
+        base = invitation_address(owner.studies.settings, str(owner.request.base_url))
+        made = await owner.studies.writers.run(invite, owner.studies, name, _whole(count), _ACTOR)
     except LFIError as error:
-        return await anyio.to_thread.run_sync(_refused, owner, name, error)
-    base = str(owner.request.base_url)
+        return await owner.studies.readers.run(_refused, owner, name, error)
     text = io.StringIO()
-    csv.writer(text).writerows([("code", "link"), *((each.code, f"{base}s/{each.token}") for each in made)])
+    csv.writer(text).writerows([("code", "link"), *((each.code, f"{base}/s/{each.token}") for each in made)])
     headers = {"Content-Disposition": f'attachment; filename="{name}-invitations.csv"', **PRIVATE}
     return Response(text.getvalue(), media_type="text/csv", headers=headers)
 
@@ -247,46 +272,57 @@ async def invite_raters(owner: OwnerDep, name: str) -> Response:
 async def preview(owner: OwnerDep, name: str) -> Response:
     """The study as a rater sees it, in this browser."""
     await owner.form()
-    made = await anyio.to_thread.run_sync(invite, owner.studies, name, 1, _ACTOR, True)
+    made = await owner.studies.writers.run(invite, owner.studies, name, 1, _ACTOR, True)
     return RedirectResponse(f"../../s/{made[0].token}", 303, PRIVATE)
 
 
 @router.get("/{name}/export/{file}")
-def export(owner: OwnerDep, name: str, file: str) -> Response:
+async def export(owner: OwnerDep, name: str, file: str) -> Response:
     """One of the files of `lfi study export`."""
     owner.check()
     if file not in FILES:
         raise NothingHereError(f"there is no {file!r}; there are: {', '.join(FILES)}")
-    with tempfile.TemporaryDirectory() as folder:
-        export_study(owner.studies, name, Path(folder), [file])
-        data = (Path(folder) / file).read_bytes()
+    data = await owner.studies.readers.run(_exported, owner, name, file)
     headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/{name}/report")
 async def report(owner: OwnerDep, name: str) -> Response:
-    """The report of a closed study."""
+    """The report of a closed study, or at a planned look."""
     owner.check()
     try:
-        html = await closed_report(owner.studies, name)
+        html = await owners_report(owner.studies, name, _ACTOR)
     except LFIError as error:
-        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+        return await owner.studies.readers.run(_refused, owner, name, error)
     return HTMLResponse(html, headers={"Content-Security-Policy": POLICY, **PRIVATE})
+
+
+def _exported(owner: Owner, name: str, file: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        export_study(owner.studies, name, Path(folder), [file])
+        return (Path(folder) / file).read_bytes()
 
 
 async def _act(owner: Owner, name: str, act: Callable[..., Any], *arguments: Any) -> Response:
     """Do it and show the study again, or show why it was not done."""
     try:
-        await anyio.to_thread.run_sync(act, owner.studies, *arguments)
+        await owner.studies.writers.run(act, owner.studies, *arguments)
     except LFIError as error:
-        return await anyio.to_thread.run_sync(_refused, owner, name, error)
+        return await owner.studies.readers.run(_refused, owner, name, error)
     return RedirectResponse(f"../{name}", 303, PRIVATE)
 
 
 def _refused(owner: Owner, name: str, error: LFIError) -> Response:
+    if kind_of(error).status == 503:  # not the owner's mistake, and the same request may succeed later
+        raise error
     found = progress_of(owner.studies, name)
     return page(owner_page("../../", owner.csrf, found, error=str(error)), 422)
+
+
+def _whole(text: str) -> int:
+    """A number that somebody typed; 0 where it is none, or so long that it can only be nonsense."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,14 +1,14 @@
-"""The rater's page: one shell that its scripts fill from `POST /study/api/...`.
+"""The rater's page: one markup that its scripts fill from `POST /study/api/...`, in one of two shells.
 
-It is served by the application itself and not by Gradio: its content policy allows no inline script, a keypress is one
-plain request that can be retried with its key after a restart, and nothing public answers but the routes of
-`app.study.routes`. The looks are those of the other pages (`static/css/tokens.css`).
+`app.study.shell` puts the markup into a Gradio page, the default. `study_page` is a plain document for services that
+want a strict content policy (`LFI_STUDY_PAGE=plain`). Markup, style sheets, scripts and routes are the same.
 """
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
 from string import Template
@@ -17,14 +17,15 @@ from app.settings import Settings
 from app.study.texts import LANGUAGES, PAGE, PAIR, SCALES
 from app.web.assets import ICON, preloads
 
-STYLES = ("tokens", "study")
-_THEME = '<button type="button" class="lfi-link" data-theme hidden>Dark</button>'
+STYLES = ("tokens", "study", "study-trial")
 MODULE = "study"
+TITLE = "LFI Study"
+_THEME = '<button type="button" class="lfi-link" data-theme hidden>Dark</button>'
 
 
 def study_page(settings: Settings) -> str:
-    """The shell; what is in it depends on nobody."""
-    return _page(settings.static_dir, "")
+    """The plain shell; what is in it depends on nobody."""
+    return _page(settings.static_dir)
 
 
 def stranger_page(settings: Settings, depth: int = 0) -> str:
@@ -40,24 +41,29 @@ def stranger_page(settings: Settings, depth: int = 0) -> str:
         f'<header class="lfi-study-head"><p class="lfi-wordmark"><a href="{home}">LFI Study</a></p>{_THEME}</header>'
     )
     body = f'<div class="lfi lfi-study">{brand}<main class="lfi-plain">{said}</main></div>'
-    return _document(_head(settings.static_dir, root), body, PAGE["en"]["stranger_title"])
+    theme = f'<script src="{root}static/js/theme.js"></script>'  # before the first paint
+    return _document(ICON + sheets(root, STYLES) + theme, body, PAGE["en"]["stranger_title"])
+
+
+@cache
+def markup(main: str = "main") -> str:
+    """What both shells hold; `main` is the element of its main part, as a document may have one `main` only."""
+    words = {"page": PAGE, "scales": SCALES, "pair": PAIR, "languages": LANGUAGES}
+    data = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c").replace("&", "\\u0026")
+    shell = Template(Path(__file__).with_name("study.html").read_text(encoding="utf-8"))
+    return shell.substitute(words=data, main=main, **PAGE["en"])
 
 
 @lru_cache(4)
-def _page(static: Path, root: str) -> str:
-    words = {"page": PAGE, "scales": SCALES, "pair": PAIR, "languages": LANGUAGES}
-    data = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
-    shell = Template(Path(__file__).with_name("study.html").read_text(encoding="utf-8"))
-    return _document(_head(static, root, MODULE), shell.substitute(words=data, **PAGE["en"]), "LFI Study")
+def _page(static: Path) -> str:
+    theme = '<script src="static/js/theme.js"></script>'
+    module = preloads(static, "", MODULE) + f'<script type="module" src="static/js/{MODULE}.js"></script>'
+    return _document(ICON + sheets("", STYLES) + theme + module, markup(), TITLE)
 
 
-def _head(static: Path, root: str, module: str = "") -> str:
-    sheets = [f'<link rel="stylesheet" href="{root}static/css/{name}.css" />' for name in STYLES]
-    theme = f'<script src="{root}static/js/theme.js"></script>'  # before the first paint
-    rest = []
-    if module:
-        rest = [preloads(static, root, module), f'<script type="module" src="{root}static/js/{module}.js"></script>']
-    return "\n".join([ICON, *sheets, theme, *rest])
+def sheets(root: str, names: Iterable[str]) -> str:
+    """Links to style sheets; `root` is where the service is, seen from the page."""
+    return "".join(f'<link rel="stylesheet" href="{root}static/css/{name}.css" />' for name in names)
 
 
 def _document(head: str, body: str, title: str) -> str:

@@ -21,6 +21,15 @@ from evaluation.study.ratings import CONDITIONS
 from lfi.configuration import build
 from lfi.errors import ConfigError
 
+ENTRIES = ("signed", "listed", "open")
+"""Ways in from Prolific."""
+_ADDED: dict[str, dict[str, Any]] = {
+    "rules": {"entry": "", "max_too_fast": -1},
+    "completion": dict.fromkeys(
+        ("no_consent_code", "no_consent_redirect", "screened_out_code", "screened_out_redirect"), ""
+    ),
+}
+"""Keys of sections that came later, and what plans mean by them that were stored before."""
 MAX_COMMENT = 2000
 """Characters of one comment."""
 
@@ -122,15 +131,43 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A question about the instructions, answered before the first trial.
+
+    Attributes:
+        question, answers: per language.
+        right: number of the right answer, from 1.
+    """
+
+    question: dict[str, str]
+    answers: dict[str, list[str]]
+    right: int
+
+    def __post_init__(self) -> None:
+        counts = {len(answers) for answers in self.answers.values() if isinstance(answers, list)}
+        if len(counts) != 1 or len(self.answers) != len(self.question) or not 1 <= self.right <= min(counts):
+            raise ConfigError("a check needs a question and the same number of answers per language, one of them right")
+
+
+@dataclass(frozen=True)
 class CompletionPlan:
-    """What a rater gets at the end: a code to show, an address to go back to (Prolific's), or both or none."""
+    """What a rater gets at the end: a code to show, an address to go back to (Prolific's), or both or none.
+
+    Whoever does not consent, or does not understand the instructions, gets codes and addresses of their own.
+    """
 
     code: str = ""
     redirect: str = ""
+    no_consent_code: str = ""
+    no_consent_redirect: str = ""
+    screened_out_code: str = ""
+    screened_out_redirect: str = ""
 
     def __post_init__(self) -> None:
-        if self.redirect and not re.match(r"https://[^\s\"'<>]+$", self.redirect):
-            raise ConfigError(f"completion.redirect is {self.redirect!r}; an https address was expected")
+        for name in ("redirect", "no_consent_redirect", "screened_out_redirect"):
+            address = getattr(self, name)
+            if address and not re.match(r"https://[^\s\"'<>]+$", address):
+                raise ConfigError(f"completion.{name} is {address!r}; an https address was expected")
 
 
 @dataclass(frozen=True)
@@ -139,17 +176,26 @@ class RulesPlan:
 
     Attributes:
         prolific: whether anybody may enter with a PROLIFIC_PID; otherwise invitations alone.
-        prolific_study: the STUDY_ID that Prolific sends, to tell studies apart.
+        prolific_study: the STUDY_ID that Prolific sends; needed, so that nobody enters from another study.
+        entry: who may enter from there: `signed`, by the link that `lfi study link` prints; `listed`, whose ids
+            `lfi study admit` was given; `open`, anybody who writes some ids into the address.
+        max_too_fast: a rater is excluded, and replaced, after more answers that came sooner than
+            `analysis.min_response_ms` by the service's own clock, whatever the browser says; -1 excludes nobody.
         lease_minutes: a rater's places are given to others after so long without an answer.
     """
 
     prolific: bool = False
     prolific_study: str = ""
     lease_minutes: float = 30.0
+    entry: str = ""
+    max_too_fast: int = -1
 
     def __post_init__(self) -> None:
         if not self.lease_minutes > 0:
             raise ConfigError(f"rules.lease_minutes is {self.lease_minutes:g}; more than 0 was expected")
+        if self.entry not in ("", *ENTRIES):
+            raise ConfigError(f"rules.entry is {self.entry!r}; one of {', '.join(ENTRIES)} was expected")
+        _at_least("rules.max_too_fast", self.max_too_fast, -1)
 
 
 @dataclass(frozen=True)
@@ -166,6 +212,7 @@ class StudyPlan:
             baseline is the explanation that its trio's card chose.
         side: longest side of a rendered picture in pixels.
         texts: per language a `Texts`.
+        check: questions about the instructions; a rater has two attempts at them.
         analysis: what the report will test, written down before there are data; a rater who fails more than its
             `max_failed_catch` catch trials is excluded on finishing, and the cells are filled again.
         pictures: SHA-256 of every picture, by its path in the plan; filled in when the plan is read.
@@ -184,6 +231,7 @@ class StudyPlan:
     pair: PairPlan = field(default_factory=PairPlan)
     practice: tuple[Known, ...] = ()
     catch: tuple[Known, ...] = ()
+    check: tuple[Check, ...] = ()
     completion: CompletionPlan = field(default_factory=CompletionPlan)
     rules: RulesPlan = field(default_factory=RulesPlan)
     analysis: AnalysisPlan = field(default_factory=AnalysisPlan)
@@ -239,6 +287,8 @@ class StudyPlan:
                 raise ConfigError(f"the page has no texts in {language!r}; it has {', '.join(LANGUAGES)}")
             if language not in self.texts:
                 raise ConfigError(f"texts.{language} is missing")
+            if any(language not in check.question or language not in check.answers for check in self.check):
+                raise ConfigError(f"a check has no question or no answers in {language!r}")
         for language, texts in self.texts.items():
             if not isinstance(texts, Texts):
                 raise ConfigError(f"texts.{language} is {texts!r}; a section was expected")
@@ -268,6 +318,7 @@ def read_plan(path: Path) -> StudyPlan:
     if "pictures" in raw:
         raise ConfigError("unknown key pictures; it is computed from the files")
     plan = plan_of(raw)
+    _check_entrance(plan.rules)
     shown: tuple[Item | Known, ...] = (*plan.items, *plan.practice, *plan.catch)
     paths = dict.fromkeys(each.image for each in shown)
     raw["pictures"] = {name: _sha256(path.parent / name) for name in paths}
@@ -304,10 +355,21 @@ def plan_of(raw: dict[str, Any]) -> StudyPlan:
 def canonical(plan: StudyPlan) -> str:
     """The plan as JSON with sorted keys; what is stored and hashed.
 
-    `maps` is left out where it is empty, so plans from before there was such a key keep their hash.
+    What came later is left out where it says nothing, so plans from before there was such a key keep their hash.
     """
-    content = {name: value for name, value in asdict(plan).items() if name != "maps" or value}
+    content = {name: value for name, value in asdict(plan).items() if name not in ("maps", "check") or value}
+    content["analysis"] = plan.analysis.content
+    for section, added in _ADDED.items():
+        content[section] = {name: value for name, value in content[section].items() if value != added.get(name, ...)}
     return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_entrance(rules: RulesPlan) -> None:
+    """A new plan says who may enter; whoever finds an open address could otherwise fill the study with a script."""
+    if rules.prolific and not rules.prolific_study:
+        raise ConfigError("rules.prolific_study is missing; it is the STUDY_ID of the study at Prolific")
+    if rules.prolific and not rules.entry:
+        raise ConfigError("rules.entry is missing: signed, listed, or open to anybody who makes up an id")
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Audit, Cell, Rater, Study
+from app.failures import StorageError
 from app.study.catches import passed
+from app.study.demand import Demand, demand_of
 from app.study.places import reclaim
 from app.study.plan import StudyPlan
 from app.study.service import Studies, find_study
@@ -64,6 +67,7 @@ class Progress:
         changed: whether the plan in force is another than the one the study opened with.
         histogram: counts between `HISTOGRAM_SECONDS`, the last one beyond.
         agreement: ordinal Krippendorff's alpha of the ratings that count, per condition; None under two raters.
+        demand: what the plan in force asks of people.
         audit: the latest acts first: when, who, what, detail.
     """
 
@@ -74,6 +78,7 @@ class Progress:
     opened_hash: str | None
     changed: bool
     prolific: bool
+    demand: Demand
     cells: tuple[CellProgress, ...]
     raters: tuple[RaterProgress, ...]
     histogram: tuple[int, ...]
@@ -104,12 +109,13 @@ class Progress:
 
 
 def progress_of(studies: Studies, name: str) -> Progress:
-    """How the study of this name stands, once the places of raters who left are free.
+    """How the study of this name stands, once the places of raters who left are free; or before, while it is locked.
 
     Raises:
         NothingHereError: there is none.
     """
-    reclaim(studies, name)
+    with suppress(StorageError):  # whoever only looks need not wait until others have stopped writing
+        reclaim(studies, name)
     with studies.database.reading() as session:
         study = find_study(session, name)
         plan = studies.plan(session, study)
@@ -122,6 +128,7 @@ def progress_of(studies: Studies, name: str) -> Progress:
             opened_hash=study.opened_hash,
             changed=study.opened_hash not in (None, plan.hash),
             prolific=plan.rules.prolific,
+            demand=demand_of(plan),
             cells=_cells(session, study, plan, studies.clock()),
             raters=_raters(session, study, plan, studies.clock()),
             histogram=_histogram([row.response_ms for row in ratings]),
@@ -136,13 +143,6 @@ def progress_of(studies: Studies, name: str) -> Progress:
                 )
             ),
         )
-
-
-def list_studies(studies: Studies) -> list[tuple[str, str]]:
-    """Names and states of all studies, the newest first."""
-    with studies.database.reading() as session:
-        rows = session.execute(select(Study.name, Study.status).order_by(Study.id.desc()))
-        return [(name, status) for name, status in rows]
 
 
 def _cells(session: Session, study: Study, plan: StudyPlan, now: datetime) -> tuple[CellProgress, ...]:

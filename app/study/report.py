@@ -2,44 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import anyio
 import pandas as pd
 
 from app.failures import StudyError
+from app.study.conduct import look, look_is_due
 from app.study.export import analysis_input
+from app.study.gallery import gallery_of
 from app.study.service import Studies, find_study
+from evaluation.study.conduct import Conduct
 from evaluation.study.plan import AnalysisPlan, Registration
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 
 
-async def closed_report(studies: Studies, name: str) -> str:
-    """The report of a closed study as one HTML page. Some seconds, in which the service goes on.
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a report is made of: answers, plans, how the study was run, and what raters saw.
+
+    Attributes:
+        pictures: as `gallery_of` gives them.
+    """
+
+    table: pd.DataFrame
+    registration: Registration | None
+    plan: AnalysisPlan
+    conduct: Conduct
+    pictures: dict[tuple[str, str], str]
+
+
+def report_material(studies: Studies, name: str, actor: str) -> Material:
+    """Everything for the report of a study, which is noted as a look at it.
 
     Raises:
         NothingHereError: there is no such study.
-        StudyError: it is not closed, or nobody has answered.
-        DataError: the answers do not allow the primary analysis.
+        StudyError: nobody has answered.
     """
-    table, registration, plan = await anyio.to_thread.run_sync(_closed_input, studies, name)
-    return await anyio.to_process.run_sync(_page, table, registration, plan)
+    table, registration, plan = analysis_input(studies, name)
+    return Material(table, registration, plan, look(studies, name, actor), gallery_of(studies, name))
 
 
-def _closed_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan]:
+async def owners_report(studies: Studies, name: str, actor: str) -> str:
+    """The report of a study that is closed, or at a look that its plan names, as one HTML page. Some seconds.
+
+    Raises:
+        NothingHereError: there is no such study.
+        StudyError: it goes on, and no look is due; or nobody has answered.
+        DataError: no answers are left to analyse.
+    """
+    material = await studies.readers.run(_allowed, studies, name, actor)
+    return await anyio.to_process.run_sync(_page, material)
+
+
+def _allowed(studies: Studies, name: str, actor: str) -> Material:
     with studies.database.reading() as session:
         status = find_study(session, name).status
-    if status != "closed":
+    if status != "closed" and not look_is_due(studies, name):
         raise StudyError(
-            f"study {name!r} is {status}; its report is made once it is closed: an interval that was looked at "
-            "while answers came in, and that decided when to stop, promises more than it holds"
+            f"study {name!r} is {status}; its report is made once it is closed, or at a look that its plan names: an "
+            "interval that was looked at while answers came in, and that decided when to stop, promises more than it "
+            "holds"
         )
-    return analysis_input(studies, name)
+    return report_material(studies, name, actor)
 
 
-def _page(table: pd.DataFrame, registration: Registration | None, plan: AnalysisPlan) -> str:
+def _page(material: Material) -> str:
     from evaluation.study.analysis import analyse
     from evaluation.study.figures import figures
     from evaluation.study.report import report_html
 
-    found = analyse(table, plan, registration)
-    return report_html(found, figures(found))
+    found = analyse(material.table, material.plan, material.registration, conduct=material.conduct)
+    return report_html(found, figures(found), material.pictures)

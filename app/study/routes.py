@@ -3,27 +3,30 @@
 `GET /s/TOKEN` and `GET /study?PROLIFIC_PID=...` sign a browser in (a cookie that scripts cannot read) and lead to the
 page at `/study`, whose address then holds no secret. `POST /study/api/...` take and give JSON; each needs the cookie,
 our own origin and the token that `session` hands out.
+
+What happens to an answer is said about this very answer: `stored` names its key where it is stored, and a refusal names
+it as `refused` where the same answer can never be. Whatever else comes back, a client keeps it and sends it again.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app.failures import NothingHereError, NotYoursError, StudyError
+from app.failures import NothingHereError, NotNowError, NotYoursError, StudyError, kind_of
 from app.study.answers import SubmittedAnswer
+from app.study.examples import example_picture
 from app.study.page import stranger_page, study_page
 from app.study.raters import csrf_token, enter_by_token, enter_from_prolific
 from app.study.service import Studies
 from app.study.session import RaterSession
 from app.web.forms import check_origin, read_json
 from app.web.pages import PRIVATE, page, root_of
+from app.web.problems import problem
 
 router = APIRouter(include_in_schema=False)
 COOKIE = "lfi_rater"
@@ -48,28 +51,33 @@ SessionDep = Annotated[RaterSession, Depends(get_session)]
 
 
 @router.get("/s/{token}")
-def enter(request: Request, studies: StudiesDep, token: str) -> Response:
+async def enter(request: Request, studies: StudiesDep, token: str) -> Response:
     """By invitation."""
     try:
-        secret = enter_by_token(studies, token)
+        secret = await studies.writers.run(enter_by_token, studies, token, dict(request.query_params))
     except NothingHereError:
         return page(stranger_page(studies.settings, depth=1), 404)
     return _signed_in(request, secret, "../study")
 
 
 @router.get("/study")
-def show_page(
+async def show_page(
     request: Request,
     studies: StudiesDep,
     pid: Annotated[str | None, Query(alias="PROLIFIC_PID")] = None,
     prolific_study: Annotated[str, Query(alias="STUDY_ID")] = "",
     prolific_session: Annotated[str, Query(alias="SESSION_ID")] = "",
+    entry: str = "",
 ) -> Response:
     """The page; with Prolific's ids in the address, the entrance from there."""
+    if pid is None and studies.settings.study_page == "gradio":
+        return RedirectResponse(f"study/?{request.url.query}".rstrip("?"), 303, PRIVATE)
     if pid is None:
         return page(study_page(studies.settings))
     try:
-        secret = enter_from_prolific(studies, pid, prolific_study, prolific_session)
+        parameters = {name: value for name, value in request.query_params.items() if name != "entry"}
+        ids = (pid, prolific_study, prolific_session)
+        secret = await studies.writers.run(enter_from_prolific, studies, *ids, entry, parameters)
     except (NothingHereError, NotYoursError):
         return page(stranger_page(studies.settings), 404)
     return _signed_in(request, secret, "study")
@@ -80,7 +88,7 @@ async def resume(request: Request, session: SessionDep) -> dict[str, Any]:
     """Where this browser's rater is, and the token that all other requests need."""
     check_origin(request)
     await read_json(request)
-    state = await anyio.to_thread.run_sync(session.resume)
+    state = await session.studies.writers.run(session.resume)
     return state | {"csrf": csrf_token(session.secret or "")}
 
 
@@ -88,40 +96,63 @@ async def resume(request: Request, session: SessionDep) -> dict[str, Any]:
 async def consent(request: Request, session: SessionDep) -> dict[str, Any]:
     """The rater agrees: `{"language"}`."""
     fields = await _checked(request)
-    return await _run(session.consent, _text(fields, "language"))
+    return await session.studies.writers.run(session.consent, _text(fields, "language"))
 
 
 @router.post("/study/api/begin")
 async def begin(request: Request, session: SessionDep) -> dict[str, Any]:
-    """The instructions were read."""
+    """The instructions were read: `{"answers": [1, ...]}` to the questions about them, where there are any."""
+    fields = await _checked(request)
+    answers = fields.get("answers", [])
+    if not isinstance(answers, list) or not all(type(each) is int for each in answers):
+        raise StudyError("answers are not a list of whole numbers")
+    return await session.studies.writers.run(session.begin, answers)
+
+
+@router.post("/study/api/decline")
+async def decline(request: Request, session: SessionDep) -> dict[str, Any]:
+    """The rater does not want to take part."""
     await _checked(request)
-    return await _run(session.begin)
+    return await session.studies.writers.run(session.decline)
 
 
 @router.post("/study/api/language")
 async def speak(request: Request, session: SessionDep) -> dict[str, Any]:
     """Another language: `{"language"}`."""
     fields = await _checked(request)
-    return await _run(session.speak, _text(fields, "language"))
+    return await session.studies.writers.run(session.speak, _text(fields, "language"))
 
 
 @router.post("/study/api/look")
 async def look(request: Request, session: SessionDep) -> dict[str, Any]:
     """A trial that was answered before: `{"trial"}`."""
     fields = await _checked(request)
-    return await _run(session.look, _text(fields, "trial"))
+    return await session.studies.readers.run(session.look, _text(fields, "trial"))
 
 
-@router.post("/study/api/answer")
-async def answer(request: Request, session: SessionDep) -> dict[str, Any]:
+@router.post("/study/api/answer", response_model=None)
+async def answer(request: Request, session: SessionDep) -> dict[str, Any] | Response:
     """An answer, see `SubmittedAnswer`."""
     fields = await _checked(request)
     try:
         given = SubmittedAnswer.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error
-    return await _run(session.answer, given)
+        wrong = StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}")
+        return problem(request, kind_of(wrong), str(wrong), refused=fields.get("key"))
+    try:
+        return await session.studies.writers.run(session.answer, given)
+    except NotNowError:
+        raise
+    except (NothingHereError, StudyError) as error:
+        return problem(request, kind_of(error), str(error), refused=given.key)
+
+
+@router.get("/study/examples/{name}")
+def example(studies: StudiesDep, name: str) -> Response:
+    """A picture of the instructions, the same for everybody."""
+    data = example_picture(studies.settings.static_dir, name)
+    return Response(data, media_type="image/webp", headers={"Cache-Control": "public, max-age=3600"})
 
 
 @router.get("/study/pictures/{trial}/{side}")
@@ -129,7 +160,7 @@ async def picture(session: SessionDep, trial: str, side: str) -> Response:
     """A picture of one of the rater's own trials. No date and no entity tag: they could sort conditions."""
     path = session.near(trial, side)
     if path is None or not path.is_file():
-        path = await anyio.to_thread.run_sync(session.picture, trial, side)
+        path = await session.studies.readers.run(session.picture, trial, side)
     data = path.read_bytes()  # some ten kilobytes of a local file: quicker than handing them to a thread
     return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
@@ -144,10 +175,6 @@ def _check_csrf(request: Request) -> None:
     given = request.headers.get(CSRF_HEADER, "")
     if not secrets.compare_digest(given.encode(), csrf_token(request.cookies.get(COOKIE, "")).encode()):
         raise NotYoursError(f"the header {CSRF_HEADER} is missing or wrong; load the page again")
-
-
-async def _run(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    return await anyio.to_thread.run_sync(step, *arguments)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,14 +13,21 @@ from cachetools import TTLCache
 from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.database import Database, upgrade
+from app.database import Database, revision_of, upgrade
+from app.database.engine import PATIENCE
 from app.database.models import Audit, Plan, Stimulus, Study
-from app.failures import NothingHereError
-from app.settings import Settings
+from app.failures import NothingHereError, StorageError
+from app.settings import MEGABYTE, Settings
+from app.study.drawing import Drawings
 from app.study.plan import StudyPlan, plan_of
+from app.study.threads import Threads
 
 Drawn = tuple[str, str, str]
 """What a stimulus shows: keys of picture and item (none for a bare picture), and the condition."""
+
+
+_CHECK_SECONDS = 2.0
+"""How long a probe waits for a lock: every writer lets go of it sooner."""
 
 
 def utc_now() -> datetime:
@@ -32,17 +40,26 @@ class Studies:
 
     Args:
         clock: the present moment; tests turn it.
+        patience: seconds to wait for the database's locks; a page is told to come back sooner than a command.
+
+    Raises:
+        ConfigError: the database's URL is malformed.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now):
+    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now, patience: float = PATIENCE):
         self.settings = settings
         self.clock = clock
+        self.patience = patience
+        self.writers = Threads(8)
+        self.readers = Threads(8)
+        self._made = Database(settings.study_database, patience)
         self._database: Database | None = None
         self._opening = threading.Lock()
         self._plans: dict[str, StudyPlan] = {}
         self._files: dict[int, dict[Drawn, str]] = {}
         self._near: TTLCache[tuple[str, str, str], Path] = TTLCache(maxsize=20_000, ttl=60)
         self._noting = threading.Lock()
+        self.drawings = Drawings()
 
     @property
     def database(self) -> Database:
@@ -50,26 +67,63 @@ class Studies:
 
         Raises:
             NothingHereError: nobody has created a study yet.
-            DataError: it cannot be reached.
+            StorageError: it cannot be reached.
         """
         return self._database or self.open(create=False)
 
+    def known(self, ours: bool) -> Database:
+        """The database, for somebody who brings what one of ours seems to have given out.
+
+        Raises:
+            NothingHereError: there is none, and nothing says that there ever was.
+            StorageError: it cannot be reached, or has gone: its folder is missing, its tables are.
+        """
+        try:
+            return self.database
+        except NothingHereError as error:
+            if ours:
+                raise StorageError(f"there is no database at {self.settings.study_folder}") from error
+            raise
+
     def open(self, create: bool) -> Database:
         """Open the database; `create` makes one where there is none."""
-        with self._opening:
+        if not self._opening.acquire(timeout=self.patience):
+            raise StorageError(f"the database has not opened for {self.patience:g} s")
+        try:
             if self._database is None:
-                database = Database(self.settings.study_database)
-                if not create and database.file and not database.file.is_file():
+                if not create and not self._is_there():
                     raise NothingHereError("there is no study yet; `lfi study create study.toml` makes one")
-                upgrade(database)
-                self._database = database
+                upgrade(self._made)
+                self._database = self._made
             return self._database
+        finally:
+            self._opening.release()
+
+    def _is_there(self) -> bool:
+        """Whether somebody has made the database: its file, and its tables."""
+        file = self._made.file
+        return (file is None or file.is_file()) and revision_of(self._made) is not None
+
+    def check(self) -> None:
+        """Whether answers could be stored now, if there are studies at all.
+
+        Raises:
+            StorageError: the database is away, locked, or read-only, or there is no room left.
+        """
+        try:
+            self.database.check(_CHECK_SECONDS)
+        except NothingHereError:
+            return
+        folder = self.settings.study_folder.resolve()
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        free = shutil.disk_usage(there).free
+        if free < self.settings.min_free_bytes:
+            raise StorageError(f"{free / MEGABYTE:.1f} MB are free at {there}")
 
     def close(self) -> None:
         """Let go of the database; the next use opens it again."""
         with self._opening:
-            if self._database is not None:
-                self._database.close()
+            self._made.close()
             self._database = None
             self._files.clear()
             self._near.clear()

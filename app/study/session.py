@@ -5,6 +5,7 @@ Lock order: the study, where places are given out; then the rater. An answer loc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,21 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
+from app.database import Database
 from app.database.models import Assignment, Cell, Login, Rater, Study
 from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.answers import SubmittedAnswer, store_answer
 from app.study.places import Trials, finish, free_lapsed, give_places, trials_of
 from app.study.plan import StudyPlan
-from app.study.raters import NOBODY, digest, rater_of, signed_in
+from app.study.raters import NOBODY, digest, is_ours, page_name, rater_of, signed_in
 from app.study.service import Studies, lock_study, newest_plan
 from app.study.stimuli import BARE
 from app.study.trials import conditions_shown
-from app.study.view import SIDES, page_state, practice_feedback, sides_of, stage_of
+from app.study.view import NO_CONSENT, SCREENED_OUT, SIDES, page_state, practice_feedback, sides_of, stage_of
 
 State = dict[str, Any]
+_ATTEMPTS = 2
+"""At the questions about the instructions."""
 _EARLIER = aliased(Assignment)
 _UNANSWERED_BEFORE = (
     select(func.count())
@@ -45,30 +49,55 @@ class RaterSession:
         self.studies = studies
         self.secret = secret
 
+    @property
+    def _database(self) -> Database:
+        return self.studies.known(is_ours(self.secret))
+
     def resume(self) -> State:
-        """Where the rater is. Expired places are given again, as far as there are any."""
-        with self.studies.database.writing(alone=True) as session:
+        """Where the rater is, and by which name the page keeps the rater's answers that are not stored yet.
+
+        Expired places are given again, as far as there are any.
+        """
+        with self._database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
             if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
                 finish(session, study, plan, rater, now)  # a whole, if shorter, session
-            return self._state(session, study, plan, rater, now)
+            return self._state(session, study, plan, rater, now) | {"rater": page_name(rater)}
 
     def consent(self, language: str) -> State:
         """The rater agrees to take part; again is as good as once."""
-        with self.studies.database.writing() as session:
+        with self._database.writing() as session:
             rater, study, plan = self._found(session, lock=True)
             _set_language(plan, rater, language)
             if stage_of(study, rater) == "consent":
                 rater.status, rater.consented_at = "consented", self.studies.clock()
             return page_state(session, study, plan, rater, self.studies.clock())
 
-    def begin(self) -> State:
-        """The rater has read the instructions: places are taken and trials planned, or all places are taken."""
-        with self.studies.database.writing(alone=True) as session:
+    def decline(self) -> State:
+        """The rater does not want to take part."""
+        with self._database.writing() as session:
+            rater, study, plan = self._found(session, lock=True)
+            if stage_of(study, rater) in ("consent", "instructions"):
+                rater.status, rater.excluded_reason = "excluded", NO_CONSENT
+            return page_state(session, study, plan, rater, self.studies.clock())
+
+    def begin(self, answers: Sequence[int] = ()) -> State:
+        """The rater has read the instructions: places are taken and trials planned, or all places are taken.
+
+        Args:
+            answers: to the plan's questions about the instructions, numbers from 1; the second time that one of them is
+                wrong ends the session.
+        """
+        with self._database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
             if stage_of(study, rater) != "instructions":
+                return page_state(session, study, plan, rater, now)
+            if [check.right for check in plan.check] != list(answers) and plan.check:
+                rater.check_failures += 1
+                if rater.check_failures >= _ATTEMPTS:
+                    rater.status, rater.excluded_reason = "excluded", SCREENED_OUT
                 return page_state(session, study, plan, rater, now)
             if not give_places(session, study, plan, rater, now):
                 return page_state(session, study, plan, rater, now) | {"stage": "full"}
@@ -81,7 +110,7 @@ class RaterSession:
         Raises:
             StudyError: the study does not speak it.
         """
-        with self.studies.database.writing() as session:
+        with self._database.writing() as session:
             rater, study, plan = self._found(session, lock=True)
             _set_language(plan, rater, language)
             return page_state(session, study, plan, rater, self.studies.clock())
@@ -92,13 +121,14 @@ class RaterSession:
         Raises:
             NothingHereError, ConflictError, StudyError: see `store_answer`.
         """
-        with self.studies.database.writing() as session:
+        with self._database.writing() as session:
             rater, study, plan = self._found(session, lock=True)
             now = self.studies.clock()
             trials = trials_of(session, rater)
             _, cell = store_answer(session, study, plan, rater, trials, given, now)
             feedback = practice_feedback(plan, rater, trials, cell, given.value)
-            return self._state(session, study, plan, rater, now, trials) | {"feedback": feedback}
+            state = self._state(session, study, plan, rater, now, trials)
+        return state | {"feedback": feedback, "stored": given.key}  # only now that the transaction is committed
 
     def look(self, trial: str) -> State:
         """A trial that was answered already, to see it again or to answer it again.
@@ -106,7 +136,7 @@ class RaterSession:
         Raises:
             NothingHereError: the rater has no such trial, or has not come to it yet.
         """
-        with self.studies.database.reading() as session:
+        with self._database.reading() as session:
             rater, study, plan = self._found(session, lock=False)
             return page_state(session, study, plan, rater, self.studies.clock(), at=trial)
 
@@ -120,7 +150,7 @@ class RaterSession:
         Raises:
             NothingHereError: not a trial of this rater's, not near yet, or it has no such side.
         """
-        with self.studies.database.reading() as session:
+        with self._database.reading() as session:
             row = session.execute(
                 select(Study, Assignment, Cell, _UNANSWERED_BEFORE.label("before"))
                 .select_from(Assignment)

@@ -143,7 +143,7 @@ class Browser:
                 answer = await request()
                 if answer.status_code in accepted:
                     return answer
-                if answer.status_code < 500:
+                if answer.status_code < 500 and answer.status_code != 429:
                     raise DataError(f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}")
                 reason = str(answer.status_code)
             except httpx.TransportError as error:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from app.engine import Engine, File, MapsRequest, Picture, Turn
+from app.study.drawing import Tell, silent
 from app.study.plan import Known, StudyPlan
 from app.study.trials import item_key, known_key
 from evaluation.study.ratings import DRAWN
@@ -66,12 +66,15 @@ def scaled(engine: Engine, data: bytes, side: int, turn: Turn) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], engine: Engine, turn: Turn) -> Iterator[Rendered]:
+def render_all(
+    plan: StudyPlan, pictures: Mapping[str, Image.Image], engine: Engine, turn: Turn, tell: Tell = silent
+) -> Iterator[Rendered]:
     """Every picture and every map of the study, one after another.
 
     Args:
         pictures: by the plan's paths, as `scaled` gives them.
         turn: of the request that waits for the study; every item has the time of one request.
+        tell: how many items are drawn.
 
     Raises:
         UnknownWordError: the models do not know a word.
@@ -81,10 +84,12 @@ def render_all(plan: StudyPlan, pictures: Mapping[str, Image.Image], engine: Eng
     for path, key in keys.items():
         yield Rendered(key, "", BARE, _encode(pictures[path]))
     asked = {condition: plan.maps.get(condition, condition) for condition in MODELS}
-    items = tqdm(plan.items, desc="maps", unit="item", disable=None)
-    maps = [
-        _maps(engine, Picture.of(pictures[item.image]), item.word, asked, plan.trio, turn.renewed()) for item in items
-    ]
+    maps = []
+    for number, item in enumerate(plan.items):
+        tell("maps", number, len(plan.items))
+        picture = Picture.of(pictures[item.image])
+        maps.append(_maps(engine, picture, item.word, asked, plan.trio, turn.renewed()))
+    tell("maps", len(plan.items), len(plan.items))
     floor = _elsewhere([item.image for item in plan.items], plan.seed) if "shuffled" in plan.conditions else {}
     for number, item in enumerate(plan.items):
         shown = maps[number] | ({"shuffled": maps[floor[number]]["lfi"]} if floor else {})

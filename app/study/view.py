@@ -6,6 +6,7 @@ random id and a side, and catch trials look like all others.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -17,23 +18,27 @@ from sqlalchemy.orm import Session
 from app.database.models import CURRENT, Assignment, Cell, Rater, Study
 from app.failures import NothingHereError
 from app.study.catches import passed
+from app.study.demand import SECONDS_A_TRIAL
 from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
 from app.study.trials import entry_of, known_trial
 
 SIDES = ("left", "right", "bare")
-_SECONDS_A_TRIAL = 8.0
-"""Guessed until the rater's own pace is known."""
+NO_CONSENT = "did not consent"
+SCREENED_OUT = "did not understand the instructions"
 _READING = 1.5
 """A trial takes longer than the measured response: pictures come, a comment is written."""
 
 
 def stage_of(study: Study, rater: Rater) -> str:
-    """Where the rater is: `draft`, `paused`, `closed`, `excluded`, `consent`, `instructions`, `trial` or `thanks`."""
+    """Where the rater is: `draft`, `paused`, `closed`, `consent`, `instructions`, `trial` or `thanks`; or why not.
+
+    That is `declined`, `screened` (the instructions were not understood) or `excluded`.
+    """
     if rater.finished_at is not None:
         return "thanks"
     if rater.status == "excluded":
-        return "excluded"
+        return {NO_CONSENT: "declined", SCREENED_OUT: "screened"}.get(rater.excluded_reason, "excluded")
     if not rater.preview and study.status != "open":
         return study.status
     return {"invited": "consent", "consented": "instructions", "active": "trial"}[rater.status]
@@ -78,12 +83,23 @@ def page_state(
         "ahead": [],
         "feedback": None,
         "completion": None,
+        "check": None,
     }
-    if stage == "thanks":
-        state["completion"] = {"code": plan.completion.code, "redirect": plan.completion.redirect}
+    if stage in _COMPLETIONS:
+        of = asdict(plan.completion)
+        state["completion"] = {each: of[_COMPLETIONS[stage] + each] for each in ("code", "redirect")}
+    elif stage == "instructions" and plan.check:
+        asked = [
+            {"question": each.question[rater.language], "answers": each.answers[rater.language]} for each in plan.check
+        ]
+        state["check"] = {"again": rater.check_failures > 0, "questions": asked}
     elif stage == "trial":
         state |= _trials(session, plan, rater, trials_of(session, rater) if trials is None else trials, now, at)
     return state
+
+
+_COMPLETIONS = {"thanks": "", "declined": "no_consent_", "screened": "screened_out_"}
+"""Stages that end with a code or an address, and how those are called in the plan."""
 
 
 def sides_of(kind: str) -> tuple[str, ...]:
@@ -169,5 +185,5 @@ def _pace(session: Session, rater: Rater) -> float:
     # All of the rater's: with LIMIT, PostgreSQL walks back through everybody's answers until it has ten.
     recent = session.scalars(times.order_by(CURRENT.c.id)).all()[-10:]
     if len(recent) < 3:
-        return _SECONDS_A_TRIAL
+        return SECONDS_A_TRIAL
     return sorted(recent)[len(recent) // 2] / 1000 * _READING

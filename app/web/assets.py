@@ -80,10 +80,21 @@ def start_script(root: str, name: str) -> str:
     Args:
         root: as for `preloads`.
     """
+    return load_script(root, name, "#lfi-banner", "(page) => page.start(server)")
+
+
+def load_script(root: str, name: str, banner: str, then: str = "() => {}") -> str:
+    """What Gradio runs: it loads a module, which starts by itself or is started.
+
+    Args:
+        root: as for `preloads`.
+        banner: selects the element that says so where the module does not load.
+        then: a function of JavaScript that is given the module.
+    """
     return f"""const failed = (error) => {{
   console.error(error);
-  const banner = element.querySelector("#lfi-banner");
+  const banner = element.querySelector("{banner}");
   banner.textContent = "The page's scripts did not load. Reload the page.";
   banner.hidden = false;
 }};
-import(new URL("{root}static/js/{name}.js", location.href).href).then((page) => page.start(server)).catch(failed);"""
+import(new URL("{root}static/js/{name}.js", location.href).href).then({then}).catch(failed);"""

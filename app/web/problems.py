@@ -5,6 +5,7 @@ A browser that opens an address gets the same as a page.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -18,15 +19,17 @@ from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.failures import MALFORMED, REQUEST_TOO_LARGE, Kind, kind_of, plain
+from app.failures import MALFORMED, REQUEST_TOO_LARGE, GoneError, Kind, StorageError, kind_of, plain
 from app.web.error_page import error_page, page_policy
 from app.web.holding import hold_back
 from app.web.negotiation import PROBLEM, prefers_page
 from lfi.errors import LFIError, UnknownWordError
 
 RETRY_SECONDS = 2
+log = logging.getLogger("lfi.problems")
 
 
 class Suggestion(BaseModel):
@@ -96,6 +99,8 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
     wait = math.ceil(getattr(error, "retry_after", RETRY_SECONDS))
     headers = {"Retry-After": str(wait)} if kind.status in (429, 503) else None
     more = {}
+    if isinstance(error, StorageError):
+        log.warning("storage", extra={"reason": error.reason})
     if isinstance(error, UnknownWordError):
         more = {"unknown": error.nearest, "suggestions": suggestions(error), "trios": list(error.trios)}
     return problem(request, kind, str(error), headers, **more)
@@ -143,6 +148,11 @@ def _wrong_field(item: dict[str, Any]) -> dict[str, str]:
     return {"field": ".".join(where[1:] or where), "detail": said}
 
 
+def answer_gone(request: Request, error: Exception) -> Response:
+    """A client that went before its request was complete: nobody reads this, and it is no fault of ours."""
+    return problem(request, kind_of(GoneError), "the client went before its request was complete")
+
+
 def answer_failure(request: Request, error: Exception) -> Response:
     """A fault of ours. The traceback goes to the log, never to the client."""
     return problem(request, plain(500), "the service failed on this request; the log says why")
@@ -153,6 +163,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(LFIError, answer_lfi_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
+    app.add_exception_handler(ClientDisconnect, answer_gone)
     app.add_exception_handler(Exception, answer_failure)
 
 

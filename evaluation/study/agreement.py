@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, optimize
 
-from evaluation.study.bootstrap import interval
+from evaluation.study.bootstrap import bounds
 from evaluation.study.estimate import Estimate
+from evaluation.study.widening import stretch, stretched
 
 ALPHA_DRAWS = 1000
 
@@ -33,8 +34,9 @@ def level_matrix(ratings: pd.DataFrame) -> pd.DataFrame:
 def ordinal_alpha(levels: pd.DataFrame, confidence: float = 0.95, draws: int = ALPHA_DRAWS, seed: int = 0) -> Estimate:
     """Krippendorff's alpha with ordinal distances, 1 for perfect agreement, 0 for chance.
 
-    The interval resamples items: raters drawn twice would agree with themselves. NaN where no item has two ratings, or
-    all ratings are the same (there is no disagreement to compare with).
+    The interval resamples items, widened for few: raters drawn twice would agree with themselves. If all raters agree
+    on every item, as many items as Clopper and Pearson allow may still be agreed on by chance alone. NaN where no item
+    has two ratings, or all ratings are the same (there is no disagreement to compare with).
 
     Args:
         levels: `[rater, item]`, NaN where missing.
@@ -47,7 +49,12 @@ def ordinal_alpha(levels: pd.DataFrame, confidence: float = 0.95, draws: int = A
     rng = np.random.default_rng(seed)
     drawn = np.array([_alpha(rated[:, rng.integers(count, size=count)]) for _ in range(draws)])
     usable = drawn[~np.isnan(drawn)]
-    return Estimate(value, *interval(usable, confidence)) if len(usable) else Estimate(value)
+    if not len(usable):
+        return Estimate(value)
+    low, high = map(float, stretched(value, *bounds(usable, confidence), stretch(count, confidence), "linear"))
+    if value == 1:
+        low = ((1 - confidence) / 2) ** (1 / count)
+    return Estimate(value, low, min(high, 1.0))
 
 
 def reliability(levels: pd.DataFrame) -> Reliability:

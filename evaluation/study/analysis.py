@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from evaluation.study.agreement import Reliability, level_matrix, ordinal_alpha, reliability
+from evaluation.study.conduct import Conduct, confidence
 from evaluation.study.contrasts import Contrast, wilcoxon_contrasts
 from evaluation.study.estimate import Estimate
 from evaluation.study.flow import Flow, exclusion_flow
@@ -22,7 +24,8 @@ from evaluation.study.preference import BradleyTerry, Contest, bradley_terry, co
 from evaluation.study.ratio import Ratio, arms, consistency_ratio, consistent_shares
 from evaluation.study.simulation import is_simulated
 from evaluation.study.times import Times, response_times
-from lfi.errors import LFIError
+from evaluation.study.widening import CLAIM_FROM
+from lfi.errors import DataError, LFIError
 
 NAMES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline", "shuffled": "Shuffled map"}
 T = TypeVar("T")
@@ -47,11 +50,12 @@ class Analysis:
         plan, registration, changes: the plan used, the one stored when the study opened, and where they differ.
         flow: from stored answers to analysed ones.
         shares: P(consistent) per condition.
-        primary: the ratio that the plan names; None where the study asks for pairs alone.
+        primary: the ratio that the plan names; None where the study asks for pairs alone, or one arm is empty.
         unexcluded: the same without any exclusion.
         others: ratios of the plan's numerator to the other conditions, by condition.
         levels: counts of levels, `{scale: {condition: [count of level 1, ...]}}`.
         missing: analyses that the plan names and that could not be made, with the reason.
+        conduct: who looked when; with what that costs, the `confidence` of the ratios.
     """
 
     study: str
@@ -73,6 +77,12 @@ class Analysis:
     times: list[Times] = field(default_factory=list)
     mixed: MixedModel | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    conduct: Conduct = field(default_factory=Conduct)
+
+    @property
+    def confidence(self) -> float:
+        """Of the ratios' intervals: the plan's, unless somebody looked, or may look, before the end."""
+        return confidence(self.plan, self.conduct)
 
     @property
     def as_registered(self) -> bool:
@@ -80,14 +90,32 @@ class Analysis:
         return self.registration is not None and self.registration.intact and not self.changes
 
     @property
+    def withheld(self) -> str:
+        """Why no claim is made whatever the interval says; empty where one may be made."""
+        if self.primary is not None and self.primary.raters < CLAIM_FROM:
+            count = self.primary.raters
+            return f"{count} {'rater is' if count == 1 else 'raters are'} too few, {CLAIM_FROM} are needed"
+        if self.conduct.interim and not self.conduct.planned:
+            return "the study goes on, and the plan has no look here"
+        return ""
+
+    @property
     def claim_holds(self) -> bool:
-        """Whether the interval's lower bound reaches the claim."""
-        return self.primary is not None and self.primary.estimate.low >= self.plan.claim
+        """Whether the interval's lower bound reaches the claim, and it may be made."""
+        return self.primary is not None and self.primary.estimate.low >= self.plan.claim and not self.withheld
 
     @property
     def verdict(self) -> str:
         """What may be said, in one or two sentences."""
+        said = self._verdict()
+        if self.primary is not None and self.withheld:
+            said += f" “At least {self.plan.claim:g} times” is withheld: {self.withheld}."
+        return f"INTERIM. {said}" if self.conduct.interim else said
+
+    def _verdict(self) -> str:
         if self.primary is None:
+            if "primary ratio" in self.missing:
+                return f"There is no ratio of P(consistent): {self.missing['primary ratio']}."
             return "The study asked for pairs alone: there is no ratio of P(consistent)."
         found, claim = self.primary.estimate, self.plan.claim
         one, other = NAMES[self.plan.numerator], NAMES[self.plan.denominator]
@@ -97,8 +125,10 @@ class Analysis:
         if self.claim_holds:
             return f"{one} is rated consistent at least {claim:g} times as often as {other}: {times}."
         if found.low > 1:
-            end = "is contradicted" if found.high < claim else "is not shown"
-            return f"{one} is rated consistent more often: {times}. “At least {claim:g} times” {end}."
+            more = f"{one} is rated consistent more often: {times}."
+            if self.withheld:
+                return more
+            return f"{more} “At least {claim:g} times” {'is contradicted' if found.high < claim else 'is not shown'}."
         if found.high < 1:
             return f"{one} is rated consistent less often: {times}."
         return f"No difference is shown: {one} is rated consistent {times}."
@@ -109,6 +139,7 @@ class Analysis:
         values["flow"] = list(self.flow.steps)
         values["plan_sha256"] = self.plan.sha256
         values |= {"as_registered": self.as_registered, "claim_holds": self.claim_holds, "verdict": self.verdict}
+        values |= {"interim": self.conduct.interim, "confidence": self.confidence, "withheld": self.withheld}
         values["n"] = counts(self.flow.analysed)
         return plain(values)
 
@@ -118,6 +149,7 @@ def analyse(
     plan: AnalysisPlan,
     registration: Registration | None = None,
     *,
+    conduct: Conduct | None = None,
     truth: float = math.nan,
     quiet: bool = True,
 ) -> Analysis:
@@ -125,11 +157,12 @@ def analyse(
 
     Args:
         registration: what the study stored when it opened.
+        conduct: how it was run, if that is known.
         truth: the true ratio, where raters were simulated.
         quiet: no progress bar.
 
     Raises:
-        DataError: no answers are left, or no ratings of a condition that the primary ratio needs.
+        DataError: no answers are left.
     """
     flow = exclusion_flow(table, plan)
     rated = (flow.everyone["kind"] == "rating").any() or flow.analysed.empty
@@ -157,8 +190,19 @@ def analyse(
             for name, levels in matrices.items()
         }
 
-    primary = consistency_ratio(found, plan) if rated else None
-    others = [name for name in found if name not in (plan.numerator, plan.denominator)]
+    conduct = conduct or Conduct()
+    looked = replace(plan, confidence=confidence(plan, conduct))  # of the ratios
+
+    def ratio(above: str, below: str) -> Ratio | None:
+        """None, and the reason on record, where a condition has no ratings: that stops no other figure."""
+        try:
+            return consistency_ratio(found, looked, above, below) if rated else None
+        except DataError as error:
+            missing["primary ratio" if below == plan.denominator else f"ratio to {below}"] = str(error)
+            return None
+
+    primary = ratio(plan.numerator, plan.denominator)
+    compared = {name: ratio(plan.numerator, name) for name in found if name not in (plan.numerator, plan.denominator)}
     steps.update()
     with steps:
         return Analysis(
@@ -171,8 +215,8 @@ def analyse(
             flow=flow,
             shares=consistent_shares(found, plan),
             primary=primary,
-            unexcluded=_unexcluded(flow, plan) if rated else None,
-            others={name: consistency_ratio(found, plan, denominator=name) for name in others},
+            unexcluded=_unexcluded(flow, looked) if primary else None,
+            others={name: other for name, other in compared.items() if other is not None},
             levels=_levels(ratings),
             contrasts=secondary("Wilcoxon", lambda: wilcoxon_contrasts(ratings, plan) if rated else [], []),
             contests=secondary("pairs", lambda: contests(pairs, plan), []),
@@ -181,6 +225,7 @@ def analyse(
             times=secondary("response times", lambda: response_times(flow.analysed), []),
             mixed=secondary("mixed model", lambda: mixed_model(ratings, plan) if rated else None, None),
             missing=missing,
+            conduct=conduct,
         )
 
 
@@ -222,4 +267,6 @@ def plain(value: Any) -> Any:
         if math.isnan(value):
             return None
         return str(math.copysign(math.inf, value)).replace("inf", "Infinity") if math.isinf(value) else float(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     return value.item() if isinstance(value, np.generic) else value

@@ -27,21 +27,30 @@ def two_way_weights(raters: int, items: int, draws: int, rng: Generator) -> Iter
 
 
 def two_way_totals(values: np.ndarray, draws: int, rng: Generator) -> np.ndarray:
-    """Resampled totals, `[draw, quantity]`, of `values` `[quantity, rater, item]`, in the same draws."""
+    """Resampled totals, `[draw, ...]`, of `values` `[..., rater, item]`, all in the same draws."""
+    *leading, raters, items = values.shape
+    flat = values.reshape(-1, raters * items).T
     parts = []
-    for raters, items in two_way_weights(values.shape[1], values.shape[2], draws, rng):
-        parts.append(np.stack([((raters @ each) * items).sum(1) for each in values], axis=1))
-    return np.concatenate(parts)
+    for drawn_raters, drawn_items in two_way_weights(raters, items, draws, rng):
+        weights = (drawn_raters[:, :, None] * drawn_items[:, None, :]).reshape(len(drawn_raters), -1)
+        parts.append(weights @ flat)
+    return np.concatenate(parts).reshape(draws, *leading)
 
 
-def interval(draws: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Percentile interval of draws, none of them thrown away.
+def bounds(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of draws, over the first axis, none of them thrown away.
 
     Infinite draws (x / 0) count as what they are; a draw that is undefined (0 / 0) counts against both bounds.
     """
     tail = (1 - confidence) / 2
-    low = np.quantile(np.where(np.isnan(draws), -math.inf, draws), tail, method="lower")
-    high = np.quantile(np.where(np.isnan(draws), math.inf, draws), 1 - tail, method="higher")
+    low = np.quantile(np.where(np.isnan(draws), -math.inf, draws), tail, axis=0, method="lower")
+    high = np.quantile(np.where(np.isnan(draws), math.inf, draws), 1 - tail, axis=0, method="higher")
+    return low, high
+
+
+def interval(draws: np.ndarray, confidence: float) -> tuple[float, float]:
+    """`bounds` of draws of one quantity."""
+    low, high = bounds(draws, confidence)
     return float(low), float(high)
 
 

@@ -1,6 +1,7 @@
 """The report's figures as SVG: labelled axes with units, intervals, a palette for colour-blind readers.
 
-What simulated raters made says so inside the figure, so that it cannot be lost when the figure is shown elsewhere.
+What simulated raters made, or is not final, says so inside the figure: shown elsewhere, it still does. Alone, a figure
+has white ground; in the report it takes on the page's (`evaluation.study.layout.inlined`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def figures(found: Analysis) -> dict[str, str]:
         drawn = {}
         if found.primary:
             drawn["ratio"] = ratio_figure(found, found.primary)
+        if found.shares:
             drawn["shares"] = shares_figure(found)
             drawn["levels"] = levels_figure(found)
         if found.contests:
@@ -62,8 +64,9 @@ def ratio_figure(found: Analysis, primary: Ratio) -> str:
     if not math.isnan(found.truth):
         axes.axvline(found.truth, color="#CC79A7", linewidth=1.5)
         lines += f"; pink: the truth, {found.truth:.3g}"
-    axes.set_xlabel(f"ratio of P(consistent), {plan.confidence:.0%} interval\n{lines}")
-    return _svg(fig, found.simulated)
+    exactly = f"{found.confidence:.0%}" if found.confidence == plan.confidence else f"{found.confidence:.2%}"
+    axes.set_xlabel(f"ratio of P(consistent), {exactly} interval\n{lines}")
+    return _svg(fig, found)
 
 
 def shares_figure(found: Analysis) -> str:
@@ -73,7 +76,7 @@ def shares_figure(found: Analysis) -> str:
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(f"ratings that say consistent, {found.plan.confidence:.0%} interval over raters and items")
-    return _svg(fig, found.simulated)
+    return _svg(fig, found)
 
 
 def levels_figure(found: Analysis) -> str:
@@ -93,7 +96,7 @@ def levels_figure(found: Analysis) -> str:
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel(f"share of ratings at each of {scale} levels, from 1 (no match) to {scale}")
         axes.legend(ncols=scale, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, handlelength=1)
-    return _svg(fig, found.simulated)
+    return _svg(fig, found)
 
 
 def pairs_figure(found: Analysis) -> str:
@@ -119,7 +122,7 @@ def pairs_figure(found: Analysis) -> str:
         _forest(panels[1], [*rows, ("left side", found.strengths.side, "#000000")])
         panels[1].axvline(0, color="#767676", linewidth=1)
         panels[1].set_xlabel(f"Bradley-Terry strength in logits, {found.plan.confidence:.0%} interval")
-    return _svg(fig, found.simulated)
+    return _svg(fig, found)
 
 
 def agreement_figure(found: Analysis) -> str:
@@ -129,7 +132,7 @@ def agreement_figure(found: Analysis) -> str:
     axes.axvline(0, color="#767676", linewidth=1)
     axes.set_xlim(right=1)
     axes.set_xlabel(f"Krippendorff's ordinal alpha, {found.plan.confidence:.0%} interval over items (1: perfect)")
-    return _svg(fig, found.simulated)
+    return _svg(fig, found)
 
 
 def times_figure(found: Analysis) -> str:
@@ -147,7 +150,7 @@ def times_figure(found: Analysis) -> str:
     axes.set_xlabel("response time in seconds")
     axes.set_ylabel("answers given by then")
     axes.legend(frameon=False)
-    return _svg(fig, found.simulated)
+    return _svg(fig, found)
 
 
 def power_figure(found: Planning) -> Figure:
@@ -224,9 +227,10 @@ def _plain_ticks(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _svg(fig: Figure, simulated: bool) -> str:
-    if simulated:
-        fig.suptitle("simulated raters, not people", fontsize=10, color="#B00020", x=0.99, ha="right")
+def _svg(fig: Figure, found: Analysis) -> str:
+    marks = ["INTERIM: the study goes on"] * found.conduct.interim + ["simulated raters, not people"] * found.simulated
+    if marks:
+        fig.suptitle("; ".join(marks), fontsize=10, color="#B00020", x=0.99, ha="right")
     out = io.StringIO()
     fig.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()

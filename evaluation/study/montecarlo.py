@@ -13,7 +13,8 @@ from evaluation.study.design import latin_design
 from evaluation.study.estimate import Estimate
 from evaluation.study.raters import Population, levels
 from evaluation.study.ratings import CONSISTENT_FROM
-from evaluation.study.ratio import Arm, bootstrap_ratio
+from evaluation.study.ratio import Arm
+from evaluation.study.widening import ratio_interval
 
 _BATCH = 20
 
@@ -24,7 +25,7 @@ class Intervals:
 
     Attributes:
         estimates: `[study]`.
-        two_way: `[study, 2]`, bounds of the two-way bootstrap.
+        two_way: `[study, 2]`, bounds as the analysis makes them: two-way, widened for few raters.
         rows: `[study, 2]`, bounds of a bootstrap that takes every rating to be independent.
     """
 
@@ -34,7 +35,7 @@ class Intervals:
 
     def coverage(self, truth: float) -> tuple[Estimate, Estimate]:
         """Share of studies whose interval contains the truth, two-way and by rows, with 95 % Monte-Carlo intervals."""
-        return proportion(_holds(self.two_way, truth)), proportion(_holds(self.rows, truth))
+        return proportion(holds(self.two_way, truth)), proportion(holds(self.rows, truth))
 
     def power(self, claim: float) -> Estimate:
         """Share of studies whose two-way interval lies at or above the claim, with a 95 % Monte-Carlo interval."""
@@ -66,16 +67,19 @@ def simulate_intervals(
         drawn = population.draw_raters((size, raters), rng)
         latent = population.latent(drawn, population.draw_items((size, items), rng))[..., chosen]
         hits = levels(latent, drawn.lapses[..., None, None], 5, rng) >= CONSISTENT_FROM[5]
+        of_conditions = [counts[..., index] for index in chosen]
+        arms = [
+            (hits[..., place] * rated, np.broadcast_to(rated, hits.shape[:-1]))
+            for place, rated in enumerate(of_conditions)
+        ]
+        two_way.append(np.stack(ratio_interval(arms[0], arms[1], confidence, draws, rng), axis=-1))
         for study in hits:
-            above, below = (
-                Arm(study[..., place] * counts[..., index], counts[..., index]) for place, index in enumerate(chosen)
-            )
+            above, below = (Arm(study[..., place] * rated, rated) for place, rated in enumerate(of_conditions))
             estimates.append(float(divide(above.share, below.share)))
-            two_way.append(interval(bootstrap_ratio(above, below, draws, rng)[0], confidence))
             rows.append(interval(_row_bootstrap(above, below, draws, rng), confidence))
             if progress is not None:
                 progress.update()
-    return Intervals(np.array(estimates), np.array(two_way), np.array(rows))
+    return Intervals(np.array(estimates), np.concatenate(two_way), np.array(rows))
 
 
 def proportion(successes: np.ndarray) -> Estimate:
@@ -92,5 +96,6 @@ def _row_bootstrap(above: Arm, below: Arm, draws: int, rng: np.random.Generator)
     return divide(divide(drawn[:, 0], drawn[:, :2].sum(1)), divide(drawn[:, 2], drawn[:, 2:].sum(1)))
 
 
-def _holds(bounds: np.ndarray, truth: float) -> np.ndarray:
+def holds(bounds: np.ndarray, truth: float) -> np.ndarray:
+    """Which intervals `[study, 2]` hold the truth."""
     return (bounds[:, 0] <= truth) & (truth <= bounds[:, 1])

@@ -7,6 +7,7 @@ one that was stored, the report says what was changed.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -34,6 +35,8 @@ class AnalysisPlan:
         min_response_ms: a faster answer is left out.
         min_answers: a rater with fewer answers (pairs and ratings, catch trials aside) is left out.
         secondary: which other analyses the report holds; all of `SECONDARY` unless told.
+        looks: at which shares of the wanted answers the owner may look before the end, `[0.5]`; rising, below 1. The
+            primary interval is wider then, so that all looks together err no more often (`evaluation.study.conduct`).
         notes: anything else that was decided before, in words.
     """
 
@@ -47,10 +50,16 @@ class AnalysisPlan:
     min_response_ms: int = 300
     min_answers: int = 0
     secondary: tuple[str, ...] = SECONDARY
+    looks: tuple[float, ...] = ()
     notes: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "secondary", tuple(self.secondary))
+        object.__setattr__(self, "looks", tuple(self.looks))
+        if any(not low < high for low, high in itertools.pairwise((0.0, *self.looks, 1.0))):
+            raise ConfigError(
+                f"looks are {list(self.looks)}; shares of the answers that rise between 0 and 1 were expected"
+            )
         for name in ("numerator", "denominator"):
             if getattr(self, name) not in CONDITIONS:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; one of {', '.join(CONDITIONS)} was expected")
@@ -71,7 +80,12 @@ class AnalysisPlan:
     @property
     def json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; what is hashed and stored."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(self.content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """As plain values. `looks` is left out where there is none, so plans from before it keep their hash."""
+        return {name: value for name, value in asdict(self).items() if name != "looks" or value}
 
     @property
     def sha256(self) -> str:

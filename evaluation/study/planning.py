@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from tqdm import tqdm
 
 from evaluation.study.estimate import Estimate
-from evaluation.study.montecarlo import simulate_intervals
+from evaluation.study.montecarlo import proportion, simulate_intervals
 from evaluation.study.raters import Population
+from evaluation.study.widening import CLAIM_FROM
 from lfi.errors import ConfigError
 
 
@@ -19,7 +21,8 @@ class Size:
 
     Attributes:
         trials: rating trials of one rater.
-        power: share of simulated studies that could make the claim, with its Monte-Carlo interval.
+        power: share of simulated studies that could make the claim, with its Monte-Carlo interval; none with fewer
+            raters than `CLAIM_FROM`.
     """
 
     raters: int
@@ -116,5 +119,6 @@ def plan_size(
                     seed=seed,
                     progress=progress,
                 )
-                sizes.append(Size(some_raters, some_items, shown, found.power(claim)))
+                power = found.power(claim) if some_raters >= CLAIM_FROM else proportion(np.zeros(studies))
+                sizes.append(Size(some_raters, some_items, shown, power))
     return Planning(population.ratio, claim, wanted, studies, population, tuple(sizes))

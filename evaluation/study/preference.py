@@ -11,16 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import special
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from evaluation.study.bootstrap import divide, interval, two_way_totals
+from evaluation.study.bootstrap import bounds, divide, two_way_totals
 from evaluation.study.estimate import Estimate
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CHOICES, CONDITIONS
+from evaluation.study.ratio import SPARSE, Arm, at_most, units
+from evaluation.study.widening import stretch, stretched
 from lfi.errors import DataError
 
-_RIDGE = 1e-4  # a normal prior of sd 100 logits: nothing to data, but a strength that was never beaten stays finite
+_RIDGE = 1e-4
+"""A normal prior of sd 100 logits. It is nothing to data, and a strength that was never beaten stays finite in the fit;
+what grows when the ridge shrinks is infinite and is given as such."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,10 @@ class Contest:
 
 @dataclass(frozen=True)
 class BradleyTerry:
-    """Strengths in logits against the reference (the plan's denominator where it was shown); positive side: left."""
+    """Strengths in logits against the reference (the plan's denominator where it was shown); positive side: left.
+
+    Infinite where a condition, or a side, always won; the other bound is exact then.
+    """
 
     reference: str
     strengths: dict[str, Estimate]
@@ -55,7 +63,7 @@ class Fit:
 
 
 def contests(pairs: pd.DataFrame, plan: AnalysisPlan) -> list[Contest]:
-    """Every two conditions that met, with two-way bootstrap intervals of the win rate."""
+    """Every two conditions that met, with intervals of the win rate: two-way bootstrap, widened, exact where sparse."""
     found = []
     for place, first in enumerate(_conditions(pairs, plan)):
         for second in _conditions(pairs, plan)[place + 1 :]:
@@ -65,17 +73,13 @@ def contests(pairs: pd.DataFrame, plan: AnalysisPlan) -> list[Contest]:
             winner = met["left"].where(met["value"] == "left", met["right"])
             ties = (met["value"] == "none").to_numpy(bool)
             wins, losses = ((winner == name).to_numpy(bool) & ~ties for name in (first, second))
-            score = _spread(met, np.stack([wins + ties / 2, np.ones(len(met))]))
-            totals = two_way_totals(score, plan.draws, np.random.default_rng(plan.seed))
-            rate = Estimate(
-                float((wins + ties / 2).mean()), *interval(divide(totals[:, 0], totals[:, 1]), plan.confidence)
-            )
+            rate = _win_rate(_spread(met, np.stack([wins, losses, np.ones(len(met))])), plan)
             found.append(Contest(first, second, int(wins.sum()), int(losses.sum()), int(ties.sum()), rate))
     return found
 
 
 def bradley_terry(pairs: pd.DataFrame, plan: AnalysisPlan, draws: int = 1000) -> BradleyTerry:
-    """Strengths of the conditions with two-way bootstrap intervals.
+    """Strengths of the conditions with two-way bootstrap intervals, widened for few raters.
 
     Raises:
         DataError: there are no pairs, or some conditions never met the others, not even through third ones.
@@ -89,33 +93,118 @@ def bradley_terry(pairs: pd.DataFrame, plan: AnalysisPlan, draws: int = 1000) ->
     index = cell.ravel() * len(CHOICES) + choice
     kinds = len(meetings) * len(CHOICES)
     counts = np.bincount(index, minlength=kinds).reshape(-1, len(CHOICES))
-    fit = davidson(meetings, counts)
     spread = _spread(pairs, np.eye(kinds)[index].T)
-    drawn = davidson(
-        meetings, two_way_totals(spread, draws, np.random.default_rng(plan.seed)).reshape(draws, -1, len(CHOICES))
-    )
+    totals = two_way_totals(spread, draws, np.random.default_rng(plan.seed)).reshape(draws, -1, len(CHOICES))
+    fit, drawn = _unbounded(meetings, counts), _unbounded(meetings, totals)
+    of_choice = _spread(pairs, np.eye(len(CHOICES))[choice].T)
+    factor = stretch(units(Arm(of_choice[0], of_choice.sum(0))), plan.confidence)
 
-    def with_interval(value: np.ndarray, values: np.ndarray) -> Estimate:
-        return Estimate(float(value), *interval(values, plan.confidence))
+    def estimate(value: np.ndarray, values: np.ndarray, scale: str, exact: tuple[float, float]) -> Estimate:
+        low, high = map(float, stretched(value, *bounds(values, plan.confidence), factor, scale))
+        return Estimate(float(value), min(low, exact[0]), max(high, exact[1]))
 
+    met = {(each.first, each.second): each for each in contests(pairs, plan)}
     return BradleyTerry(
         reference=names[0],
         strengths={
-            name: with_interval(fit.strengths[at], drawn.strengths[:, at]) if at else Estimate(0.0)
+            name: estimate(
+                fit.strengths[at], drawn.strengths[:, at], "linear", _exact_strength(met.get((name, names[0])))
+            )
+            if at
+            else Estimate(0.0)
             for at, name in enumerate(names)
         },
-        side=with_interval(fit.side, drawn.side),
-        tie=with_interval(fit.tie, drawn.tie),
+        side=estimate(fit.side, drawn.side, "linear", _exact_side(of_choice, plan)),
+        tie=estimate(fit.tie, drawn.tie, "log", _exact_tie(of_choice, plan)),
     )
 
 
-def davidson(meetings: np.ndarray, counts: np.ndarray, side: bool = True) -> Fit:
+def _win_rate(spread: np.ndarray, plan: AnalysisPlan) -> Estimate:
+    """A tie is half a win. Exact bounds where too few wins or losses are there to be resampled.
+
+    Args:
+        spread: `[wins, losses or all pairs, rater, item]`.
+    """
+    wins, losses, pairs = spread
+    value = float((wins + (pairs - wins - losses) / 2).sum() / pairs.sum())
+    totals = two_way_totals(spread, plan.draws, np.random.default_rng(plan.seed))
+    drawn = bounds(divide(0.5 * (totals[:, 0] - totals[:, 1] + totals[:, 2]), totals[:, 2]), plan.confidence)
+    factor = stretch(units(Arm(wins, pairs)), plan.confidence)
+    low, high = map(float, stretched(value, *drawn, factor, "logit"))
+    if _sparse(losses):
+        low = min(low, value - at_most(Arm(losses, pairs), plan.confidence) + float(losses.sum() / pairs.sum()))
+    if _sparse(wins):
+        high = max(high, value + at_most(Arm(wins, pairs), plan.confidence) - float(wins.sum() / pairs.sum()))
+    return Estimate(value, max(low, 0.0), min(high, 1.0))
+
+
+def _unbounded(meetings: np.ndarray, counts: np.ndarray) -> Fit:
+    """The fit, infinite where nothing but the ridge holds it: where a hundredth of the ridge moves it far."""
+    fit, freer = davidson(meetings, counts), davidson(meetings, counts, ridge=_RIDGE / 100)
+
+    def freed(value: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(other - value) > 1, np.copysign(np.inf, value), value)
+
+    with np.errstate(divide="ignore"):
+        tie = np.exp(freed(np.log(fit.tie), np.log(freer.tie)))
+    return Fit(freed(fit.strengths, freer.strengths), freed(fit.side, freer.side), tie)
+
+
+def _sparse(hits: np.ndarray) -> bool:
+    """Whether they come from too few raters, or items, to be resampled alone."""
+    return min(int((hits.sum(axis) > 0).sum()) for axis in (0, 1)) < SPARSE
+
+
+def _exact_strength(contest: Contest | None) -> tuple[float, float]:
+    """What the win rate's interval says of a strength, where it is exact; everything where the two never met.
+
+    Without ties the strength is the logit of the win rate; ties bring the win rate nearer to a half.
+    """
+    if contest is None:
+        return -np.inf, np.inf
+    if contest.wins and contest.losses:
+        return np.inf, -np.inf  # widens nothing
+    return float(special.logit(contest.win_rate.low)), float(special.logit(contest.win_rate.high))
+
+
+def _exact_side(of_choice: np.ndarray, plan: AnalysisPlan) -> tuple[float, float]:
+    """Bounds on the side effect where one side was hardly ever chosen."""
+    left, right, _ = of_choice
+    decided = left + right
+    if not decided.sum():
+        return -np.inf, np.inf
+    low, high = np.inf, -np.inf
+    if _sparse(right):
+        low = float(special.logit(1 - at_most(Arm(right, decided), plan.confidence)))
+    if _sparse(left):
+        high = float(special.logit(at_most(Arm(left, decided), plan.confidence)))
+    return low, high
+
+
+def _exact_tie(of_choice: np.ndarray, plan: AnalysisPlan) -> tuple[float, float]:
+    """Bounds on the tie parameter n where hardly any or nearly all pairs are ties.
+
+    Of equal strengths, P(tie) = n / (n + 2).
+    """
+    pairs, ties = of_choice.sum(0), of_choice[2]
+    low, high = np.inf, -np.inf
+    if _sparse(ties):
+        share = at_most(Arm(ties, pairs), plan.confidence)
+        high = float(divide(2 * share, 1 - share))
+    if _sparse(pairs - ties):
+        share = 1 - at_most(Arm(pairs - ties, pairs), plan.confidence)
+        low = float(divide(2 * share, 1 - share))
+    return low, high
+
+
+def davidson(meetings: np.ndarray, counts: np.ndarray, side: bool = True, ridge: float = _RIDGE) -> Fit:
     """Fit the model to counts by Newton's method; the likelihood is concave.
 
     Args:
         meetings: int `[meeting, 2]`, the competitor on the left and the one on the right, from 0.
         counts: `[..., meeting, 3]`: left preferred, right preferred, no difference.
         side: fit a side effect; otherwise it is 0.
+        ridge: of the prior.
 
     Raises:
         DataError: some competitors never met the others.
@@ -139,11 +228,11 @@ def davidson(meetings: np.ndarray, counts: np.ndarray, side: bool = True) -> Fit
         scores = np.einsum("mop,...p->...mo", features, at)
         chances = np.exp(scores - scores.max(-1, keepdims=True))
         chances /= chances.sum(-1, keepdims=True)
-        slope = np.einsum("...mo,mop->...p", counts - totals[..., None] * chances, features) - _RIDGE * at
+        slope = np.einsum("...mo,mop->...p", counts - totals[..., None] * chances, features) - ridge * at
         mean = np.einsum("...mo,mop->...mp", chances, features)
         bend = np.einsum("...m,...mo,mop,moq->...pq", totals, chances, features, features)
         bend -= np.einsum("...m,...mp,...mq->...pq", totals, mean, mean)
-        step = np.linalg.solve(bend + _RIDGE * np.eye(at.shape[-1]), slope[..., None])[..., 0]
+        step = np.linalg.solve(bend + ridge * np.eye(at.shape[-1]), slope[..., None])[..., 0]
         step /= np.maximum(1.0, np.abs(step).max(-1, keepdims=True))  # far steps overshoot
         at = at + step
         if np.abs(step).max() < 1e-9:

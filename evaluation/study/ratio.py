@@ -1,7 +1,8 @@
 """The primary analysis: how much more often one condition's maps are rated consistent than another's.
 
-The interval is that of the two-way bootstrap. Percentiles of a ratio are those of its logarithm, so it is one on the
-log scale. Where an arm has too few consistent ratings to be resampled, exact bounds widen it.
+The interval is that of the two-way bootstrap, widened for few raters (`evaluation.study.widening`). Percentiles of a
+ratio are those of its logarithm, so it is one on the log scale. Where an arm has too few consistent ratings to be
+resampled, or nothing else, exact bounds widen it further.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evaluation.study.bootstrap import divide, interval, two_way_totals, two_way_weights
+from evaluation.study.bootstrap import bounds, divide, interval, two_way_totals, two_way_weights
 from evaluation.study.estimate import Estimate
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CONDITIONS
+from evaluation.study.widening import effective, ratio_interval, stretch, stretched
 from lfi.errors import DataError
 
 SPARSE = 5
@@ -43,11 +45,15 @@ class Ratio:
         estimate: 0, infinite or NaN (0 / 0) where the counts say so.
         sparse: why exact bounds were needed, or nothing.
         even: the same with every item weighing the same, however many ratings it got.
+        alike: the same with every rater weighing the same; the interval holds that ratio's interval, too.
+        raters: who rated either condition, the fewer of the two.
     """
 
     estimate: Estimate
     sparse: str
     even: Estimate
+    alike: float
+    raters: int
 
 
 def arms(ratings: pd.DataFrame) -> dict[str, Arm]:
@@ -88,42 +94,79 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
         if name not in found:
             raise DataError(f"no ratings of {name} are left to analyse; there are some of {', '.join(found)}")
     above, below = found[names[0]], found[names[1]]
-    pooled, even = bootstrap_ratio(above, below, plan.draws, np.random.default_rng(plan.seed))
-    estimate = Estimate(float(divide(above.share, below.share)), *interval(pooled, plan.confidence))
-    sparse = []
-    for name, arm in zip(names, (above, below), strict=True):
-        raters, items = ((arm.hits.sum(axis) > 0).sum() for axis in (1, 0))
-        if min(raters, items) < SPARSE:
-            sparse.append(f"consistent ratings of {name} come from {raters} raters and {items} items")
+    low, high = map(
+        float,
+        ratio_interval(
+            (above.hits, above.counts),
+            (below.hits, below.counts),
+            plan.confidence,
+            plan.draws,
+            np.random.default_rng(plan.seed),
+        ),
+    )
+    value = float(divide(above.share, below.share))
+    sparse = [reason for name, arm in zip(names, (above, below), strict=True) for reason in _too_sparse(name, arm)]
     if sparse:
-        low, high = _exact_bounds(above, below, plan)
-        finite = max(estimate.low, 0.0)
-        estimate = Estimate(estimate.value, min(finite, low), max(estimate.high, high))
-    return Ratio(estimate, "; ".join(sparse), Estimate(_even_ratio(above, below), *interval(even, plan.confidence)))
+        lowest, highest = _exact_bounds(above, below, plan)
+        low, high = min(max(low, 0.0), lowest), max(high, highest)
+        if value == 0 or not np.isfinite(value):  # nothing else knows anything where one arm has no consistent rating
+            low, high = lowest, highest
+    return Ratio(
+        Estimate(value, low, high),
+        "; ".join(sparse),
+        _even(above, below, plan),
+        float(divide(*(_share_of_raters(arm) for arm in (above, below)))),
+        min(int((arm.counts.sum(1) > 0).sum()) for arm in (above, below)),
+    )
 
 
-def bootstrap_ratio(above: Arm, below: Arm, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Resampled ratios, `[draw]`: of pooled shares, and of shares in which every item weighs the same."""
+def even_draws(above: Arm, below: Arm, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Resampled ratios, `[draw]`, of shares in which every item weighs the same."""
     raters, items = above.hits.shape
-    pooled, even = [], []
+    found = []
     for drawn_raters, drawn_items in two_way_weights(raters, items, draws, rng):
         hits = [drawn_raters @ arm.hits for arm in (above, below)]
         counts = [drawn_raters @ arm.counts for arm in (above, below)]
-        totals = [divide((h * drawn_items).sum(1), (n * drawn_items).sum(1)) for h, n in zip(hits, counts, strict=True)]
-        pooled.append(divide(*totals))
         usable = drawn_items * (counts[0] > 0) * (counts[1] > 0)
         means = [np.divide(h, n, out=np.zeros_like(h), where=n > 0) for h, n in zip(hits, counts, strict=True)]
-        even.append(divide(*((usable * mean).sum(1) for mean in means)))
-    return np.concatenate(pooled), np.concatenate(even)
+        found.append(divide(*((usable * mean).sum(1) for mean in means)))
+    return np.concatenate(found)
+
+
+def units(arm: Arm) -> float:
+    """The fewer of raters, as many as they count, and of items that were rated."""
+    return min(float(effective(arm.counts)), float((arm.counts.sum(0) > 0).sum()))
+
+
+def _too_sparse(name: str, arm: Arm) -> list[str]:
+    """Why the bootstrap of an arm knows too little of it: few consistent ratings, or no others."""
+    raters, items = (int((arm.hits.sum(axis) > 0).sum()) for axis in (1, 0))
+    if min(raters, items) < SPARSE:
+        return [f"consistent ratings of {name} come from {raters} raters and {items} items"]
+    return [f"every rating of {name} is consistent"] if arm.share == 1 else []
+
+
+def _even(above: Arm, below: Arm, plan: AnalysisPlan) -> Estimate:
+    value = _even_ratio(above, below)
+    drawn = bounds(even_draws(above, below, plan.draws, np.random.default_rng(plan.seed)), plan.confidence)
+    factor = stretch(min(units(above), units(below)), plan.confidence)
+    return Estimate(value, *map(float, stretched(value, *drawn, factor, "log")))
+
+
+def _share_of_raters(arm: Arm) -> float:
+    """Mean over raters of their own share of consistent ratings."""
+    counts = arm.counts.sum(1)
+    return float((arm.hits.sum(1)[counts > 0] / counts[counts > 0]).mean())
 
 
 def _share(arm: Arm, plan: AnalysisPlan) -> Estimate:
     totals = two_way_totals(np.stack([arm.hits, arm.counts]), plan.draws, np.random.default_rng(plan.seed))
-    low, high = interval(divide(totals[:, 0], totals[:, 1]), plan.confidence)
+    drawn = interval(divide(totals[:, 0], totals[:, 1]), plan.confidence)
+    low, high = map(float, stretched(arm.share, *drawn, stretch(units(arm), plan.confidence), "logit"))
     if arm.share == 0:
-        high = _at_most(arm, plan.confidence)
+        high = at_most(arm, plan.confidence)
     if arm.share == 1:
-        low = 1 - _at_most(Arm(arm.counts - arm.hits, arm.counts), plan.confidence)
+        low = 1 - at_most(Arm(arm.counts - arm.hits, arm.counts), plan.confidence)
     return Estimate(arm.share, max(low, 0.0), min(high, 1.0))
 
 
@@ -132,7 +175,7 @@ def _even_ratio(above: Arm, below: Arm) -> float:
     return float(divide(*((arm.hits.sum(0)[both] / arm.counts.sum(0)[both]).sum() for arm in (above, below))))
 
 
-def _at_most(arm: Arm, confidence: float) -> float:
+def at_most(arm: Arm, confidence: float) -> float:
     """Clopper-Pearson's upper bound on the share of raters, and of items, with any hit; the larger of the two.
 
     A rating is a hit no more often than its rater has any hit, so this bounds P(hit), too, and takes nothing but whole
@@ -150,6 +193,6 @@ def _exact_bounds(above: Arm, below: Arm, plan: AnalysisPlan) -> tuple[float, fl
     """Bounds of a ratio with a sparse arm: each arm's own bounds at half the error, put together (Bonferroni)."""
     halved = replace(plan, confidence=(1 + plan.confidence) / 2)
     top, bottom = (_share(arm, halved) for arm in (above, below))
-    most, bottom_most = (_at_most(arm, halved.confidence) for arm in (above, below))
+    most, bottom_most = (at_most(arm, halved.confidence) for arm in (above, below))
     low, high = divide(top.low, max(bottom.high, bottom_most)), divide(max(top.high, most), bottom.low)
     return float(low), float(high)

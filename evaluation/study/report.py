@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from evaluation.study.analysis import NAMES, Analysis, counts
 from evaluation.study.figures import figures
+from evaluation.study.items import ends, score_items
+from evaluation.study.layout import counted, inlined, listed, page, table
+from evaluation.study.passages import alpha_sentence, conduct_sentences, hash_rows
 
-_CSS = """
-:root { color-scheme: light dark; --line: #8884; --warn: #b00020; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line) }
-.verdict { font-size: 1.25rem; border-left: .3rem solid #0072b2; padding: .5rem 1rem; }
-.warn { border: 2px solid var(--warn); border-radius: .3rem; padding: .5rem 1rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { text-align: left }
-figure { margin: 1rem 0; background: #fff; border-radius: .3rem; padding: .5rem }
-figure svg { width: 100%; height: auto }
-code { overflow-wrap: anywhere }
-@media print { body { max-width: none } }
-"""
-_LONGEST = 200  # characters of one cell
 _ALT = {
     "ratio": "Ratios of P(consistent) with intervals",
     "shares": "P(consistent) per condition with intervals",
@@ -38,12 +24,12 @@ _ALT = {
 }
 
 
-def write_report(found: Analysis, folder: Path) -> list[Path]:
+def write_report(found: Analysis, folder: Path, pictures: Mapping[tuple[str, str], str] | None = None) -> list[Path]:
     """Write `report.html`, `analysis.json`, `plan.json` and one SVG per figure; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = figures(found)
     files = {
-        "report.html": report_html(found, drawn),
+        "report.html": report_html(found, drawn, pictures),
         "analysis.json": json.dumps(found.record(), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "plan.json": found.plan.json,
         **{f"{name}.svg": svg for name, svg in drawn.items()},
@@ -53,10 +39,29 @@ def write_report(found: Analysis, folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def report_html(found: Analysis, drawn: dict[str, str]) -> str:
-    """The page; `drawn` holds the figures' SVG."""
+def report_html(found: Analysis, drawn: dict[str, str], pictures: Mapping[tuple[str, str], str] | None = None) -> str:
+    """The page: what was found and one figure, then what it rests on.
+
+    Args:
+        drawn: the figures' SVG.
+        pictures: what raters saw as `data:` addresses, by item and condition.
+    """
     title = f"Study {found.study}: report"
-    parts = [f"<h1>{escape(title)}</h1>"]
+    parts = [*_head(found, title), _figure("ratio", drawn), *_caveats(found), _primary(found, drawn)]
+    parts += [_items(found, pictures or {}), _agreement(found, drawn), _pairs(found, drawn), _contrasts(found)]
+    parts += [_mixed(found), _conduct(found), _exclusions(found), _times(found, drawn), _plan(found)]
+    if found.missing:
+        reasons = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in found.missing.items())
+        parts.append(f"<h2>Planned, but not made</h2><ul>{reasons}</ul>")
+    return page(f"INTERIM: {title}" if found.conduct.interim else title, "\n".join(part for part in parts if part))
+
+
+def _head(found: Analysis, title: str) -> list[str]:
+    """What was found, before anything else."""
+    parts = []
+    if found.conduct.interim:
+        parts.append('<p class="warn interim">INTERIM: the study goes on. Nothing here is its result.</p>')
+    parts.append(f"<h1>{escape(title)}</h1>")
     if found.simulated:
         parts.append('<p class="warn"><strong>Simulated raters, not people.</strong> This shows how the analysis runs.')
         if found.primary and not math.isnan(found.truth):
@@ -64,55 +69,109 @@ def report_html(found: Analysis, drawn: dict[str, str]) -> str:
             parts.append(f"The true ratio is {found.truth:.3g}; the interval {'contains' if held else 'misses'} it.")
         parts.append("</p>")
     size = counts(found.flow.analysed)
-    parts.append(f'<p class="verdict">{escape(found.verdict)}</p>')
-    parts.append(
-        f"<p>{size['ratings']:,} ratings and {size['pairs']:,} pairs by {size['raters']:,} raters of "
-        f"{size['items']:,} items. {found.plan.confidence:.0%} intervals in brackets.</p>"
-    )
+    said = f"{counted(size['ratings'], 'rating')} and {counted(size['pairs'], 'pair')}"
+    return [
+        *parts,
+        f'<p class="verdict">{escape(found.verdict)}</p>',
+        f"<p>{said} by {counted(size['raters'], 'rater')} of {counted(size['items'], 'item')}. "
+        f"{found.plan.confidence:.0%} intervals in brackets"
+        + (f", {found.confidence:.2%} of ratios" if found.confidence > found.plan.confidence else "")
+        + ".</p>",
+    ]
+
+
+def _caveats(found: Analysis) -> list[str]:
+    """What a reader must know before repeating the first sentence."""
+    parts = []
+    if found.registration is None:
+        parts.append('<p class="warn">No plan was registered before the data: read everything as exploratory.</p>')
+    if found.changes:
+        parts.append('<p class="warn">The plan used is not the one registered; the changes are below.</p>')
     if found.primary and found.primary.sparse:
         parts.append(f'<p class="warn">Sparse: {escape(found.primary.sparse)}. Exact bounds widen the interval.</p>')
-    parts += [_plan(found), _primary(found, drawn), _exclusions(found)]
-    parts += [_pairs(found, drawn), _contrasts(found), _mixed(found), _agreement(found, drawn), _times(found, drawn)]
-    if found.missing:
-        reasons = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in found.missing.items())
-        parts.append(f"<h2>Planned, but not made</h2><ul>{reasons}</ul>")
-    page = '<!doctype html>\n<html lang="en">'
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    body = "\n".join(part for part in parts if part)
-    return f"{page}<head>{head}<style>{_CSS}</style></head>\n<body><main>{body}</main></body></html>\n"
+    if found.conduct.unplanned:
+        parts.append(
+            f'<p class="warn">{counted(found.conduct.unplanned, "look")} while answers came in, not planned.</p>'
+        )
+    if found.conduct.reopened:
+        parts.append(f'<p class="warn">Closed and opened again {counted(len(found.conduct.reopened), "time")}.</p>')
+    return parts
 
 
 def _plan(found: Analysis) -> str:
     registration, rows = found.registration, json.loads(found.plan.json)
-    if registration is None:
-        status = '<p class="warn">No plan was registered before the data: read everything as exploratory.</p>'
-    elif not registration.intact:
+    status = ""
+    if registration is not None and not registration.intact:
         status = '<p class="warn">The registered plan no longer has the hash that was stored with it.</p>'
-    else:
-        status = f"<p>Registered {escape(registration.registered_at)} as <code>{registration.sha256}</code>.</p>"
+    elif registration is not None:
+        status = f"<p>Registered {escape(registration.registered_at)}.</p>"
     if found.changes:
-        table = _table(("changed since", "registered", "used"), found.changes)
-        status += f'<div class="warn"><p>The plan used is not the one registered.</p>{table}</div>'
+        changes = table(("changed since", "registered", "used"), found.changes)
+        status += f'<div class="warn"><p>The plan used is not the one registered.</p>{changes}</div>'
     elif registration is not None and registration.intact:
         status += "<p>The analysis followed it without change.</p>"
-    used = _table(("what", "value"), [(name, _listed(value)) for name, value in rows.items()])
+    hashes = "".join(f"<dt>{escape(what)}</dt><dd><code>{sha}</code></dd>" for what, sha in hash_rows(found))
+    used = table(("what", "value"), [(name, listed(value)) for name, value in rows.items()])
     return (
-        f"<h2>The plan</h2>{status}<details><summary>The plan used, <code>{found.plan.sha256[:12]}</code></summary>"
-        f"{used}</details>"
+        f"<h2>The plan</h2>{status}<p>SHA-256 of the plans, as canonical JSON:</p><dl>{hashes}</dl>"
+        f"<details><summary>The analysis plan used</summary>{used}</details>"
     )
 
 
+def _conduct(found: Analysis) -> str:
+    return f"<h2>How it was run</h2><ul>{''.join(f'<li>{escape(each)}</li>' for each in conduct_sentences(found))}</ul>"
+
+
+def _items(found: Analysis, pictures: Mapping[tuple[str, str], str]) -> str:
+    """The items with the largest and the smallest gain, with what raters saw where it is known."""
+    plan, answers = found.plan, found.flow.analysed
+    best, worst = ends(score_items(answers[answers["kind"] == "rating"], plan.numerator, plan.denominator))
+    if not best:
+        return ""
+    text = (
+        f"<h2>Best and worst items</h2><p>By how much more often {NAMES[plan.numerator]} was rated consistent than "
+        f"{NAMES[plan.denominator]}. With few ratings of an item, chance decides much of the order.</p>"
+    )
+    for heading, scores in (("Best", best), ("Worst", worst)):
+        for each in scores:
+            shown = [
+                f"<figure>{_picture(pictures.get((each.item, name), ''), each.word, name)}<figcaption>{NAMES[name]}: "
+                f"{hits} of {of} consistent</figcaption></figure>"
+                for name in NAMES
+                if name in each.ratings
+                for hits, of in [each.ratings[name]]
+            ]
+            title = f"{heading}: “{escape(each.word)}” <small>{escape(each.item)}, {each.gain:+.2f}</small>"
+            text += f'<h3>{title}</h3><div class="items">{"".join(shown)}</div>'
+    return text
+
+
+def _picture(address: str, word: str, condition: str) -> str:
+    return f'<img alt="{escape(f"{NAMES[condition]}, {word}")}" src="{address}">' if address else ""
+
+
 def _primary(found: Analysis, drawn: dict[str, str]) -> str:
-    if not found.primary:
+    if not found.shares:
         return ""
     rows = [(NAMES[name], share) for name, share in found.shares.items()]
     return (
-        "<h2>Primary: how often maps are rated consistent</h2>"
-        "<p>Intervals resample raters and items, both at once; ratios are compared on the logarithmic scale.</p>"
-        + _figure("ratio", drawn)
+        "<h2>How often maps are rated consistent</h2>"
+        "<p>Intervals resample raters and items, both at once, and are widened where there are few of them; ratios are "
+        "compared on the logarithmic scale.</p>"
+        + _alike(found)
         + _figure("shares", drawn)
-        + _table(("condition", "P(consistent)"), rows)
+        + table(("condition", "P(consistent)"), rows)
         + _figure("levels", drawn)
+    )
+
+
+def _alike(found: Analysis) -> str:
+    """What the ratio would be if every rater weighed the same, where that differs."""
+    if found.primary is None or math.isclose(found.primary.alike, found.primary.estimate.value, rel_tol=0.005):
+        return ""
+    return (
+        f"<p>If every rater weighed the same, however many ratings they gave, the ratio would be "
+        f"{found.primary.alike:.2f}; the interval allows for that, too.</p>"
     )
 
 
@@ -121,8 +180,8 @@ def _exclusions(found: Analysis) -> str:
         (step.reason, *((step.raters, step.answers) if place else ("", "")), step.raters_left, step.answers_left)
         for place, step in enumerate(found.flow.steps)
     ]
-    table = _table(("what was left out", "raters", "answers", "raters left", "answers left"), rows)
-    text = f"<h2>Exclusions</h2>{table}"
+    flow = table(("what was left out", "raters", "answers", "raters left", "answers left"), rows)
+    text = f"<h2>Exclusions</h2>{flow}"
     if len(found.flow.everyone) == len(found.flow.analysed):
         return f"{text}<p>No answer was excluded.</p>"
     if found.primary and found.unexcluded:
@@ -137,13 +196,13 @@ def _pairs(found: Analysis, drawn: dict[str, str]) -> str:
         (f"{NAMES[each.first]} against {NAMES[each.second]}", each.wins, each.losses, each.ties, each.win_rate)
         for each in found.contests
     ]
-    text = "<h2>Pairs</h2>" + _table(("pair", "preferred", "other preferred", "no difference", "win rate"), rows)
+    text = "<h2>Pairs</h2>" + table(("pair", "preferred", "other preferred", "no difference", "win rate"), rows)
     if found.strengths:
         strengths = [(NAMES[name], each) for name, each in found.strengths.strengths.items()]
         text += (
             "<p>Bradley-Terry model with ties and a side effect (Davidson and Beaver 1977), strengths in logits "
             f"against {NAMES[found.strengths.reference]}. Side effect, positive for the left: {found.strengths.side}; "
-            f"tie parameter {found.strengths.tie}.</p>" + _table(("condition", "strength"), strengths)
+            f"tie parameter {found.strengths.tie}.</p>" + table(("condition", "strength"), strengths)
         )
     return text + _figure("pairs", drawn)
 
@@ -159,7 +218,7 @@ def _contrasts(found: Analysis) -> str:
     header = ("against", "means of each", "n", "median difference", "rank-biserial", "p", "p (Holm)")
     return (
         f"<h2>{NAMES[found.plan.numerator]} against the others</h2><p>Wilcoxon's signed-rank test on mean levels, the "
-        f"scale stretched to 0-1; Holm's correction over all rows.</p>{_table(header, rows)}"
+        f"scale stretched to 0-1; Holm's correction over all rows.</p>{table(header, rows)}"
     )
 
 
@@ -170,7 +229,7 @@ def _mixed(found: Analysis) -> str:
     return (
         "<h2>Cumulative-link mixed model</h2><p>Odds of a level at least as high, against "
         f"{NAMES[found.mixed.reference]}; crossed rater and item effects; largest R-hat {found.mixed.r_hat:.3f}.</p>"
-        + _table(("condition", "odds ratio"), rows)
+        + table(("condition", "odds ratio"), rows)
     )
 
 
@@ -185,7 +244,8 @@ def _agreement(found: Analysis, drawn: dict[str, str]) -> str:
     return (
         "<h2>Agreement</h2><p>Krippendorff's alpha, items resampled. ICC (Shrout and Fleiss 1979) from variance "
         "components: of an item's mean over k ratings, and of one rating.</p>"
-        + _table(header, rows)
+        + (f'<p class="note">{escape(sentence)}</p>' if (sentence := alpha_sentence(found)) else "")
+        + table(header, rows)
         + _figure("agreement", drawn)
     )
 
@@ -198,30 +258,11 @@ def _times(found: Analysis, drawn: dict[str, str]) -> str:
         for each in found.times
     ]
     header = ("condition", "answers", "first quartile, s", "median, s", "third quartile, s")
-    return f"<h2>Response times</h2>{_table(header, rows)}{_figure('times', drawn)}"
+    return f"<h2>Response times</h2>{table(header, rows)}{_figure('times', drawn)}"
 
 
 def _figure(name: str, drawn: dict[str, str]) -> str:
-    if name not in drawn:
-        return ""
-    svg = drawn[name][drawn[name].index("<svg") :]
-    svg = re.sub(r"\bid=\"|(?<=\"#)|(?<=url\(#)", lambda match: f"{match[0]}{name}-", svg)  # ids are shared by a page
-    return f'<figure role="img" aria-label="{escape(_ALT[name])}">{svg}</figure>'
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _cell(cell: Any) -> str:
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else _listed(cell)
-
-
-def _listed(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
+    return inlined(name, drawn[name], _ALT[name]) if name in drawn else ""
 
 
 def _number(value: float) -> str:

@@ -8,6 +8,7 @@ export function makeDrafts({ takeFile, say }) {
   const choice = byId("lfi-draft", HTMLSelectElement);
   const button = byId("lfi-add-items", HTMLButtonElement);
   let csrf = "";
+  let waiting = false; // for an answer to what was added
 
   async function look() {
     try {
@@ -27,6 +28,8 @@ export function makeDrafts({ takeFile, say }) {
     const file = await takeFile("study");
     if (!file) return;
     say(`Adding to “${name}”: all its maps are drawn anew…`);
+    const telling = setInterval(() => tell(name), 700);
+    waiting = true;
     const form = new FormData();
     form.append("csrf", csrf);
     form.append("file", file.blob, file.name);
@@ -39,6 +42,19 @@ export function makeDrafts({ takeFile, say }) {
       say(`${said.added} ${said.added === 1 ? "item" : "items"} added to “${name}”.${known}`);
     } catch {
       say(GONE, true);
+    } finally {
+      clearInterval(telling);
+      waiting = false;
+    }
+  }
+
+  // How far the drawing is, while somebody waits for it.
+  async function tell(name) {
+    try {
+      const now = await (await fetch(`../admin/${name}/drawing`)).json();
+      if (now && waiting) say(`Adding to “${name}”: ${now.done} of ${now.of} maps are drawn…`);
+    } catch {
+      // The next turn tries again.
     }
   }
 

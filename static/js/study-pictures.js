@@ -1,6 +1,7 @@
 // The pictures of a trial: a photograph with a map above it, at any strength; held away to see the photograph alone.
 
 import { byId, fill, make } from "./elements.js";
+import { ROOT } from "./root.js";
 
 let shownAt = 0; // when the pictures of this trial stood on the screen
 let away = 0; // how long the page was hidden since
@@ -15,8 +16,8 @@ document.addEventListener("visibilitychange", () => {
 });
 
 function frame(trial, side, alt, caption) {
-  const bare = make("img", { class: "lfi-study-bare", src: trial.pictures.bare, alt });
-  const map = make("img", { class: "lfi-study-map", src: trial.pictures[side], alt: "" });
+  const bare = make("img", { class: "lfi-study-bare", src: ROOT + trial.pictures.bare, alt });
+  const map = make("img", { class: "lfi-study-map", src: ROOT + trial.pictures[side], alt: "" });
   const stack = make("div", { class: "lfi-study-stack" }, bare, map);
   return make("figure", {}, stack, caption ? make("figcaption", {}, caption) : null);
 }
@@ -53,7 +54,7 @@ export async function untilSeen(milliseconds) {
 }
 
 export function fetchAhead(addresses) {
-  for (const address of addresses) new Image().src = address;
+  for (const address of addresses) new Image().src = ROOT + address;
 }
 
 export function setOpacity(percent) {

@@ -5,9 +5,11 @@ import { byId, fill, make } from "./elements.js";
 import { fetchAhead, holdBare, responseTime, showPictures, untilSeen } from "./study-pictures.js";
 
 /** What the page says, by language: the texts, the scales and the answers to a pair. */
-export const WORDS = JSON.parse(byId("study-words").textContent ?? "");
+export const WORDS = JSON.parse(byId("study-words", HTMLTemplateElement).content.textContent ?? "");
 let trial = null; // what is on the screen
 let taking = false; // whether an answer would be taken now
+let earliest = 0; // milliseconds before what is on the screen can have been seen
+let told = 0; // when practice said something about an answer
 let onAnswer = (given) => {}; // what becomes of an answer
 
 /** The trial on the screen, null while there is none. */
@@ -45,6 +47,7 @@ export async function showTrial(state, then) {
   const words = WORDS.page[state.language];
   trial = state.trial;
   taking = false;
+  earliest = state.earliest_ms;
   onAnswer = then.answer;
   const choices = offered(state, state.language);
   byId("study-practice").hidden = state.stage !== "practice";
@@ -140,11 +143,18 @@ export function showFeedback(feedback, words, then) {
       feedback.right ? words.right_answer : words.wrong_answer),
     prose,
     feedback.last ? make("p", {}, words.practice_done) : null,
-    next,
+    make("div", { class: "lfi-study-next" }, next, make("p", { class: "lfi-hint lfi-study-by-key" }, words.next_keys)),
   );
   box.hidden = false;
+  told = performance.now();
   next.focus();
   box.scrollIntoView({ block: "nearest" });
+}
+
+// A number leaves what practice said, as it answers: the hand stays where it is. The second half of a double press
+// does not.
+function goOn() {
+  if (performance.now() - told >= earliest) byId("study-feedback").querySelector("button")?.click();
 }
 
 // Single keys answer, unless the rater is writing or has switched them off (WCAG 2.1.4).
@@ -161,6 +171,10 @@ export function onKey(event) {
   if (event.key === "Backspace") {
     event.preventDefault();
     byId("study-back").click();
+    return;
+  }
+  if (!byId("study-feedback").hidden) {
+    if (/^[0-9]$/.test(event.key)) goOn();
     return;
   }
   const arrows = { ArrowLeft: "left", ArrowDown: "none", ArrowRight: "right" };

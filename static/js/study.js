@@ -1,9 +1,13 @@
 // The study page: what the service says where the rater is, on the screen.
 import { byId, fill, make } from "./elements.js";
-import { insist, keepPending, pending, post, Refused } from "./study-answers.js";
+import { ROOT } from "./root.js";
+import { insist, keep, keepsAny, kept, post, Refused, send } from "./study-answers.js";
+import { givenToCheck, offerToDecline, showCheck } from "./study-entrance.js";
+import { showExamples, showLegend } from "./study-examples.js";
 import { holdBare, setOpacity } from "./study-pictures.js";
 import { leaveTrial, onKey, showFeedback, shownTrial, showTrial, takesAnswers, WORDS } from "./study-trial.js";
 
+document.dispatchEvent(new Event("lfi-theme")); // the shell may have brought the button after the theme was set
 let state = null;
 let language = navigator.language?.startsWith("de") ? "de" : "en";
 /** @type {(() => Promise<any>) | null} */
@@ -16,6 +20,8 @@ function banner(text) {
   byId("study-banner").textContent = text ?? "";
   byId("study-banner").hidden = !text;
 }
+
+const waiting = () => banner(words().waiting);
 
 function show(next) {
   state = next;
@@ -49,6 +55,7 @@ function label() {
   select.value = language;
   byId("study-bare").textContent = said.bare;
   byId("study-opacity-label").textContent = said.opacity;
+  showLegend(byId("study-legend"), said);
   byId("study-comment-label").textContent = said.comment;
   byId("study-back").textContent = said.back;
   byId("study-forward").textContent = said.forward;
@@ -59,11 +66,11 @@ function showText() {
   const said = words();
   const stage = state.stage;
   const pages = {
-    consent: { title: said.consent_title, button: said.continue, act: () => post("consent", { language }) },
+    consent: { title: said.consent_title, button: said.continue, act: () => insist("consent", { language }, waiting) },
     instructions: {
       title: said.instructions_title,
       button: state.practice ? said.start : said.start_trials,
-      act: () => post("begin"),
+      act: () => insist("begin", state.check ? { answers: givenToCheck() } : {}, waiting),
     },
     thanks: { title: said.thanks_title },
   };
@@ -72,12 +79,16 @@ function showText() {
   // The study's own text, rendered by the service without raw HTML; or what the page says by itself.
   if (state.html) byId("study-text-html").innerHTML = state.html;
   else byId("study-text-html").textContent = said[stage] ?? "";
+  byId("study-examples").hidden = stage !== "instructions";
+  if (stage === "instructions") showExamples(said);
   byId("study-agree-line").hidden = stage !== "consent";
   byId("study-agree", HTMLInputElement).required = stage === "consent";
   byId("study-agree-text").textContent = said.agree;
   byId("study-continue").hidden = !page.button;
   byId("study-continue").textContent = page.button ?? "";
   submit = page.act ?? null;
+  offerToDecline(stage === "consent" ? said.decline : "", () => lead(() => insist("decline", {}, waiting)));
+  showCheck(state.check, said);
   const { code, redirect } = state.completion ?? {};
   byId("study-completion").hidden = !code;
   byId("study-code-label").textContent = said.code;
@@ -97,32 +108,38 @@ async function lead(step) {
     banner();
   } catch (error) {
     if (error instanceof Refused && (error.status === 404 || error.status === 409)) await resume(words().elsewhere);
-    else banner(error instanceof Refused ? words().failed : words().offline);
+    else banner(error instanceof Refused ? words().failed : words().waiting);
   }
 }
 
-async function sendAnswer(given) {
+async function sendAnswer(given, again = true) {
   const before = state;
-  keepPending(given);
+  keep(given);
   let after;
   try {
-    after = await insist("answer", given, () => banner(words().offline));
+    after = await send(given, () => banner(words().offline));
   } catch (error) {
-    keepPending(null);
-    const overtaken = error instanceof Refused && (error.status === 404 || error.status === 409);
-    await resume(overtaken ? words().elsewhere : words().failed);
+    if (!(error instanceof Refused)) throw error;
+    const never = error.refused === given.key;
+    const overtaken = never && (error.status === 404 || error.status === 409);
+    await resume(overtaken ? words().elsewhere : never ? words().refused : words().kept);
+    if (!never && error.status === 403 && again) await sendKept(false); // the rater entered anew, in another window
     return;
   }
-  keepPending(null);
   banner();
   if (after.feedback && before?.trial) showFeedback(after.feedback, words(), () => show(after));
   else show(after);
 }
 
+// What this rater answered before, and the service has not stored yet.
+async function sendKept(again = true) {
+  for (const given of kept()) await sendAnswer(given, again);
+}
+
 /** @param {string} [message] */
 async function resume(message) {
   try {
-    const next = await insist("session", {}, () => banner(words().offline));
+    const next = await insist("session", {}, () => banner(keepsAny() ? words().offline : words().waiting));
     if (next.stage === "trial" && next.trial === null) throw new Error("no trial");
     show(next);
     banner(message);
@@ -140,10 +157,10 @@ function stranger() {
   byId("study-trial").hidden = true;
   byId("study-text").hidden = false;
   byId("study-text-title").textContent = said.stranger_title;
-  const home = make("a", { class: "lfi-button", href: "./" }, said.home);
+  const home = make("a", { class: "lfi-button", href: ROOT }, said.home);
   fill(byId("study-text-html"), make("p", {}, said.stranger), make("p", {}, home));
-  fill(byId("study-title"), make("a", { href: "./" }, "LFI Study"));
-  banner();
+  fill(byId("study-title"), make("a", { href: ROOT }, "LFI Study"));
+  banner(keepsAny() ? said.kept : undefined);
 }
 
 byId("study-form").addEventListener("submit", (event) => {
@@ -190,6 +207,5 @@ document.addEventListener("keydown", onKey);
 (async () => {
   banner(words().loading);
   await resume();
-  const kept = pending();
-  if (kept && state) await sendAnswer(kept);
+  if (state) await sendKept();
 })();

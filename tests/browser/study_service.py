@@ -32,6 +32,7 @@ trials = 2
 code = "C0DE-42"
 [analysis]
 min_response_ms = 150
+max_failed_catch = 0
 [texts.en]
 title = "Maps and words"
 consent = "We **store** your answers."
@@ -67,7 +68,7 @@ _ITEMS = (
 class StudyService:
     """The service of one folder. `address` stays the same over restarts."""
 
-    def __init__(self, folder: Path, models: Path, samples: Path):
+    def __init__(self, folder: Path, models: Path, samples: Path, shell: str = "gradio"):
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -78,7 +79,9 @@ class StudyService:
             "LFI_ADMIN_TOKEN": OWNER,
             "LFI_MODELS_DIR": str(models.parent),
             "LFI_TRIO": models.name,
+            "LFI_STUDY_PAGE": shell,
         }
+        self.page = f"{self.address}/study" + "/" * (shell == "gradio")
         plan = PLAN.format(trio=models.name, samples=samples)
         for image, word in _ITEMS:
             plan += f'[[items]]\nimage = "{samples}/{image}.jpg"\nword = "{word}"\n'

@@ -1,4 +1,4 @@
-"""A whole study in a real browser: as a rater, with a reload and a killed server on the way, and as its owner."""
+"""A whole study in a real browser, in both shells: as a rater, with a reload and a killed server on the way."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
-from study_service import OWNER, StudyService
+from playwright.sync_api import BrowserContext, Page
+from study_service import StudyService
+from study_steps import DESK, PHONE, READY, answer, preview, progress, to_practice, to_trials, violations, visitor
 
 from app.settings import STATIC
 from evaluation.study.ratings import read_ratings
 
-READY = ".lfi-study-answer:enabled"
-PHONE = {"width": 360, "height": 740}
 
-
-@pytest.fixture(scope="module")
-def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyService]:
-    service = StudyService(tmp_path_factory.mktemp("study"), models, STATIC / "samples")
+@pytest.fixture(scope="module", params=["gradio", "plain"])
+def service(
+    request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StudyService]:
+    service = StudyService(tmp_path_factory.mktemp("study"), models, STATIC / "samples", request.param)
     service.lfi("create", service.folder / "pilot.toml")
     service.lfi("open", "pilot")
     service.start()
@@ -29,73 +28,17 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def page(chromium: Browser, service: StudyService) -> Iterator[Page]:
-    """A fresh browser. Its pages may ask no other host and break nothing."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(120_000)  # of popups, too: a report takes a busy machine a while
-    page = context.new_page()
-    requests, errors = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert [url for url in requests if not url.startswith((service.address, "data:", "blob:"))] == []
-    assert errors == []
-
-
-def preview(page: Page, service: StudyService) -> None:
-    page.goto(service.lfi("preview", "pilot", "--address", service.address))
-    page.wait_for_selector("#study[data-stage=consent]")
-
-
-def to_trials(page: Page, practice: str = "5") -> None:
-    page.check("#study-agree")
-    page.click("#study-continue")
-    page.wait_for_selector("#study[data-stage=instructions]")
-    page.click("#study-continue")
-    page.wait_for_selector(f"#study[data-stage=practice] {READY}")
-    page.keyboard.press(practice)
-    page.click("#study-feedback button")
-    page.wait_for_selector(f"#study[data-stage=trial] {READY}")
-
-
-def progress(page: Page) -> str:
-    return page.inner_text("#study-progress").partition(" ·")[0]
-
-
-def answer(page: Page) -> None:
-    """One key, and wait for what comes next."""
-    page.wait_for_selector(READY)
-    before = progress(page)
-    pair = page.get_attribute("#study-answers", "data-kind") == "pair"
-    page.keyboard.press("ArrowLeft" if pair else "2")
-    page.wait_for_function(
-        "before => !document.querySelector('#study-progress').textContent.startsWith(before + ' ')"
-        " || document.querySelector('#study').dataset.stage === 'thanks'",
-        arg=before,
-    )
-
-
-def sign_in(page: Page, service: StudyService) -> None:
-    """To the owner's page of the study."""
-    page.goto(f"{service.address}/admin")
-    page.fill("#token", OWNER)
-    page.click("text=Sign in")
-    page.click("text=pilot")
-    page.wait_for_selector("text=Response times")
-
-
-def violations(page: Page) -> str:
-    report = Axe().run(page)
-    return report.generate_report() if report.violations_count else ""
+def page(profile: BrowserContext, service: StudyService) -> Iterator[Page]:
+    with visitor(profile, service) as page:
+        yield page
 
 
 def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, service, tmp_path):
     csv = tmp_path / "invitations.csv"
     service.lfi("invite", "pilot", 1, "--out", csv, "--address", service.address)
     page.goto(csv.read_text().splitlines()[1].partition(",")[2])
-    assert page.url == f"{service.address}/study"  # the address holds no token
     page.wait_for_selector("#study[data-stage=consent]")
+    assert page.url == service.page  # the address holds no token
     page.click("#study-continue")
     assert page.locator("#study[data-stage=consent]").count() == 1  # not without the tick
     to_trials(page)
@@ -140,19 +83,68 @@ def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, servic
     assert table["response_ms"].between(150, 240_000).all()
     assert table["comment"].tolist().count("12345") == 2
 
-    sign_in(page, service)
-    assert page.locator("text=Analyse as planned").count() == 0  # nobody looks before the study is closed
-    page.click("button:has-text('Close')")
-    with page.expect_popup() as popup:
-        page.click("text=Analyse as planned")
-    report = popup.value
-    report.wait_for_selector("h1:has-text('Study pilot: report')")
-    assert "4 ratings and 2 pairs by 1 raters of" in report.inner_text("main")
-    assert "The analysis followed it without change." in report.inner_text("main")
-    assert report.locator("figure svg").count() >= 3
-    assert report.evaluate("getComputedStyle(document.querySelector('.verdict')).borderLeftStyle") == "solid"
-    page.click("button:has-text('Open again')")
-    page.wait_for_selector(".lfi-admin-status[data-status=open]")
+
+SCREENS = [(390, 664, "en"), (390, 664, "de"), (844, 390, "de"), (320, 568, "de"), (1280, 640, "en")]
+"""Upright, on its side, narrow, a laptop; German is longer."""
+
+
+def test_question_pictures_and_every_answer_stand_on_the_first_screen(page, service):
+    """What has to be scrolled to is chosen less often."""
+
+    def check(width: int, height: int, language: str) -> None:
+        page.set_viewport_size({"width": width, "height": height})
+        page.select_option("#study-language", language)
+        page.wait_for_selector(f"html[lang={language}]")
+        page.wait_for_selector(READY)
+        boxes = page.evaluate("""() => [...document.querySelectorAll(
+            "#study-question, .lfi-study-answer, .lfi-study-stack, #study-bare, #study-legend"
+        )].map(each => each.getBoundingClientRect()).map(({left, top, right, bottom}) => [left, top, right, bottom])""")
+        assert page.evaluate("scrollY") == 0
+        assert [box for box in boxes if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height] == []
+        pictures = page.evaluate("[...document.querySelectorAll('.lfi-study-stack')].map(each => each.clientHeight)")
+        assert min(pictures) >= 95
+        answers = page.locator(".lfi-study-answer")
+        assert [each for each in answers.all() if each.evaluate("each => each.scrollWidth > each.clientWidth")] == []
+
+    preview(page, service)
+    to_trials(page)
+    for screen in SCREENS:
+        check(*screen)
+    while page.get_attribute("#study-answers", "data-kind") != "pair":
+        answer(page)
+    for screen in SCREENS:
+        check(*screen)
+
+
+def test_the_instructions_show_what_is_good_partial_and_bad_and_trials_the_colours(page, service):
+    preview(page, service)
+    page.check("#study-agree")
+    page.click("#study-continue")
+    page.wait_for_selector("#study[data-stage=instructions]")
+    figures = page.locator("#study-examples figure")
+    assert [text.split()[0] for text in figures.all_inner_texts()] == ["Good.", "Partial.", "Bad."]
+    assert "highlight lies on the cup" in figures.nth(0).locator("img").get_attribute("alt")
+    assert page.inner_text("#study-examples .lfi-study-legend").split() == ["weak", "strong"]
+    page.click("#study-continue")
+    page.wait_for_selector(READY)
+    assert page.inner_text("#study-legend").split() == ["weak", "strong"]
+    assert page.evaluate("document.querySelector('#study-legend img').naturalWidth") == 240
+    assert page.is_hidden("#study-examples")
+
+
+def test_a_number_leaves_what_practice_says_but_a_double_press_does_not(page, service):
+    preview(page, service)
+    to_practice(page)
+    again = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '5', bubbles: true }))"
+    page.evaluate(f"""() => new MutationObserver(() => {again}).observe(
+        document.querySelector("#study-feedback"), {{ attributeFilter: ["hidden"] }})""")
+    page.keyboard.press("5")
+    page.wait_for_selector("#study-feedback:not([hidden])")
+    page.wait_for_timeout(300)
+    assert page.is_visible("#study-feedback")
+    page.keyboard.press("2")
+    page.wait_for_selector(f"#study[data-stage=trial] {READY}")
+    assert progress(page) == "0 of 7"
 
 
 def test_of_two_tabs_one_stores_and_the_other_is_told(page, service):
@@ -169,21 +161,22 @@ def test_of_two_tabs_one_stores_and_the_other_is_told(page, service):
     assert progress(page) == "1 of 7"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
-def test_axe_finds_nothing_on_any_stage_and_nothing_scrolls_sideways(page, service, dark, phone):
+def test_axe_finds_nothing_on_any_stage_and_nothing_scrolls_sideways(page, service):
     def check(stage: str) -> None:
-        assert violations(page) == "", stage
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), stage
+        for size in (DESK, PHONE):
+            page.set_viewport_size(size)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), stage
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                page.wait_for_selector("html.dark" if scheme == "dark" else "html:not(.dark)", state="attached")
+                assert violations(page) == "", (stage, size, scheme)
 
-    page.emulate_media(color_scheme="dark" if dark else "light")
-    if phone:
-        page.set_viewport_size(PHONE)
     preview(page, service)
     check("consent")
     page.check("#study-agree")
     page.click("#study-continue")
     page.wait_for_selector("#study[data-stage=instructions]")
+    page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth)")
     check("instructions")
     page.click("#study-continue")
     page.wait_for_selector(READY)
@@ -262,72 +255,3 @@ def test_a_real_failure_is_called_one_and_nobody_a_stranger(page, service):
     page.goto(f"{service.address}/study")
     page.wait_for_selector("#study-banner:has-text('Something went wrong')")
     assert page.get_attribute("#study", "data-stage") == "loading"
-
-
-def test_the_brand_leads_home_but_not_out_of_a_session(page, service):
-    preview(page, service)
-    assert page.locator("#study-title a").count() == 0
-    page.goto(f"{service.address}/admin")
-    page.click(".lfi-wordmark a")
-    page.wait_for_url(f"{service.address}/ui/")
-    sign_in(page, service)
-    page.click(".lfi-wordmark a")
-    page.wait_for_url(f"{service.address}/ui/")
-
-
-@pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
-def test_the_owner_sees_the_study_and_runs_it(page, service, size):
-    if size:
-        page.set_viewport_size(size)
-    preview(page, service)  # what there is to download
-    to_trials(page)
-    answer(page)
-    page.goto(f"{service.address}/admin")
-    assert violations(page) == ""
-    sign_in(page, service)
-    assert violations(page) == ""
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.click("button:has-text('Pause')")
-    page.wait_for_selector(".lfi-admin-status[data-status=paused]")
-    page.click("button:has-text('Go on')")
-    page.wait_for_selector(".lfi-admin-status[data-status=open]")
-    page.fill("#count", "3")
-    with page.expect_download() as download:
-        page.click("text=Download links")
-    assert len(Path(download.value.path()).read_text().splitlines()) == 4
-    with page.expect_download() as download:
-        page.click("text=ratings.csv")
-    assert download.value.suggested_filename == "pilot-ratings.csv"
-    page.click("text=Sign out")
-    page.wait_for_selector("#token")
-
-
-def test_an_owner_adds_what_the_inspector_shows_to_a_draft(page, service):
-    plan = service.folder / "next.toml"
-    plan.write_text((service.folder / "pilot.toml").read_text().replace('name = "pilot"', 'name = "next"'))
-    service.lfi("create", plan)
-    page.goto(f"{service.address}/ui/")
-    page.click("[data-sample=paper]")
-    page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
-    assert not page.is_visible("#lfi-drafts")  # nobody is signed in
-
-    sign_in(page, service)
-    page.goto(f"{service.address}/ui/")
-    page.click("[data-sample=paper]")
-    page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
-    assert page.locator("#lfi-draft option").all_text_contents() == ["next"]  # the pilot is open
-    words = page.locator(".lfi-chip-word").all_text_contents()
-    page.click("#lfi-add-items")
-    page.get_by_text(f"{len(words)} items added to “next”.").wait_for()
-    page.click("#lfi-add-items")
-    page.get_by_text("Nothing added: “next” has these words on this picture already.").wait_for()
-    assert not violations(page)
-
-    with page.expect_download() as started:
-        page.click("text=Items of a study, zip")
-    page.goto(f"{service.address}/admin/next")
-    assert all(page.get_by_role("row", name=f" {word} ").count() for word in words)
-    page.set_input_files("#items", started.value.path())
-    page.click("text=Add to this draft")
-    page.get_by_text("Items added: 0.").wait_for()
-    assert not violations(page)

@@ -173,6 +173,25 @@ def test_another_sites_page_cannot_use_a_visitors_cookie(stranger):
     assert stranger.post("/v1/maps", **form, headers={**other, **bearer(MAPS)}).status_code == 503
 
 
+@pytest.mark.parametrize("header", [{"Authorization": "Basic eA=="}, {"Authorization": ""}, {"X-API-Key": ""}])
+def test_a_header_that_brings_no_key_does_not_switch_the_origin_check_off(stranger, header):
+    stranger.post("/signin", data={"key": MAPS}, headers=HERE)
+    form = {"files": {"image": as_bytes(scene())}, "data": {"words": "star"}}
+    assert stranger.post("/v1/maps", **form, headers={"Sec-Fetch-Site": "cross-site", **header}).status_code == 403
+    assert stranger.post("/v1/maps", **form, headers={**HERE, **header}).status_code == 503
+
+
+def test_signing_out_ends_the_cookie_wherever_a_copy_of_it_is(guarded, stranger):
+    stranger.post("/signin", data={"key": MAPS}, headers=HERE)
+    cookie = stranger.cookies["lfi_key"]
+    copy = TestClient(guarded, base_url="https://lab.example", cookies={"lfi_key": cookie})
+    assert copy.get("/v1/models").status_code == 503
+    stranger.post("/signout", headers=HERE)
+    assert copy.get("/v1/models").status_code == 401
+    stranger.post("/signin", data={"key": MAPS}, headers=HERE)
+    assert stranger.get("/v1/models").status_code == 503  # and no other
+
+
 def test_a_session_ends_and_cannot_be_made_up(monkeypatch):
     keyring, other = Keyring([MAPS_KEY]), Keyring([MAPS_KEY])
     cookie = keyring.new_session(MAPS_KEY)

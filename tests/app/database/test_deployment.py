@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,33 @@ def test_a_lab_that_lost_everything_goes_on_from_its_backup(postgresql, script, 
     upgrade(database)
     assert revision_of(database) == HEAD
     database.close()
+
+
+def test_a_copy_that_was_cut_off_or_changed_is_refused_and_others_may_not_read_one(postgresql, script, tmp_path):  # noqa: F811
+    before, after = new_database(postgresql), new_database(postgresql)
+    lab(before, tmp_path / "study")
+    for number in range(9):
+        (tmp_path / "study" / "pilot" / f"{number}.webp").write_bytes(bytes([number]) * 2000)
+    dump = Path(script("backup.sh", before, "once", study=tmp_path / "study").stdout.strip())
+    copy = dump.with_suffix(".tar")
+    assert {oct(path.stat().st_mode & 0o777) for path in (dump, copy)} == {"0o600"}
+    whole = {path: path.read_bytes() for path in (dump, copy)}
+    with tarfile.open(copy) as tar:
+        end = tar.getmembers()[-3].offset
+    for path, data in ((copy, whole[copy][:end]), (dump, whole[dump] + b"x"), (dump, whole[dump][:-100])):
+        path.write_bytes(data)
+        done = script("restore.sh", after, dump.name, study=tmp_path / "new")
+        assert (done.returncode, "incomplete or damaged; nothing was restored" in done.stderr) == (2, True)
+        assert list((tmp_path / "new").iterdir()) == []
+        path.write_bytes(whole[path])
+    (tmp_path / "new" / "pilot").mkdir()
+    done = script("restore.sh", after, dump.name, study=tmp_path / "new")
+    assert (done.returncode, "pilot already exists; move it away first" in done.stderr) == (2, True)
+    (tmp_path / "new" / "pilot").rmdir()
+    assert script("restore.sh", after, dump.name, study=tmp_path / "new").returncode == 0
+    assert rows(after) == rows(before)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["pilot"]
+    assert len(list((tmp_path / "new" / "pilot").iterdir())) == 10
 
 
 def test_a_restore_never_overwrites(postgresql, script, tmp_path):  # noqa: F811

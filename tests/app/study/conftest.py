@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,13 +57,23 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def study_settings(tmp_path: Path, trio_folder: Path, database_url: str) -> Settings:  # noqa: F811
+def shell() -> str:
+    """What carries the raters' page; files of tests that must hold in both override it."""
+    return "gradio"
+
+
+@pytest.fixture
+def study_settings(tmp_path: Path, trio_folder: Path, database_url: str, shell: str) -> Settings:  # noqa: F811
     return read_settings(
         models_dir=trio_folder.parent,
         trio=trio_folder.name,
         study_folder=tmp_path / "study",
         database_url=database_url,
         admin_token=OWNER,
+        study_page=shell,
+        address="http://testserver",
+        study_rate="",  # all tests come from one address
+        study_browser_rate="",
     )
 
 
@@ -89,13 +100,28 @@ def create(studies: Studies, engine: Engine, tmp_path: Path) -> Callable[..., st
 
 
 @pytest.fixture(scope="session")
-def service(trio_folder: Path) -> FastAPI:
-    """The application, made once: mounting the inspector takes seconds."""
-    return create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, admin_token=OWNER))
+def services(trio_folder: Path) -> Callable[[str], FastAPI]:
+    """The application with each shell, made once: mounting Gradio's pages takes seconds."""
+
+    @cache
+    def made(shell: str) -> FastAPI:
+        settings = read_settings(
+            models_dir=trio_folder.parent,
+            trio=trio_folder.name,
+            admin_token=OWNER,
+            study_page=shell,
+            address="http://testserver",
+            study_rate="",
+            study_browser_rate="",
+        )
+        return create_app(settings)
+
+    return made
 
 
 @pytest.fixture
-def app(service: FastAPI, studies: Studies) -> FastAPI:
+def app(services: Callable[[str], FastAPI], shell: str, studies: Studies) -> FastAPI:
     """The application, serving the studies of this test."""
+    service = services(shell)
     service.state.studies = studies
     return service

@@ -29,6 +29,8 @@ trials = {pair_trials}
 lease_minutes = 10
 prolific = true
 prolific_study = "P1"
+entry = "{entry}"
+max_too_fast = {too_fast}
 
 [analysis]
 max_failed_catch = 0
@@ -36,6 +38,9 @@ max_failed_catch = 0
 [completion]
 code = "C0DE-42"
 redirect = "https://app.prolific.com/submissions/complete?cc=C0DE"
+no_consent_code = "N0"
+screened_out_code = "0UT"
+screened_out_redirect = "https://app.prolific.com/submissions/complete?cc=0UT"
 
 [texts.en]
 title = "Maps and words"
@@ -68,6 +73,18 @@ box = [0.7, 0.7, 1.0, 1.0]
 expected = [1, 2]
 """
 
+CHECK = """
+[[check]]
+question = { en = "What do you judge?", de = "Was beurteilen Sie?" }
+answers = { en = ["the picture", "the highlight"], de = ["das Bild", "die Hervorhebung"] }
+right = 2
+
+[[check]]
+question = { en = "Is your name stored?", de = "Wird Ihr Name gespeichert?" }
+answers = { en = ["no", "yes"], de = ["nein", "ja"] }
+right = 1
+"""
+
 
 def write_plan(
     folder: Path,
@@ -83,6 +100,9 @@ def write_plan(
     words_per_image: int = 1,
     conditions: tuple[str, ...] = ("teacher", "lfi", "baseline", "shuffled"),
     extra: str = "",
+    entry: str = "open",
+    too_fast: int = -1,
+    check: bool = False,
 ) -> Path:
     """A study of generated pictures in `folder`, and where its plan is."""
     rng = np.random.default_rng(7)
@@ -94,6 +114,8 @@ def write_plan(
         scale=scale,
         pair_overlap=pair_overlap,
         pair_trials=pair_trials,
+        entry=entry,
+        too_fast=too_fast,
     )
     for number in range(images):
         pixels = rng.integers(0, 255, (6, 8, 3), np.uint8)
@@ -101,7 +123,7 @@ def write_plan(
         for other in range(words_per_image):
             word = WORDS[(number + other) % len(WORDS)]
             text += f'\n[[items]]\nimage = "p{number}.png"\nword = "{word}"\nshown = {{ de = "Wort {number}" }}\n'
-    text += PRACTICE * practice + CATCH * catch
+    text += PRACTICE * practice + CATCH * catch + CHECK * check
     path = folder / f"{name}.toml"
     path.write_text(text, encoding="utf-8")
     return path

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from browsers import ORIGIN, OwnerBrowser, RaterBrowser
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import func, select
+from starlette.routing import Mount
 
 from app.database.models import Answer, Assignment, Audit, Login, Rater, Stimulus, Study
 from app.study.raters import invite
 from app.study.service import Studies
 
 OWNER = "an owner's secret token"
+
+
+@pytest.fixture(params=["gradio", "plain"])
+def shell(request: pytest.FixtureRequest) -> str:
+    """All of this holds in both."""
+    return request.param
 
 
 @pytest.fixture
@@ -216,6 +226,27 @@ def test_the_inspector_s_page_serves_no_file_of_a_study(studies, raters, tmp_pat
     assert rows(studies) == before
 
 
+def test_of_gradio_s_routes_those_of_the_page_answer_and_no_other(app, shell, studies, raters):
+    one, _ = raters
+    before = rows(studies)
+    answer = one.client.get("/study")
+    policy = answer.headers["content-security-policy"]
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert ("'unsafe-inline'" in policy) == (shell == "gradio")
+    mounted = any(isinstance(route, Mount) and route.path == "/study" for route in app.router.routes)
+    assert mounted == (shell == "gradio")
+    for name in ("config", "login", "logout", "queue/join", "queue/data", "upload", "info", "file=study.db", "reset"):
+        for path in (f"/study/{name}", f"/study/gradio_api/{name}"):
+            for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
+                refused = one.client.request(method, path, headers={"Origin": ORIGIN})
+                assert refused.status_code in (404, 405), (method, path)
+                assert refused.headers["content-type"] == "application/problem+json", (method, path)
+    assert one.client.post("/study/", json={}).status_code in (404, 405)
+    assert rows(studies) == before
+
+
 def test_the_page_s_own_handlers_take_nothing_more_than_the_page_sends(studies, raters):
     one, _ = raters
     before = rows(studies)
@@ -248,6 +279,67 @@ def test_admin_without_the_token_shows_and_does_nothing(app, studies, raters):
             assert refused.status_code == 403
     assert OwnerBrowser(app, "a guess at the token").entered.status_code == 403
     assert rows(studies) == before
+
+
+def test_numbers_that_nobody_would_count_to_are_refused(app, studies, raters):
+    """Python refuses to read more than 4,300 digits, which must not look like a fault of ours."""
+    before = rows(studies)
+    digits = "9" * 5000
+    stranger = TestClient(app, base_url=ORIGIN, raise_server_exceptions=False)
+    for cookie in (digits, f"{digits}.", f"owner.{digits}.x.{'0' * 64}", f"{digits}.{'0' * 64}"):
+        for name in ("lfi_owner", "lfi_rater", "lfi_key"):
+            stranger.cookies.set(name, cookie)
+        assert stranger.get("/admin/pilot").status_code == 403
+        assert stranger.post("/study/api/session", json={}, headers={"Origin": ORIGIN}).status_code == 403
+    owner = OwnerBrowser(app, OWNER)
+    for count in (digits, "٣" * 20, "-1", "1e3", "²", ""):
+        assert owner.act("pilot/invite", count=count).status_code == 422, count[:9]
+    for length in (digits, "²".encode(), b"+1", "٣".encode()):
+        headers = {"Origin": ORIGIN, "Content-Type": "application/json", "Content-Length": length}
+        assert stranger.post("/study/api/session", content=b"{}", headers=headers).status_code == 413
+    one, _ = raters
+    for name in ("revision", "response_ms"):
+        given = one.given() | {name: "N"}
+        text = json.dumps(given).replace('"N"', "9" * 5000)
+        headers = {"Origin": ORIGIN, "X-CSRF-Token": one.csrf, "Content-Type": "application/json"}
+        assert one.client.post("/study/api/answer", content=text, headers=headers).status_code == 422
+    assert rows(studies) == before
+
+
+def test_signing_out_ends_the_owner_s_cookie_wherever_a_copy_of_it_is(app, studies, raters):
+    owner, copy = OwnerBrowser(app, OWNER), OwnerBrowser(app, "a guess at the token")
+    copy.client.cookies.set("lfi_owner", owner.client.cookies["lfi_owner"], path="/admin")
+    assert copy.client.get("/admin/pilot").status_code == 200
+    page = owner.client.get("/admin").text
+    csrf = re.search(r'name="csrf" value="(\w+)"', page)[1]
+    owner.client.post("/admin/logout", data={"csrf": csrf}, headers={"Origin": ORIGIN})
+    assert copy.client.get("/admin/pilot").status_code == 403
+    assert OwnerBrowser(app, OWNER).client.get("/admin/pilot").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "link"),
+    [
+        ("https://lab.example/lfi", "evil.example", "https://lab.example/lfi/s/"),
+        ("", "evil.example", None),
+        ("", "127.0.0.1:7860", "http://127.0.0.1:7860/s/"),
+        ("", "localhost", "http://localhost/s/"),
+    ],
+)
+def test_invitations_lead_where_the_operator_says_and_not_where_the_request_does(
+    app, studies, raters, address, host, link
+):
+    before = rows(studies)
+    studies.settings = studies.settings.model_copy(update={"address": address})
+    owner = OwnerBrowser(app, OWNER)
+    csrf = re.search(r'name="csrf" value="(\w+)"', owner.client.get("/admin").text)[1]
+    headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    answer = owner.client.post("/admin/pilot/invite", data={"csrf": csrf, "count": "1"}, headers=headers)
+    if link is None:
+        assert (answer.status_code, "set LFI_ADDRESS" in answer.text) == (422, True)
+        assert rows(studies) == before
+    else:
+        assert answer.text.splitlines()[1].partition(",")[2].startswith(link)
 
 
 def test_another_site_cannot_use_the_owner_s_session(app, studies, raters):

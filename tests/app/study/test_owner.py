@@ -5,25 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 from browsers import OwnerBrowser, RaterBrowser
+from fastapi.testclient import TestClient
+from PIL import Image
 from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
 
 from app.database.models import CURRENT, Audit, Rater
 from app.failures import StudyError
-from app.study.backup import backup, restore
 from app.study.creation import amend_study, create_study
+from app.study.demand import Demand
 from app.study.export import FILES, analysis_input, export_study, ratings_of
+from app.study.overview import list_studies
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import progress_of
 from app.study.service import Studies
 from evaluation.study.flow import exclusion_flow
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import read_ratings
-from lfi.errors import DataError
 
 OWNER = "an owner's secret token"
 
@@ -119,7 +122,7 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
     }
     path = write_plan(tmp_path / "plan", **design)
     assert not amend_study(studies, path)
-    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 1\nclaim = 1.5"))
+    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 0\nclaim = 1.5"))
     assert amend_study(studies, path)
     assert progress_of(studies, name).changed
     export_study(studies, name, tmp_path / "out")
@@ -154,57 +157,6 @@ def test_a_running_service_shows_the_draft_that_was_made_anew(studies, create, s
     service.close()
 
 
-@on_sqlite
-def test_a_backup_of_a_running_study_brings_it_back(studies, walked, study_settings, tmp_path, clock):
-    name, who = walked
-    backup(studies, tmp_path / "backup.tar")
-    before = ratings_of(studies, name)
-    who["left"].answer()  # after the backup
-    elsewhere = study_settings.model_copy(
-        update={"study_folder": tmp_path / "new", "database_url": f"sqlite:///{tmp_path / 'new' / 'study.db'}"}
-    )
-    again = Studies(elsewhere, clock)
-    restore(again, tmp_path / "backup.tar")
-    assert ratings_of(again, name).equals(before)
-    returned = Taker(again, name, token=who["left"].token)
-    picture = returned.session.picture(returned.state["trial"]["id"], "left")
-    assert picture.is_relative_to(tmp_path / "new")
-    assert picture.is_file()
-    returned.answer()
-    with pytest.raises(StudyError, match="already exists"):
-        restore(again, tmp_path / "backup.tar")
-    with pytest.raises(DataError, match="never overwrites"):
-        backup(studies, tmp_path / "backup.tar")
-    again.close()
-
-
-@on_sqlite
-def test_a_log_that_an_old_database_left_is_not_played_into_a_restored_one(studies, walked, study_settings, tmp_path):
-    backup(studies, tmp_path / "backup.tar")
-    elsewhere = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'new.db'}"}))
-    (tmp_path / "new.db-wal").write_bytes(b"of a database that was moved away")
-    with pytest.raises(StudyError, match=r"new\.db-wal already exists; move it away first"):
-        restore(elsewhere, tmp_path / "backup.tar")
-    assert not (tmp_path / "new.db").exists()
-
-
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_backup_of_postgresql_is_left_to_its_own_tools(studies, create, tmp_path):
-    create()
-    with pytest.raises(StudyError, match="use pg_dump"):
-        backup(studies, tmp_path / "backup.tar")
-    assert not (tmp_path / "backup.tar").exists()
-
-
-@on_sqlite
-def test_a_file_that_is_no_backup_is_refused_and_leaves_nothing(study_settings, tmp_path):
-    other = Studies(study_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'x' / 'study.db'}"}))
-    (tmp_path / "bad.tar").write_bytes(b"not a tar")
-    with pytest.raises(DataError, match="cannot be restored"):
-        restore(other, tmp_path / "bad.tar")
-    assert not (tmp_path / "x" / "study.db").exists()
-
-
 def test_a_deleted_person_is_in_no_table(studies, walked, tmp_path):
     name, who = walked
     code = who["excluded"].code
@@ -227,6 +179,86 @@ def test_what_a_deleted_person_wrote_is_in_no_file(studies, create, tmp_path):
     for file in files:
         assert b"my name is Ada" not in file.read_bytes(), file.name
         assert taker.code.encode() not in file.read_bytes(), file.name
+
+
+def test_the_list_of_studies_says_how_far_each_is(app, studies, create, clock):
+    name = create(overlap=1, trials=32)
+    Taker(studies, name).start().finish()
+    clock.turn(5)
+    set_status(studies, name, "closed", "test")
+    create(open=False, name="draft")
+    draft, closed = list_studies(studies)
+    assert (draft.name, draft.status, draft.done, draft.target, draft.opened_at) == ("draft", "draft", 0, 64, None)
+    assert (closed.name, closed.status, closed.done, closed.target, closed.raters) == ("pilot", "closed", 32, 32, 1)
+    assert (closed.closed_at - closed.opened_at).total_seconds() == 300
+    page = OwnerBrowser(app, OWNER).client.get("/admin").text
+    assert "32 of 32" in page
+    assert closed.opened_at.strftime("%Y-%m-%d") in page
+
+
+def test_a_plan_says_what_it_asks_of_people(studies, create):
+    asked = progress_of(studies, create(overlap=2, trials=8, pair_overlap=1, pair_trials=4, catch=True)).demand
+    # 8 + 4 trials and a catch trial of 8 s, and a minute to read
+    assert asked == Demand(items=8, images=8, ratings=64, pairs=8, raters=8, trials=12, minutes=3)
+
+
+def test_a_draft_opens_with_the_plan_that_the_owner_saw_and_no_other(app, studies, create):
+    name = create(open=False, scale=5)
+    owner = OwnerBrowser(app, OWNER)
+    page = owner.client.get(f"/admin/{name}").text
+    seen = progress_of(studies, name).hash
+    assert f'name="plan" value="{seen}"' in page
+    create(open=False, scale=3)  # by somebody else, meanwhile
+    refused = owner.act(f"{name}/status", status="open", plan=seen)
+    assert refused.status_code == 422
+    assert "look at it again" in refused.text
+    found = progress_of(studies, name)
+    assert found.status == "draft"
+    assert owner.act(f"{name}/status", status="open", plan=found.hash).status_code == 200
+    assert progress_of(studies, name).opened_hash == found.hash
+
+
+def test_the_owner_sees_in_small_what_raters_see_in_a_cell(app, studies, create):
+    name = create(pair_overlap=1)
+    owner = OwnerBrowser(app, OWNER).client
+    page = owner.get(f"/admin/{name}").text
+    addresses = re.findall(r'src="\.\./(admin/pilot/maps/[^"]+)"', page)
+    assert len(addresses) == 8 * 4  # the two maps of a pair are those of its ratings
+    pictures = [owner.get(f"/{address}") for address in addresses[:4]]
+    assert {picture.headers["content-type"] for picture in pictures} == {"image/webp"}
+    assert len({picture.content for picture in pictures}) > 1
+    assert Image.open(io.BytesIO(pictures[0].content)).size == (96, 72)
+    for wrong in ("i001/nothing", "i999/lfi", "i001/bare", "practice01/lfi"):
+        assert owner.get(f"/admin/{name}/maps/{wrong}").status_code == 404
+    assert TestClient(app).get(f"/{addresses[0]}").status_code == 403
+
+
+def test_the_owner_excludes_a_rater_in_their_row(app, studies, create):
+    name = create()
+    code = Taker(studies, name).start().code
+    owner = OwnerBrowser(app, OWNER)
+    row = owner.client.get(f"/admin/{name}/live").text.partition(f"<code>{code}</code>")[2].partition("</tr>")[0]
+    assert f'action="/admin/{name}/exclude"' in row
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', row))
+    assert fields["code"] == code
+    assert owner.act(f"{name}/exclude", csrf=fields["csrf"], code=code, reason="their own wish").status_code == 200
+    row = owner.client.get(f"/admin/{name}/live").text.partition(f"<code>{code}</code>")[2].partition("</tr>")[0]
+    assert "their own wish" in row
+    assert "<form" not in row
+
+
+def test_whoever_waits_for_a_drawing_is_told_how_far_it_is(app, studies, engine, tmp_path):
+    told = []
+    create_study(studies, write_plan(tmp_path, images=4), engine, tell=lambda *step: told.append(step))
+    assert told[0] == ("pictures", 0, 4)
+    assert [step for step in told if step[0] == "maps"] == [("maps", number, 4) for number in range(5)]
+    owner = OwnerBrowser(app, OWNER).client
+    assert owner.get("/admin/pilot/drawing").json() is None
+    with studies.drawings.of("pilot") as tell:
+        tell("maps", 3, 4)
+        assert owner.get("/admin/pilot/drawing").json() == {"step": "maps", "done": 3, "of": 4}
+    assert owner.get("/admin/pilot/drawing").json() is None
+    assert TestClient(app).get("/admin/pilot/drawing").status_code == 403
 
 
 def test_the_owner_runs_a_study_from_the_page(app, studies, create):
@@ -264,6 +296,6 @@ def test_the_owner_runs_a_study_from_the_page(app, studies, create):
     assert "0 of 32 answers" in page
     assert owner.act(f"{name}/delete", code=code, sure="yes").status_code == 200
     assert code not in owner.client.get(f"/admin/{name}").text
-    assert owner.act(f"{name}/preview").url.path == "/study"
+    assert owner.act(f"{name}/preview").url.path == "/study/"
     set_status(studies, name, "closed", "test")
     assert "is closed" in owner.act(f"{name}/invite", count="1").text

@@ -113,7 +113,9 @@ def test_a_session_goes_on_where_it_was_on_another_device(studies, create):
     taker = Taker(studies, create()).start()
     taker.answer()
     elsewhere = Taker(studies, "", token=taker.token)
-    assert elsewhere.state == taker.state
+    without = {"stored", "rater"}  # what the last request was about
+    states = [{name: value for name, value in each.state.items() if name not in without} for each in (elsewhere, taker)]
+    assert states[0] == states[1]
 
 
 def test_a_pause_takes_the_answer_on_the_screen_and_a_closed_study_none(studies, create):

@@ -73,6 +73,33 @@ def test_nothing_that_is_sent_to_the_page_is_stored(client):
         assert client.post(f"/ui/gradio_api/{path}", files={"files": as_bytes(scene())}).status_code == 404
 
 
+UNUSED = {
+    "GET": (
+        "queue/status", "upload_progress?upload_id=x", "call/compare/x", "stream/x/1/2/playlist.m3u8", "dev/reload",
+        "deep_link?session_hash=x", "vibe-code", "monitoring", "monitoring/summary", "profiling/traces",
+    ),
+    "POST": (
+        "cancel", "reset", "reset/", "call/compare", "call/v2/compare", "run/compare", "api/compare", "stream/x",
+        "stream/x/close", "process_recording", "vibe-edit", "undo-vibe-edit", "vibe-starter-queries", "profiling/clear",
+    ),
+}  # fmt: skip
+EVENT = {"session_hash": "x", "fn_index": 0, "data": []}
+
+
+def test_what_the_page_does_not_use_of_its_queue_is_closed_and_nonsense_is_no_fault_of_ours(client):
+    for method, paths in UNUSED.items():
+        for path in paths:
+            answer = client.request(method, f"/ui/gradio_api/{path}", **({"json": EVENT} if method == "POST" else {}))
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
+    events = ({"fn_index": 99_999}, {"fn_index": -1}, {"fn_index": None}, {"session_hash": None}, {"data": None})
+    for change in events:
+        answer = client.post("/ui/gradio_api/queue/join", json=EVENT | change)
+        assert 400 <= answer.status_code < 500, change
+    for body in (b"", b"x", b"[]", b'{"fn_index": "9' + b"9" * 5000 + b'"}'):
+        answer = client.post("/ui/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
+        assert 400 <= answer.status_code < 500, body[:20]
+
+
 class Skipping(asyncio.SelectorEventLoop):
     """An event loop that sleeps through nothing: its clock is ahead by what it would have slept. `wakes`: how often."""
 

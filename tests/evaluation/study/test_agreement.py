@@ -71,3 +71,9 @@ def test_alphas_interval_holds_the_truth_about_as_often_as_it_says():
 def test_no_disagreement_to_measure_is_no_number(levels):
     assert np.isnan(ordinal_alpha(pd.DataFrame(levels, dtype=float), draws=5).value)
     assert np.isnan(reliability(pd.DataFrame(levels, dtype=float)).mean)
+
+
+def test_perfect_agreement_on_few_items_is_not_certain():
+    """Of 8 items, all agreed on, 37 % of all items may be agreed on by chance alone (Clopper and Pearson)."""
+    found = ordinal_alpha(pd.DataFrame(np.tile([1.0, 2, 3, 4, 5, 1, 2, 3], (4, 1))), draws=100)
+    assert (found.value, found.low, found.high) == (1, pytest.approx(0.025 ** (1 / 8)), 1)

@@ -104,3 +104,67 @@ def test_conditions_that_never_met_are_not_compared():
     with pytest.raises(DataError, match="were never compared with the others"):
         bradley_terry(table, PLAN)
     assert [(one.first, one.second) for one in contests(table, PLAN)] == [("lfi", "baseline"), ("teacher", "shuffled")]
+
+
+def many(outcome, raters=10, items=10):
+    """Every rater compares lfi with baseline on every item; `outcome(rater, item)` is who is preferred, or none."""
+    rows = []
+    for rater in range(raters):
+        for item in range(items):
+            left, right = ("lfi", "baseline") if (rater + item) % 2 else ("baseline", "lfi")
+            best = outcome(rater, item)
+            value = "none" if best == "none" else "left" if best == left else "right"
+            rows.append(
+                rating_row(study="s", rater=f"r{rater:02}", trial=item, kind="pair", item=f"i{item:02}", image="a",
+                           word="dog", left=left, right=right, value=value, response_ms=1000,
+                           created_at="2026-11-24T09:30:00Z")
+            )  # fmt: skip
+    return as_ratings(rows)
+
+
+NEVER = 1 - 0.025**0.1
+"""Clopper and Pearson's upper bound at 97.5 % of what none of 10 raters (or items) did."""
+
+
+def test_a_condition_that_always_wins_is_bounded_below_and_not_certain():
+    table = many(lambda *_: "lfi")
+    (contest,) = contests(table, PLAN)
+    rate = contest.win_rate
+    assert (rate.value, rate.low, rate.high) == pytest.approx((1, 1 - NEVER, 1))
+    found = bradley_terry(table, PLAN, draws=100)
+    strength = found.strengths["lfi"]
+    assert (strength.value, strength.high) == (np.inf, np.inf), "no ridge makes it finite"
+    assert strength.low == pytest.approx(np.log((1 - NEVER) / NEVER))
+    assert found.strengths["baseline"].value == 0
+    assert (found.tie.value, found.tie.low) == (0, 0)
+    assert found.tie.high == pytest.approx(2 * NEVER / (1 - NEVER))
+
+
+def test_one_that_never_wins_is_its_mirror():
+    found = bradley_terry(many(lambda *_: "baseline"), PLAN, draws=100).strengths["lfi"]
+    assert (found.value, found.low) == (-np.inf, -np.inf)
+    assert found.high == pytest.approx(-np.log((1 - NEVER) / NEVER))
+
+
+def test_ties_alone_leave_room_on_both_sides():
+    table = many(lambda *_: "none")
+    rate = contests(table, PLAN)[0].win_rate
+    assert (rate.value, rate.low, rate.high) == pytest.approx((0.5, 0.5 - NEVER, 0.5 + NEVER))
+    found = bradley_terry(table, PLAN, draws=100)
+    assert found.strengths["lfi"].low < 0 < found.strengths["lfi"].high
+    assert (found.side.low, found.side.high) == (-np.inf, np.inf), "nobody ever chose a side"
+    assert (found.tie.value, found.tie.high) == (np.inf, np.inf)
+    assert found.tie.low == pytest.approx(2 * (1 - NEVER) / NEVER)
+
+
+def test_a_single_loss_does_not_narrow_the_interval_to_nothing():
+    rate = contests(many(lambda rater, item: "baseline" if rater == item == 0 else "lfi"), PLAN)[0].win_rate
+    assert rate.value == 0.99
+    assert rate.low < 0.7
+
+
+def test_few_raters_have_wider_win_rates_than_the_bootstrap_alone():
+    table = many(lambda rater, item: "lfi" if (rater * 7 + item * 3) % 10 < 6 else "baseline", raters=5)
+    rate = contests(table, PLAN)[0].win_rate
+    one = contests(many(lambda rater, item: "lfi" if (rater * 7 + item * 3) % 10 < 6 else "baseline", raters=40), PLAN)
+    assert rate.high - rate.low > 2 * (one[0].win_rate.high - one[0].win_rate.low)

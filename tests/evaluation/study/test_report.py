@@ -5,13 +5,18 @@ import math
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from study_tables import crossed
 
 from evaluation.study.analysis import analyse
+from evaluation.study.conduct import Conduct, Look
+from evaluation.study.items import ends, score_items
 from evaluation.study.mixed import mixed_model
+from evaluation.study.passages import alpha_sentence
 from evaluation.study.plan import AnalysisPlan, register
 from evaluation.study.raters import Population
 from evaluation.study.report import write_report
@@ -102,6 +107,137 @@ def test_a_changed_plan_is_shown(tmp_path):
     assert found.changes == [("claim", 3.5, 2.7)]
     assert "The plan used is not the one registered" in text
     assert "<td>claim</td><td>3.5</td><td>2.7</td>" in text
+
+
+def test_a_study_that_goes_on_says_so_on_the_page_and_in_every_figure(simulated, tmp_path):
+    table = simulate_table(Population(), 12, 10, trials=20)
+    looks = (Look(datetime(2026, 3, 1, 9, 5, tzinfo=UTC), 80, 0),)
+    found = analyse(table, PLAN, register(PLAN, ""), conduct=Conduct("open", looks))
+    for path in write_report(found, tmp_path):
+        if path.suffix == ".svg":
+            assert "INTERIM" in "".join(ElementTree.parse(path).getroot().itertext()), path.name
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("INTERIM: the study goes on") == 1 + len(found_figures(text))
+    assert "<title>INTERIM: " in text
+    assert found.verdict.startswith("INTERIM. ")
+    assert "2026-03-01 09:05 UTC: a look that was not planned, at 80 answers." in text
+    record = json.loads((tmp_path / "analysis.json").read_text())
+    assert (record["interim"], record["confidence"]) == (True, pytest.approx(1 - 0.05 / 6))
+    assert not found.claim_holds
+    write_report(simulated, tmp_path)
+    assert "INTERIM" not in "".join(path.read_text() for path in tmp_path.iterdir())
+
+
+def found_figures(page):
+    return re.findall(r'<figure role="img"', page)
+
+
+def test_a_claim_at_a_look_that_nobody_planned_is_withheld_and_at_a_planned_one_made():
+    table = crossed(lambda c, rater, item: (rater + item) % 10 < (9 if c == "lfi" else 1), 20, 20)
+    unplanned = analyse(table, AnalysisPlan(draws=300, secondary=()), conduct=Conduct("open"))
+    assert unplanned.primary.estimate.low > 2.7
+    assert "is withheld: the study goes on, and the plan has no look here." in unplanned.verdict
+    assert not unplanned.claim_holds
+    planned = analyse(table, AnalysisPlan(draws=300, secondary=(), looks=(0.5,)), conduct=Conduct("open", planned=1))
+    assert planned.claim_holds
+    assert planned.primary.estimate.low < analyse(table, AnalysisPlan(draws=300, secondary=())).primary.estimate.low
+
+
+def test_closing_looking_and_reopening_stand_in_the_report(tmp_path):
+    table = crossed(lambda condition, rater, item: (rater + item) % 3 < (2 if condition == "lfi" else 1))
+    at = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    conduct = Conduct("closed", (Look(at, 50, 0), Look(at, 90, 0)), reopened=(at,), exported=(at,))
+    found = analyse(table, PLAN, register(PLAN, ""), conduct=conduct)
+    write_report(found, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "2 looks while answers came in, not planned." in text
+    assert "Closed and opened again 1 time." in text
+    assert "2026-03-02 10:00 UTC: opened again after it had closed." in text
+    assert "Answers were exported 1 time before it closed" in text
+    assert "ratios have intervals at 99.17%" in text
+    assert found.confidence == pytest.approx(1 - 0.05 / 6)
+
+
+def test_an_empty_arm_stops_its_own_figure_alone(tmp_path):
+    table = simulate_table(Population(), 12, 10, trials=20)
+    found = analyse(table[table["condition"] != "baseline"], PLAN, register(PLAN, ""))
+    names = {path.name for path in write_report(found, tmp_path)}
+    assert names >= {"shares.svg", "levels.svg", "pairs.svg", "agreement.svg", "times.svg"}
+    assert "ratio.svg" not in names
+    assert found.primary is None
+    assert set(found.shares) == set(found.agreement) == {"teacher", "lfi", "shuffled"}
+    assert set(found.others) == {"teacher", "shuffled"}
+    assert found.missing == {
+        "primary ratio": "no ratings of baseline are left to analyse; there are some of teacher, lfi, shuffled"
+    }
+    assert found.verdict == (
+        "There is no ratio of P(consistent): no ratings of baseline are left to analyse; there are some of teacher, "
+        "lfi, shuffled."
+    )
+
+
+def test_figures_in_the_page_take_its_ink_and_have_no_ground(simulated, tmp_path):
+    write_report(simulated, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    inside = "".join(re.findall(r"<figure role.*?</figure>", text, re.DOTALL))
+    assert "currentColor" in inside
+    for colour in ("#000000", "#ffffff", "#b00020"):
+        assert f"fill: {colour}" not in inside
+        assert f"stroke: {colour}" not in inside
+    assert "fill: #ffffff" in (tmp_path / "ratio.svg").read_text(), "alone it is dark ink on white"
+    assert "prefers-color-scheme: dark" in text
+    assert "--lfi-paper: #14161a" in text, "the app's own colours"
+
+
+def test_best_and_worst_items_stand_with_their_pictures_in_every_condition(tmp_path):
+    """lfi is right on the last items and baseline on the first."""
+    table = crossed(lambda c, rater, item: (item >= 5) if c == "lfi" else (item < 5 and rater % 2 == 0))
+    pictures = {("i09", "lfi"): "data:image/webp;base64,AAAA", ("i00", "baseline"): "data:image/webp;base64,BBBB"}
+    scores = score_items(table, "lfi", "baseline")
+    best, worst = ends(scores)
+    assert {each.item for each in best} == {"i05", "i06", "i07"}
+    assert {each.item for each in worst} == {"i02", "i03", "i04"}
+    assert best[0].ratings == {"lfi": (10, 10), "baseline": (0, 10)}
+    assert best[0].gain == pytest.approx(10 / 11)
+    pictures = {("i05", "lfi"): "data:image/webp;base64,AAAA", ("i04", "baseline"): "data:image/webp;base64,BBBB"}
+    write_report(analyse(table, PLAN), tmp_path, pictures)
+    text = (tmp_path / "report.html").read_text()
+    for address, said in (("AAAA", "LFI student: 10 of 10 consistent"), ("BBBB", "Baseline: 5 of 10 consistent")):
+        shown = f'src="data:image/webp;base64,{address}"><figcaption>{said}</figcaption>'
+        assert text.count(shown) == 1
+
+
+def test_one_is_singular_and_the_headline_comes_first(tmp_path):
+    table = simulate_table(Population(), 1, 1, trials=1, pairs=1, catches=0, practice=0)
+    write_report(analyse(table, PLAN), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "1 rating and 1 pair by 1 rater of 1 item." in text
+    assert "1 raters" not in text
+
+
+def test_the_page_says_which_hash_is_of_what(simulated, tmp_path):
+    write_report(simulated, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert f"Registered: the analysis plan as it was when the study opened</dt><dd><code>{PLAN.sha256}<" in text
+    assert (
+        f"Used: the analysis plan that this report follows, a part of the study&#x27;s</dt><dd><code>{PLAN.sha256}<"
+        in text
+    )
+
+
+def test_a_low_alpha_is_explained_by_what_made_it_low():
+    """Random raters, raters who nearly always say consistent, and raters whose mean is reliable."""
+
+    def sentence(consistent, raters=10):
+        return alpha_sentence(analyse(crossed(consistent, raters, 20), PLAN))
+
+    rng = np.random.default_rng(0)
+    noise = rng.random((40, 20, 2))
+    assert "Raters see these maps differently" in sentence(lambda c, r, i: noise[r, i, int(c == "lfi")] < 0.5)
+    assert "little is left to agree about" in sentence(lambda c, r, i: noise[r, i, int(c == "lfi")] < 0.95)
+    reliable = sentence(lambda c, r, i: noise[r, i, int(c == "lfi")] < (0.7 if i % 2 else 0.3), 40)
+    assert "the mean of 40.0 ratings of an item is reliable (ICC 0." in reliable
+    assert sentence(lambda c, r, i: i % 2 == 0) == "", "perfect agreement needs no excuse"
 
 
 def test_what_is_written_by_others_cannot_become_markup(tmp_path):

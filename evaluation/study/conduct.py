@@ -1,0 +1,93 @@
+"""How a study was run while its answers came in: who looked when, and what a look costs.
+
+An interval that was looked at, and that decided when to stop, promises more than it holds. Two ways keep the error:
+
+- **Planned looks.** The plan names shares of the wanted answers (`AnalysisPlan.looks`). Each look, and the end, spends
+  its part of the error by the function of Lan and DeMets (1983) in the manner of O'Brien and Fleming: little early,
+  nearly all at the end. The parts are added up (Bonferroni), so they hold however the looks depend on each other.
+- **Looks that nobody planned** are noted, and after m of them the interval is made at 1 - error / (m (m + 1)). These
+  parts add up to the error over any number of looks, so what is claimed then may be claimed whenever one stops.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from scipy import stats
+
+from evaluation.study.plan import AnalysisPlan
+
+
+@dataclass(frozen=True)
+class Look:
+    """Somebody analysed the answers of a study that went on.
+
+    Attributes:
+        answers: how many were stored.
+        planned: which of the plan's looks it was, from 1; 0 if none.
+    """
+
+    at: datetime
+    answers: int
+    planned: int
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """What the study's records say.
+
+    Attributes:
+        status: open, paused or closed; empty where nobody knows, as of a table without its study.
+        looks: in their order, those of this analysis aside.
+        planned: which planned look this analysis is, from 1; 0 if it is none.
+        reopened: when the study was opened again after it had been closed.
+        exported: when answers were exported while it was not closed.
+    """
+
+    status: str = ""
+    looks: tuple[Look, ...] = ()
+    planned: int = 0
+    reopened: tuple[datetime, ...] = ()
+    exported: tuple[datetime, ...] = ()
+
+    @property
+    def interim(self) -> bool:
+        """Whether more answers may come."""
+        return self.status not in ("", "closed")
+
+    @property
+    def unplanned(self) -> int:
+        """Looks that the plan does not name, this one too if it is such a one."""
+        return sum(not look.planned for look in self.looks) + (self.interim and not self.planned)
+
+
+def confidence(plan: AnalysisPlan, conduct: Conduct) -> float:
+    """At which confidence the primary interval is made, so that all looks together err no more often than planned."""
+    error = 1 - plan.confidence
+    if plan.looks:
+        spent = [spending(share, error) for share in (0.0, *plan.looks, 1.0)]
+        number = conduct.planned or len(plan.looks) + 1
+        error = spent[number] - spent[number - 1]
+    if conduct.unplanned:
+        error /= conduct.unplanned * (conduct.unplanned + 1)
+    return 1 - error
+
+
+def spending(share: float, error: float) -> float:
+    """How much of a two-sided error is spent, half on each side, when this share of the answers is in (Lan, DeMets)."""
+    if share <= 0:
+        return 0.0
+    return float(4 * stats.norm.sf(stats.norm.isf(error / 4) / math.sqrt(min(share, 1.0))))
+
+
+def next_look(plan: AnalysisPlan, taken: int, share: float) -> int:
+    """Which planned look is due, from 1; 0 if none is: all are taken, or too few answers are in.
+
+    Args:
+        taken: the last planned look that was taken.
+        share: of the wanted answers that are in.
+    """
+    due = sum(share >= each for each in plan.looks)
+    return due if due > taken else 0

@@ -1,0 +1,91 @@
+"""Sentences of the report that depend on what was found: how it was run, which hash is which, why an alpha is low."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from evaluation.study.analysis import NAMES, Agreement, Analysis
+from evaluation.study.layout import counted
+
+LOW_ALPHA = 0.667
+"""Below it Krippendorff (2004) draws not even tentative conclusions from single codings."""
+_EXTREME = 0.15
+
+
+def conduct_sentences(found: Analysis) -> list[str]:
+    """Who looked, whether the study was opened again, and what that costs; nothing where nobody knows."""
+    conduct, said = found.conduct, []
+    if not conduct.status:
+        return ["The table does not say whether its study had closed, or who looked before."]
+    if conduct.interim:
+        said.append(f"The study is {conduct.status}: more answers may come, and these figures will change.")
+    for look in conduct.looks:
+        kind = f"planned look {look.planned}" if look.planned else "a look that was not planned"
+        said.append(f"{_time(look.at)}: {kind}, at {counted(look.answers, 'answer')}.")
+    said += [f"{_time(at)}: opened again after it had closed." for at in conduct.reopened]
+    if conduct.exported:
+        times = counted(len(conduct.exported), "time")
+        said.append(f"Answers were exported {times} before it closed, first at {_time(conduct.exported[0])}.")
+    if not conduct.looks and not conduct.interim and not conduct.reopened:
+        said.append("Nobody analysed it here before it closed.")
+    if found.confidence > found.plan.confidence:
+        why = "looks that the plan names" if found.plan.looks else "looks that were not planned"
+        if found.plan.looks and conduct.unplanned:
+            why += " and others that it does not"
+        said.append(
+            f"Because of {why}, ratios have intervals at {found.confidence:.2%}, so that all looks together err no "
+            f"more often than one at {found.plan.confidence:.0%}."
+        )
+    return said
+
+
+def hash_rows(found: Analysis) -> list[tuple[str, str]]:
+    """Every hash with what it is of, hexadecimal."""
+    rows = []
+    if found.registration is not None:
+        whole = '"analysis"' in found.registration.plan_json
+        what = "the whole study's plan" if whole else "the analysis plan"
+        rows.append((f"Registered: {what} as it was when the study opened", found.registration.sha256))
+    rows.append(("Used: the analysis plan that this report follows, a part of the study's", found.plan.sha256))
+    return rows
+
+
+def alpha_sentence(found: Analysis) -> str:
+    """Why the lowest alpha is low and what follows; empty where none is."""
+    low = {name: each for name, each in found.agreement.items() if each.alpha.value < LOW_ALPHA}
+    if not low:
+        return ""
+    name = min(low, key=lambda each: low[each].alpha.value)
+    share = found.shares[name].value if name in found.shares else 0.5
+    return f"{_lowest(name, low[name])} {_reason(low[name], share)} {_consequence(list(low))}"
+
+
+def _lowest(name: str, each: Agreement) -> str:
+    return f"The lowest alpha is that of {NAMES[name]}, {each.alpha.value:.2f}."
+
+
+def _reason(each: Agreement, share: float) -> str:
+    if min(share, 1 - share) < _EXTREME:
+        return (
+            f"{max(share, 1 - share):.0%} of its ratings are on one side of “consistent”: where items hardly differ, "
+            "little is left to agree about, and alpha is low even if raters say much the same."
+        )
+    if not math.isnan(each.icc.mean) and each.icc.mean >= 0.7:
+        return (
+            f"A single rating is noisy, but the mean of {each.icc.raters:.1f} ratings of an item is reliable "
+            f"(ICC {each.icc.mean:.2f})."
+        )
+    return "Raters see these maps differently, and items differ little beside that: do not read single items closely."
+
+
+def _consequence(names: Sequence[str]) -> str:
+    return (
+        f"Low agreement ({', '.join(NAMES[name] for name in names)}) widens the intervals above, as they resample "
+        "raters; it does not shift the ratio."
+    )
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
