@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from lfi.errors import ConfigError
 
 SCOPES = ("maps", "metrics")
-"""`maps`: the page and the API; `metrics`: `/metrics`. Studies have invitations, and their owner a separate token."""
+"""`maps`: the page and the API; `metrics`: `/metrics`. Studies have invitations, and their owners tokens."""
+ROLES = ("owner", "analyst")
+"""Of people at `/admin`: an owner runs studies; an analyst sees and exports them, and changes nothing."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -33,22 +35,28 @@ class Key:
         return f"{self.name}:{'+'.join(sorted(self.scopes))}:{self.digest}"
 
 
-def new_key(name: str, scopes: Sequence[str]) -> tuple[str, Key]:
+def new_key(name: str, scopes: Sequence[str], known: Sequence[str] = SCOPES) -> tuple[str, Key]:
     """A new key: what its holder sends, and what the service stores.
+
+    Args:
+        known: what there is to open; `ROLES` for an account at `/admin`.
 
     Raises:
         ConfigError: an invalid name or scope.
     """
     secret = f"lfi_{secrets.token_urlsafe(32)}"
     try:
-        (key,) = parse_keys(f"{name}:{'+'.join(scopes)}:{digest(secret)}")
+        (key,) = parse_keys(f"{name}:{'+'.join(scopes)}:{digest(secret)}", known)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return secret, key
 
 
-def parse_keys(text: str) -> tuple[Key, ...]:
+def parse_keys(text: str, known: Sequence[str] = SCOPES) -> tuple[Key, ...]:
     """Keys as LFI_API_KEYS lists them: `NAME:SCOPE+SCOPE:SHA256`, with commas or spaces between.
+
+    Args:
+        known: as in `new_key`.
 
     Raises:
         ValueError: one of them is written otherwise, or a name comes twice. The text is not repeated: somebody may
@@ -57,11 +65,12 @@ def parse_keys(text: str) -> tuple[Key, ...]:
     keys: list[Key] = []
     for number, entry in enumerate(re.split(r"[\s,]+", text.strip(" ,\n")) if text.strip(" ,\n") else [], start=1):
         name, scopes, digest = (*entry.split(":"), "", "")[:3]
-        wrong = [scope for scope in scopes.split("+") if scope not in SCOPES]
+        wrong = [scope for scope in scopes.split("+") if scope not in known]
         if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digest) or entry.count(":") != 2:
-            raise ValueError(f"entry {number} is not NAME:SCOPES:SHA256; `lfi keys new` writes one")
+            command = "lfi keys owner" if known == ROLES else "lfi keys new"
+            raise ValueError(f"entry {number} is not NAME:SCOPES:SHA256; `{command}` writes one")
         if wrong:
-            raise ValueError(f"key {name!r} has the scope {wrong[0]!r}; there are: {', '.join(SCOPES)}")
+            raise ValueError(f"key {name!r} has the scope {wrong[0]!r}; there are: {', '.join(known)}")
         keys.append(Key(name, frozenset(scopes.split("+")), digest))
     names = [key.name for key in keys]
     twice = [name for name in names if names.count(name) > 1]

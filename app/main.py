@@ -34,6 +34,7 @@ from app.engine.kept import KeptPictures
 from app.settings import Settings, read_settings
 from app.study import owner_routes
 from app.study import routes as study_routes
+from app.study.owner_session import HOURS
 from app.study.service import Studies
 from app.study.shell import PATH as STUDY_PAGE
 from app.study.shell import StudyMount, StudyShell, build_study
@@ -109,7 +110,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.state.batches = Batches(engine)
     app.state.agents = agent_server(engine, app.version)
     app.state.studies = Studies(settings, patience=_PATIENCE)
-    app.state.owner_sessions = Sessions(owner_routes.HOURS)
+    app.state.owner_sessions = Sessions(HOURS)
     app.state.check_storage = partial(_check_storage, app)
     app.state.on_failure = on_failure
     app.add_middleware(PageQueue, page=PAGE)  # behind the gate

@@ -13,7 +13,7 @@ from limits import RateLimitItem
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.keys import Key, parse_keys
+from app.keys import ROLES, Key, digest, parse_keys
 from app.limits import DEFAULT_RATES, ImageLimits, WordLimits, parse_rates
 from lfi.errors import ConfigError
 from lfi.shipped import MODELS, STATIC
@@ -96,7 +96,9 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(50 * MEGABYTE, ge=0)
     """With less room for studies than this, `/readyz` says no."""
     admin_token: SecretStr = SecretStr("")
-    """Opens `/admin`, at least 16 characters; without one there is no such page."""
+    """Opens `/admin` to its holder, whom audit trails call `owner`; at least 16 characters."""
+    owners: str = ""
+    """More people at `/admin`, by name: `NAME:ROLE:SHA256`, comma separated; `lfi keys owner` writes them."""
 
     kept_folder: Path = Path("data/kept")
     """Pictures that visitors chose to keep, so that links to them work."""
@@ -158,6 +160,14 @@ class Settings(BaseSettings):
         parse_keys(value)
         return value
 
+    @field_validator("owners")
+    @classmethod
+    def _parsed_owners(cls, value: str) -> str:
+        taken = [account.name for account in parse_keys(value, ROLES) if account.name in _ACTORS]
+        if taken:
+            raise ValueError(f"{taken[0]!r} is a name that audit trails use; choose another")
+        return value
+
     @field_validator("rate_limit", "study_rate", "study_browser_rate")
     @classmethod
     def _parsed_rate(cls, value: str | None) -> str | None:
@@ -168,6 +178,13 @@ class Settings(BaseSettings):
     def keys(self) -> tuple[Key, ...]:
         """Of `api_keys`."""
         return parse_keys(self.api_keys)
+
+    @property
+    def accounts(self) -> tuple[Key, ...]:
+        """Who may sign in at `/admin`: of `admin_token` and `owners`."""
+        token = self.admin_token.get_secret_value()
+        own = (Key("owner", frozenset(("owner",)), digest(token)),) if token else ()
+        return own + parse_keys(self.owners, ROLES)
 
     @property
     def rates(self) -> tuple[RateLimitItem, ...]:
@@ -235,7 +252,9 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback for *_, where in found)
 
 
-_SECRETS = ("admin_token", "api_keys")
+_ACTORS = ("owner", "cli", "export", "page")
+"""In audit trails: the holder of `admin_token`, commands, exports, and pages of versions without accounts."""
+_SECRETS = ("admin_token", "api_keys", "owners")
 """Never repeated in an error: somebody may have typed a key itself."""
 
 

@@ -1,4 +1,4 @@
-"""`lfi keys`: API keys for a service that other machines can reach."""
+"""`lfi keys`: API keys for a service that other machines can reach, and accounts of those who run studies."""
 
 from __future__ import annotations
 
@@ -25,3 +25,17 @@ def new(
     print(f"The key, shown this once:\n  {secret}")
     print(f"For the service, which keeps only its hash:\n  LFI_API_KEYS={key.line()}")
     print("Several keys stand there with commas between.")
+
+
+@keys.command()
+def owner(
+    name: Annotated[str, typer.Argument(help="Of the person; the audit trails of studies name it.")],
+    role: Annotated[str, typer.Option(help="owner (runs studies) or analyst (sees and exports them).")] = "owner",
+) -> None:
+    """Make an account for /admin. Its token is shown once; the service only gets its hash."""
+    from app.keys import ROLES, new_key
+
+    secret, account = new_key(name, [role], ROLES)
+    print(f"The token, shown this once:\n  {secret}")
+    print(f"For the service, which keeps only its hash:\n  LFI_OWNERS={account.line()}")
+    print("Several people stand there with commas between.")

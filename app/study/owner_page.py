@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +25,38 @@ _templates = templates(Path(__file__).parent / "admin")
 _BAR = 84  # height of the longest one
 
 
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks at a page: what forms carry, a name, and whether it is somebody who runs studies."""
+
+    csrf: str = ""
+    name: str = ""
+    runs: bool = False
+
+
 def login_page(root: str, error: str = "") -> str:
     """Asks for the token."""
-    return _render("login.html", root, "", error=error)
+    return _render("login.html", root, Viewer(), error=error)
 
 
-def list_page(root: str, csrf: str, studies: Sequence[StudyLine]) -> str:
+def list_page(root: str, viewer: Viewer, studies: Sequence[StudyLine]) -> str:
     """All studies."""
-    return _render("list.html", root, csrf, studies=studies)
+    return _render("list.html", root, viewer, studies=studies)
 
 
-def owner_page(root: str, csrf: str, found: Progress, error: str = "", said: str = "") -> str:
+def owner_page(root: str, viewer: Viewer, found: Progress, error: str = "", said: str = "") -> str:
     """One study: its figures, and what can be done with it."""
     more = {"acts": _ACTS[found.status], "files": FILES, **_figures(found)}
-    return _render("study.html", root, csrf, error=error, said=said, **more)
+    return _render("study.html", root, viewer, error=error, said=said, **more)
 
 
-def live_part(root: str, csrf: str, found: Progress) -> str:
+def live_part(root: str, viewer: Viewer, found: Progress) -> str:
     """The figures alone."""
-    return _templates.get_template("live.html").render(root=root, csrf=csrf, **_figures(found))
+    return _templates.get_template("live.html").render(root=root, viewer=viewer, csrf=viewer.csrf, **_figures(found))
 
 
-def _render(name: str, root: str, csrf: str, error: str = "", said: str = "", **values: Any) -> str:
-    common = {"root": root, "csrf": csrf, "error": error, "said": said, "icon": Markup(ICON)}
+def _render(name: str, root: str, viewer: Viewer, error: str = "", said: str = "", **values: Any) -> str:
+    common = {"root": root, "viewer": viewer, "csrf": viewer.csrf, "error": error, "said": said, "icon": Markup(ICON)}
     return _templates.get_template(name).render({**common, **values})
 
 

@@ -1,4 +1,4 @@
-"""`/admin`: the owner's part of the service. Without LFI_ADMIN_TOKEN there is nothing there.
+"""`/admin`: the part of the service for those who run studies. Without LFI_ADMIN_TOKEN or LFI_OWNERS it is not there.
 
 Signing in gives a signed cookie that ends after twelve hours, on signing out, or when the service restarts; every act
 is a form that carries a value derived from the cookie and comes from our own origin.
@@ -7,10 +7,7 @@ is a form that carries a value derived from the cookie and comes from our own or
 from __future__ import annotations
 
 import csv
-import hashlib
-import hmac
 import io
-import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,115 +16,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from starlette.datastructures import UploadFile
 
 from app.api.fields import EngineDep
-from app.failures import NothingHereError, NotYoursError, StudyError, kind_of
+from app.failures import NothingHereError, StudyError, kind_of
 from app.study.export import FILES, export_study
 from app.study.items import add_items, editable_drafts
 from app.study.overview import list_studies
 from app.study.owner import delete_person, exclude, set_status
 from app.study.owner_page import list_page, live_part, login_page, owner_page
+from app.study.owner_session import COOKIE, HOURS, Owner, OwnerDep
 from app.study.progress import progress_of
 from app.study.raters import invitation_address, invite
 from app.study.report import POLICY, owners_report
-from app.study.routes import StudiesDep
 from app.study.thumbnails import thumbnail
-from app.web.forms import check_origin, read_form
+from app.web.forms import read_form
 from app.web.negotiation import prefers_page
 from app.web.pages import PRIVATE, page, root_of
-from app.web.sessions import Sessions
 from lfi.errors import LFIError
 
 router = APIRouter(prefix="/admin", include_in_schema=False)
-COOKIE = "lfi_owner"
-HOURS = 12
-"""How long an owner stays signed in."""
-_ACTOR = "page"
-
-
-class Owner:
-    """Whether a request comes from the owner, and the values that prove it."""
-
-    def __init__(self, request: Request, studies: StudiesDep):
-        self.request = request
-        self.studies = studies
-        self._sessions: Sessions = request.app.state.owner_sessions
-        self._cookie = request.cookies.get(COOKIE, "")
-        self._now = studies.clock().timestamp()
-        self.token = request.app.state.settings.admin_token.get_secret_value()
-        if not self.token:
-            raise NothingHereError("this page is not available here")
-
-    @property
-    def signed_in(self) -> bool:
-        """Whether the cookie is ours and has not run out."""
-        return self._sessions.holder(self._cookie, self._now) is not None
-
-    @property
-    def csrf(self) -> str:
-        """What our own forms carry."""
-        return self._signed(f"csrf {self._cookie}")
-
-    def knows(self, token: str) -> bool:
-        """Whether this is the owner's token."""
-        return _same(_hash(token), _hash(self.token))
-
-    def new_cookie(self) -> str:
-        """A session that begins now."""
-        return self._sessions.new("owner", self._now)
-
-    def leave(self) -> None:
-        """End the session."""
-        self._sessions.end(self._cookie, self._now)
-
-    def check(self) -> None:
-        """Refuse everybody else.
-
-        Raises:
-            NotYoursError: nobody is signed in.
-        """
-        if not self.signed_in:
-            raise NotYoursError("sign in at /admin first")
-
-    async def form(self) -> dict[str, str]:
-        """The fields of one of our own forms.
-
-        Raises:
-            NotYoursError: nobody is signed in, or the form is not ours.
-        """
-        self.check()
-        fields = await read_form(self.request)
-        self._check_csrf(fields.get("csrf", ""))
-        return fields
-
-    async def file(self) -> bytes:
-        """The file that one of our own forms brings along, in its field `file`.
-
-        Raises:
-            NotYoursError: nobody is signed in, or the form is not ours.
-            StudyError: there is no file in it.
-        """
-        self.check()
-        check_origin(self.request)
-        async with self.request.form(max_files=1, max_fields=1) as form:
-            self._check_csrf(str(form.get("csrf", "")))
-            file = form.get("file")
-            if not isinstance(file, UploadFile) or not file.size:
-                raise StudyError("no file was chosen")
-            return await file.read()
-
-    def _check_csrf(self, given: str) -> None:
-        if not _same(given, self.csrf):
-            raise NotYoursError("the form is not ours, or older than your session; load the page again")
-
-    def _signed(self, text: str) -> str:
-        return hmac.new(self.token.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-OwnerDep = Annotated[Owner, Depends()]
+_PERSONAL = "participants.json"
+"""Of the export, what an analyst does not get: ids that raters have elsewhere."""
 
 
 @router.get("")
@@ -139,21 +50,22 @@ async def studies_page(owner: OwnerDep) -> Response:
         found = await owner.studies.readers.run(list_studies, owner.studies)
     except NothingHereError:
         found = []
-    return page(list_page("", owner.csrf, found))
+    return page(list_page("", owner.viewer, found))
 
 
 @router.post("/login")
 async def login(owner: OwnerDep) -> Response:
     """In with the token."""
     fields = await read_form(owner.request)
-    if not owner.knows(fields.get("token", "")):
+    account = owner.of_token(fields.get("token", ""))
+    if account is None:
         await anyio.sleep(1)  # slows down guessing
         return page(login_page("../", "That is not the token."), 403)
     answer = RedirectResponse("../admin", 303, PRIVATE)
     path = root_of(owner.request) + "/admin"
     secure = owner.request.url.scheme == "https"
     answer.set_cookie(
-        COOKIE, owner.new_cookie(), HOURS * 3600, path=path, secure=secure, httponly=True, samesite="strict"
+        COOKIE, owner.new_cookie(account), HOURS * 3600, path=path, secure=secure, httponly=True, samesite="strict"
     )
     return answer
 
@@ -161,7 +73,7 @@ async def login(owner: OwnerDep) -> Response:
 @router.post("/logout")
 async def logout(owner: OwnerDep) -> Response:
     """Out again."""
-    await owner.form()
+    await owner.form(looks=True)
     owner.leave()
     answer = RedirectResponse("../admin", 303, PRIVATE)
     answer.delete_cookie(COOKIE, path=root_of(owner.request) + "/admin")
@@ -172,7 +84,7 @@ async def logout(owner: OwnerDep) -> Response:
 async def drafts(owner: OwnerDep) -> Response:
     """For the inspector's page: which drafts it can add to, and what its form carries; nothing for everybody else."""
     try:
-        names = await owner.studies.readers.run(editable_drafts, owner.studies) if owner.signed_in else []
+        names = await owner.studies.readers.run(editable_drafts, owner.studies) if owner.runs else []
     except NothingHereError:
         names = []
     return JSONResponse({"drafts": names, "csrf": owner.csrf if names else ""}, headers=PRIVATE)
@@ -184,7 +96,7 @@ async def study_page(owner: OwnerDep, name: str) -> Response:
     if not owner.signed_in:
         return page(login_page("../"), 403)
     progress = await owner.studies.readers.run(progress_of, owner.studies, name)
-    return page(owner_page("../", owner.csrf, progress))
+    return page(owner_page("../", owner.viewer, progress))
 
 
 @router.get("/{name}/live")
@@ -192,7 +104,7 @@ async def live(owner: OwnerDep, name: str) -> Response:
     """Its figures alone, for the page to renew them."""
     owner.check()
     now = await owner.studies.readers.run(progress_of, owner.studies, name)
-    return page(live_part(f"{root_of(owner.request)}/", owner.csrf, now))
+    return page(live_part(f"{root_of(owner.request)}/", owner.viewer, now))
 
 
 @router.get("/{name}/drawing")
@@ -215,14 +127,14 @@ async def map_of_cell(owner: OwnerDep, name: str, item: str, condition: str) -> 
 async def status(owner: OwnerDep, name: str) -> Response:
     """Open, pause, close."""
     fields = await owner.form()
-    return await _act(owner, name, set_status, name, fields.get("status", ""), _ACTOR, fields.get("plan", ""))
+    return await _act(owner, name, set_status, name, fields.get("status", ""), owner.name, fields.get("plan", ""))
 
 
 @router.post("/{name}/items")
 async def items(owner: OwnerDep, engine: EngineDep, name: str, accept: Annotated[str, Header()] = "") -> Response:
     """Add the items of a zip to a draft: its page again for a form, the counts for the inspector's page."""
     data = await owner.file()
-    add = partial(add_items, owner.studies, name, data, engine, _ACTOR)
+    add = partial(add_items, owner.studies, name, data, engine, owner.name)
     try:
         found = await engine.admission.run(add)
     except LFIError as error:
@@ -233,14 +145,14 @@ async def items(owner: OwnerDep, engine: EngineDep, name: str, accept: Annotated
         return JSONResponse(asdict(found), headers=PRIVATE)
     known = f" {found.known} were there already." if found.known else ""
     progress = await owner.studies.readers.run(progress_of, owner.studies, name)
-    return page(owner_page("../../", owner.csrf, progress, said=f"Items added: {found.added}.{known}"))
+    return page(owner_page("../../", owner.viewer, progress, said=f"Items added: {found.added}.{known}"))
 
 
 @router.post("/{name}/exclude")
 async def exclude_rater(owner: OwnerDep, name: str) -> Response:
     """Let a rater not count."""
     fields = await owner.form()
-    return await _act(owner, name, exclude, name, fields.get("code", "").strip(), fields.get("reason", ""), _ACTOR)
+    return await _act(owner, name, exclude, name, fields.get("code", "").strip(), fields.get("reason", ""), owner.name)
 
 
 @router.post("/{name}/delete")
@@ -249,7 +161,7 @@ async def delete_rater(owner: OwnerDep, name: str) -> Response:
     fields = await owner.form()
     if fields.get("sure") != "yes":
         raise StudyError("tick the box that confirms the deletion")
-    return await _act(owner, name, delete_person, name, fields.get("code", "").strip(), _ACTOR)
+    return await _act(owner, name, delete_person, name, fields.get("code", "").strip(), owner.name)
 
 
 @router.post("/{name}/invite")
@@ -259,7 +171,7 @@ async def invite_raters(owner: OwnerDep, name: str) -> Response:
     count = fields.get("count", "")
     try:
         base = invitation_address(owner.studies.settings, str(owner.request.base_url))
-        made = await owner.studies.writers.run(invite, owner.studies, name, _whole(count), _ACTOR)
+        made = await owner.studies.writers.run(invite, owner.studies, name, _whole(count), owner.name)
     except LFIError as error:
         return await owner.studies.readers.run(_refused, owner, name, error)
     text = io.StringIO()
@@ -272,7 +184,7 @@ async def invite_raters(owner: OwnerDep, name: str) -> Response:
 async def preview(owner: OwnerDep, name: str) -> Response:
     """The study as a rater sees it, in this browser."""
     await owner.form()
-    made = await owner.studies.writers.run(invite, owner.studies, name, 1, _ACTOR, True)
+    made = await owner.studies.writers.run(invite, owner.studies, name, 1, owner.name, True)
     return RedirectResponse(f"../../s/{made[0].token}", 303, PRIVATE)
 
 
@@ -282,6 +194,8 @@ async def export(owner: OwnerDep, name: str, file: str) -> Response:
     owner.check()
     if file not in FILES:
         raise NothingHereError(f"there is no {file!r}; there are: {', '.join(FILES)}")
+    if file == _PERSONAL:
+        owner.check_runs()
     data = await owner.studies.readers.run(_exported, owner, name, file)
     headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}
     return Response(data, media_type="application/octet-stream", headers=headers)
@@ -292,7 +206,7 @@ async def report(owner: OwnerDep, name: str) -> Response:
     """The report of a closed study, or at a planned look."""
     owner.check()
     try:
-        html = await owners_report(owner.studies, name, _ACTOR)
+        html = await owners_report(owner.studies, name, owner.name)
     except LFIError as error:
         return await owner.studies.readers.run(_refused, owner, name, error)
     return HTMLResponse(html, headers={"Content-Security-Policy": POLICY, **PRIVATE})
@@ -317,17 +231,9 @@ def _refused(owner: Owner, name: str, error: LFIError) -> Response:
     if kind_of(error).status == 503:  # not the owner's mistake, and the same request may succeed later
         raise error
     found = progress_of(owner.studies, name)
-    return page(owner_page("../../", owner.csrf, found, error=str(error)), 422)
+    return page(owner_page("../../", owner.viewer, found, error=str(error)), 422)
 
 
 def _whole(text: str) -> int:
     """A number that somebody typed; 0 where it is none, or so long that it can only be nonsense."""
     return int(text) if text.isdecimal() and len(text) < 10 else 0
-
-
-def _same(one: str, other: str) -> bool:
-    return secrets.compare_digest(one.encode(), other.encode())
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

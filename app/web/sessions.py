@@ -36,6 +36,10 @@ class Sessions:
         name, until, _ = said.split(".")
         return name if int(until) > now else None
 
+    def proof(self, cookie: str) -> str:
+        """What forms carry that this cookie's browser was given, and no other site knows."""
+        return self._signed(f"csrf {cookie}")
+
     def end(self, cookie: str, now: float) -> None:
         """Nobody is signed in with this cookie any more, wherever a copy of it is."""
         if self.holder(cookie, now) is not None:
