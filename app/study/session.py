@@ -51,7 +51,10 @@ class RaterSession:
 
     @property
     def _database(self) -> Database:
-        return self.studies.known(is_ours(self.secret))
+        database = self.studies.known(is_ours(self.secret))
+        if not is_ours(self.secret):
+            raise NotYoursError(NOBODY)  # whoever brings nothing of ours is told so even while the database is locked
+        return database
 
     def resume(self) -> State:
         """Where the rater is, and by which name the page keeps the rater's answers that are not stored yet.

@@ -142,7 +142,10 @@ def _too_sparse(name: str, arm: Arm) -> list[str]:
     """Why the bootstrap of an arm knows too little of it: few consistent ratings, or no others."""
     raters, items = (int((arm.hits.sum(axis) > 0).sum()) for axis in (1, 0))
     if min(raters, items) < SPARSE:
-        return [f"consistent ratings of {name} come from {raters} raters and {items} items"]
+        return [
+            f"consistent ratings of {name} come from {raters} rater{'s' * (raters != 1)} "
+            f"and {items} item{'s' * (items != 1)}"
+        ]
     return [f"every rating of {name} is consistent"] if arm.share == 1 else []
 
 

@@ -167,7 +167,9 @@ def _primary(found: Analysis, drawn: dict[str, str]) -> str:
 
 def _alike(found: Analysis) -> str:
     """What the ratio would be if every rater weighed the same, where that differs."""
-    if found.primary is None or math.isclose(found.primary.alike, found.primary.estimate.value, rel_tol=0.005):
+    if found.primary is None or math.isnan(found.primary.alike):
+        return ""
+    if math.isclose(found.primary.alike, found.primary.estimate.value, rel_tol=0.005):
         return ""
     return (
         f"<p>If every rater weighed the same, however many ratings they gave, the ratio would be "

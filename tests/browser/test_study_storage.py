@@ -96,9 +96,8 @@ def answer(page: Page, comment: str) -> None:
     page.locator(".lfi-study-answer").nth(1).click()
 
 
-def told(page: Page) -> str:
-    page.wait_for_selector("#study-banner:not([hidden])")
-    return page.inner_text("#study-banner")
+def told(page: Page, text: str) -> None:
+    page.wait_for_selector(f"#study-banner:has-text('{text}')")
 
 
 def moves_on(page: Page, done: int) -> None:
@@ -113,7 +112,7 @@ def moves_on(page: Page, done: int) -> None:
 def test_an_answer_waits_on_the_page_until_it_can_be_stored(service, page, fault, tmp_path):
     with fault(service):
         answer(page, fault.__name__)
-        assert "It is kept here and sent again" in told(page)
+        told(page, "It is kept here and sent again")
         time.sleep(12)  # longer than the service waits for a lock, and the page until its next try
         assert page.evaluate(KEPT) == 1
         assert page.locator(READY).count() == 0
@@ -124,14 +123,14 @@ def test_an_answer_waits_on_the_page_until_it_can_be_stored(service, page, fault
 def test_a_service_that_comes_back_without_its_database_loses_nothing(service, page, tmp_path):
     service.kill()
     answer(page, "without a database")
-    assert "It is kept here" in told(page)
+    told(page, "It is kept here")
     with away(service):
         service.start()
         with page.expect_response("**/study/api/answer") as refused:
             pass
         assert (refused.value.status, "retry-after" in refused.value.headers) == (503, True)
         page.reload()
-        assert "It is kept here" in told(page)
+        told(page, "It is kept here")
         assert page.evaluate(KEPT) == 1
     moves_on(page, 1)
     assert stored(service, tmp_path).count("without a database") == 1
@@ -141,13 +140,13 @@ def test_opening_the_invitation_again_sends_what_another_tab_could_not(service, 
     context = page.context
     with locked(service):
         answer(page, "of a closed tab")
-        told(page)
+        told(page, "It is kept here and sent again")
         page.close()
         context.clear_cookies()  # a browser may forget them sooner than what a page keeps
         stranger = context.new_page()
         stranger.goto(f"{service.address}/study")
         stranger.wait_for_selector("#study[data-stage=stranger]")
-        assert "sent when you open your invitation again" in told(stranger)
+        told(stranger, "sent when you open your invitation again")
         stranger.close()
     again = context.new_page()
     again.goto(link)
@@ -161,7 +160,7 @@ def test_an_answer_of_somebody_else_on_this_machine_stays_theirs(service, page, 
     context = page.context
     with locked(service):
         answer(page, "the first rater's")
-        told(page)
+        told(page, "It is kept here and sent again")
         page.close()
     second = context.new_page()
     second.goto(other)
@@ -177,7 +176,7 @@ def test_what_can_never_be_stored_is_dropped_and_the_rater_is_told(service, page
     other.wait_for_selector(READY)
     with locked(service):
         answer(page, "the second to come")
-        told(page)
+        told(page, "It is kept here and sent again")
     # Whichever of the two comes first is stored; the other is told.
     answer(other, "from the other window")
     for each in (page, other):
@@ -206,7 +205,7 @@ def test_somebody_else_s_answer_in_the_service_s_place_drops_nothing(service, pa
 
     page.route("**/study/api/answer", instead)
     answer(page, "past a proxy")
-    told(page)
+    told(page, "It is kept here and sent again")
     assert page.evaluate(KEPT) == 1
     moves_on(page, 1)
     assert said == []
@@ -217,7 +216,7 @@ def test_a_closed_study_keeps_the_answer_for_when_it_opens_again(service, page, 
     service.lfi("close", "pilot")
     answer(page, "while it was closed")
     page.wait_for_selector("#study[data-stage=closed]")
-    assert "sent when you open your invitation again" in told(page)
+    told(page, "sent when you open your invitation again")
     assert page.evaluate(KEPT) == 1
     service.lfi("open", "pilot")
     page.reload()
@@ -228,5 +227,6 @@ def test_a_closed_study_keeps_the_answer_for_when_it_opens_again(service, page, 
 def test_while_nothing_answers_the_page_says_so_and_claims_no_answer(service, page):
     with locked(service):
         page.reload()
-        assert told(page) == "The service is not available at the moment. This page keeps trying."
+        told(page, "The service is not available")
+        assert page.inner_text("#study-banner") == "The service is not available at the moment. This page keeps trying."
     page.wait_for_selector(READY)

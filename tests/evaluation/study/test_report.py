@@ -259,6 +259,13 @@ def test_an_infinite_ratio_is_drawn_and_recorded(tmp_path):
     assert math.isinf(found.primary.estimate.value)
 
 
+def test_a_ratio_that_does_not_exist_is_no_number_on_the_page(tmp_path):
+    write_report(analyse(crossed(lambda *_: False), PLAN), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "there is no ratio" in text
+    assert re.findall(r"\bnan\b", re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)) == []
+
+
 def test_an_analysis_that_the_data_do_not_allow_is_named_and_stops_nothing():
     found = analyse(crossed(lambda condition, rater, item: item < (6 if condition == "lfi" else 3)), PLAN)
     assert found.missing == {"pairs": "no pairs are left to analyse"}
