@@ -40,7 +40,11 @@ class Goal:
 
 @dataclass
 class Results:
-    """One run of an `lfi evaluate` or `lfi benchmark` command."""
+    """One run of an `lfi evaluate` or `lfi benchmark` command.
+
+    Attributes:
+        models: fingerprints of the models that were measured, by name, where the record speaks of models that ship.
+    """
 
     command: str
     seeds: list[int]
@@ -48,6 +52,7 @@ class Results:
     figures: dict[str, Figure] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     title: str = ""
+    models: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: float, unit: str) -> None:
         """A figure without an interval."""
