@@ -54,7 +54,7 @@ class BusyError(LFIError):
 
 
 class LateError(LFIError):
-    """The request was not answered in time; the same one may succeed later, when there is less to do."""
+    """The request was not answered in time; the same one may succeed later, under less load."""
 
     kind = Kind(503, "late", "The request took too long")
 
@@ -116,7 +116,7 @@ class BatchesFullError(LFIError):
 
 
 class NothingHereError(LFIError):
-    """No such page, picture, batch, study or trial, or it is somebody else's: the two answers are the same."""
+    """No such page, picture, batch, study or trial, or it belongs to somebody else: the two answers are the same."""
 
     kind = Kind(404, "nothing-here", "There is nothing here")
 

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     static_dir: Path = STATIC
     models_dir: Path = MODELS
     """Every folder in it that holds a `card.json` is a trio."""
-    trio: str = "scenes"
+    trio: str = "photographs"
     """The trio used where a request names none."""
     device: str = "auto"
     """Where the models run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one."""
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     cached_bytes: int = Field(256 * MEGABYTE, ge=0)
     """Memory that they may take."""
     shutdown_seconds: float = Field(8.0, gt=0)
-    """How long a service that was told to stop (SIGTERM) goes on to answer what it has accepted."""
+    """How long a service that was told to stop (SIGTERM) keeps answering the requests it has accepted."""
 
     study_folder: Path = Path("data/study")
     """Rendered stimuli of studies, and the database where no URL names another. Nothing serves it."""
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     batch_images: int = Field(500, ge=1)
     """Images in one batch."""
     max_batch_bytes: int = Field(100 * MEGABYTE, ge=1)
-    """Of everything sent for one batch. It lies in the system's folder for temporary files until the batch is over."""
+    """Of everything sent for one batch. It is kept in the system's temporary folder until the batch is over."""
     batch_seconds: float = Field(3600.0, gt=0)
     """How long a batch's results are kept once it is over."""
 

@@ -42,6 +42,8 @@ CASES = 200
 CENTRE = 0.25
 """Standard deviation of the spot in the centre, as a share of the grid."""
 _HIT = "pointing game"
+SIZES = {"small": (0.0, 0.05), "medium": (0.05, 0.25), "large": (0.25, 1.01)}
+"""What share of the image a word's mask covers: at least, and less than."""
 
 Score = Callable[[Tensor], Tensor]
 """From `n` images, normalised and of the size that a model reads, to how strongly it sees its word in each, `[n]`."""
@@ -76,11 +78,13 @@ def evaluate_maps(
     seed: int,
     scorer: Scorer,
     title: str = "Maps of words against exact masks",
+    by_size: bool = False,
 ) -> Results:
     """Measure everything on `test`; `choice` decides on layers and the baseline's best explanation.
 
     Args:
         scorer: what insertion and deletion watch of a student.
+        by_size: also say how localisation is for words of each of `SIZES`.
     """
     columns, best = columns_of(trio, choice, scorer)
     results = Results(command, [seed], {"images": len(test.images)}, title=title)
@@ -100,11 +104,26 @@ def evaluate_maps(
         for metric in of_category("agreement") if name != "teacher" else ():
             values = quiet(metric, *on_coarser(maps[name], maps["teacher"]))
             results.figures[f"{name}: {metric.name} with the teacher"] = figure(values, cases.images, metric.unit)
+    if by_size:
+        localised_by_size(maps, cases, results)
     faithfulness(columns, maps, cases, test, results)
     robustness(columns, cases, test, results)
     sanity(columns, cases, test, results)
     against(best, maps, cases, results)
     return results
+
+
+def localised_by_size(maps: dict[str, Tensor], cases: WordMaps, results: Results) -> None:
+    """The pointing game for words whose masks are small, medium and large; sizes that no word has are left out."""
+    share = cases.masks.float().mean((-2, -1)).numpy()
+    [metric] = [each for each in of_category("localisation") if each.name == _HIT]
+    for size, (least, below) in SIZES.items():
+        rows = np.flatnonzero((share >= least) & (share < below))
+        results.n[f"words of {size} regions"] = len(rows)
+        for name, drawn in maps.items() if len(rows) else ():
+            hits = metric(drawn[rows], cases.masks[rows])
+            images = np.unique(cases.images[rows], return_inverse=True)[1]
+            results.figures[f"{name}: {_HIT}, {size} regions"] = figure(hits, images, metric.unit)
 
 
 def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column], str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from evaluation import choosing
 from evaluation.pointing import Localisation, localise
-from lfi.answerers import QueriesAnswerer, TeacherAnswerer, explained_answerers, line_up
+from lfi.answerers import TeacherAnswerer, line_up
 from lfi.comparison import MODELS
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students import Student
-from lfi.students.explanations import explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_default_trio
@@ -50,22 +49,16 @@ def train_default(
     return figures
 
 
-def choose(teacher: OpenClipTeacher, students: dict[str, Student], choice: SceneBatch) -> tuple[str, dict[str, int]]:
-    """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most."""
-    ways = [each for part, student in students.items() for each in explained_answerers(part, student, teacher)]
-    found = {
-        each.name: localise(each, choice, KINDS)
-        for each in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
-    }
-    tried = explanations_of(students["baseline"])
-    explanation = max(tried, key=lambda name: found[f"baseline:{name}"].hits.mean(1).max())
-    layers = {name: each.best_layer() for name, each in found.items()}
-    return explanation, {
-        "teacher": localise(TeacherAnswerer(teacher), choice, KINDS).best_layer(),
-        "lfi": localise(QueriesAnswerer("lfi", students["lfi"], teacher), choice, KINDS).best_layer(),
-        "baseline": layers[f"baseline:{explanation}"],
-        **layers,
-    }
+def choose(
+    teacher: OpenClipTeacher, students: dict[str, Student], scenes: SceneBatch, phrases: Sequence[str] = ()
+) -> tuple[str, dict[str, int]]:
+    """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most.
+
+    Args:
+        phrases: as the trio has them.
+    """
+    found = choosing.choose(teacher, students, lambda answerer: localise(answerer, scenes, KINDS).hits.mean(1), phrases)
+    return found.explanation, found.layers
 
 
 def _teacher(folder: Path) -> CoCaTeacher:

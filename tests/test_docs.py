@@ -59,7 +59,8 @@ SMALLER = {
     ],
     ("trio",): ["--scenes", "2"],
     ("evaluate", "maps"): ["--scenes", "3"],
-    ("scenes", "write"): ["--count", "8"],
+    ("scenes", "write"): ["--count", "16"],
+    ("distil",): ["--student", "least", "--epochs", "1"],
 }
 """What is added to a command that would take long as it stands; the last of two equal options counts."""
 
@@ -138,9 +139,9 @@ CHEAP = {
 
 
 @pytest.fixture(scope="module")
-def address(trio_folder: Path) -> Iterator[str]:
-    """A service over tiny models."""
-    with running(create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name))) as url:
+def address() -> Iterator[str]:
+    """A service with the models that ship."""
+    with running(create_app(read_settings())) as url:
         yield url
 
 

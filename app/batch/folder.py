@@ -74,7 +74,7 @@ class Record:
 
 
 class BatchFolder:
-    """The folder of one batch, made or gone on with.
+    """The folder of one batch, new or resumed.
 
     Attributes:
         bytes: that were added to it.
@@ -121,7 +121,7 @@ class BatchFolder:
             self.records[record.name] = record
 
     def holds(self, name: str, sha256: str) -> bool:
-        """Whether this very file was answered before. What could not be read is tried again."""
+        """Whether this very file has been answered already. Unreadable ones are tried again."""
         record = self.records.get(name)
         return record is not None and not record.problem and record.sha256 == sha256
 

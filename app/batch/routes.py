@@ -1,4 +1,4 @@
-"""`/v1/batches`: many images at once. Send them, ask how far they are, take gallery, scores and maps, delete them."""
+"""`/v1/batches`: many images at once. Send them, follow their progress, fetch gallery, scores and maps, delete them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ router.include_router(_sending)
 @router.get(
     "/v1/batches/{id}",
     operation_id="get_batch",
-    summary="How far is it?",
+    summary="Progress of a batch",
     response_model=BatchBody,
     responses=problems(404),
 )

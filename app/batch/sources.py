@@ -93,7 +93,7 @@ class ZipImages:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._zip.close()
 
     def read(self, name: str, most: int) -> bytes:
@@ -102,7 +102,7 @@ class ZipImages:
                 return checked(file.read(most + 1), most)
         except ImageTooLargeError:
             raise
-        except Exception as error:  # every method of packing has errors of its own, LZMA's are not even OSErrors
+        except Exception as error:  # every compression method has its own errors; LZMA's are not even OSErrors
             raise ImageError(DAMAGED) from error
 
     def _holds_image(self, name: str) -> bool:

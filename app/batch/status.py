@@ -31,18 +31,18 @@ class Links(BaseModel):
 
     status: str
     gallery: str = Field(description="A page with all maps, to sort; while the batch runs, of what is done.")
-    scores_csv: str = Field(description="One line an image and word.")
+    scores_csv: str = Field(description="One line per image and word.")
     scores_json: str = Field(description="The same as JSON.")
     archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once the batch is over.")
 
 
 class BatchBody(BaseModel):
-    """How a batch stands."""
+    """The state of a batch."""
 
     id: str
     state: Literal["waiting", "running", "done", "stopped", "failed"]
     total: int = Field(description="Images in it.")
-    done: int = Field(description="Images that were looked at, unreadable ones with them.")
+    done: int = Field(description="Images processed, including unreadable ones.")
     unread: list[Unread]
     noted: list[Noted] = Field(description="Images of which a part could not be read.")
     others: int = Field(description="Files in the zip that are not images; they are skipped.")

@@ -72,7 +72,7 @@ class Batch:
 
     @property
     def done(self) -> int:
-        """Images that were looked at, those that could not be read with them."""
+        """Images processed so far, including unreadable ones."""
         return len(self.folder.records)
 
     @property
@@ -182,7 +182,7 @@ class Batches:
             await anyio.to_thread.run_sync(_remove, batch)
 
     async def work(self) -> None:
-        """Work off batches in their order, for as long as the service runs."""
+        """Process batches in order for as long as the service runs."""
         while True:
             await self._expire()
             stopped = [each for each in self._batches.values() if each.state == "stopped" and each.ended is None]
@@ -236,7 +236,7 @@ class Batches:
             try:
                 await self.engine.admission.run(work)
                 return
-            except (BusyError, LateError):  # people come first: a batch has time, until somebody stops it
+            except (BusyError, LateError):  # interactive requests come first: a batch can wait, until somebody stops it
                 with anyio.move_on_after(_PAUSE):
                     await batch.stopped.wait()
             if batch.state != "running":

@@ -68,7 +68,7 @@ class SentImages:
 
 
 def is_zip(upload: Upload) -> bool:
-    """Whether the file begins as a zip does; afterwards it is at its beginning again."""
+    """Whether the file begins like a zip; it is rewound afterwards."""
     start = upload.file.read(len(_ZIP))
     upload.file.seek(0)
     return start == _ZIP

@@ -35,7 +35,7 @@ def maps(
     """Write overlays, a figure and raw maps of an image.
 
     One overlay (WebP) per model and word, one figure of them all, and the numbers of every layer (npz). Where a model
-    finds no such thing in the image, it says so (on stderr), and its map is fainter.
+    does not find the word in the image, it says so on stderr, and its map is fainter.
     """
     data = read_image(image)
 
@@ -113,7 +113,7 @@ def make_folder(path: Path) -> None:
     """The folder, made with its parents.
 
     Raises:
-        ConfigError: something else has that name, or it may not be made.
+        ConfigError: something else has that name, or the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ class AddressBody(BaseModel):
 
 
 class ImageBody(BaseModel):
-    """The image as it was looked at: upright."""
+    """The image as the models saw it: upright."""
 
     width: int
     height: int
@@ -147,8 +147,8 @@ class PresenceBody(BaseModel):
     """How well a model tells whether a word is in an image."""
 
     threshold: float = Field(description="Probability below which a word is said to be absent.")
-    false_alarms: float = Field(description="Share of absent words that are not said to be.")
-    misses: float = Field(description="Share of present words that are said to be absent.")
+    false_alarms: float = Field(description="Share of absent words that the model takes for present.")
+    misses: float = Field(description="Share of present words that the model takes for absent.")
     auc: float = Field(description="Area under the ROC curve, on validation images.")
 
 

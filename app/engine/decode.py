@@ -1,7 +1,7 @@
 """One way from uploaded bytes to an RGB image, for the API, the page and the command line.
 
 Everything that can be refused is refused from the header, before a pixel is decoded: a PNG of 109 KB may
-unfold to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
+decode to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
 training pipelines ignore them; CMYK is therefore converted without its press profile.
 """
 
@@ -31,8 +31,10 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 T = TypeVar("T")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-"""Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "ICO", "PPM")
+"""Formats we read; messages name those that people have.
+
+Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
 
 DAMAGED = "the image is damaged or incomplete; save it again and retry"
 CUT = "the JPEG lacks its last bytes"
@@ -44,6 +46,8 @@ _COMPARED = (256, 256)
 """Size at which is measured how much a cut JPEG lacks."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
+_ICON = b"\0\0\1\0"  # what such a file begins with
+_ICON_SIDE = 1024
 
 
 class Decoded(NamedTuple):
@@ -63,17 +67,18 @@ def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     return decoded(opened(data, limits), data).image
 
 
-def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
+def opened(data: bytes, limits: ImageLimits | None = None, first_frame: bool = False) -> Image.Image:
     """The image with its header read and checked, and no pixel decoded.
 
     Args:
-        data: a whole file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        data: a whole file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, ICO, or PPM and its kin.
         limits: on bytes, pixels and aspect ratio.
+        first_frame: whether an animation stands for its first frame; whoever asks says so (`several`).
 
     Raises:
         NotAnImageError: empty, or in no format we read.
         ImageTooLargeError: more bytes or pixels than `limits` allow.
-        ImageError: animated, of an absurd shape, or of a pixel type without a fixed range.
+        ImageError: animated (unless `first_frame`), of an extreme shape, or of a pixel type without a fixed range.
     """
     limits = limits or ImageLimits()
     if not data:
@@ -82,9 +87,20 @@ def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
         raise ImageTooLargeError(
             f"the file is {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
         )
+    if data.startswith(_ICON):
+        _check_icon(data)  # before it is opened, which decodes its largest picture
     image = _open(data, limits)
     _check_header(image, limits)
+    if not first_frame and (what := several(image)):
+        raise ImageError(f"the {image.format} image has several {what}; send one of them as a still image")
     return image
+
+
+def several(image: Image.Image) -> str:
+    """`frames` or `pages` where an opened image has more than one of them, else nothing."""
+    if image.format in _MANY_PICTURES_ONE_PHOTO or not _guarded(lambda: getattr(image, "is_animated", False)):
+        return ""
+    return "pages" if image.format == "TIFF" else "frames"
 
 
 def decoded(image: Image.Image, data: bytes) -> Decoded:
@@ -135,11 +151,29 @@ def _check_header(image: Image.Image, limits: ImageLimits) -> None:
             f"the image is {width} x {height} pixels; "
             f"its longer side may be at most {limits.aspect:g} times the shorter"
         )
-    if image.format not in _MANY_PICTURES_ONE_PHOTO and _guarded(lambda: getattr(image, "is_animated", False)):
-        what = "pages" if image.format == "TIFF" else "frames"
-        raise ImageError(f"the {image.format} image has several {what}; send one of them as a still image")
-    if image.mode in _THIRTY_TWO_BIT:
+    if image.mode in _THIRTY_TWO_BIT and not _sixteen_bit_ppm(image):
         raise ImageError("the image has 32-bit pixels, which have no fixed white; save it with 8 or 16 bits")
+
+
+def _sixteen_bit_ppm(image: Image.Image) -> bool:
+    """Pillow opens a 16-bit PGM with 32-bit pixels; it fills 16 of them."""
+    return image.format == "PPM" and image.mode == "I"
+
+
+def _check_icon(data: bytes) -> None:
+    """The pictures in an ICO have headers of their own, which may say more than the icon's 256 pixels a side."""
+    for entry in range(struct.unpack_from("<H", data, 4)[0]):
+        try:
+            (start,) = struct.unpack_from("<I", data, 6 + 16 * entry + 12)
+            if data[start : start + 4] == b"\x89PNG":
+                width, height = struct.unpack_from(">II", data, start + 16)
+            else:
+                width, height = struct.unpack_from("<ii", data, start + 4)
+                height //= 2  # a mask lies below the picture
+        except struct.error as error:
+            raise ImageError(DAMAGED) from error
+        if not (0 < width <= _ICON_SIDE and 0 < height <= _ICON_SIDE):
+            raise ImageError(f"the icon holds a picture of {width} x {height} pixels; at most {_ICON_SIDE} are read")
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -149,6 +183,8 @@ def _turn_upright(image: Image.Image) -> None:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
+    if _sixteen_bit_ppm(image):
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode in _SIXTEEN_BIT:
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.has_transparency_data:

@@ -54,6 +54,7 @@ class Problem(BaseModel):
         description="For unknown words: known ones to try instead. First those nearest in meaning, then, where the "
         "models are calibrated for it, those that the teacher sees in this image.",
     )
+    trios: list[str] | None = Field(None, description="Other trios that know all the words that were asked for.")
     errors: list[dict[str, str]] | None = Field(
         None, description="For malformed requests: each wrong field and what is wrong with it."
     )
@@ -96,7 +97,7 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(wait)} if kind.status in (429, 503) else None
     more = {}
     if isinstance(error, UnknownWordError):
-        more = {"unknown": error.nearest, "suggestions": suggestions(error)}
+        more = {"unknown": error.nearest, "suggestions": suggestions(error), "trios": list(error.trios)}
     return problem(request, kind, str(error), headers, **more)
 
 

@@ -1,4 +1,4 @@
-"""Somebody else's model as an answerer, as one of its explanations shows it."""
+"""A third-party model as an answerer, seen through one of its explanations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PeerAnswerer:
     """A peer, explained. It scores words itself: in its own text space, or by its classes.
 
     Args:
-        name: what it is asked for by: the peer's name, or that and the explanation.
+        name: what callers request: the peer's name, or its name and the explanation.
         explanation: one of the peer's.
         label: `name@fingerprint` of its maps.
     """
@@ -51,7 +51,7 @@ class PeerAnswerer:
     def answer(
         self, images: Sequence[StudentImage], words: Sequence[Sequence[str]], heads: bool = False
     ) -> list[Answer]:
-        """Each picture on its own."""
+        """One picture at a time."""
         return [
             Answer(self.peer.explain(self.explanation, image.pixels, own, heads=heads, model=self.label))
             for image, own in zip(images, words, strict=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lfi.data.decode import Fit
-from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
+from lfi.data.listing import Listing
 from lfi.data.notes import Notes
 from lfi.data.tables import rows
 from lfi.errors import DataError
@@ -46,6 +46,18 @@ def image_captions(
         DataError: for a file that is missing, empty or of another format, a row that does not fit or lacks one of the
             two columns, or too many images that cannot be read.
     """
+    listing = list_captions(table, image_column=image_column, caption_column=caption_column)
+    return listing.read(size, fit=fit, limit=limit, title=Path(table).stem)
+
+
+def list_captions(
+    table: Path, folder: Path | None = None, *, image_column: str = "image", caption_column: str = "caption"
+) -> Listing:
+    """What `image_captions` reads, unread; arguments and errors are the same.
+
+    Args:
+        folder: that the paths are relative to; the table's without it.
+    """
     table = Path(table)
     names: list[str] = []
     captions: list[str] = []
@@ -67,23 +79,14 @@ def image_captions(
                 notes.add("values in columns that are not read", column or "a column without a name")
     if not names:
         raise DataError(f"{table} lists no images")
-
-    once = list(dict.fromkeys(names))
-    decoded = cached([table.parent / name for name in once], size, fit=fit, limit=limit, title=table.stem)
-    position = {once[file]: index for index, file in enumerate(decoded.kept)}
-    kept = [row for row, name in enumerate(names) if name in position]
-    images = decoded.images
-    if len(once) < len(names):
-        images = images[[position[names[row]] for row in kept]]
-    return ImageSet(
-        images=images,
-        ids=_unique([names[row] for row in kept]),
+    return Listing(
+        files=tuple((folder or table.parent) / name for name in names),
+        ids=_unique(names),
         classes=(),
-        labels=np.full(len(kept), -1, np.int64),
-        captions=tuple(captions[row] for row in kept),
-        words=((),) * len(kept),
-        skipped=decoded.skipped,
-        notes=(*notes.all(), *decoded.notes),
+        labels=np.full(len(names), -1, np.int64),
+        captions=tuple(captions),
+        words=((),) * len(names),
+        notes=notes.all(),
     )
 
 

@@ -1,4 +1,4 @@
-"""COCO-style JSON: which classes are in an image, and what is said of it.
+"""COCO-style JSON: the classes in an image, and its captions.
 
 Instances (`images`, `annotations`, `categories`) give the multi-label target, captions (`annotations` with `caption`)
 the text; the format is that of https://cocodataset.org/#format-data. A region that stands for a crowd (`iscrowd` 1)
@@ -16,6 +16,7 @@ from lfi.data.coco_format import CocoInstances, read_instances, read_lists
 from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
+from lfi.data.listing import Listing
 from lfi.data.notes import Notes
 from lfi.data.prompts import listed
 from lfi.errors import DataError
@@ -76,6 +77,40 @@ def coco(
         words=tuple(words[row] for row in decoded.kept),
         skipped=decoded.skipped,
         notes=(*notes.all(), *decoded.notes),
+    )
+
+
+def list_coco_captions(file: Path, folder: Path) -> Listing:
+    """Images of a captions file that are said anything of, in its order, unread; each with its first caption.
+
+    Args:
+        folder: that the file names are relative to.
+
+    Raises:
+        DataError: the file is missing or not of the format, says nothing, or names images that are missing.
+    """
+    notes = Notes()
+    entries = read_lists(file, "images")["images"]
+    try:
+        names = {entry["id"]: str(entry["file_name"]) for entry in entries}
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{file} is not COCO's captions format: an image lacks {error}") from None
+    said = _captions(file, list(names), notes)
+    told = [number for number in names if number in said]
+    for number in names:
+        if number not in said:
+            notes.add("images left out, since no caption says what they show", names[number])
+    if not told:
+        raise DataError(f"{file} has no caption of any of its images")
+    refuse_missing([names[number] for number in told], folder, file)
+    return Listing(
+        files=tuple(folder / names[number] for number in told),
+        ids=tuple(names[number] for number in told),
+        classes=(),
+        labels=np.full(len(told), -1, np.int64),
+        captions=tuple(said[number] for number in told),
+        words=((),) * len(told),
+        notes=notes.all(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Truncated JPEGs, as after an interrupted copy: what there is of them, and how much is lost."""
+"""Truncated JPEGs, as left by an interrupted copy: what can be recovered, and how much is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 MOST_LOST = 0.25
-"""Share of an image that may be missing for what is left to count as the image."""
+"""Largest share of an image that may be missing before it counts as unreadable."""
 
 _BAND = 16
 """Rows that a decoder makes at a time, at most."""
@@ -41,7 +41,7 @@ def completed(
 
 
 def _lost(differ: np.ndarray) -> float:
-    """Of the first rows that differ the pixels that do, and all rows below, which a filler may be too short for."""
+    """The differing pixels in the first rows that differ, and all rows below, where the filler may be too short."""
     pixels = differ.reshape(*differ.shape[:2], -1).max(2)
     rows = np.flatnonzero(pixels.max(1))
     if not len(rows):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lfi.data.decode import Fit
-from lfi.data.imagecache import cached
 from lfi.data.imagefiles import HIDDEN, NO_IMAGES, image_files, is_image
 from lfi.data.imageset import ImageSet
+from lfi.data.listing import Listing
 from lfi.data.notes import Notes
 from lfi.data.prompts import fill
 from lfi.errors import DataError
@@ -38,6 +38,11 @@ def class_folders(
     Raises:
         DataError: for a root that is missing or not laid out so, or too many unreadable images.
     """
+    return list_folders(root, prompt=prompt).read(size, fit=fit, limit=limit, title=Path(root).name)
+
+
+def list_folders(root: Path, *, prompt: str = "a photo of a {}") -> Listing:
+    """What `class_folders` reads, unread; arguments and errors are the same."""
     root = Path(root)
     files: list[Path] = []
     labels: list[int] = []
@@ -52,18 +57,15 @@ def class_folders(
     if not files:
         raise DataError(f"{root} has no folders in it; CLASS/* was expected")
     classes = class_names(kind.name for kind in kinds)
-    decoded = cached(files, size, fit=fit, limit=limit, title=root.name)
-    kept = np.array(labels, np.int64)[decoded.kept]
-    names = [classes[label] for label in kept]
-    return ImageSet(
-        images=decoded.images,
-        ids=tuple(files[row].relative_to(root).as_posix() for row in decoded.kept),
+    names = [classes[label] for label in labels]
+    return Listing(
+        files=tuple(files),
+        ids=tuple(file.relative_to(root).as_posix() for file in files),
         classes=classes,
-        labels=kept,
+        labels=np.array(labels, np.int64),
         captions=tuple(fill(prompt, name) for name in names),
         words=tuple((name,) for name in names),
-        skipped=decoded.skipped,
-        notes=(*notes.all(), *decoded.notes),
+        notes=notes.all(),
     )
 
 

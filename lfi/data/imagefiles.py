@@ -77,5 +77,5 @@ def holds_image(file: Path | BinaryIO, formats: Collection[str] = FORMATS) -> bo
     try:
         with Image.open(file, formats=tuple(formats)):
             return True
-    except Exception:  # whatever Pillow raises for a header that is none
+    except Exception:  # whatever Pillow raises for an invalid header
         return False

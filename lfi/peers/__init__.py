@@ -1,4 +1,4 @@
-"""Peers: other people's models next to a trio, explained in the same ways on the same scale.
+"""Peers: third-party models next to a trio, explained in the same ways on the same scale.
 
 A peer is a model of timm or the image tower of an open_clip CLIP. A plain vision transformer that reads out its class
 token is read as a student without queries, so `lfi.students.explanations` explains it as it does a baseline. Any other

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
+from lfi.students.reading import frozen
 
 GRADIENTS = ("grad-cam", "layer-cam")
 _FINEST = 16
@@ -95,7 +96,7 @@ def cams(
         score: of images, `[batch, word]`.
         way: one of `GRADIENTS`.
     """
-    with torch.enable_grad(), _frozen(model), _outputs(layers) as outputs:
+    with torch.enable_grad(), frozen(model), _outputs(layers) as outputs:
         scores = score(images.detach().clone().requires_grad_(True))
         seen = [outputs[layer] for layer in layers]
         maps: list[list[Tensor]] = [[] for _ in layers]
@@ -139,16 +140,3 @@ def _outputs(layers: Sequence[Layer]) -> Iterator[dict[Layer, Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """Nothing learns meanwhile, so that the gradient of no weight is worked out."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)

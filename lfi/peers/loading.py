@@ -90,7 +90,7 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
 
     Raises:
         UnknownModelError: timm knows no such model; names the nearest.
-        CheckpointError: the weights cannot be had.
+        CheckpointError: the weights are not available.
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
@@ -102,10 +102,10 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
 
 
 def _created(name: str, hint: str = "", **options: Any) -> Any:
-    """What `timm.create_model` makes; every trouble is a `CheckpointError`."""
+    """What `timm.create_model` makes; every failure is a `CheckpointError`."""
     try:
         return timm.create_model(name, **options)
-    except Exception as error:  # of the network, of files and of shapes, raised by three libraries
+    except Exception as error:  # network, file and shape errors of three libraries
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"cannot get the weights of timm:{name}: {reason}{hint}") from error
 
@@ -203,7 +203,7 @@ def _tower(teacher: ClipTeacher) -> Student:
     visual: Any = teacher.model.visual
     block, name = visual.transformer.resblocks[0], teacher.name
     if visual.pool_type != "tok" or visual.final_ln_after_pool:
-        raise UnsupportedModelError(f"{name} does not read out its class token alone, as a peer must")
+        raise UnsupportedModelError(f"{name} does not pool its class token alone, as a peer must")
     activation = block.mlp.gelu
     quick = isinstance(activation, QuickGELU)
     if not quick and not (isinstance(activation, nn.GELU) and activation.approximate == "none"):

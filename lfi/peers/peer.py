@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,13 +37,13 @@ class Classifier(Student):
 
 
 @dataclass(frozen=True, eq=False)
-class Peer:
+class Peer(ABC):
     """Another model and what it shows. `load_peer` makes one: a `StudentPeer` or a `FeaturePeer`.
 
     Attributes:
         module: the network; `image_size`: height and width of its input, in pixels.
         mean, std: of the RGB channels (0 to 1), as in its training, `[3, 1, 1]`.
-        about: what its card says where nothing else is known: `title`, `kind`, `summary`, `parameters`.
+        about: what its card says by default: `title`, `kind`, `summary`, `parameters`.
         fingerprint: of its weights.
         write: puts it into a folder that `load_peer` reads.
         clip: the whole CLIP, if it is one.
@@ -60,9 +61,9 @@ class Peer:
     classes: Mapping[str, int] | None = None
 
     @property
+    @abstractmethod
     def explanations(self) -> tuple[str, ...]:
         """What it can be explained by, of `lfi.maps.KINDS`."""
-        raise NotImplementedError
 
     @property
     def explanation(self) -> str:
@@ -118,13 +119,13 @@ class Peer:
         rows = torch.tensor([self.classes[word.lower()] for word in words], dtype=torch.int64, device=self.device)
         return nn.functional.one_hot(rows, self._outputs()).float()
 
+    @abstractmethod
     def project(self, images: Tensor) -> Tensor:
         """Images where words are compared: unit-norm embeddings, or logits, `[batch, dim]`.
 
         Args:
             images: as from `preprocess`.
         """
-        raise NotImplementedError
 
     def explain(
         self, explanation: str, images: Tensor, words: Sequence[str], *, heads: bool = False, model: str = "peer"
@@ -142,7 +143,7 @@ class Peer:
         """
         if explanation not in self.explanations:
             possible = ", ".join(self.explanations)
-            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; possible are {possible}")
+            raise UnsupportedModelError(f"this peer cannot be explained by {explanation!r}; it can be by {possible}")
         if explanation not in WORDLESS:
             self.check(words)
         if explanation == "dense-similarity":
@@ -151,17 +152,19 @@ class Peer:
         embeddings = self.embed(words if explanation not in WORDLESS else ())
         return self._explain(explanation, images, words, embeddings, heads, model)
 
+    @abstractmethod
     def _outputs(self) -> int:
         """Classes of a classifier."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _layers(self, explanation: str) -> tuple[str, ...]:
-        raise NotImplementedError
+        """As `layers`, of what the module itself is explained by."""
 
+    @abstractmethod
     def _explain(
         self, explanation: str, images: Tensor, words: Sequence[str], embeddings: Tensor, heads: bool, model: str
     ) -> InteractionMaps:
-        raise NotImplementedError
+        """As `explain`, with the words embedded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +200,7 @@ class StudentPeer(Peer):
 
 
 def check_name(name: str, taken: Sequence[str]) -> None:
-    """Refuse what a peer cannot be called.
+    """Refuse an invalid name for a peer.
 
     Raises:
         ConfigError: it is taken, or holds other characters than lower-case letters, digits and dashes.

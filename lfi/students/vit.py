@@ -65,6 +65,7 @@ class StudentConfig:
         feedback: whether patches read the queries after every tapped block, through a gate that begins closed. An
             ablation: it changes the backbone's features, and brought nothing.
         embed: whether the image as a whole is projected into the teacher's space (feature KD).
+        patch_words: whether the head that names queries was trained to name patches as well.
         overrides: keyword arguments for `timm.create_model`, such as `img_size` or `depth`.
     """
 
@@ -76,6 +77,7 @@ class StudentConfig:
     embed: bool = False
     by_name: bool = False
     feedback: bool = False
+    patch_words: bool = False
     overrides: dict[str, Any] | None = None
 
 
@@ -120,7 +122,7 @@ def plain(model: nn.Module, name: str) -> VisionTransformer:
 
 
 class Student(nn.Module):
-    """A backbone, its Interaction Queries and its heads. The backbone's features are those of the bare backbone."""
+    """A backbone, its Interaction Queries and its heads. The queries do not change the backbone's features."""
 
     labels: Tensor
 
@@ -139,6 +141,8 @@ class Student(nn.Module):
         self.head = nn.Linear(width, config.classes)
         self.embed = nn.Linear(width, config.text_dim) if config.embed else None
         self.name = nn.Linear(dim, config.text_dim) if config.queries and config.text_dim else None
+        if config.patch_words and self.name is None:
+            raise UnsupportedModelError("patches that are named need queries and a text space to name them in")
         if config.by_name:
             if self.name is None:
                 raise UnsupportedModelError("a head that reads names needs queries and a text space to name them in")
@@ -247,6 +251,11 @@ class Student(nn.Module):
         """Into the space where words are compared, unit norm: `[..., width of the head]` to `[..., text_dim]`."""
         assert self.embed is not None
         return F.normalize(self.embed(features), dim=-1)
+
+    def named(self, tokens: Tensor) -> Tensor:
+        """Final queries or patch tokens by the words' text embeddings, unit norm: `[..., dim]` to `[..., text_dim]`."""
+        assert self.name is not None
+        return F.normalize(self.name(tokens).float(), dim=-1)
 
     def save(self, path: Path) -> None:
         """Weights as safetensors with the configuration in its header."""

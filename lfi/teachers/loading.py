@@ -66,7 +66,7 @@ def load_teacher(
     Raises:
         UnknownModelError: for an architecture or tag that does not exist; names the nearest ones.
         UnsupportedModelError: for a model that cannot be read faithfully, or whose tokeniser we do not have.
-        CheckpointError: for weights that are missing, unreadable, unfit, or out of reach.
+        CheckpointError: for weights that are missing, unreadable, unsuitable, or out of reach.
         ConfigError: for a device that is not there.
     """
     name = str(local_folder(name) if is_hub(name) else shipped_teacher(str(name)) or name)

@@ -70,7 +70,8 @@ class OpenClipTeacher:
         self.image_size: int = model.visual.image_size[0]
         if not isinstance(model.visual, TimmModel):  # whoever reads those knows their grid
             self.grid: tuple[int, int] = model.visual.grid_size
-        self.embed_dim: int = getattr(model, "text" if isinstance(model.visual, TimmModel) else "visual").output_dim
+        tower = model.text if isinstance(model.visual, TimmModel) else model.visual
+        self.embed_dim: int = tower.output_dim
         self.context_length: int = getattr(model, "text", model).context_length
         if isinstance(tokenizer, SubwordTokenizer):  # a tower from transformers names its most positions
             self.context_length = tokenizer.context_length
@@ -145,6 +146,12 @@ class OpenClipTeacher:
         texts = self.embed_texts([name for row in names for name in row if name]).split([len(row) for row in words])
         cosines = [own @ latent for own, latent in zip(texts, images.latent, strict=True)]
         return torch.nn.utils.rnn.pad_sequence(cosines, batch_first=True)[..., None]
+
+    def interactions_and_evidence(
+        self, images: EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> tuple[InteractionMaps, Tensor]:
+        """`interactions_for` and `evidence` of the same words."""
+        return self.interactions_for(images, words, heads=heads), self.evidence(images, words)
 
     def embed_images(self, images: Tensor | EncodedImages) -> Tensor:
         """Unit-norm image embeddings `[batch, dim]`."""
@@ -283,7 +290,7 @@ def refuse_unreadable(model: Any, name: str) -> None:
     visual = model.visual
     if isinstance(visual, TimmTower):
         return
-    if isinstance(visual, TimmModel):
+    if isinstance(visual, TimmModel) and hasattr(model, "text"):
         _refuse_shape(visual, name)
         _refuse_text(model, name)
         return

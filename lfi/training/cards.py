@@ -33,6 +33,9 @@ ABOUT = {
 }
 """What a card says of a model of which nothing else is known."""
 
+CLIP = {"kind": "CLIP", "summary": "A CLIP: its maps are the similarity of every patch and the word."}
+"""Of a teacher that has no decoder."""
+
 
 def trio_card(
     name: str,
@@ -94,6 +97,7 @@ def losses_of(objective: ObjectiveConfig | Mapping[str, Any]) -> dict[str, float
         "attention_transfer",
         "relational_kd",
         "dist",
+        "token_labelling",
     )
     named = {name.replace("_kd", " KD").replace("_", " "): values.get(name, 0) for name in copied}
     return {name: weight for name, weight in {**named, **values.get("extra", {})}.items() if weight}

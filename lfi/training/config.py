@@ -166,7 +166,7 @@ class ObjectiveConfig:
         interaction, relation, naming, patch_words: ours; the last needs a naming loss, whose head reads patches, too.
         logit_kd, feature_kd: Hinton et al. 2015; cosine between embeddings.
         activation_attention: Zagoruyko & Komodakis 2017. attention_transfer: Li et al. 2024.
-        relational_kd: Park et al. 2019. dist: Huang et al. 2022.
+        relational_kd: Park et al. 2019. dist: Huang et al. 2022. token_labelling: Jiang et al. 2021.
         temperature: of logit KD with one label per image.
         smoothing: of the labels of plain supervision.
         persistent: one assignment per image; else one per layer (an ablation).
@@ -186,6 +186,7 @@ class ObjectiveConfig:
     attention_transfer: float = 0.0
     relational_kd: float = 0.0
     dist: float = 0.0
+    token_labelling: float = 0.0
     temperature: float = 2.0
     smoothing: float = 0.0
     persistent: bool = True
@@ -205,7 +206,7 @@ class ObjectiveConfig:
 
     @property
     def wants_maps(self) -> bool:
-        return self.places_words or self.patch_words > 0
+        return self.places_words or self.patch_words > 0 or self.token_labelling > 0
 
     @property
     def fields(self) -> tuple[str, ...]:

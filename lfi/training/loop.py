@@ -78,7 +78,7 @@ def train(
         task: `forward(batch)` returns named scalars with `loss` among them. Everything trainable is used there.
         folder: where `metrics.jsonl`, `checkpoint.safetensors`, `loss.png` and `tensorboard/` go; nothing is written
             without it. All processes must see it.
-        resume: go on from the folder's checkpoint if there is one.
+        resume: continue from the folder's checkpoint if there is one.
         evaluate: called `config.evaluations` times, evenly spread, with the steps done; its figures are logged. Only
             process 0 calls it, with the averaged weights where `config.ema` is on.
         groups: the optimiser's groups of a module with a weight decay; a group's learning rate is the schedule's times
@@ -137,9 +137,9 @@ class Run:
         self.average = Average(self.parallel.module, config.ema) if config.ema else None
 
     def resume(self, path: Path) -> None:
-        """Take up the run that the checkpoint at `path`, or the one before it, is of."""
+        """Resume the run that the checkpoint at `path`, or the one before it, belongs to."""
         tensors, meta, warning = checkpoints.load_latest(path)
-        self.processes.agree(meta["step"], "the step to go on from")
+        self.processes.agree(meta["step"], "the step to resume from")
         checkpoints.unpack(tensors, self.parallel.module, self.optimizer, self.average)
         own = f"rng.{self.processes.rank}."
         randomness.restore(
@@ -198,7 +198,7 @@ class Run:
         processes.wait()
 
     def due(self, done: int, every: int) -> bool:
-        """Whether something that happens every so many steps (0: never), and after the last, happens now."""
+        """Whether something due every `every` steps (0: never), and after the last step, is due now."""
         return every > 0 and (done % every == 0 or done == self.steps)
 
     def step(self, step: int, batch: dict[str, Tensor], shared: frozenset[str]) -> dict[str, Tensor]:

@@ -218,6 +218,13 @@ def blocks_of(teacher: OpenClipTeacher) -> Sequence[nn.Module]:
     return () if transformer is None else transformer.resblocks
 
 
+def judges_presence(teacher: OpenClipTeacher) -> bool:
+    """Whether a teacher was trained on presence statements, and so answers whether something is in an image."""
+    tokenizer = teacher.tokenizer
+    known = isinstance(tokenizer, WordTokenizer) and {"yes", "no"} <= set(tokenizer.vocabulary)
+    return isinstance(teacher, CoCaTeacher) and known and teacher.model.visual.attn_pool is None
+
+
 def presence(teacher: OpenClipTeacher, encoded, classes: Sequence[str]) -> Tensor:  # type: ignore[no-untyped-def]
     """Log-odds that the teacher answers `yes` to each class's name, float32 `[n, class]`.
 
@@ -225,8 +232,7 @@ def presence(teacher: OpenClipTeacher, encoded, classes: Sequence[str]) -> Tenso
         UnsupportedModelError: for a teacher that was not trained on presence statements.
     """
     tokenizer, model = teacher.tokenizer, teacher.model
-    known = isinstance(tokenizer, WordTokenizer) and {"yes", "no"} <= set(tokenizer.vocabulary)
-    if not isinstance(teacher, CoCaTeacher) or not known or model.visual.attn_pool is not None:
+    if not judges_presence(teacher):
         raise UnsupportedModelError(
             f"{teacher.name} was not trained on presence statements, so it has no logits for images with several "
             "labels; leave out logit_kd and dist, or train a teacher with `lfi train`"

@@ -19,11 +19,11 @@ from lfi.hub import local_folder
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
 from lfi.students.explanations import explanations_of, layers_of
-from lfi.teachers import load_teacher
+from lfi.teachers import ClipTeacher, load_teacher
 from lfi.teachers.content import STOP_WORDS
-from lfi.teachers.loading import CONFIG, WEIGHTS
+from lfi.teachers.loading import CONFIG, NAMES, WEIGHTS
 from lfi.teachers.words import WordTokenizer
-from lfi.training.cards import ABOUT, parameters_of, read_object, run_card, trio_card
+from lfi.training.cards import ABOUT, CLIP, parameters_of, read_object, run_card, trio_card
 from lfi.trio import PEERS, AnyTeacher, Trio
 
 PREFERRED = ("gradient", "grad-cam")
@@ -37,7 +37,7 @@ class Members:
     Attributes:
         students: `lfi` and `baseline`.
         folders: where each of `MODELS` lies; of a student also what its run left.
-        peers: models of other people, by the names they will be asked for by.
+        peers: third-party models, by the names under which they are requested.
     """
 
     teacher: AnyTeacher
@@ -65,7 +65,7 @@ class Members:
         possible = explanations_of(self.students["baseline"])
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"the baseline cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
+                f"the baseline cannot be explained by {explanation!r}; it can be by {', '.join(possible)}"
             )
 
     def unmeasured(self) -> tuple[str, dict[str, int]]:
@@ -172,6 +172,8 @@ def own_card(
         part: {**ABOUT[part], **run_card(folders[part]), **limits, "parameters": parameters_of(model)}
         for part, model in models.items()
     }
+    if isinstance(teacher, ClipTeacher):
+        cards["teacher"] |= CLIP
     cards["teacher"] |= {**kept.get("models", {}).get("teacher", {}), **limits}
     cards["baseline"]["explanation"] = explanation
     for part, title in (titles or {}).items():
@@ -200,8 +202,9 @@ def write_own_trio(folder: Path, members: Members, card: Mapping[str, Any]) -> N
     check_empty(folder)
     try:
         (folder / "teacher").mkdir(parents=True, exist_ok=True)
-        for file in (CONFIG, WEIGHTS):
-            shutil.copyfile(members.folders["teacher"] / file, folder / "teacher" / file)
+        for file in (CONFIG, WEIGHTS, NAMES):
+            if file != NAMES or (members.folders["teacher"] / NAMES).is_file():
+                shutil.copyfile(members.folders["teacher"] / file, folder / "teacher" / file)
         for name, peer in members.peers.items():
             peer.write(folder / PEERS / name)
         write_trio(folder, members.students, card)

@@ -11,10 +11,10 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from commandline import lfi
 from hub_server import Hub, running
 from PIL import Image
 
-from app.cli import main
 from app.commands.maps import chosen_trio
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError
 from lfi.hub import local_folder, pretrained, push
@@ -130,16 +130,8 @@ def test_a_folder_of_that_name_comes_before_the_hub(hub, trio_folder, tmp_path, 
     assert pretrained("lab/tiny") == Path("lab/tiny")
 
 
-def code_of(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def test_the_command_pushes_and_says_where(hub, trio_folder, capsys):
-    assert code_of("push", trio_folder, "lab/tiny", "--private", "--license", "mit") == 0
+    assert lfi("push", trio_folder, "lab/tiny", "--private", "--license", "mit") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"{hub.url}/lab/tiny"
     assert "card.json" in lines

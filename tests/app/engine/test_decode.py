@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 from uploads import as_bytes, black_png, cut_jpeg, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
 
-from app.engine.decode import decode_image, decoded, opened
+from app.engine.decode import decode_image, decoded, opened, several
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
 from lfi.data.decode import read_picture
@@ -48,12 +49,40 @@ def test_a_photo_with_an_orientation_equals_the_photo_turned_by_hand(orientation
     assert np.array_equal(pixels(decoded), pixels(turned))
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM"])
 def test_every_common_format_shows_the_same_picture(format):
     decoded = decode_image(as_bytes(scene(), format))
 
     assert (decoded.mode, decoded.size) == ("RGB", (96, 64))
     assert np.abs(pixels(decoded) - pixels(scene())).mean() < 8
+
+
+def test_an_icon_shows_its_largest_picture():
+    image = scene().resize((64, 64))
+    decoded = decode_image(as_bytes(image, "ICO", sizes=[(16, 16), (64, 64)]))
+    assert decoded.size == (64, 64)
+    assert np.abs(pixels(decoded) - pixels(image)).mean() < 8
+
+
+def test_an_icon_whose_picture_is_larger_than_icons_are_is_refused_before_it_is_decoded():
+    bomb = png(5_000, 5_000)
+    header = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(bomb), 22)
+    with pytest.raises(ImageError, match="the icon holds a picture of 5000 x 5000 pixels; at most 1024 are read"):
+        decode_image(header + bomb)
+
+
+def test_a_sixteen_bit_pgm_is_scaled_and_not_cut_off():
+    levels = np.linspace(0, 65535, 64).astype(">u2")[None].repeat(8, 0)
+    decoded = decode_image(b"P5 64 8 65535\n" + levels.tobytes())
+    assert np.abs(pixels(decoded)[0, :, 0] - np.linspace(0, 255, 64)).max() < 2
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_frame_is_taken_where_somebody_asks_for_it(format):
+    data = two_frames(format)
+    first = opened(data, first_frame=True)
+    assert several(first) == ("pages" if format == "TIFF" else "frames")
+    assert decoded(first, data).image.size == Image.open(io.BytesIO(data)).size
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])

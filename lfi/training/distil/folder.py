@@ -1,0 +1,54 @@
+"""The folder that holds all that leads to a trio: held by one call at a time, known again by the next."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lfi.errors import ConfigError
+from lfi.training.distil.plan import FILE, Plan
+
+MADE = ("teacher", "teacher.part", "cache", "students", "layer.json", "choice.json", "presence.json", FILE)
+"""What is found in it; `--fresh` removes it."""
+
+
+@contextmanager
+def alone(runs: Path) -> Iterator[None]:
+    """Make the folder where it is missing, and hold it. The system lets go when the process ends, however it ends."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(runs / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(f"another lfi distil is at work in {runs}; wait for it to end") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write to {runs}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def clear(runs: Path) -> None:
+    """Take away what an earlier call made; whatever else lies there stays."""
+    for name in MADE:
+        path = runs / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def made_of(out: Path, plan: Plan | None) -> bool:
+    """Whether `out` is the trio that this plan ended in."""
+    if plan is None or not (out / "card.json").is_file():
+        return False
+    try:
+        return json.loads((out / "card.json").read_text(encoding="utf-8")).get("distilled") == plan.key
+    except (OSError, ValueError, AttributeError):
+        return False
