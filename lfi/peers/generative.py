@@ -75,9 +75,12 @@ class GenerativePeer(Peer):
             if not any(letter.isalnum() for letter in word):
                 raise WordsError(f"{word!r} has no word in it")
 
-    def embed(self, words: Sequence[str]) -> Tensor:
-        """It scores no words."""
-        return torch.zeros(len(words), 0, device=self.device)
+    def project(self, images: Tensor) -> Tensor:
+        """Nothing to compare words with, `[batch, 0]`: it writes words and scores none."""
+        return torch.zeros(len(images), self._outputs(), device=self.device)
+
+    def _outputs(self) -> int:
+        return 0
 
     @torch.no_grad()
     def described(self, images: Tensor, *, model: str = "peer") -> list[tuple[str, InteractionMaps | None]]:
