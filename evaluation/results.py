@@ -59,14 +59,17 @@ class Results:
         self.figures[name] = Figure(value, float("nan"), float("nan"), unit)
 
     def record(self) -> dict[str, Any]:
-        """As plain values, with commit, date and hardware added; null stands for NaN."""
+        """As plain values, with commit, date and hardware added; null stands for NaN, and `models` only where named."""
         made = {
             "command": self.command,
             "commit": revision(digits=7),
             "date": date.today().isoformat(),
             "hardware": hardware(),
         }
-        return _plain({**made, **asdict(self)})
+        found = asdict(self)
+        if not self.models:
+            del found["models"]
+        return _plain({**made, **found})
 
     def write(self, path: Path) -> None:
         """As JSON."""
