@@ -102,7 +102,7 @@ def told(page: Page, text: str) -> None:
 
 def moves_on(page: Page, done: int) -> None:
     page.wait_for_function(
-        "start => document.querySelector('#study-progress').textContent.startsWith(start)", arg=f"{done} of "
+        "start => document.querySelector('#study-progress')?.textContent.startsWith(start)", arg=f"{done} of "
     )
     page.wait_for_selector("#study-banner", state="hidden")
     assert page.evaluate(KEPT) == 0
