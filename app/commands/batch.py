@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lfi.errors import ConfigError
+
 commands = typer.Typer()
 
 _INTERRUPTED = 130
@@ -15,18 +17,30 @@ _INTERRUPTED = 130
 
 @commands.command()
 def batch(
-    source: Annotated[Path, typer.Argument(help="A folder of images, or a zip.", metavar="FOLDER_OR_ZIP")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A folder of images, or a zip; with --engine ray also shards.", metavar="FOLDER_OR_ZIP"),
+    ],
     word: Annotated[list[str], typer.Option(help="A word or short phrase; repeat it for more.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for gallery, scores and maps.")] = Path("gallery"),
     trio: Annotated[str, typer.Option(help="Name of a trio, or a folder that holds one. [LFI_TRIO]")] = "",
     models: Annotated[
         str, typer.Option(help="Some of teacher,lfi,baseline (default: all), or others such as baseline:rollout.")
     ] = "",
+    engine_: Annotated[
+        str, typer.Option("--engine", help="here, or ray: Parquet by Ray Data, on many cores or machines.")
+    ] = "here",
+    workers: Annotated[int, typer.Option(min=1, help="With --engine ray: engines that answer at once.")] = 1,
 ) -> None:
     """Maps and scores of many images: a gallery to sort, scores.csv, and raw maps (npz).
 
     Ctrl+C keeps what is done; the same command resumes. An image that cannot be read is named and skipped.
     """
+    if engine_ not in ("here", "ray"):
+        raise ConfigError(f"--engine is {engine_!r}; here or ray was expected")
+    if engine_ == "ray":
+        on_ray(source, word, out, trio, models, workers)
+        return
     from tqdm import tqdm
 
     from app.batch.folder import BatchFolder
@@ -57,3 +71,29 @@ def batch(
     if stopped:
         print("stopped; the same command resumes")
         raise typer.Exit(_INTERRUPTED)
+
+
+def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, workers: int) -> None:
+    """The same answers in `OUT/parts/*.parquet`; parts that are there are not answered again."""
+    from tqdm import tqdm
+
+    from app.batch.parts import begin, file_of, parts_of
+    from app.batch.ray_engine import answer_on_ray
+    from app.batch.work import question_of
+    from app.commands.maps import chosen_trio
+    from app.engine import Engine, MapsRequest
+
+    settings = chosen_trio(trio)
+    request = MapsRequest.from_fields(settings.word_limits, word, [models])
+    parts = parts_of(str(source.absolute()))
+    engine = Engine(settings)
+    engine.trios.need(settings.trio)
+    begin(out, question_of(engine, request))
+    missing = [part for part in parts if not file_of(out, part).is_file()]
+    answered, unread, there = 0, 0, len(parts) - len(missing)
+    with tqdm(total=len(parts), initial=there, desc="batch", unit="part", disable=not missing) as bar:
+        for _, some, others in answer_on_ray(missing, settings, request, out, workers) if missing else ():
+            answered, unread = answered + some, unread + others
+            bar.update()
+    print(f"{answered} images in {len(missing)} parts, {unread} not read; {there} parts were there")
+    print(out / "parts")
