@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import batch, data, distil, evaluate, keys, maps, report, scenes, serve, study, training
+from app.commands import batch, data, distil, evaluate, hub, keys, maps, report, scenes, serve, study, training
 from bench import commands as benchmark
 from lfi.errors import LFIError
 
@@ -19,7 +19,21 @@ cli = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (serve, keys, maps, batch, distil, training, evaluate, scenes, data, study, benchmark, report):
+for module in (
+    serve,
+    keys,
+    maps,
+    batch,
+    distil,
+    training,
+    hub,
+    evaluate,
+    scenes,
+    data,
+    study,
+    benchmark,
+    report,
+):
     cli.add_typer(module.commands)
 
 

@@ -54,7 +54,7 @@ class BusyError(LFIError):
 
 
 class LateError(LFIError):
-    """The request was not answered in time; the same one may succeed later, when there is less to do."""
+    """The request was not answered in time; the same one may succeed later, under less load."""
 
     kind = Kind(503, "late", "The request took too long")
 
@@ -102,13 +102,21 @@ class ArchiveError(LFIError):
 
 
 class BatchesFullError(LFIError):
-    """Every place for a batch is taken; one becomes free when a batch is deleted or expires."""
+    """A sender's places for batches are taken, or there is no room for more of them.
+
+    Attributes:
+        retry_after: seconds until there should be.
+    """
 
     kind = Kind(429, "batches-full", "All places for batches are in use")
 
+    def __init__(self, message: str, retry_after: float):
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class NothingHereError(LFIError):
-    """No such page, picture, batch, study or trial, or it is somebody else's: the two answers are the same."""
+    """No such page, picture, batch, study or trial, or it belongs to somebody else: the two answers are the same."""
 
     kind = Kind(404, "nothing-here", "There is nothing here")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lfi.errors import ConfigError
 
 SCOPES = ("maps", "metrics")
-"""`maps`: the page and the API; `metrics`: `/metrics`. Studies have invitations, their owner a token of her own."""
+"""`maps`: the page and the API; `metrics`: `/metrics`. Studies have invitations, and their owner a separate token."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -34,10 +34,10 @@ class Key:
 
 
 def new_key(name: str, scopes: Sequence[str]) -> tuple[str, Key]:
-    """A new key: what its holder sends, and what the service is told.
+    """A new key: what its holder sends, and what the service stores.
 
     Raises:
-        ConfigError: a name or scope that there cannot be.
+        ConfigError: an invalid name or scope.
     """
     secret = f"lfi_{secrets.token_urlsafe(32)}"
     try:

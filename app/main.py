@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import anyio
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -130,10 +130,12 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
     app.include_router(owner_routes.router)
     app.add_api_route("/", _to_page, include_in_schema=False)
     app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
+    app.add_api_route("/icon.png", _large_icon, include_in_schema=False)
+    app.add_api_route("/manifest.json", _manifest, include_in_schema=False)
     for name in _STATIC_FOLDERS:
         folder = FreshFiles(directory=settings.static_dir / name, check_dir=False)
         app.mount(f"/static/{name}", folder, name=f"static-{name}")
-    # The page's framework would store what anybody sends there; our page sends pictures along with its questions.
+    # The page's framework would store whatever anybody uploads there; our page sends pictures along with its questions.
     for end in ("upload", "upload/"):
         app.add_api_route(f"{PAGE}/gradio_api/{end}", _not_stored, methods=["POST"], include_in_schema=False)
     app.router.routes.append(agent_route(app.state.agents, settings))
@@ -168,14 +170,29 @@ async def _sweep(kept: KeptPictures) -> None:
         await anyio.sleep(_SWEEP_SECONDS)
 
 
-async def _to_page() -> RedirectResponse:
-    """Relative, so that it holds under any path a proxy publishes us under."""
-    return RedirectResponse("." + PAGE + "/")
+async def _to_page(request: Request) -> RedirectResponse:
+    """Under the path that we are published under, with or without its slash; relative where nobody said which."""
+    return RedirectResponse((request.app.state.settings.root_path or ".") + PAGE + "/")
 
 
 async def _icon(request: Request) -> FileResponse:
     """Browsers ask for it at the root, wherever the page is."""
     return FileResponse(request.app.state.settings.static_dir / "favicon.svg", media_type="image/svg+xml")
+
+
+async def _large_icon(request: Request) -> FileResponse:
+    return FileResponse(request.app.state.settings.static_dir / "icon.png", media_type="image/png")
+
+
+async def _manifest() -> JSONResponse:
+    """What a browser needs to install the page; its addresses are relative to this one."""
+    icons = [
+        {"src": "favicon.ico", "sizes": "any", "type": "image/svg+xml"},
+        {"src": "icon.png", "sizes": "512x512", "type": "image/png"},
+    ]
+    said = {"name": "LFI Inspector", "short_name": "LFI", "start_url": f".{PAGE}/", "scope": "./"}
+    looks = {"display": "standalone", "background_color": "#f8f7f3", "theme_color": "#0f5575"}
+    return JSONResponse({**said, **looks, "icons": icons}, media_type="application/manifest+json")
 
 
 async def _not_stored() -> None:

@@ -6,10 +6,10 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from limits import RateLimitItem
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.keys import Key, parse_keys
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     static_dir: Path = STATIC
     models_dir: Path = MODELS
     """Every folder in it that holds a `card.json` is a trio."""
-    trio: str = "scenes"
+    trio: str = "photographs"
     """The trio used where a request names none."""
     device: str = "auto"
     """Where the models run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one."""
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     cached_bytes: int = Field(256 * MEGABYTE, ge=0)
     """Memory that they may take."""
     shutdown_seconds: float = Field(8.0, gt=0)
-    """How long a service that was told to stop (SIGTERM) goes on to answer what it has accepted."""
+    """How long a service that was told to stop (SIGTERM) keeps answering the requests it has accepted."""
 
     study_folder: Path = Path("data/study")
     """Rendered stimuli of studies, and the database where no URL names another. Nothing serves it."""
@@ -104,11 +104,14 @@ class Settings(BaseSettings):
     """Longest side of a rendered overlay in pixels; larger images are shown smaller. WebP ends at 16,383."""
 
     batches: int = Field(4, ge=0)
-    """Batches kept at a time, including finished ones; 0 accepts none."""
+    """Batches of one key that may be waiting or running at a time, or of one client where no keys are asked for; 0
+    accepts none."""
+    batches_bytes: int | None = Field(None, ge=1)
+    """Of all batches, sent and answered, that lie on disk; twenty times `max_batch_bytes` where nothing is said."""
     batch_images: int = Field(500, ge=1)
     """Images in one batch."""
     max_batch_bytes: int = Field(100 * MEGABYTE, ge=1)
-    """Of everything sent for one batch. It lies in the system's folder for temporary files until the batch is over."""
+    """Of everything sent for one batch. It is kept in the system's temporary folder until the batch is over."""
     batch_seconds: float = Field(3600.0, gt=0)
     """How long a batch's results are kept once it is over."""
 
@@ -172,6 +175,20 @@ class Settings(BaseSettings):
         """Bytes of a whole request: one image, its form fields and the multipart frame."""
         return self.max_bytes + MEGABYTE
 
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        if self.batches_bytes is not None and self.batches_bytes < 2 * self.max_batch_body:
+            raise ValueError(
+                f"LFI_BATCHES_BYTES is {self.batches_bytes}; a batch needs twice LFI_MAX_BATCH_BYTES and "
+                f"{2 * MEGABYTE:,} more while it is sent, so at least {2 * self.max_batch_body:,} was expected"
+            )
+        return self
+
+    @property
+    def batches_room(self) -> int:
+        """Bytes of all batches on disk."""
+        return self.batches_bytes or 20 * self.max_batch_body
+
     @property
     def max_batch_body(self) -> int:
         """Bytes of a whole request for a batch."""
@@ -205,6 +222,8 @@ _SECRETS = ("admin_token", "api_keys")
 
 
 def _wrong(item: Mapping[str, Any]) -> str:
+    if not item["loc"]:  # of several together
+        return str(item["msg"]).removeprefix("Value error, ")
     name = "_".join(str(part) for part in item["loc"]).removeprefix(_PREFIX).lower()
     if name in _SECRETS:
         return f"{name.replace('_', ' ')} ({_PREFIX}{name.upper()}): {item['msg'].removeprefix('Value error, ')}"

@@ -131,7 +131,7 @@ def throughput(port: int, requests: RequestBodies, clients: int, rounds: int, se
 
 @dataclass
 class Endurance:
-    """What a long load left.
+    """The result of a long load.
 
     Attributes:
         statuses: answers by status; 0 where there was none.

@@ -1,4 +1,4 @@
-"""Many simulated raters at once, the service killed midway, and a look at what the database holds afterwards."""
+"""Many simulated raters at once, the service killed midway, and a check of what the database contains afterwards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ACTOR = "benchmark"
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of the service.
+    """The load on the service.
 
     Attributes:
         raters: take part at the same time.
@@ -69,7 +69,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it.
+    """The outcome.
 
     Attributes:
         acknowledged: submissions that the service confirmed.
@@ -123,7 +123,7 @@ def run_load(load: Load, database_url: str, folder: Path) -> Outcome:
 
 
 def check(studies: Studies, name: str, log: Log, refill: Log, kills: int) -> Outcome:
-    """Compare what raters were told with what the study's database holds.
+    """Compare what raters were told with what the study's database contains.
 
     Args:
         log, refill: of the raters who took part at once, and of those who filled what was left.

@@ -1,4 +1,4 @@
-"""Times of variants that take turns, and what is said of them: medians, quantiles, ratios, with their intervals."""
+"""Times of variants that take turns, and their statistics: medians, quantiles and ratios, with intervals."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TOKEN = "a token for pictures"
-LARGEST = 120_000
+LARGEST, LARGEST_MOVING = 120_000, 600_000
 PHONE = 360
 
 
@@ -43,7 +43,7 @@ class Visit:
         return page
 
     def inspector(self, query: str = "", **size: int) -> Page:
-        page = self.page(f"/ui/?image=sample:paper{query}", **size)
+        page = self.page(f"/ui/?image=sample:coffee{query}", **size)
         page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
         page.wait_for_function("[...document.images].every(each => each.complete)")
         return page
@@ -62,7 +62,7 @@ def main() -> None:
 
 def show_inspector(visit: Visit) -> None:
     page = visit.inspector()
-    save(page, DOCS / "page.webp")
+    save_moving(page, DOCS / "page.webp")
     save(page.locator("#lfi-film"), "film")
     page.locator(".lfi-panel[data-model=lfi] .lfi-stack").hover(position={"x": 205, "y": 75})
     save(page.locator(".lfi-maps"), "patch")
@@ -92,7 +92,7 @@ def mark_region(page: Page) -> None:
 def show_batch(visit: Visit) -> None:
     page = visit.page("/batch")
     page.set_input_files("#batch-images", sorted((ROOT / "static/samples").glob("*.jpg")))
-    page.fill("#batch-words", "star, red circle")
+    page.fill("#batch-words", "cup, cat, person")
     page.click("#batch-start")
     page.wait_for_selector("#batch-gallery:not([hidden])")
     page.wait_for_timeout(2000)  # the gallery is a page of its own
@@ -123,6 +123,29 @@ def show_study(visit: Visit, lfi: Callable[..., str], folder: Path) -> None:
     owner.click(f"text={plan.stem}")
     owner.wait_for_selector("text=Response times")
     save(owner, "study-owner")
+
+
+def save_moving(page: Page, path: Path) -> None:
+    """The page on its way through the layers, forth and back, as an animated WebP of at most `LARGEST_MOVING` bytes."""
+    depth = page.locator("#lfi-depth")
+    last = int(depth.get_attribute("max") or 0)
+    shown = int(depth.input_value())
+    frames = []
+    for position in range(last + 1):
+        depth.fill(str(position))
+        page.wait_for_timeout(400)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        frames.append(picture.resize((picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS))
+    depth.fill(str(shown))
+    order = [*range(last + 1), *range(last - 1, 0, -1)]
+    for quality in range(80, 20, -10):
+        buffer = io.BytesIO()
+        first, *others = [frames[index] for index in order]
+        first.save(buffer, "WEBP", save_all=True, append_images=others, duration=700, loop=0, quality=quality, method=6)
+        if buffer.tell() <= LARGEST_MOVING:
+            break
+    path.write_bytes(buffer.getvalue())
+    print(f"{path.relative_to(ROOT)}: {len(order)} frames, {buffer.tell() / 1000:.0f} kB")
 
 
 def save(shown: Page | Locator, where: Path | str) -> None:

@@ -1,7 +1,7 @@
-"""What a map is measured on, from real images: class names, and where these classes are.
+"""What maps are measured on, from real images: class names and where their objects are.
 
 From COCO's instances (masks; https://cocodataset.org/#format-data) and from TinyImageNet (boxes). Models get the images
-as they are; masks are squashed to a square. Classes whose names the teacher does not know are not asked for.
+as they are; masks are squashed to a square. Classes whose names the teacher does not know are skipped.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ImageFiles(Sequence[np.ndarray]):
 
 
 def coco_cases(images: Path, annotations: Path, knows: Callable[[str], bool], size: int) -> Cases:
-    """Every class of every image with the mask of all its objects; crowds are nobody's mask.
+    """Every class of every image with the mask of all its objects; crowds belong to no mask.
 
     Args:
         images: the folder that file names are relative to.
@@ -110,7 +110,7 @@ def known_to(teacher: OpenClipTeacher) -> Callable[[str], bool]:
 
 
 def split(cases: Cases, count: int, seed: int) -> tuple[Cases, Cases]:
-    """So many images to measure on and a third as many others to choose on, drawn at random.
+    """`count` images to measure on and a third as many others to choose on, drawn at random.
 
     Raises:
         DataError: fewer than four images.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,15 +54,21 @@ class Choice:
     rates: dict[str, float]
 
 
-def choose(teacher: OpenClipTeacher, students: Mapping[str, Student], rates: Rates) -> Choice:
-    """The baseline's explanation that finds the most words, and of everything that can be shown the best layer."""
+def choose(
+    teacher: OpenClipTeacher, students: Mapping[str, Student], rates: Rates, phrases: Sequence[str] = ()
+) -> Choice:
+    """The baseline's explanation that finds the most words, and of everything that can be shown the best layer.
+
+    Args:
+        phrases: as the trio will have them.
+    """
     ways = [each for part, student in students.items() for each in explained_answerers(part, student, teacher)]
     found = {each.name: rates(each) for each in tqdm(ways, desc="choosing layers", unit="explanation")}
     tried = explanations_of(students["baseline"])
     explanation = max(tried, key=lambda name: found[f"baseline:{name}"].max())
     models = {
         "teacher": rates(TeacherAnswerer(teacher)),
-        "lfi": rates(QueriesAnswerer("lfi", students["lfi"], teacher)),
+        "lfi": rates(QueriesAnswerer("lfi", students["lfi"], teacher, phrases)),
         "baseline": found[f"baseline:{explanation}"],
     }
     every = {**models, **found}

@@ -7,21 +7,19 @@ with the same seed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from evaluation.results import Figure, Goal, Results, over_seeds
+from evaluation.results import Figure, Goal, Results, over_seeds, read
 from lfi.errors import ConfigError, DataError
 from lfi.methods import CONTROLS, CONTROLS_OF_THE_BEST, RESULT_ORIENTED
 from lfi.training.logbook import read_records
 
 GOAL = 7.0
-"""Times fewer, as the paper's abstract claims it."""
+"""How many times fewer steps, as the paper's abstract claims."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def steps_to(curve: Sequence[tuple[float, float]], score: float) -> float:
 
 
 def ratios(ours: Curve, theirs: Curve) -> tuple[float, float]:
-    """Of steps and of seconds: theirs in all over ours to their final score; 0 where ours never has it."""
+    """Ratio of steps and of seconds: their whole run over ours to their final score; 0 if ours never gets there."""
     steps, seconds = _reached(ours, theirs.scores[-1])
     return float(theirs.steps[-1]) / steps, float(theirs.seconds[-1]) / seconds
 
@@ -110,7 +108,7 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
     methods = _by_method(curves)
     for name in (ours, *rivals):
         if name not in methods:
-            raise ConfigError(f"there is no run of {name!r}; there are runs of {', '.join(methods)}")
+            raise ConfigError(f"no run of {name!r}; there are runs of {', '.join(methods)}")
     found = [name for name in RESULT_ORIENTED if name in methods and name != ours]
     others = [name for name in methods if name not in (ours, *CONTROLS, *CONTROLS_OF_THE_BEST)]
     chosen = list(rivals) or found or others
@@ -156,7 +154,7 @@ def _of_folder(folder: Path, method: str, score: str) -> Curve:
     score = score or next(iter(known), "")
     if score not in known:
         raise DataError(f"{folder} has no evaluations of {score or 'anything'!r}; of {', '.join(known) or 'nothing'}")
-    config = _json(folder / "config.json")
+    config = read(folder / "config.json")
     done, seconds, times = 0.0, 0.0, {0.0: 0.0}
     for record in records:
         if "images/s" in record:
@@ -175,22 +173,13 @@ def _of_folder(folder: Path, method: str, score: str) -> Curve:
 
 
 def _of_record(path: Path, method: str) -> Curve:
-    record = _json(path)
+    record = read(path)
     try:
         steps, scores = np.array(record["curve"], float).T
         unit = f"% {next(iter(record['scores']))}"
         return Curve(method or record["method"], record["seed"], steps, steps * record["step"], scores, unit)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a record of `lfi benchmark transfer`: {error!r}") from error
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
 
 
 def plot(curves: Sequence[Curve], ours: str, best: str, path: Path, title: str) -> None:

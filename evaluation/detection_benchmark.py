@@ -9,22 +9,17 @@ last weights. Each finished run is a record; an interrupted benchmark resumes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from evaluation.detection import average_precision
+from evaluation.runs import check_known, in_processes, keep
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
-from lfi.errors import ConfigError
 from lfi.methods import METHODS
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
@@ -42,7 +37,7 @@ TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 40, 41, 42
 
 
 @dataclass(frozen=True)
-class Scale:
+class DetectionScale:
     """How large the benchmark is.
 
     Attributes:
@@ -63,14 +58,14 @@ class Scale:
 
 _SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=16, proposals=100, most=20)
 SCALES = {
-    "tiny": Scale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
-    "small": Scale(2000, 10, "colour", 1000, 300, 3, _SMALL),
-    "full": Scale(2000, 20, "name", 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
+    "tiny": DetectionScale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
+    "small": DetectionScale(2000, 10, "colour", 1000, 300, 3, _SMALL),
+    "full": DetectionScale(2000, 20, "name", 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
 }
 
 
 @dataclass(frozen=True)
-class Setup:
+class DetectionSetup:
     """Where things are, and how large they are to be."""
 
     scale: str
@@ -79,7 +74,7 @@ class Setup:
     device: str = "cpu"
 
     @property
-    def at(self) -> Scale:
+    def at(self) -> DetectionScale:
         return SCALES[self.scale]
 
     @property
@@ -96,7 +91,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Run:
+class DetectionRun:
     """One trained detector.
 
     Attributes:
@@ -113,21 +108,16 @@ class Run:
 
 
 def detection(
-    setup: Setup, seeds: Sequence[int], methods: Sequence[str], ways: Sequence[str], workers: int
-) -> list[Run]:
+    setup: DetectionSetup, seeds: Sequence[int], methods: Sequence[str], ways: Sequence[str], workers: int
+) -> list[DetectionRun]:
     """Train what is missing, `workers` backbones at a time, and return every run asked for.
 
     Raises:
         ConfigError: for an unknown scale, method or way.
     """
-    for name, given, known in (
-        ("scale", [setup.scale], SCALES),
-        ("method", methods, dict.fromkeys(KNOWN)),
-        ("way", ways, dict.fromkeys(WAYS)),
-    ):
-        for each in given:
-            if each not in known:
-                raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
+    check_known("scale", [setup.scale], SCALES)
+    check_known("method", methods, KNOWN)
+    check_known("way", ways, WAYS)
     wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
     missing: dict[tuple[str, int], list[str]] = {}
     for method, seed, way in wanted:
@@ -137,21 +127,15 @@ def detection(
         setup.scenes("train"), setup.scenes("test")
         prepared(setup)  # the teacher is asked once, here
         prepared.cache_clear()
-        with ProcessPoolExecutor(workers, get_context("spawn"), _own_threads, (workers,)) as pool:
-            futures = [pool.submit(run_backbone, setup, *run, todo) for run, todo in missing.items()]
-            bar = tqdm(as_completed(futures), total=len(futures), desc="detection", unit="backbone", dynamic_ncols=True)
-            for future in bar:
-                for run in future.result():
-                    said = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
-                    tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {said}")
-    return [Run(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
+        jobs = [(setup, *run, todo) for run, todo in missing.items()]
+        for done in in_processes(run_backbone, jobs, workers, "detection", "backbone"):
+            for run in done:
+                scores = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
+                tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {scores}")
+    return [DetectionRun(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
 
 
-def _own_threads(workers: int) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-
-
-def record_of(setup: Setup, method: str, seed: int, way: str) -> Path:
+def record_of(setup: DetectionSetup, method: str, seed: int, way: str) -> Path:
     """Where a run's record is kept."""
     return setup.folder / "records" / f"{file_name(method)}-{seed}-{way}.json"
 
@@ -160,7 +144,7 @@ def file_name(method: str) -> str:
     return method.replace(" ", "_").replace("+", "and").replace(",", "")
 
 
-def run_backbone(setup: Setup, method: str, seed: int, ways: Sequence[str]) -> list[Run]:
+def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[str]) -> list[DetectionRun]:
     """Train a student unless it is there, detectors on it, measure them and keep the records."""
     folder = setup.folder / "students" / f"{file_name(method)}-{seed}"
     classification = backbone(setup, method, seed, folder)
@@ -175,13 +159,13 @@ def run_backbone(setup: Setup, method: str, seed: int, ways: Sequence[str]) -> l
         )
         detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
         scores = average_precision(detector.to(setup.device), *setup.scenes("test"))
-        run = Run(method, seed, way, setup.scale, scores, classification)
+        run = DetectionRun(method, seed, way, setup.scale, scores, classification)
         keep(record_of(setup, method, seed, way), asdict(run))
         done.append(run)
     return done
 
 
-def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
+def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> float:
     """The student of a method in `folder`, trained if it is not there; its validation mAP in percent."""
     record = folder / "student.json"
     if not record.exists():
@@ -201,7 +185,7 @@ def backbone(setup: Setup, method: str, seed: int, folder: Path) -> float:
 
 
 @lru_cache(maxsize=1)
-def prepared(setup: Setup) -> Prepared:
+def prepared(setup: DetectionSetup) -> Prepared:
     """Labelled scenes and what the teacher says of them."""
     config = TrainConfig(
         data=DataConfig(count=setup.at.labelled, validation=setup.at.labelled // 2),
@@ -211,7 +195,7 @@ def prepared(setup: Setup) -> Prepared:
     return prepare(config, setup.device, FIELDS)
 
 
-def loop_of(setup: Setup, seed: int, epochs: int, batch_size: int) -> LoopConfig:
+def loop_of(setup: DetectionSetup, seed: int, epochs: int, batch_size: int) -> LoopConfig:
     """Float32 on a CPU, where bfloat16 is slow on most."""
     return LoopConfig(
         epochs=epochs,
@@ -221,11 +205,3 @@ def loop_of(setup: Setup, seed: int, epochs: int, batch_size: int) -> LoopConfig
         evaluations=0,
         tensorboard=False,
     )
-
-
-def keep(path: Path, record: dict[str, Any]) -> None:
-    """Written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(record) + "\n")
-    os.replace(fresh, path)

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.detection_benchmark import BOTH, Run
+from evaluation.detection_benchmark import BOTH, DetectionRun
 from evaluation.results import Goal, Results, over_seeds
 from lfi.methods import CONTROLS, RESULT_ORIENTED
 
 GOALS = {"box mAP": 1.6, "mask AP": 2.4}
-"""Points over the best result-oriented backbone on COCO, fine-tuned, as the paper's abstract claims them."""
+"""Gain over the best result-oriented backbone on COCO, fine-tuned, in points, as the paper's abstract claims."""
 
 OURS = ("LFI", BOTH)
 
 
-def summarise(runs: Sequence[Run], results: Results) -> None:
+def summarise(runs: Sequence[DetectionRun], results: Results) -> None:
     """Fill `results` from the runs.
 
-    A gain is paired: LFI less the rival with the same seed. The best result-oriented method is the one of the highest
-    mean of that very score, which favours it.
+    A gain is paired: LFI less the rival with the same seed. The best result-oriented method is the one with the highest
+    mean of the reported score itself, which favours it.
     """
     scores = table(runs)
     for part, methods in scores.items():
@@ -44,7 +44,7 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
                 )
 
 
-def table(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:
+def table(runs: Sequence[DetectionRun]) -> dict[str, dict[str, dict[int, float]]]:
     """Scores by part (`box mAP, fine-tuned`), method and seed; the students' own validation mAP is a part, too."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     for run in runs:
@@ -53,7 +53,7 @@ def table(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:
     return found
 
 
-def plot(runs: Sequence[Run], path: Path, title: str) -> None:
+def plot(runs: Sequence[DetectionRun], path: Path, title: str) -> None:
     """Scores with their intervals, one panel a part."""
     import matplotlib
 

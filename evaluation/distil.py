@@ -244,11 +244,11 @@ class Distillation:
         if self.cases is None:
             return {**found, "explanation": "", "layers": {}, "rates": {}}
         pair = {"lfi": students["lfi"], "baseline": students[baseline]}
-        return {**found, **asdict(choose(self.teacher, pair, hit_rates(self.cases)))}
+        return {**found, **asdict(choose(self.teacher, pair, hit_rates(self.cases), self.whole.classes))}
 
     def _calibrate(self, students: dict[str, Student], choice: dict[str, Any]) -> dict[str, Any]:
         explanation = choice["explanation"] or "dense-similarity"
-        every = line_up(self.teacher, students["lfi"], students["baseline"], explanation)
+        every = line_up(self.teacher, students["lfi"], students["baseline"], explanation, phrases=self.whole.classes)
         models = {name: every[name] for name in ("teacher", "lfi", "baseline")}
         found, without = calibrated(models, statements(self.held_out, self.request.seed))
         return {"models": {name: each.to_dict() for name, each in found.items()}, "without": without}

@@ -1,4 +1,4 @@
-"""`lfi evaluate domains`: what models know of a domain that no label came from.
+"""`lfi evaluate domains`: what models know of a domain without labels from it.
 
 Three tables that answer different questions and are kept apart: a linear probe of the source domains on frozen
 features; the whole model trained further on them; and zero-shot by class names alone, for which no label is used at

@@ -16,7 +16,7 @@ from evaluation.results import Results
 
 STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "lfi", "font.family": "sans-serif", "font.size": 9}
 FLOORS = ("another image's", "centre", "in other images", "floor", "shuffled maps", "queries only", ":random")
-"""What the names of floors and controls hold."""
+"""What the names of floors and controls contain."""
 _MOST = 40
 """Figures of one unit in one panel; more are in the table alone."""
 

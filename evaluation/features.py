@@ -77,7 +77,7 @@ def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
 
     Raises:
         UnknownModelError, CheckpointError: as `load_features`.
-        DataError: a record that is none.
+        DataError: a file that is not a record.
     """
     recorded, found = [], []
     for given in models:

@@ -1,4 +1,4 @@
-"""Fine-tuning: a model's backbone trained further under a new head, for a short schedule that is the same for all.
+"""Fine-tuning: a model's backbone trained further under a new head, on one short schedule for all models.
 
 The head begins as the linear probe of the frozen features and only then is everything trained (LP-FT, Kumar et al.
 2022, arXiv 2202.10054): a random head would first spoil the features, and differently for features of different scale.

@@ -1,7 +1,7 @@
 """`lfi evaluate gaze`: do models look where people look? Maps against fixations, between floor and ceiling.
 
 People looked freely, so a model's map of an image is the mean of its maps of the words that the image is asked for.
-Floors: the model's map of another image, and where people look in all other images whatever these show. Ceiling: half
+Floors: the model's map of another image, and where people look in all other images, whatever they show. Ceiling: half
 of an image's observers, as a predictor of the other half. All is measured on the image squashed to a square, as models
 see it, and from maps on one grid, on which a divergence depends.
 """
@@ -41,7 +41,7 @@ Looker = Callable[[Image.Image, Sequence[str]], dict[str, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class ViewedImage:
-    """An image that people looked at, and what models are asked of it."""
+    """An image that people looked at, and the words that models are asked about."""
 
     path: Path
     gaze: Gaze
@@ -130,7 +130,7 @@ def unit_mass(maps: Tensor) -> Tensor:
 def find_images(
     gaze: Sequence[Gaze], folder: Path, words: Mapping[str, Sequence[str]] | Sequence[str]
 ) -> list[ViewedImage]:
-    """What was looked at, with its file and its words.
+    """The images that people looked at, with their files and words.
 
     Args:
         words: for all images, or by the name of an image's file; images that it does not name are left out.

@@ -30,7 +30,7 @@ from lfi.answerers import Answerer, ask
 from lfi.data.scenes import CLASSES
 from lfi.errors import UnknownWordError, UnsupportedModelError
 from lfi.images import pictures, pixels
-from lfi.peers import Peer
+from lfi.peers import Peer, StudentPeer
 from lfi.students import Student
 from lfi.students.explanations import WORDLESS, explanations_of
 from lfi.teachers.openclip import OpenClipTeacher
@@ -42,6 +42,8 @@ CASES = 200
 CENTRE = 0.25
 """Standard deviation of the spot in the centre, as a share of the grid."""
 _HIT = "pointing game"
+SIZES = {"small": (0.0, 0.05), "medium": (0.05, 0.25), "large": (0.25, 1.01)}
+"""What share of the image a word's mask covers: at least, and less than."""
 
 Score = Callable[[Tensor], Tensor]
 """From `n` images, normalised and of the size that a model reads, to how strongly it sees its word in each, `[n]`."""
@@ -76,11 +78,13 @@ def evaluate_maps(
     seed: int,
     scorer: Scorer,
     title: str = "Maps of words against exact masks",
+    by_size: bool = False,
 ) -> Results:
     """Measure everything on `test`; `choice` decides on layers and the baseline's best explanation.
 
     Args:
         scorer: what insertion and deletion watch of a student.
+        by_size: also say how localisation is for words of each of `SIZES`.
     """
     columns, best = columns_of(trio, choice, scorer)
     results = Results(command, [seed], {"images": len(test.images)}, title=title)
@@ -100,11 +104,26 @@ def evaluate_maps(
         for metric in of_category("agreement") if name != "teacher" else ():
             values = quiet(metric, *on_coarser(maps[name], maps["teacher"]))
             results.figures[f"{name}: {metric.name} with the teacher"] = figure(values, cases.images, metric.unit)
+    if by_size:
+        localised_by_size(maps, cases, results)
     faithfulness(columns, maps, cases, test, results)
     robustness(columns, cases, test, results)
     sanity(columns, cases, test, results)
     against(best, maps, cases, results)
     return results
+
+
+def localised_by_size(maps: dict[str, Tensor], cases: WordMaps, results: Results) -> None:
+    """The pointing game for words whose masks are small, medium and large; sizes that no word has are left out."""
+    share = cases.masks.float().mean((-2, -1)).numpy()
+    [metric] = [each for each in of_category("localisation") if each.name == _HIT]
+    for size, (least, below) in SIZES.items():
+        rows = np.flatnonzero((share >= least) & (share < below))
+        results.n[f"words of {size} regions"] = len(rows)
+        for name, drawn in maps.items() if len(rows) else ():
+            hits = metric(drawn[rows], cases.masks[rows])
+            images = np.unique(cases.images[rows], return_inverse=True)[1]
+            results.figures[f"{name}: {_HIT}, {size} regions"] = figure(hits, images, metric.unit)
 
 
 def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column], str]:
@@ -148,12 +167,12 @@ def _peers(trio: Trio, phrases: Sequence[str]) -> Iterator[Column]:
     for name, peer in trio.peers.items():
         try:
             peer.check(list(dict.fromkeys(phrases)))
-            possible, score = peer.explanations, partial(peer_score, peer) if peer.student.embed is not None else None
+            possible, score = peer.explanations, partial(peer_score, peer) if peer.scores_words else None
         except UnknownWordError:
-            possible, score = WORDLESS, None
+            possible, score = tuple(each for each in peer.explanations if each in WORDLESS), None
         for explanation in possible:
             # dense similarity runs through the whole CLIP, whose tower is the peer's in another form
-            weights = None if explanation == "dense-similarity" else peer.student
+            weights = peer.student if isinstance(peer, StudentPeer) and explanation != "dense-similarity" else None
             yield Column(f"{name}, {explanation}", trio.answerers[f"{name}:{explanation}"], 0, score, weights)
 
 
@@ -163,7 +182,7 @@ def peer_score(peer: Peer, phrases: Sequence[str]) -> Score:
 
     @torch.no_grad()
     def score(images: Tensor) -> Tensor:
-        found = peer.student.project(peer.student(peer.read(images)).features)
+        found = peer.project(peer.read(images))
         return ((found.softmax(-1) if peer.clip is None else found) * texts).sum(-1)
 
     return score

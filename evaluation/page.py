@@ -1,4 +1,4 @@
-"""`lfi report`: recorded results, curves of runs and example maps as one HTML file that needs nothing else.
+"""`lfi report`: recorded results, curves of runs and example maps as one self-contained HTML file.
 
 Every figure stands with the command that made it, its seeds, its sample size and the hardware.
 """
@@ -46,7 +46,7 @@ details > summary { cursor: pointer; margin: .5rem 0 }
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its anchor, heading and content, and what the contents say of its goals."""
+    """A part of the page: its anchor, heading and content, and what the table of contents says of its goals."""
 
     name: str
     title: str
@@ -82,12 +82,7 @@ def report_page(
 
 
 def _of_record(path: Path) -> Section:
-    try:
-        record = read(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    record = read(path)
     if not isinstance(record, dict) or not set(record) >= _FIELDS:
         raise DataError(f"{path} is not a record of `lfi evaluate` or `lfi benchmark`")
     table = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown({**record, "title": ""}))
@@ -98,8 +93,8 @@ def _of_record(path: Path) -> Section:
     figures = f"<details open><summary>Figures</summary>{table}</details>"
     made = f'<p class="made">Commit {escape(record["commit"])}.</p>'
     title = record.get("title") or record["command"].split(" --")[0]
-    hold = [goal["holds"] for goal in record["goals"].values()]
-    verdict = f"{sum(hold)} of {len(hold)} goals hold" if hold else ""
+    met = [goal["holds"] for goal in record["goals"].values()]
+    verdict = f"{sum(met)} of {len(met)} goals met" if met else ""
     return Section(_name(path), title, plots + figures + made, verdict)
 
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from evaluation.photographs import covers_all, hits, layer_peaks
+from evaluation.choosing import choose
+from evaluation.photographs import found_words, hits, layer_peaks
 from evaluation.presence import Statements, calibrate, evidence, state
-from lfi.answerers import ExplainedAnswerer, line_up
+from lfi.answerers import Answerer, line_up
 from lfi.data.canvases import Canvases, compose
 from lfi.presence import Presence
 from lfi.students import Student
-from lfi.students.explanations import explanations_of
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.training.cards import ABOUT, losses_of, parameters_of, trio_card
@@ -24,7 +23,8 @@ from lfi.training.photographs.students import LOOP, methods, train_photo_student
 from lfi.training.photographs.teacher import STEPS, USED, Sources, images, train_photo_teacher
 from lfi.training.trio import write_trio
 
-CHOICE, SEED = 300, 31
+CHOICE, ALONE, SEED = 300, 400, 31
+"""Canvases and single photographs that layers and the explanation are chosen on, by the mean of both rates."""
 EVERYDAY = (
     """
 dog, cat, bird, fish, horse, person, car, truck, bus, bicycle, motorcycle, airplane, boat, ship, train,
@@ -42,7 +42,7 @@ tractor, ambulance, sofa, desk, bathtub, refrigerator, stove, vase, candle, pill
     .strip()
     .split(", ")
 )
-"""Nouns that are offered to people; everything else that the models know can be typed as well."""
+"""Nouns to suggest on the page; everything else that the models know can be typed as well."""
 
 
 def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume: bool = True) -> dict[str, Any]:
@@ -64,34 +64,37 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
     assert isinstance(teacher, CoCaTeacher)
     assert isinstance(teacher.tokenizer, NameTokenizer)
     names = teacher.tokenizer.names
-    held_out = images(sources, names)["held-out"]
+    parts = images(sources, names)
+    held_out = parts.pop("held-out")
     canvases, words = choices(held_out, names)
+    alone = small_objects(held_out)
+    named = [(names.names[label],) for label in alone.labels[:, 0]]
 
-    def rates(answerer: Any) -> np.ndarray:
-        """Share of words on canvases that each layer's peak finds."""
-        points = layer_peaks(answerer, canvases.images, words)
-        return np.array(
-            [_hit_rate([each[layer] for each in points], canvases, words) for layer in range(len(answerer.layers))]
-        )
+    found: dict[str, np.ndarray] = {}
 
-    ways = [(part, name) for part, student in students.items() for name in explanations_of(student)]
-    found = {
-        f"{part}:{name}": rates(ExplainedAnswerer(f"{part}:{name}", students[part], name, teacher))
-        for part, name in tqdm(ways, desc="choosing layers", unit="explanation", dynamic_ncols=True)
-    }
-    explanation = max(explanations_of(students["baseline"]), key=lambda name: found[f"baseline:{name}"].max())
-    answerers = line_up(teacher, students["lfi"], students["baseline"], explanation)
-    found |= {part: rates(answerers[part]) for part in ("teacher", "lfi", "baseline")}
-    layers = {name: int(each.argmax()) for name, each in found.items()}
+    def rates(answerer: Answerer[Any]) -> np.ndarray:
+        """How often each layer's peak finds a word, the mean over canvases and over boxes of objects."""
+        peaks = np.concatenate(layer_peaks(answerer, alone.images, named), 1)
+        assert alone.boxes is not None
+        in_boxes = [hits(layer, alone.boxes, 64).mean() for layer in peaks]
+        found[answerer.name] = np.array([found_words(answerer, canvases, words).mean(1), in_boxes])
+        return found[answerer.name].mean(0)
+
+    chosen = choose(teacher, students, rates, everyday(names))
+    explanation, layers = chosen.explanation, chosen.layers
+    found["baseline"] = found[f"baseline:{explanation}"]
+    answerers = line_up(teacher, students["lfi"], students["baseline"], explanation, phrases=everyday(names))
     presence = calibrated(answerers, held_out, canvases, names)
     figures = {
         part: {
-            "map peaks in the named photograph, held-out canvases": round(float(found[part].max()), 3),
+            "map peaks in the named photograph, held-out canvases": round(float(found[part][0, layers[part]]), 3),
+            "map peaks in the object, held-out images": round(float(found[part][1, layers[part]]), 3),
             "presence, AUC": presence[part].auc,
         }
         for part in ("teacher", "lfi", "baseline")
     }
-    card = photo_card(folder.name, explanation, layers, names, teacher, students, figures)
+    learned = sum(map(len, parts.values()))
+    card = photo_card(folder.name, explanation, layers, names, teacher, students, figures, learned)
     card["presence"] = {part: each.to_dict() for part, each in presence.items()}
     shutil.copytree(made, folder / "teacher", dirs_exist_ok=True)
     write_trio(folder, students, card)
@@ -106,14 +109,11 @@ def choices(held_out: Part, names: Names) -> tuple[Canvases, list[tuple[str, ...
     return canvases, [tuple(names.names[own[row]] for row in rows if row >= 0) for rows in canvases.rows]
 
 
-def _hit_rate(points: list[np.ndarray], canvases: Canvases, words: list[tuple[str, ...]]) -> float:
-    right = [
-        hits(points[index][place][None], canvases.regions[index, place][None], 64)[0]
-        for index, own in enumerate(words)
-        for place, word in enumerate(own)
-        if own.count(word) == 1 and not covers_all(canvases, index)
-    ]
-    return float(np.mean(right))
+def small_objects(held_out: Part) -> Part:
+    """Held-out photographs whose object takes less than half of the picture, so that its centre is no safe guess."""
+    assert held_out.boxes is not None
+    area = (held_out.boxes[:, 2:] - held_out.boxes[:, :2]).prod(1) / 64**2
+    return held_out.take(np.flatnonzero(area < 0.5)[:ALONE])
 
 
 def calibrated(answerers: dict[str, Any], held_out: Part, canvases: Canvases, names: Names) -> dict[str, Presence]:
@@ -138,20 +138,21 @@ def photo_card(
     teacher: CoCaTeacher,
     students: dict[str, Student],
     figures: dict[str, Any],
+    learned: int,
 ) -> dict[str, Any]:
-    """What people are told of the three models."""
+    """What people are told about the three models; the students learned from `learned` images."""
     seen = (
         f"TinyImageNet ({USED['tiny']:,} images of 64 px), half of PACS at 112 px, three views each of 1,000 ImageNet "
         f"samples, {USED['canvases']:,} canvases and {USED['pasted']:,} pasted images made of them"
     )
     limits = [
         "They know ImageNet's classes, what is above them in WordNet, and person, giraffe, house and horse; of many "
-        "classes one photograph apart from the frozen tower's own training.",
+        "classes they saw a single photograph, apart from what the frozen tower was trained on.",
         "The students read 64 pixels: small things are lost to them, and they often confuse breeds and kinds.",
     ]
     of_students = {
         "data": seen,
-        "steps": LOOP.epochs * (sum(map(_count, USED.items())) // LOOP.batch_size),
+        "steps": LOOP.epochs * (learned // LOOP.batch_size),
         "seed": LOOP.seed,
     }
     own: dict[str, dict[str, Any]] = {
@@ -186,7 +187,3 @@ def photo_card(
 def everyday(names: Names) -> list[str]:
     """Those of `EVERYDAY` that the models have a name for, as people write them, in alphabetical order."""
     return sorted((word for word in EVERYDAY if names.number(word) is not None), key=str.lower)
-
-
-def _count(entry: tuple[str, int | None]) -> int:
-    return entry[1] or {"pacs": 4996, "samples": 3000}[entry[0]]

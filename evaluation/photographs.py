@@ -1,4 +1,4 @@
-"""`lfi evaluate photographs`: do models know photographs, do their words point in them, do they miss what is absent?"""
+"""`lfi evaluate photographs`: zero-shot accuracy, pointing, and telling present words from absent ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def shown_by(models: Trio | OpenClipTeacher) -> dict[str, Shown]:
 
 
 def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path | None, most: int = 10_000) -> Results:
-    """Zero-shot accuracy, the pointing game and presence, on images that nobody was trained on.
+    """Zero-shot accuracy, the pointing game and presence, on images that no model was trained on.
 
     A word's map hits where its largest patch has its centre in the box of the object that the image is named after; on
     canvases, in the photograph of that class. The floor is the centre of the image, or another canvas's map; the
@@ -80,6 +80,7 @@ def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path 
         seeds=[SEED],
         n={"validation images": len(images)},
         title="TinyImageNet's validation images, and PACS at 112 px" if pacs else "TinyImageNet's validation images",
+        models=models.fingerprints if isinstance(models, Trio) else {"teacher": models.fingerprint},
     )
     shown = shown_by(models)
     teacher = models.teacher if isinstance(models, Trio) else models
@@ -88,7 +89,9 @@ def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path 
     first = results.figures["zero-shot top-1, TinyImageNet: teacher"].value
     results.goals["teacher: zero-shot top-1, TinyImageNet"] = Goal(first, ZERO_SHOT, first >= ZERO_SHOT)
     in_boxes(results, shown, images)
-    on_canvases(results, shown, images)
+    answerers = models.answerers if isinstance(models, Trio) else {}
+    rivals = [each for name, each in answerers.items() if name.startswith("baseline:")]
+    on_canvases(results, shown, images, rivals)
     if isinstance(models, Trio) and isinstance(teacher.tokenizer, NameTokenizer) and models.presence:
         judge(results, shown, teacher.tokenizer, tiny, images)
     if pacs:
@@ -152,34 +155,27 @@ def in_boxes(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> 
                 )
 
 
-def on_canvases(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> None:
-    """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out."""
+def on_canvases(
+    results: Results, shown: Mapping[str, Shown], images: ImageSet, rivals: Sequence[Answerer[Any]] = ()
+) -> None:
+    """Does the map of every class on a canvas of several photographs peak in its photograph? Insets are left out.
+
+    Args:
+        rivals: LFI is compared with the best layer of the best of these, found on these very canvases, so that no lead
+            is due to a poor choice.
+    """
     rng = np.random.default_rng(SEED)
     canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
     words = [tuple(images.words[row][0] for row in own if row >= 0) for own in canvases.rows]
-    counted = [
-        [place for place, word in enumerate(own) if own.count(word) == 1 and not covers_all(canvases, index)]
-        for index, own in enumerate(words)
-    ]
-    order = np.array([index for index, places in enumerate(counted) for _ in places])
-    clusters = np.unique(order, return_inverse=True)[1]
-    share = [
-        (canvases.regions[index, place, 2:] - canvases.regions[index, place, :2]).prod() / 64**2
-        for index, places in enumerate(counted)
-        for place in places
-    ]
-    results.n["words on canvases"] = len(order)
-    results.add("pointing on canvases: share of the canvas that is right", 100 * float(np.mean(share)), "%")
+    asked = words_alone(canvases, words)
+    clusters = np.unique(asked[:, 0], return_inverse=True)[1]
+    regions = canvases.regions[asked[:, 0], asked[:, 1]]
+    share = (regions[:, 2:] - regions[:, :2]).prod(1) / 64**2
+    results.n["words on canvases"] = len(asked)
+    results.add("pointing on canvases: share of the canvas that is right", 100 * float(share.mean()), "%")
 
     def rate(each: Shown) -> np.ndarray:
-        points = peaks(each, canvases.images, words)
-        return np.array(
-            [
-                hits(points[index][place][None], canvases.regions[index, place][None], 64)[0]
-                for index, places in enumerate(counted)
-                for place in places
-            ]
-        )
+        return found_words(each.answerer, canvases, words)[each.layer]
 
     found = {name: rate(each) for name, each in shown.items()}
     for name, right in found.items():
@@ -187,26 +183,68 @@ def on_canvases(results: Results, shown: Mapping[str, Shown], images: ImageSet) 
         if name in ON_CANVASES:
             value = 100 * float(right.mean())
             results.goals[f"{name}: pointing on canvases"] = Goal(value, ON_CANVASES[name], value >= ON_CANVASES[name])
-    if "lfi" in found and "baseline" in found:
-        floor = {
-            name: rate(Shown(Shuffled(shown[name].answerer), shown[name].layer)).mean() for name in ("lfi", "baseline")
-        }
-        for name, value in floor.items():
-            results.add(f"pointing on canvases, another canvas's maps: {name}", 100 * float(value), "%")
-        gain = {name: float(found[name].mean() - floor[name]) for name in floor}
-        ratio = gain["lfi"] / gain["baseline"] if gain["baseline"] > 0 else float("inf")
-        results.goals["hit rate of LFI over the baseline's best explanation, both less the floor"] = Goal(
-            ratio, RATIO, ratio >= RATIO
-        )
+    if "lfi" not in found or not rivals:
+        return
+    tried = {
+        (answerer, layer): right
+        for answerer in rivals
+        for layer, right in enumerate(found_words(answerer, canvases, words))
+    }
+    best, layer = max(tried, key=lambda way: tried[way].mean())
+    found = {"lfi": found["lfi"], "rival": tried[best, layer]}
+    add_share(results, "pointing on canvases: the baseline's best in hindsight", found["rival"], clusters)
+    floor = {
+        name: rate(Shown(Shuffled(each.answerer), each.layer))
+        for name, each in (("lfi", shown["lfi"]), ("rival", Shown(best, layer)))
+    }
+    for name, title in (("lfi", "lfi"), ("rival", f"{best.name}, layer {layer + 1}, the baseline's best in hindsight")):
+        results.add(f"pointing on canvases, another canvas's maps: {title}", 100 * float(floor[name].mean()), "%")
+    gain = {name: found[name].astype(float) - floor[name] for name in floor}
+    name = "hit rate of LFI over the baseline's best explanation, both less the floor"
+    results.figures[name] = figure = ratio_over_clusters(gain["lfi"], gain["rival"], clusters)
+    results.goals[name] = Goal(figure.value, RATIO, figure.value >= RATIO)
+
+
+def words_alone(canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarray:
+    """Canvas and place of every word that is there once, `[word, 2]`; photographs with an inset are left out."""
+    return np.array(
+        [
+            (index, place)
+            for index, own in enumerate(words)
+            for place, word in enumerate(own)
+            if own.count(word) == 1 and not covers_all(canvases, index)
+        ]
+    )
+
+
+def found_words(answerer: Answerer[Any], canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarray:
+    """Which of `words_alone` each layer's peak finds, bool `[layer, word]`."""
+    points = layer_peaks(answerer, canvases.images, words)
+    asked = words_alone(canvases, words)
+    regions = canvases.regions[asked[:, 0], asked[:, 1]]
+    peaks = np.stack([points[index][:, place] for index, place in asked], 1)
+    return np.stack([hits(layer, regions, 64) for layer in peaks])
+
+
+def ratio_over_clusters(above: np.ndarray, below: np.ndarray, clusters: np.ndarray, draws: int = 1000) -> Figure:
+    """Ratio of means with a 95 % bootstrap interval that draws whole clusters; infinite where `below` gains nothing."""
+    count = int(clusters.max()) + 1
+    sums = np.stack([np.bincount(clusters, values, count) for values in (above, below)])
+    drawn = sums[:, np.random.default_rng(SEED).integers(count, size=(draws, count))].sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(drawn[1] > 0, drawn[0] / drawn[1], np.inf)
+        value = float(sums[0].sum() / sums[1].sum()) if sums[1].sum() > 0 else np.inf
+    low, high = np.quantile(ratios, (0.025, 0.975), method="nearest")
+    return Figure(value, float(low), float(high), "ratio")
 
 
 def covers_all(canvases: Canvases, index: int) -> bool:
-    """Whether a canvas is one photograph with another set in."""
+    """Whether a canvas is one photograph with another inset."""
     return tuple(canvases.regions[index, 0]) == (0, 0, 64, 64)
 
 
 def judge(results: Results, shown: Mapping[str, Shown], tokenizer: NameTokenizer, tiny: Path, images: ImageSet) -> None:
-    """Are words that are there told from words that are not, by the evidence and by the thresholds of the card?"""
+    """Can present words be told from absent ones, by the evidence and by the card's thresholds?"""
     statements = statements_of(tokenizer, tiny, images)
     results.n["statements"] = int(statements.truth.size)
     for name, each in shown.items():

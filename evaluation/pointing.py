@@ -30,7 +30,7 @@ PHRASES = {
 
 @dataclass(frozen=True, eq=False)
 class Localisation:
-    """How one model's maps lie on what was named.
+    """How well one model's maps fall on what was named.
 
     Attributes:
         hits: float `[layer, case]`: 1 where the peak lies in the mask (pixel by pixel, no tolerance).
@@ -125,7 +125,7 @@ def scene_cases(scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES)) -> Ca
 def localise(
     answerer: Answerer[Any], scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
 ) -> Localisation:
-    """How an answerer's maps lie on what the words name."""
+    """How well an answerer's maps fall on what the words name."""
     found = word_maps(answerer, scene_cases(scenes, kinds), batch)
     masks, middle = found.masks, found.masks.shape[-1] // 2
 

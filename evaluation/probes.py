@@ -1,4 +1,4 @@
-"""What frozen features know of classes: linear probe and k nearest neighbours."""
+"""How well frozen features tell classes apart: linear probe and k nearest neighbours."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def chosen_probe(train: tuple[Tensor, np.ndarray], selection: tuple[Tensor, np.n
 
 
 def head_of(probe: Pipeline, classes: int) -> nn.Linear:
-    """The probe as one layer on features as they are; classes that it never saw get no probability to speak of.
+    """The probe as one layer on raw features; classes that it never saw get a negligible probability.
 
     For two classes alone, scikit-learn keeps one row of logits: the other class's is 0.
     """

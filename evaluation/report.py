@@ -1,7 +1,8 @@
 """Recorded runs as Markdown, and the tables of README and documents kept equal to them.
 
 A table stands between `<!-- results: NAME -->` and `<!-- end -->` and is made from `results/NAME.json`; with
-`<!-- goals: NAME -->` it shows what was wanted and what was reached alone.
+`<!-- goals: NAME -->` it shows only the goals: target, measured value, and whether it was met. Between
+`<!-- summary -->` and `<!-- end -->` stand the goals of `evaluation.summary`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from evaluation.results import read
+from evaluation.summary import summary
 from lfi.errors import DataError
 
 _BLOCK = re.compile(r"(<!-- (?P<kind>results|goals): (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_SUMMARY = re.compile(r"(<!-- summary -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def markdown(record: dict[str, Any], goals_only: bool = False) -> str:
@@ -43,9 +46,9 @@ def markdown(record: dict[str, Any], goals_only: bool = False) -> str:
         interval = "" if figure["low"] is None else f"{_round(figure['low'])} to {_round(figure['high'])}"
         lines.append(f"| {name} | {_round(figure['value'])} | {interval} | {figure['unit']} |")
     if record["goals"]:
-        lines += [""] * bool(lines and lines[-1]) + ["| goal | wanted | reached | |", "|---|---:|---:|---|"]
+        lines += [""] * bool(lines and lines[-1]) + ["| goal | target | measured | |", "|---|---:|---:|---|"]
         for name, goal in record["goals"].items():
-            verdict = "holds" if goal["holds"] else "**missed**"
+            verdict = "met" if goal["holds"] else "**missed**"
             lines.append(f"| {name} | {_round(goal['goal'])} | {_round(goal['value'])} | {verdict} |")
     counts = ", ".join(f"{count:,} {what}" for what, count in record["n"].items())
     seeds = ", ".join(map(str, record["seeds"]))
@@ -96,6 +99,10 @@ def rewrite(page: Path, folder: Path) -> list[str]:
         return f"{match[1]}{markdown(read(path), match['kind'] == 'goals')}\n{match['end']}"
 
     fresh = _BLOCK.sub(table, text)
+    if _SUMMARY.search(fresh):
+        found = summary(folder, _round)
+        fresh = _SUMMARY.sub(lambda match: f"{match[1]}{found}\n{match[2]}", fresh)
+        names.append("summary")
     if fresh != text:
         page.write_text(fresh, encoding="utf-8")
     return names

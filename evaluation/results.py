@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from lfi.errors import DataError
 from lfi.revision import revision
 
 
@@ -30,7 +31,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Goal:
-    """What was aimed at, what was reached, and whether it holds."""
+    """A target, what was measured, and whether the target was met (`holds`, as records have it)."""
 
     value: float
     goal: float
@@ -39,7 +40,11 @@ class Goal:
 
 @dataclass
 class Results:
-    """One run of an `lfi evaluate` or `lfi benchmark` command."""
+    """One run of an `lfi evaluate` or `lfi benchmark` command.
+
+    Attributes:
+        models: fingerprints of the models that were measured, by name, where the record speaks of models that ship.
+    """
 
     command: str
     seeds: list[int]
@@ -47,20 +52,24 @@ class Results:
     figures: dict[str, Figure] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     title: str = ""
+    models: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: float, unit: str) -> None:
         """A figure without an interval."""
         self.figures[name] = Figure(value, float("nan"), float("nan"), unit)
 
     def record(self) -> dict[str, Any]:
-        """As plain values, with commit, date and hardware added; null stands for NaN."""
+        """As plain values, with commit, date and hardware added; null stands for NaN, and `models` only where named."""
         made = {
             "command": self.command,
             "commit": revision(digits=7),
             "date": date.today().isoformat(),
             "hardware": hardware(),
         }
-        return _plain({**made, **asdict(self)})
+        found = asdict(self)
+        if not self.models:
+            del found["models"]
+        return _plain({**made, **found})
 
     def write(self, path: Path) -> None:
         """As JSON."""
@@ -78,7 +87,7 @@ def over_seeds(values: Sequence[float], unit: str) -> Figure:
 
 
 def over_clusters(values: np.ndarray, clusters: np.ndarray, unit: str, draws: int = 1000, seed: int = 0) -> Figure:
-    """Mean over cases and a 95 % bootstrap interval that draws whole clusters, as the words of one image hang together.
+    """Mean over cases and a 95 % bootstrap interval that draws whole clusters: words of an image are related.
 
     Args:
         values: `[case]`, without NaN.
@@ -93,15 +102,24 @@ def over_clusters(values: np.ndarray, clusters: np.ndarray, unit: str, draws: in
 
 
 def hardware() -> str:
-    """What computed: GPU if there is one, else cores and architecture."""
+    """The hardware: the GPU if there is one, else cores and architecture."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     return f"{os.cpu_count()} CPU cores, {platform.machine()}"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A record as `Results.write` left it."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read(path: Path) -> Any:
+    """A JSON file, such as a record that `Results.write` left.
+
+    Raises:
+        DataError: it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from evaluation.metrics.correlation import correlation
 
 SURVIVES = 0.5
-"""A mean rank correlation from which on a map of a randomised model is still the same map."""
+"""Mean rank correlation above which the map of a randomised model counts as unchanged."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Sanity:
 def randomise(
     model: nn.Module, parts: Sequence[tuple[str, nn.Module]], explain: Callable[[], Tensor], seed: int = 0
 ) -> Sanity:
-    """Maps under cascading randomisation; the model is itself again afterwards, also after an error.
+    """Maps under cascading randomisation; the model's weights are restored afterwards, even after an error.
 
     Args:
         model: holds all `parts`.

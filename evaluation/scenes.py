@@ -2,7 +2,7 @@
 
 Every method trains the same backbone on the same 2,000 labelled scenes for the same steps; only the losses differ.
 Choices (layers, explanation of the baseline) are made on validation scenes; every figure is from test scenes that
-nothing was chosen on. Runs are kept, so that an interrupted evaluation goes on where it stopped.
+nothing was chosen on. Runs are kept, so that an interrupted evaluation resumes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ COMPARED = (
     *("no distillation", "logit KD", "feature KD", "logit + feature KD"),
     *("queries only", "queries + names, no maps", "shuffled maps", "LFI", "LFI, head without names"),
 )
-"""Methods that are compared where none are named."""
+"""Methods compared by default."""
 VALIDATION_SEED, TEST_SEED = 11, 12
 POINTED = 300  # test scenes on which maps are measured; half as many validation scenes to choose on
 
 
 @dataclass(frozen=True)
-class Run:
+class SceneRun:
     """One trained student: scores in percent mAP."""
 
     method: str
@@ -89,7 +89,7 @@ def evaluate_scenes(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(record.__dict__))
             stored = json.loads(path.read_text())
-            records.append(Run(**{**stored, "curve": [tuple(point) for point in stored["curve"]]}))
+            records.append(SceneRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]}))
             tqdm.write(f"{method}, seed {seed}: {records[-1].test:.1f} mAP")
     summarise(records, results)
     return results
@@ -118,7 +118,7 @@ def percent(figure: Figure) -> Figure:
     return Figure(100 * figure.value, 100 * figure.low, 100 * figure.high, "%")
 
 
-def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch) -> Run:
+def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch) -> SceneRun:
     """Train one method with one seed and measure it."""
     assert isinstance(prepared.teacher, CoCaTeacher)
     config = replace(
@@ -144,7 +144,7 @@ def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch)
         for explanation in EXPLANATIONS:
             explained = ExplainedAnswerer("baseline", student, explanation, prepared.teacher)
             pointing[explanation] = hit_rate(explained, choice, shown, kinds)
-    return Run(method, seed, validate(student, held_out.image_set("test"))["mAP"], curve, pointing)
+    return SceneRun(method, seed, validate(student, held_out.image_set("test"))["mAP"], curve, pointing)
 
 
 def hit_rate(answerer: Answerer[Any], choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:
@@ -153,7 +153,7 @@ def hit_rate(answerer: Answerer[Any], choice: SceneBatch, shown: SceneBatch, kin
     return float(localise(answerer, shown, kinds).hits[layer].mean())
 
 
-def summarise(records: Sequence[Run], results: Results) -> None:
+def summarise(records: Sequence[SceneRun], results: Results) -> None:
     """Means over seeds, paired differences, convergence and the goals."""
     scores = {
         method: [run.test for run in records if run.method == method]
@@ -188,7 +188,7 @@ def summarise(records: Sequence[Run], results: Results) -> None:
     pointing(records, results)
 
 
-def pointing(records: Sequence[Run], results: Results) -> None:
+def pointing(records: Sequence[SceneRun], results: Results) -> None:
     """Word-addressed maps of LFI against the best explanation of the best-explained baseline."""
     rates: dict[str, list[float]] = {}
     for run in records:

@@ -1,4 +1,4 @@
-"""What the maps of one image say in numbers, word by word: for sorting many images, and for programs that cannot look.
+"""The maps of one image in numbers, word by word: for sorting many images, and for programs that cannot see.
 
 Everything is read at each model's default layer. No mask is needed: these are descriptions and agreements, not grades.
 """

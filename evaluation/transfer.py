@@ -9,12 +9,9 @@ fills in what another one left out.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from evaluation.runs import check_known, in_processes, keep
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
@@ -45,13 +43,13 @@ COMPARED = (
     *("attention transfer", "relational KD", "DIST", "queries only", "shuffled maps", "LFI", "LFI + logit KD"),
     "LFI + logit + feature KD",
 )
-"""What is compared where no methods are named."""
+"""Methods compared by default."""
 SEEN = 1000
 """Test images that a learning curve is measured on; the final score is of all of them."""
 
 
 @dataclass(frozen=True)
-class Scale:
+class TransferScale:
     """How large the benchmark is.
 
     Attributes:
@@ -81,15 +79,15 @@ class Scale:
 
 
 SCALES = {
-    "tiny": Scale("tiny", (48, 24, 2, 2), (0.2,), (1, 1, 1), 32),
-    "small": Scale("small", (48, 96, 4, 3), (0.1,), (5, 5, 5), 32),
-    "full": Scale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
+    "tiny": TransferScale("tiny", (48, 24, 2, 2), (0.2,), (1, 1, 1), 32),
+    "small": TransferScale("small", (48, 96, 4, 3), (0.1,), (5, 5, 5), 32),
+    "full": TransferScale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
 }
 
 
 @dataclass(frozen=True)
-class Setup:
-    """Where things are, and how large they are to be.
+class TransferSetup:
+    """Paths, and the size of the benchmark.
 
     Attributes:
         tuned: the record of `lfi benchmark tune`, whose methods are compared instead.
@@ -122,7 +120,7 @@ class Setup:
         return (*(fractions if self.tiny else ()), *(domains if self.pacs else ()), "scenes without sketch")
 
     @property
-    def at(self) -> Scale:
+    def at(self) -> TransferScale:
         return SCALES[self.scale]
 
 
@@ -130,7 +128,7 @@ PACS = ("art_painting", "cartoon", "photo", "sketch")
 
 
 @dataclass(frozen=True)
-class Run:
+class TransferRun:
     """One trained student.
 
     Attributes:
@@ -154,17 +152,15 @@ class Run:
 
 
 def transfer(
-    setup: Setup, seeds: Sequence[int], methods: Sequence[str], parts: Sequence[str], workers: int
-) -> list[Run]:
+    setup: TransferSetup, seeds: Sequence[int], methods: Sequence[str], parts: Sequence[str], workers: int
+) -> list[TransferRun]:
     """Train what is missing, `workers` runs at a time, and return every run asked for.
 
     Raises:
         ConfigError: for an unknown method or part, or a record of a method that had other weights.
     """
-    for name, given, known in (("method", methods, setup.methods), ("part", parts, setup.parts)):
-        for each in given:
-            if each not in known:
-                raise ConfigError(f"unknown {name} {each!r}; one of {', '.join(known)} was expected")
+    check_known("method", methods, setup.methods)
+    check_known("part", parts, setup.parts)
     wanted = [(part, method, seed) for seed in seeds for part in parts for method in methods]
     missing = [run for run in wanted if not record_of(setup, *run).exists()]
     for run in wanted:
@@ -174,32 +170,23 @@ def transfer(
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
         prepared.cache_clear()
-        with ProcessPoolExecutor(workers, get_context("spawn"), one_thread, (workers,)) as pool:
-            futures = [pool.submit(run_one, setup, *run) for run in missing]
-            bar = tqdm(as_completed(futures), total=len(futures), desc="transfer", unit="run", dynamic_ncols=True)
-            for future in bar:
-                run = future.result()
-                tqdm.write(f"{run.part}, {run.method}, seed {run.seed}: {next(iter(run.scores.values())):.1f} %")
+        for done in in_processes(run_one, [(setup, *run) for run in missing], workers, "transfer", "run"):
+            tqdm.write(f"{done.part}, {done.method}, seed {done.seed}: {next(iter(done.scores.values())):.1f} %")
     return [read_run(record_of(setup, *run)) for run in wanted]
 
 
-def one_thread(workers: int) -> None:
-    """A process's share of the cores."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-
-
-def record_of(setup: Setup, part: str, method: str, seed: int) -> Path:
+def record_of(setup: TransferSetup, part: str, method: str, seed: int) -> Path:
     """Where a run's record is kept."""
     name = f"{part}-{method}-{seed}".replace(" ", "_").replace("%", "").replace("+", "and")
     return setup.folder / f"{name}.json"
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> TransferRun:
     stored = json.loads(path.read_text())
-    return Run(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
+    return TransferRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
 
 
-def check_weights(setup: Setup, path: Path, method: str) -> None:
+def check_weights(setup: TransferSetup, path: Path, method: str) -> None:
     """Refuse a record that was trained with other weights than its method has now.
 
     Records from before weights were kept are accepted if their folder's name states the weights (`--tuned`).
@@ -218,7 +205,7 @@ def check_weights(setup: Setup, path: Path, method: str) -> None:
     raise ConfigError(f"{path} {said}; move it away, or pass another --runs")
 
 
-def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
+def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> TransferRun:
     """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
     student, records = train_one(setup, part, setup.methods[method], seed, method)
@@ -228,7 +215,7 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
         scores["zero-shot"] = zero_shot(student, ready, tests["zero-shot"])
     batch = ready.config.loop.batch_size
     seconds = [batch / record["images/s"] for record in records if "images/s" in record]
-    run = Run(
+    run = TransferRun(
         part=part,
         method=method,
         seed=seed,
@@ -242,13 +229,13 @@ def run_one(setup: Setup, part: str, method: str, seed: int) -> Run:
     )
     path = record_of(setup, part, method, seed)
     student.save(path.with_suffix(".safetensors"))
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(asdict(run)))
-    os.replace(fresh, path)
+    keep(path, asdict(run))
     return run
 
 
-def train_one(setup: Setup, part: str, method: Method, seed: int, title: str) -> tuple[Student, list[dict[str, float]]]:
+def train_one(
+    setup: TransferSetup, part: str, method: Method, seed: int, title: str
+) -> tuple[Student, list[dict[str, float]]]:
     """A student of a part, and what was recorded while it was trained."""
     ready, _ = prepared(setup, part)
     config = replace(
@@ -265,13 +252,13 @@ def main_score(ready: Prepared) -> str:
     return "mAP" if ready.images.multilabel else "top-1"
 
 
-def student_of(method: Method, scale: Scale) -> StudentSource:
+def student_of(method: Method, scale: TransferScale) -> StudentSource:
     """The backbone of the scale with the method's queries."""
     return method.student(StudentSource(overrides=scale.overrides))
 
 
 @lru_cache(maxsize=1)
-def prepared(setup: Setup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
+def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
     """Images, the teacher's answers and test sets of a part; the latest is kept."""
     scale, tests = setup.at, {}
     tiny, pacs, drawn = scale.epochs
@@ -345,7 +332,7 @@ def similarity(names: Tensor | None, embedding: Tensor | None, texts: Tensor) ->
     return torch.nn.functional.normalize(embedding.float(), dim=-1) @ texts.T
 
 
-def teacher_scores(setup: Setup) -> dict[str, float]:
+def teacher_scores(setup: TransferSetup) -> dict[str, float]:
     """Zero-shot accuracy of the teacher for photographs itself, in percent, by part."""
     found: dict[str, Any] = {}
     if setup.tiny:

@@ -10,15 +10,15 @@ import numpy as np
 
 from evaluation.convergence import GOAL, Curve, add_times
 from evaluation.results import Figure, Goal, Results, over_seeds
-from evaluation.transfer import Run
+from evaluation.transfer import TransferRun
 from lfi.methods import ABLATIONS, CONTROLS, CONTROLS_OF_THE_BEST, METHODS, ORDER, RESULT_ORIENTED
 
 GOALS = {"TinyImageNet": 3.3, "PACS": 2.4}
-"""Points of top-1 over the best result-oriented student, as the paper's abstract claims them."""
+"""Gain in top-1 over the best result-oriented student, in points, as the paper's abstract claims."""
 AVERAGE = "PACS, mean of held-out domains"
 
 
-def summarise(runs: Sequence[Run], results: Results) -> None:
+def summarise(runs: Sequence[TransferRun], results: Results) -> None:
     """Fill `results` from the runs.
 
     Scores are the mean over seeds with a t-interval. A gain is paired: LFI less the best result-oriented method (by
@@ -59,7 +59,7 @@ def summarise(runs: Sequence[Run], results: Results) -> None:
     costs(runs, results)
 
 
-def table(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, float]]]:
+def table(runs: Sequence[TransferRun]) -> dict[str, dict[str, dict[int, float]]]:
     """Main scores by part, method and seed; zero-shot scores and the mean of PACS are parts of their own."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     for run in runs:
@@ -82,7 +82,7 @@ def paired(ours: dict[int, float], theirs: dict[int, float], of: Callable[[float
     return over_seeds([of(ours[seed], theirs[seed]) for seed in seeds], unit)
 
 
-def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: Results) -> None:
+def convergence(runs: Sequence[TransferRun], part: str, best: str, ours: str, results: Results) -> None:
     """Steps and seconds to the final score of the best baseline; a mean of parts has no runs of its own, so none.
 
     See `evaluation.convergence.add_times`.
@@ -99,7 +99,7 @@ def convergence(runs: Sequence[Run], part: str, best: str, ours: str, results: R
         results.goals[name] = Goal(ratio, GOAL, ratio >= GOAL)
 
 
-def costs(runs: Sequence[Run], results: Results) -> None:
+def costs(runs: Sequence[TransferRun], results: Results) -> None:
     """Parameters and step time of every method, as ratios to plain supervision (or else to LFI) in the same part."""
     methods = dict.fromkeys(run.method for run in runs)
     against = next((name for name in ("no distillation", "LFI") if name in methods), "")
@@ -114,7 +114,7 @@ def costs(runs: Sequence[Run], results: Results) -> None:
             results.add(f"step time: {method}", float(np.median(slower)), unit)
 
 
-def plot(runs: Sequence[Run], path: Path, title: str) -> None:
+def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
     """Scores with their intervals, one panel a part."""
     import matplotlib
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,15 @@ def train_default(
     return figures
 
 
-def choose(teacher: OpenClipTeacher, students: dict[str, Student], scenes: SceneBatch) -> tuple[str, dict[str, int]]:
-    """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most."""
-    found = choosing.choose(teacher, students, lambda answerer: localise(answerer, scenes, KINDS).hits.mean(1))
+def choose(
+    teacher: OpenClipTeacher, students: dict[str, Student], scenes: SceneBatch, phrases: Sequence[str] = ()
+) -> tuple[str, dict[str, int]]:
+    """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most.
+
+    Args:
+        phrases: as the trio has them.
+    """
+    found = choosing.choose(teacher, students, lambda answerer: localise(answerer, scenes, KINDS).hits.mean(1), phrases)
     return found.explanation, found.layers
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +18,18 @@ from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
 from evaluation.results import Results
-from evaluation.transfer import SOURCE_VALIDATION, Setup, main_score, one_thread, prepared, train_one
+from evaluation.runs import in_processes
+from evaluation.transfer import SOURCE_VALIDATION, TransferSetup, main_score, prepared, train_one
 from lfi.errors import ConfigError
 from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method, raised
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
-WEIGHTS = ("interaction", "relation", "naming", "logit_kd", "feature_kd", "dist")
+WEIGHTS = ("interaction", "relation", "naming", "patch_words", "logit_kd", "feature_kd", "dist")
 REACH = (0.1, 10.0)
-"""A weight is sought between a tenth and ten times of where it starts, evenly in its logarithm."""
+"""A weight is searched between a tenth and ten times its start, evenly in its logarithm."""
 SEED = 1000
-"""Of the students that are tried: none of the seeds that are reported."""
+"""Seed of the students in the search: none of the reported seeds."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +53,17 @@ CONTENDERS = {
 """What is searched, and where it begins: the strongest of both kinds, with every loss their kind may use."""
 
 
-def tune(setup: Setup, part: str, trials: int, workers: int) -> list[SearchResult]:
-    """Search for every contender, `workers` of them at a time; goes on where an earlier call stopped."""
+def tune(setup: TransferSetup, part: str, trials: int, workers: int) -> list[SearchResult]:
+    """Search for every contender, `workers` of them at a time; an interrupted search resumes."""
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
     names = sorted(CONTENDERS, key=lambda name: not CONTENDERS[name].queries)  # those that take longest first
-    with ProcessPoolExecutor(workers, get_context("spawn"), one_thread, (workers,)) as pool:
-        futures = [pool.submit(tune_one, setup, part, name, trials) for name in names]
-        for _ in tqdm(as_completed(futures), total=len(futures), desc="tune", unit="method", dynamic_ncols=True):
-            pass
-    found = {future.result().name: future.result() for future in futures}
+    jobs = [(setup, part, name, trials) for name in names]
+    found = {each.name: each for each in in_processes(tune_one, jobs, workers, "tune", "method")}
     return [found[name] for name in CONTENDERS]
 
 
-def tune_one(setup: Setup, part: str, name: str, trials: int) -> SearchResult:
+def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchResult:
     """Search for one contender."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = study_of(setup, part, name)
@@ -86,7 +82,7 @@ def tune_one(setup: Setup, part: str, name: str, trials: int) -> SearchResult:
     return SearchResult(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
 
 
-def study_of(setup: Setup, part: str, name: str) -> optuna.Study:
+def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
     """The search of a contender, kept in a file; a new one begins with the contender as it is.
 
     Raises:

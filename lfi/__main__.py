@@ -16,7 +16,7 @@ def main() -> None:
     try:
         (command,) = distribution(DISTRIBUTION).entry_points.select(group="console_scripts", name="lfi")
     except (PackageNotFoundError, ValueError):
-        sys.exit(f"lfi: the command is not installed; run `pip install -e .` where {DISTRIBUTION} lies")
+        sys.exit(f"lfi: the command is not installed; run `pip install -e .` in the folder of {DISTRIBUTION}")
     command.load()()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lfi.answerers import Address, Encoded
+from lfi.answerers import Address, Answer, Encoded
 from lfi.maps import InteractionMaps
-from lfi.presence import absence
+from lfi.presence import Presence, absence
 
 MODELS = ("teacher", "lfi", "baseline")
 
@@ -19,7 +19,7 @@ def model_of(answer: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What the models of a trio say of one image.
+    """What the models of a trio say about one image.
 
     Attributes:
         words: as asked, trimmed.
@@ -48,6 +48,15 @@ class Comparison:
         absent = answer in self.absent and self.absent[answer][word]
         return absence(self.words[word], self.presence[answer][word]) if absent else ""
 
+    def finding(self, word: int, answers: Sequence[str] = ()) -> list[str]:
+        """Those of `answers` (all by default) whose maps of a word set its colour scale: they do not say that it is
+        absent. All of them, if all do.
+
+        A map of what a model does not find is drawn faint; its peak would darken the maps that matter.
+        """
+        asked = list(answers or self.maps)
+        return [answer for answer in asked if not self.absence(answer, word)] or asked
+
     def absences(self) -> Iterator[tuple[str, str, str]]:
         """Answer, word and sentence of every word that an answer says is absent."""
         for index, word in enumerate(self.words):
@@ -58,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Question:
-    """What is wanted of one image; `Trio.question` checks it.
+    """What to ask about one image; `Trio.question` checks it.
 
     Attributes:
         words: words or short phrases.
@@ -75,7 +84,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class EncodedTrio:
-    """One image, run once through every model; words cost little on top.
+    """One image after a single pass through every model; each word then costs little more.
 
     Attributes:
         images: what each model encoded, by its name.
@@ -87,5 +96,52 @@ class EncodedTrio:
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about."""
+        """Approximate memory use."""
         return sum(image.bytes for image in self.images.values())
+
+
+def assemble(
+    question: Question,
+    answers: Mapping[str, Answer],
+    seconds: Mapping[str, float],
+    default_layer: Mapping[str, int],
+    presence: Mapping[str, Presence],
+) -> Comparison:
+    """What was answered, in the order asked, with the layers that the question keeps.
+
+    Args:
+        answers, seconds: of each of the question's models.
+        default_layer: of each answer, as an index into all its layers; where the question drops it, the last one that
+            it keeps is shown first.
+        presence: calibrations of the models that have one.
+    """
+    layers = question.layers
+
+    def kept(maps: InteractionMaps) -> InteractionMaps:
+        return (maps if layers is None else maps.select(layers=layers)).cpu()
+
+    likely, absent = {}, {}
+    for name in question.models:
+        calibrated, evidence = presence.get(model_of(name)), answers[name].evidence
+        if calibrated is not None and evidence is not None and calibrated.fits(evidence):
+            found = calibrated.probability(evidence)
+            likely[name], absent[name] = tuple(found.tolist()), tuple((found < calibrated.threshold).tolist())
+    queried = next((each for each in answers.values() if each.queries is not None), None)
+    return Comparison(
+        words=question.words,
+        maps={name: kept(answers[name].maps) for name in question.models},
+        default_layer={name: _place(default_layer[name], layers) for name in question.models},
+        queries=None if queried is None or queried.queries is None else kept(queried.queries),
+        addressed=() if queried is None else queried.addressed,
+        named=() if queried is None else queried.named,
+        seconds={name: seconds[name] for name in question.models},
+        presence=likely,
+        absent=absent,
+    )
+
+
+def _place(layer: int, kept: Sequence[int] | None) -> int:
+    """Where a layer is among those kept; the last of them if it was dropped."""
+    if kept is None:
+        return layer
+    return list(kept).index(layer) if layer in kept else len(kept) - 1

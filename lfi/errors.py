@@ -54,6 +54,7 @@ class UnknownWordError(WordsError):
         peer: who does not know them, where it is not the teacher.
         by_meaning: whether they are nearest in meaning, and not in spelling alone.
         seen: where a picture was asked about, known words that the teacher sees in it, and how likely each is there.
+        trios: other trios of the service that know all the words that were asked for.
     """
 
     def __init__(
@@ -62,14 +63,20 @@ class UnknownWordError(WordsError):
         peer: str = "",
         seen: Sequence[tuple[str, float]] = (),
         by_meaning: bool = False,
+        trios: Sequence[str] = (),
     ):
-        self.peer, self.seen, self.by_meaning = peer, tuple(seen), by_meaning
+        self.peer, self.seen, self.by_meaning, self.trios = peer, tuple(seen), by_meaning, tuple(trios)
         self.words = list(words)
         self.nearest = words
         parts = [f"{word!r} (nearest: {', '.join(near)})" for word, near in words.items()]
         found = f"; the teacher sees here: {', '.join(word for word, _ in seen)}" if seen else ""
-        super().__init__(f"{peer or 'this model'} does not know {'; '.join(parts)}{found}")
+        known = f"; the trio {trios[0]} does" if trios else ""
+        super().__init__(f"{peer or 'this model'} does not know {'; '.join(parts)}{known}{found}")
 
     def beside(self, seen: Sequence[tuple[str, float]]) -> UnknownWordError:
         """The same error about a picture in which these words are seen."""
-        return UnknownWordError(self.nearest, self.peer, seen, self.by_meaning)
+        return UnknownWordError(self.nearest, self.peer, seen, self.by_meaning, self.trios)
+
+    def known_to(self, trios: Sequence[str]) -> UnknownWordError:
+        """The same error where other trios know the words."""
+        return UnknownWordError(self.nearest, self.peer, self.seen, self.by_meaning, trios)

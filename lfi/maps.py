@@ -23,6 +23,7 @@ KINDS = (
     "gradient",
     "grad-cam",
     "legrad",
+    "layer-cam",
 )
 PADDING = ""
 """Name of a query that only fills a shorter caption's row; its map is uniform and all its mass is outside."""
@@ -74,7 +75,7 @@ class InteractionMaps:
             self._check_values()
 
     def _check_values(self) -> None:
-        """Extremes alone are looked at: they are NaN where any value is."""
+        """Checks the extremes only: they are NaN if any value is."""
         sums = self.weights.sum((-2, -1))
         least, most = _extremes(self.weights)
         low, high = _extremes(sums)
@@ -134,7 +135,7 @@ class InteractionMaps:
         )
 
     def cpu(self) -> InteractionMaps:
-        """The maps in the machine's own memory."""
+        """The maps in main memory."""
         if self.weights.device.type == "cpu":
             return self
         return replace(self, weights=self.weights.cpu(), outside=self.outside.cpu())
@@ -154,7 +155,7 @@ class InteractionMaps:
         """A copy with only these layers and queries, in the given order."""
         layers = range(len(self.layers)) if layers is None else layers
         queries = range(self.weights.shape[2]) if queries is None else queries
-        rows, columns = torch.tensor(list(layers)), torch.tensor(list(queries))
+        rows, columns = (torch.tensor(list(each), dtype=torch.int64) for each in (layers, queries))
         return replace(
             self,
             weights=self.weights[:, rows][:, :, columns],

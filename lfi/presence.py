@@ -23,7 +23,7 @@ class Presence:
     Attributes:
         weights, bias: of the logistic regression over an answer's features.
         threshold: below it a word is said to be absent.
-        false_alarms, misses: shares of absent words that are not said to be, and of present ones that are.
+        false_alarms, misses: share of absent words that are taken for present, and of present ones taken for absent.
         auc: area under the ROC curve. words: statements it was measured on, half of them true.
     """
 

@@ -1,4 +1,4 @@
-"""What a teacher sees in a picture, of all the words that it knows: for people who do not know what to ask."""
+"""Which of all the words that it knows a teacher sees in a picture: for people who do not know what to ask."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lfi.teachers.openclip import OpenClipTeacher
 from lfi.teachers.teacher import EncodedImages
 
 _NEAR = 96
-"""Words whose texts are nearest to the picture; evidence is gathered of them alone."""
+"""How many words to gather evidence for: those whose texts are nearest to the picture."""
 
 
 class Sightings:
     """The words of a vocabulary that a teacher sees most.
 
     Args:
-        words: that people can type; any that are no names are left out where the teacher knows names.
-        presence: makes probabilities of the teacher's evidence.
+        words: those that people can type; where the teacher knows names, words that are not names are left out.
+        presence: turns the teacher's evidence into probabilities.
     """
 
     def __init__(self, teacher: OpenClipTeacher, words: Sequence[str], presence: Presence):
@@ -35,10 +35,10 @@ class Sightings:
 
     @torch.inference_mode()
     def of(self, image: EncodedImages, count: int) -> tuple[tuple[str, float], ...]:
-        """Words and how likely each is in a picture, at most `count`.
+        """At most `count` words, with the probability that each is in a picture.
 
-        Likely ones first, the likeliest of them ahead; what is above another likely one (animal, where there is a dog)
-        comes after those that are not, and what is not likely last.
+        Likely words come first, the likeliest ahead; then hypernyms of other likely words (animal, where there is a
+        dog); then unlikely ones.
         """
         if not self.words:
             return ()

@@ -1,9 +1,9 @@
-"""A trio answers one image: the teacher, a student of its interactions and the best student of its results alone.
+"""A trio: the teacher, a student of its interactions, and the best student of its results alone, asked about one image.
 
 Besides the three, each can be asked for another explanation by name, such as `baseline:rollout`.
 
 A trio is a folder: `card.json`, `teacher/` (as open_clip reads it), `lfi/student.safetensors` and
-`baseline/student.safetensors`. Its `peers/NAME/` hold other people's models, which can be asked as well as the three.
+`baseline/student.safetensors`. Its `peers/NAME/` hold third-party models, which can be asked as well as the three.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from PIL import Image
 
 from lfi.answerers import Answer, Answerer, Encoded, line_up
 from lfi.cards import check_explanation, check_student, default_layers, peer_cards
-from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, model_of
+from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, assemble, model_of
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
-from lfi.maps import InteractionMaps
+from lfi.hub import local_folder, pretrained
 from lfi.peers import Peer, check_name, load_peer
 from lfi.presence import read_presence
 from lfi.seen import Sightings
@@ -47,10 +47,10 @@ class Trio:
             other answer, whose last layer is shown otherwise), `phrases` that name queries, `vocabulary` that people
             can type (empty where any word will do), `models`, a card per model, and `peers`, a card per peer, which may
             say what `explanation` it shows.
-        peers: models of other people, by the names they are asked for by.
+        peers: third-party models, by the names under which they are requested.
 
     Attributes:
-        answerers: all that can be asked, by name, in the order in which it is shown: the models by their names, other
+        answerers: everything that can be asked, by name, in display order: the models by their names, other
             explanations of one as `baseline:rollout`.
         models: names of the models, the three and their peers.
         layers: names of the layers of every answer, in the same order.
@@ -105,13 +105,13 @@ class Trio:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Trio:
-        """A trio from its folder.
+        """A trio from its folder, or from `hf-hub:ORG/NAME`.
 
         Raises:
             UnknownModelError: there is no such folder.
             CheckpointError: a part is missing, unreadable or does not fit.
         """
-        folder = Path(folder)
+        folder = local_folder(folder)
         if not (folder / "card.json").is_file():
             raise UnknownModelError(f"{folder} has no card.json, so it is not a trio; `lfi trio` makes one")
         try:
@@ -125,8 +125,17 @@ class Trio:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder / 'card.json'} is not a trio's card: {error!r}") from error
 
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: str = "cpu") -> Trio:
+        """A trio from its folder or from a repository of the Hugging Face hub, `ORG/NAME`.
+
+        Raises:
+            UnknownModelError, CheckpointError: as `load`, or it cannot be fetched.
+        """
+        return cls.load(pretrained(name), device)
+
     def squash(self, image: Image.Image) -> Image.Image:
-        """The few pixels that all models read, where they read the same ones; else the image as it is."""
+        """The image at the size that all models read, where that is one size; else the image as it is."""
         sizes = {self.answerers[model].image_size for model in self.models}
         if len(sizes) > 1:
             return image
@@ -138,7 +147,7 @@ class Trio:
         return self.encode_all([image])[0]
 
     def encode_all(self, images: Sequence[Image.Image]) -> list[EncodedTrio]:
-        """Run some images together, in one forward pass of each model: on most machines quicker than one by one."""
+        """Run several images together, in one forward pass of each model: usually faster than one by one."""
         images = [self.squash(image) for image in images]
         found: list[dict[str, Encoded]] = [{} for _ in images]
         seconds: dict[str, float] = {}
@@ -188,7 +197,7 @@ class Trio:
         return Question(words, tuple(dict.fromkeys(models)), None if layers is None else tuple(layers), heads)
 
     def ordered(self, models: Sequence[str]) -> tuple[str, ...]:
-        """What is asked for in the order in which it is shown; `MODELS` where nothing is.
+        """The requested answers in display order; `MODELS` where none is requested.
 
         Raises:
             UnknownModelError: a model or an explanation that this trio does not have.
@@ -229,54 +238,22 @@ class Trio:
                 taken = (time.perf_counter() - start) / len(asked)
                 for i, answer in zip(asked, found, strict=True):
                     answers[i][name], seconds[i][name] = answer, images[i].seconds.get(name, 0.0) + taken
-        return [self._comparison(*each) for each in zip(questions, answers, seconds, strict=True)]
+        return [
+            assemble(*each, self.default_layer, self.presence) for each in zip(questions, answers, seconds, strict=True)
+        ]
 
     @property
     def judges(self) -> bool:
-        """Whether the teacher can say what it sees, of words that people can type."""
+        """Whether the teacher can say which words of the vocabulary it sees."""
         return self._sightings is not None
 
     def seen(self, encoded: EncodedTrio, count: int = 5) -> tuple[tuple[str, float], ...]:
-        """What the teacher sees most in an image: words of the vocabulary and how likely each is there.
+        """What the teacher sees most in an image: words of the vocabulary and the probability of each.
 
-        Specific names come before what is above them where they are likely. Nothing where the teacher was not
-        calibrated, or where any word can be asked.
+        Likely specific names come before their hypernyms. Empty where the teacher was not calibrated, or where any word
+        can be asked.
         """
         if self._sightings is None:
             return ()
         with self._alone:
             return self._sightings.of(encoded.images["teacher"], count)  # type: ignore[arg-type]
-
-    def _comparison(self, question: Question, answers: dict[str, Answer], seconds: dict[str, float]) -> Comparison:
-        """In the order asked, with the layers that are kept."""
-        layers = question.layers
-
-        def kept(maps: InteractionMaps) -> InteractionMaps:
-            return (maps if layers is None else maps.select(layers=layers)).cpu()
-
-        likely = {}
-        for name in question.models:
-            calibrated, evidence = self.presence.get(model_of(name)), answers[name].evidence
-            if calibrated is not None and evidence is not None and calibrated.fits(evidence):
-                likely[name] = calibrated.probability(evidence)
-        queried = next((each for each in answers.values() if each.queries is not None), None)
-        return Comparison(
-            words=question.words,
-            maps={name: kept(answers[name].maps) for name in question.models},
-            default_layer={name: self._shown(name, layers) for name in question.models},
-            queries=None if queried is None or queried.queries is None else kept(queried.queries),
-            addressed=() if queried is None else queried.addressed,
-            named=() if queried is None else queried.named,
-            seconds={name: seconds[name] for name in question.models},
-            presence={name: tuple(each.tolist()) for name, each in likely.items()},
-            absent={
-                name: tuple((each < self.presence[model_of(name)].threshold).tolist()) for name, each in likely.items()
-            },
-        )
-
-    def _shown(self, name: str, layers: Sequence[int] | None) -> int:
-        """Where the default layer is among the layers kept; the last one if it was dropped."""
-        if layers is None:
-            return self.default_layer[name]
-        kept = list(layers)
-        return kept.index(self.default_layer[name]) if self.default_layer[name] in kept else len(kept) - 1

@@ -42,6 +42,7 @@ ONLY_PARSED = {
     r"^lfi (benchmark|evaluate scenes|study coverage)\b": "takes hours; tests/evaluation has small ones",
     r"^lfi train lfi/training/recipes/detection": "takes hours; tests/app/test_detection_commands.py is shorter",
     r"^lfi train lfi/training/recipes/teacher-scenes": "takes an hour; test_teacher_training.py has small ones",
+    r"^lfi export|^python -m lfi.exporting": "needs the extra onnx; tests/lfi/exporting runs both",
     r"^lfi report": "needs runs; tests/evaluation/test_page.py has small ones",
     r"^lfi evaluate maps static": "extending.md runs it",
     r"^lfi study demo": "takes half a minute; tests/app/test_study_analysis.py has a small one",
@@ -138,9 +139,9 @@ CHEAP = {
 
 
 @pytest.fixture(scope="module")
-def address(trio_folder: Path) -> Iterator[str]:
-    """A service over tiny models."""
-    with running(create_app(read_settings(models_dir=trio_folder.parent, trio=trio_folder.name))) as url:
+def address() -> Iterator[str]:
+    """A service with the models that ship."""
+    with running(create_app(read_settings())) as url:
         yield url
 
 

@@ -23,7 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PACKAGES = ("lfi", "evaluation", "app", "bench")
-SAMPLE = ROOT / "static/samples/paper.jpg"
+SAMPLE = ROOT / "static/samples/coffee.jpg"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -138,22 +138,22 @@ def test_the_page_opens(url: str):
         page = client.get("/")
         assert (page.status_code, page.url.path) == (200, "/ui/")
         assert client.get("/ui").status_code == 200
-        for path in ("/readyz", "/static/css/tokens.css", "/static/samples/paper.jpg", "/favicon.ico", "/batch"):
+        for path in ("/readyz", "/static/css/tokens.css", "/static/samples/coffee.jpg", "/favicon.ico", "/batch"):
             assert client.get(path).status_code == 200, path
 
 
 def test_maps_are_answered(url: str):
-    form = {"files": {"image": ("paper.jpg", SAMPLE.read_bytes())}, "data": {"words": "star"}}
+    form = {"files": {"image": ("coffee.jpg", SAMPLE.read_bytes())}, "data": {"words": "cup"}}
     answer = httpx.post(f"{url}/v1/maps", **form, timeout=60)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["words"] == ["star"]
+    assert answer.json()["words"] == ["cup"]
     problem = httpx.get(f"{url}/nothing", headers={"Accept": "text/html"}, timeout=60)
     assert (problem.status_code, problem.text.lstrip()[:9].lower()) == (404, "<!doctype")
 
 
 def test_the_command_writes_maps(installed: Installed):
-    installed.run("lfi", "maps", SAMPLE, "--word", "star", "--out", "maps")
-    assert {"figure.svg", "maps.npz", "lfi-01-star.webp"} <= {
+    installed.run("lfi", "maps", SAMPLE, "--word", "cup", "--out", "maps")
+    assert {"figure.svg", "maps.npz", "lfi-01-cup.webp"} <= {
         path.name for path in (installed.folder / "maps").iterdir()
     }
 

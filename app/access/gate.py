@@ -1,6 +1,6 @@
 """The gate before every route: which scope it needs, whose request it is, and whether it exceeds the rate limit.
 
-A route that nobody listed here needs the scope `maps`, so a new one is closed until somebody opens it.
+A route that is not listed here needs the scope `maps`, so a new one stays closed until it is opened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from app.web.forms import check_origin
 from app.web.problems import answer_lfi_error, problem
 
 COOKIE = "lfi_key"
-_OPEN = ("/", "/healthz", "/readyz", "/favicon.ico", "/openapi.json", "/signin", "/signout", "/study", "/admin")
+_LOOKS = ("/favicon.ico", "/icon.png", "/manifest.json")
+_OPEN = ("/", "/healthz", "/readyz", *_LOOKS, "/openapi.json", "/signin", "/signout", "/study", "/admin")
 _OPEN_BELOW = ("/static/", "/s/", "/study/", "/admin/")
 """Looks, and pages with secrets of their own: raters' invitations, the owner's token."""
 _GUESSABLE = ("/signin", "/admin/login")
@@ -37,7 +38,7 @@ def scope_of(path: str) -> str | None:
 
 
 class Gate:
-    """Lets through what may pass.
+    """Lets authorised requests through.
 
     Args:
         keyring: None where keys are not asked for.
@@ -65,14 +66,14 @@ class Gate:
         path = scope["path"].removeprefix(self.published)
         needed = scope_of(path)
         key = self._key(request) if self.keyring else None
+        sender = f"key {key.name}" if key else client_name(request.client and request.client.host)
+        scope["lfi.key"], scope["lfi.sender"] = key.name if key else "", sender
         if key:
             structlog.contextvars.bind_contextvars(key=key.name)
         refusal = self._refusal(request, path, needed, key)
         allowance = None
         if refusal is None and self._counts(request, path, needed):
-            allowance = self.rates.count(
-                f"key {key.name}" if key else client_name(request.client and request.client.host)
-            )
+            allowance = self.rates.count(sender)
             refusal = self._too_many(request, allowance)
         if refusal is not None:
             await refusal(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The keys of a running service, and when none is needed."""
+"""The keys of a running service, and whether it needs any."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Keyring:
         self._secret = secrets.token_bytes(32)
 
     def find(self, secret: str) -> Key | None:
-        """The key that this is, or None."""
+        """The key with this secret, or None."""
         return self._by_digest.get(digest(secret))
 
     def new_session(self, key: Key) -> str:
@@ -58,7 +58,7 @@ def keys_are_asked_for(auth: str, keys: Sequence[Key], host: str) -> bool:
         return False
     if not keys and not is_loopback(host):
         raise ConfigError(
-            f"listening on {host} lets other machines in, so it needs a key: `lfi keys new` makes one for "
+            f"listening on {host} admits other machines, which requires a key: `lfi keys new` makes one for "
             "LFI_API_KEYS; LFI_AUTH=off needs none, for when something else guards the port"
         )
     return bool(keys)

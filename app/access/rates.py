@@ -14,10 +14,10 @@ from limits.strategies import MovingWindowRateLimiter
 
 @dataclass(frozen=True)
 class Allowance:
-    """Whether somebody may ask now, and what is left.
+    """Whether a request is allowed now, and how many are left.
 
     Attributes:
-        item: the limit that is nearest to its end.
+        item: the limit with the fewest requests left.
         remaining: requests that are left of it.
         wait: whole seconds until one more is; at least 1.
     """
@@ -60,7 +60,7 @@ class Rates:
 
 
 def client_name(address: str | None) -> str:
-    """Whom an address stands for: of IPv6 the /64, which is what one client is given."""
+    """The client behind an address: for IPv6 its /64, which is what one client is assigned."""
     try:
         ip = ipaddress.ip_address(address or "")
     except ValueError:

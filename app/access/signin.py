@@ -22,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 async def get_keyring(request: Request) -> Keyring:
     """This application's keys."""
     if request.app.state.keyring is None:
-        raise NothingHereError("there is nothing here: this service asks for no key")
+        raise NothingHereError("there is nothing here: this service needs no key")
     return request.app.state.keyring
 
 

@@ -1,4 +1,4 @@
-"""What an agent is told: numbers with their meaning, since it may not see, and pictures, since it may."""
+"""What an agent is told: numbers with their meaning, as it may be unable to see, and pictures for those that can."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class LookBody(BaseModel):
         None, description="How likely the word is in the image at all; null where the model is not calibrated for it."
     )
     finding: str = Field(
-        "", description="Says so where the model finds no such thing in the image: its map then means nothing."
+        "",
+        description="A note where the model says that the word is absent from the image: its map then means nothing.",
     )
     agrees_with_teacher: dict[str, float | None] | None = Field(
         None, description="How far this map agrees with the teacher's, per metric; 1 is equal."
@@ -56,6 +57,7 @@ class NumbersBody(BaseModel):
     trio: str
     width: int
     height: int
+    note: str = Field("", description="What of the image file could not be read, such as the last rows of a cut JPEG.")
     words: list[WordBody]
     overlays: list[OverlayBody] = Field(description="What the pictures of this answer show, in their order.")
 
@@ -85,7 +87,7 @@ def _found(model: str, absence: str) -> str:
 
 
 def _short(value: float) -> float:
-    """Three digits: an agent pays for every one."""
+    """Rounded to three digits: an agent pays for every one."""
     return float(f"{value:.3g}")
 
 

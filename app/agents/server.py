@@ -133,6 +133,7 @@ def _answer(engine: Engine, request: MapsRequest, image: str, overlays: bool, tu
         trio=request.trio or engine.trios.default,
         width=picture.size[0],
         height=picture.size[1],
+        note=picture.note,
         words=[word_body(each, comparison) for each in score(comparison)],
         overlays=[
             OverlayBody(model=model, word=word) for model in comparison.maps for word in comparison.words if overlays

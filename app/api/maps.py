@@ -26,6 +26,8 @@ def answer(engine: Engine, request: MapsRequest, upload: BinaryIO, media_type: s
     turn.check()
     name = request.trio or engine.trios.default
     seen = {"width": picture.size[0], "height": picture.size[1], "sha256": file.sha256}
+    if picture.note:
+        seen["note"] = picture.note
     about = {"trio": name, "image": seen}
     if media_type == NPZ:
         return npz_bytes(comparison, about)

@@ -60,6 +60,7 @@ class Record:
         width, height: upright, in pixels.
         rows: one a word, as `evaluation.scores.row` makes them.
         problem: why there are none; empty where all is well.
+        note: what of the image could not be read; empty where all could.
     """
 
     name: str
@@ -69,10 +70,14 @@ class Record:
     height: int = 0
     rows: list[dict[str, str | int | float | None]] = field(default_factory=list)
     problem: str = ""
+    note: str = ""
 
 
 class BatchFolder:
-    """The folder of one batch, made or gone on with.
+    """The folder of one batch, new or resumed.
+
+    Attributes:
+        bytes: that were added to it.
 
     Raises:
         ConfigError: it holds a batch that asks something else, or cannot be written.
@@ -80,6 +85,7 @@ class BatchFolder:
 
     def __init__(self, path: Path, asked: BatchQuestion):
         self.path, self.asked = path, asked
+        self.bytes = 0
         self.records: dict[str, Record] = {}
         try:
             for folder in (path, path / "maps", path / "thumbnails"):
@@ -115,15 +121,17 @@ class BatchFolder:
             self.records[record.name] = record
 
     def holds(self, name: str, sha256: str) -> bool:
-        """Whether this very file was answered before. What could not be read is tried again."""
+        """Whether this very file has been answered already. Unreadable ones are tried again."""
         record = self.records.get(name)
         return record is not None and not record.problem and record.sha256 == sha256
 
     def add(self, record: Record, thumbnail: Image.Image | None = None, maps: bytes = b"") -> None:
         """Keep an image's answer; the record comes last, so that a record stands for files that are whole."""
         if thumbnail is not None:
+            small = encode_webp(thumbnail, quality=70)
             self.maps_file(record).write_bytes(maps)
-            self.thumbnail_file(record).write_bytes(encode_webp(thumbnail, quality=70))
+            self.thumbnail_file(record).write_bytes(small)
+            self.bytes += len(maps) + len(small)
         with (self.path / "records.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
         self.records[record.name] = record
@@ -150,13 +158,20 @@ def judges_of(records: Iterable[Record], models: Sequence[str]) -> list[str]:
 
 
 def scores_csv(records: Sequence[Record], models: Sequence[str]) -> str:
-    """A table of one line an image and word; an image that could not be read has one line that says why."""
+    """A table of one line an image and word; an image that could not be read has one line that says why.
+
+    Where an image could not be read to its end, a last column `note` says so.
+    """
     text = io.StringIO()
     names = ["image", "width", "height", "sha256", *columns(models, judges_of(records, models)), "problem"]
+    if any(record.note for record in records):
+        names.append("note")
     table = csv.DictWriter(text, names, restval="", lineterminator="\n")
     table.writeheader()
     for record in records:
         image: dict[str, Any] = {"image": _harmless(record.name), "problem": record.problem}
+        if record.note:
+            image["note"] = record.note
         if not record.problem:
             image |= {"width": record.width, "height": record.height, "sha256": record.sha256}
         for row in record.rows or [{}]:

@@ -33,10 +33,10 @@ _VEIL = 96
 """Longest side of a map's layer in pixels; the browser stretches it over the image."""
 _LEGEND = {
     "nearness": "Cosine between the word and the name of the LFI student's query that stands for it.",
-    "agrees": "Share of the model's map that it has in common with the teacher's: 0 apart, 1 equal.",
+    "agrees": "Share of the model's map that overlaps the teacher's: 0 means none, 1 means equal.",
     "peak": "The map's strongest patch, in multiples of uniform attention.",
-    "presence": "How likely the model holds it that the word is in the image at all, whatever the map.",
-    "density": "Share of the map on the tenth of its patches that get most; .1 is even.",
+    "presence": "The model's probability that the word is in the image at all, whatever the map.",
+    "density": "Share of the map on the tenth of its patches that get most; .1 if it is even.",
 }
 """What a column of figures means, by the last word of its title."""
 

@@ -1,13 +1,15 @@
-"""`/v1/batches`: many images at once. Send them, ask how far they are, take gallery, scores and maps, delete them."""
+"""`/v1/batches`: many images at once. Send them, follow their progress, fetch gallery, scores and maps, delete them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import anyio
 import orjson
 from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.routing import APIRoute
 
 from app.api.fields import Models, TrioName, Words
 from app.batch.folder import scores_csv
@@ -21,7 +23,25 @@ from app.failures import NothingHereError
 from app.web.negotiation import JSON, ZIP
 from app.web.openapi import problems
 
+
+class SendingRoute(APIRoute):
+    """Holds a place and room on disk before the first byte of a body is stored."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def held(request: Request) -> Response:
+            batches: Batches = request.app.state.batches
+            most, said = batches.settings.max_batch_body, request.headers.get("content-length", "")
+            size = min(int(said), most) if said.isdigit() else most
+            with batches.receiving(request.scope["lfi.sender"], size):
+                return await handle(request)
+
+        return held
+
+
 router = APIRouter(tags=["batches"])
+_sending = APIRouter(route_class=SendingRoute)
 
 _PRIVATE = {"Cache-Control": "no-store"}
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -35,9 +55,9 @@ async def get_batches(request: Request) -> Batches:
 BatchesDep = Annotated[Batches, Depends(get_batches)]
 
 
-async def get_batch(batches: BatchesDep, id: str) -> Batch:
-    """The batch that the path names."""
-    return batches.get(id)
+async def get_batch(request: Request, batches: BatchesDep, id: str) -> Batch:
+    """The batch that the path names, where it was sent with the same key."""
+    return batches.get(id, request.scope["lfi.key"])
 
 
 BatchDep = Annotated[Batch, Depends(get_batch)]
@@ -50,7 +70,7 @@ async def show_page(batches: BatchesDep) -> Response:
     return HTMLResponse(batch_page(batches.settings), headers={"Content-Security-Policy": POLICY})
 
 
-@router.post(
+@_sending.post(
     "/v1/batches",
     operation_id="create_batch",
     summary="Ask the same words of many images",
@@ -59,6 +79,7 @@ async def show_page(batches: BatchesDep) -> Response:
     responses=problems(400, 413, 422, 429, 500, 503),
 )
 async def create_batch(
+    request: Request,
     batches: BatchesDep,
     images: Files,
     words: Words,
@@ -66,18 +87,21 @@ async def create_batch(
     trio: TrioName = "",
 ) -> Response:
     """Takes images and answers immediately with an id. The upload is deleted when the batch is finished."""
-    request = MapsRequest.from_fields(batches.settings.word_limits, words, models, trio=trio)
+    asked = MapsRequest.from_fields(batches.settings.word_limits, words, models, trio=trio)
     uploads = [Upload(image.filename or "", image.file) for image in images]
-    batches.check_room()
-    batch = await anyio.to_thread.run_sync(batches.store, request, uploads)
-    await batches.admit(batch)
+    whose = request.scope["lfi.key"], request.scope["lfi.sender"]
+    batch = await anyio.to_thread.run_sync(batches.store, asked, uploads, *whose)
+    batches.admit(batch)
     return _status(batches, batch, 202)
+
+
+router.include_router(_sending)
 
 
 @router.get(
     "/v1/batches/{id}",
     operation_id="get_batch",
-    summary="How far is it?",
+    summary="Progress of a batch",
     response_model=BatchBody,
     responses=problems(404),
 )

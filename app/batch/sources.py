@@ -6,8 +6,9 @@ read from it one at a time, each no further than an image may be large.
 
 from __future__ import annotations
 
+import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -17,20 +18,25 @@ from app.archives import ArchiveLimits, check_archive
 from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
 from app.zipnames import names_of
+from lfi.data.imagefiles import has_no_type, holds_image
 from lfi.errors import ImageError, ImageTooLargeError
 
-SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in FORMATS)
-"""Endings of file names that are taken for images; other files are left aside."""
+SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
+"""Endings of file names that are taken for images. A name without one is judged by what the file begins with."""
+
+_FIRST = 64
+"""Bytes by which every format can be told apart; what looks like one is then read further."""
+_HEADER = 20_000_000
 
 
 class Images(Protocol):
     """Attributes:
     names: of the images, sorted; a path within the folder or zip, with slashes.
-    others: how many other files there are.
+    others: of the other files, which are left aside.
     """
 
     names: tuple[str, ...]
-    others: int
+    others: tuple[str, ...]
 
     def read(self, name: str, most: int) -> bytes:
         """The image's file.
@@ -51,14 +57,17 @@ class FolderImages:
     def __init__(self, folder: Path):
         self.folder = folder
         found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        self.names, self.others = _chosen((path.as_posix() for path in found), str(folder))
+        self.names, self.others = _chosen((path.as_posix() for path in found), str(folder), self._holds_image)
 
     def read(self, name: str, most: int) -> bytes:
         try:
             with (self.folder / name).open("rb") as file:
-                return _checked(file.read(most + 1), most)
+                return checked(file.read(most + 1), most)
         except OSError as error:
             raise ImageError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+    def _holds_image(self, name: str) -> bool:
+        return holds_image(self.folder / name, FORMATS)
 
 
 class ZipImages:
@@ -77,25 +86,32 @@ class ZipImages:
         try:
             check_archive(self._zip, limits or ArchiveLimits(), called)
             files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
-            entries = dict(zip(names_of(files), files, strict=True))
-            self.names, self.others = _chosen(sorted(entries), called)
+            self._entries = dict(zip(names_of(files), files, strict=True))
+            self.names, self.others = _chosen(sorted(self._entries), called, self._holds_image)
         except ArchiveError:
             self._zip.close()
             raise
-        self._entries = entries
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._zip.close()
 
     def read(self, name: str, most: int) -> bytes:
         try:
             with self._zip.open(self._entries[name]) as file:
-                return _checked(file.read(most + 1), most)
+                return checked(file.read(most + 1), most)
         except ImageTooLargeError:
             raise
-        except Exception as error:  # every method of packing has errors of its own, LZMA's are not even OSErrors
+        except Exception as error:  # every compression method has its own errors; LZMA's are not even OSErrors
             raise ImageError(DAMAGED) from error
+
+    def _holds_image(self, name: str) -> bool:
+        try:
+            with self._zip.open(self._entries[name]) as file:
+                first = file.read(_FIRST)
+                return _begins_as_image(first) and holds_image(io.BytesIO(first + file.read(_HEADER)), FORMATS)
+        except Exception:  # as in `read`
+            return False
 
 
 def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
@@ -111,19 +127,37 @@ def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
     return ZipImages(path, limits, str(path))
 
 
-def _chosen(names: Iterable[str], called: str) -> tuple[tuple[str, ...], int]:
-    """Names of images, and how many other files there are. What systems leave behind (`__MACOSX`) does not count."""
+def _chosen(names: Iterable[str], called: str, holds: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of images, and of other files. What systems leave behind (`__MACOSX`) does not count.
+
+    Args:
+        holds: whether the file of a name without a type begins as an image does.
+    """
     paths = [PurePosixPath(name) for name in names]
-    seen = [path for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
-    images = tuple(str(path) for path in seen if path.suffix.lower() in SUFFIXES)
+    seen = [str(path) for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
+    images = tuple(
+        name for name in seen if PurePosixPath(name).suffix.lower() in SUFFIXES or (has_no_type(name) and holds(name))
+    )
     if not images:
         raise ArchiveError(
             f"{called} has no images in it; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files can be read"
         )
-    return images, len(seen) - len(images)
+    taken = set(images)
+    return images, tuple(name for name in seen if name not in taken)
 
 
-def _checked(data: bytes, most: int) -> bytes:
+def _begins_as_image(first: bytes) -> bool:
+    """Whether some plug-in of Pillow would look further, so that nothing else need be unpacked any further."""
+    checks = [Image.OPEN[format][1] for format in FORMATS if format in Image.OPEN]
+    return any(check is not None and check(first) for check in checks)
+
+
+def checked(data: bytes, most: int) -> bytes:
+    """The bytes of a file, of which one more than `most` was read at most.
+
+    Raises:
+        ImageTooLargeError: it was.
+    """
     if len(data) > most:
         raise ImageTooLargeError(f"the file is larger than {most / 1e6:g} MB, which is the limit")
     return data

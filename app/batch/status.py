@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from app.batch.folder import Record
 from app.batch.store import Batch
 
+_NAMED = 100
+
 
 class Unread(BaseModel):
     """An image that could not be read."""
@@ -17,25 +19,34 @@ class Unread(BaseModel):
     problem: str
 
 
+class Noted(BaseModel):
+    """An image that could be read, but not to its end."""
+
+    image: str
+    note: str
+
+
 class Links(BaseModel):
     """Where everything of a batch is."""
 
     status: str
     gallery: str = Field(description="A page with all maps, to sort; while the batch runs, of what is done.")
-    scores_csv: str = Field(description="One line an image and word.")
+    scores_csv: str = Field(description="One line per image and word.")
     scores_json: str = Field(description="The same as JSON.")
     archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once the batch is over.")
 
 
 class BatchBody(BaseModel):
-    """How a batch stands."""
+    """The state of a batch."""
 
     id: str
     state: Literal["waiting", "running", "done", "stopped", "failed"]
     total: int = Field(description="Images in it.")
-    done: int = Field(description="Images that were looked at, unreadable ones with them.")
+    done: int = Field(description="Images processed, including unreadable ones.")
     unread: list[Unread]
+    noted: list[Noted] = Field(description="Images of which a part could not be read.")
     others: int = Field(description="Files in the zip that are not images; they are skipped.")
+    other_names: list[str] = Field(description="The first hundred of them.")
     ahead: int = Field(description="Batches that come before it.")
     seconds_left: float | None = Field(description="At the pace so far; null while nobody knows.")
     kept_seconds: float = Field(description="How long results are kept once the batch is over.")
@@ -74,7 +85,9 @@ def batch_body(batch: Batch, ahead: int, root: str, kept: float) -> dict[str, An
         "total": len(batch.images.names),
         "done": len(records),
         "unread": [{"image": record.name, "problem": record.problem} for record in records if record.problem],
-        "others": batch.images.others,
+        "noted": [{"image": record.name, "note": record.note} for record in records if record.note],
+        "others": len(batch.images.others),
+        "other_names": list(batch.images.others[:_NAMED]),
         "ahead": ahead,
         "seconds_left": batch.seconds_left,
         "kept_seconds": kept,

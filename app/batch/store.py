@@ -13,8 +13,8 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +23,12 @@ import anyio
 
 from app.archives import ArchiveLimits
 from app.batch.folder import BatchFolder
+from app.batch.room import Room
 from app.batch.sources import Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
 from app.batch.work import answer_image, question_of, write_results
 from app.engine import Engine, MapsRequest, Turn
-from app.failures import BatchesFullError, BusyError, LateError, NothingHereError, TooMuchError
+from app.failures import BusyError, LateError, NothingHereError, TooMuchError
 from lfi.errors import LFIError
 
 log = logging.getLogger("lfi")
@@ -43,7 +44,11 @@ class Batch:
     """One batch and how it stands.
 
     Attributes:
-        id: nobody can guess it; who has it may see, stop and delete the batch.
+        id: nobody can guess it; who has it may see, stop and delete the batch, with the key it was sent with.
+        key: name of that key; empty where no keys are asked for.
+        sender: the key or the client, whose places it holds until it is over.
+        sent: bytes of what was sent; 0 once that is deleted.
+        packed: bytes of the zip of its results.
         place: its folder; `source` in it is what was sent, `out` the results.
         problem: why it failed.
         began, ended: by `time.monotonic`; None before.
@@ -54,6 +59,10 @@ class Batch:
     place: Path
     images: Images
     folder: BatchFolder
+    key: str = ""
+    sender: str = ""
+    sent: int = 0
+    packed: int = 0
     state: State = "waiting"
     problem: str = ""
     began: float | None = None
@@ -63,15 +72,30 @@ class Batch:
 
     @property
     def done(self) -> int:
-        """Images that were looked at, those that could not be read with them."""
+        """Images processed so far, including unreadable ones."""
         return len(self.folder.records)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is looked at."""
+        return self.state in OVER
+
+    @property
+    def images_left(self) -> int:
+        """That were not looked at yet."""
+        return len(self.images.names) - self.done
+
+    @property
+    def bytes(self) -> int:
+        """On disk, about."""
+        return self.sent + self.folder.bytes + self.packed
 
     @property
     def seconds_left(self) -> float | None:
         """Until it is done, at the pace so far."""
         if self.state != "running" or self.began is None or not self.done:
             return None
-        return (time.monotonic() - self.began) / self.done * (len(self.images.names) - self.done)
+        return (time.monotonic() - self.began) / self.done * self.images_left
 
 
 class Batches:
@@ -80,19 +104,27 @@ class Batches:
     def __init__(self, engine: Engine):
         self.engine, self.settings = engine, engine.settings
         self._batches: dict[str, Batch] = {}
+        self._room = Room(self.settings.batches, self.settings.batches_room, self.settings.batch_seconds)
         self._root: tempfile.TemporaryDirectory[str] | None = None
         self._arrived = anyio.Event()
 
-    def check_room(self) -> None:
-        """Refuse a batch before its files are copied.
+    @contextmanager
+    def receiving(self, sender: str, size: int) -> Iterator[None]:
+        """Hold a place and room on disk while a batch is sent and until it is admitted.
+
+        Args:
+            size: bytes of the request.
 
         Raises:
-            BatchesFullError: too many batches are kept.
+            BatchesFullError: there is no place, or no room; it says when there should be.
+            NothingHereError: this service takes no batches.
         """
-        if len(self._batches) >= self.settings.batches:
-            raise BatchesFullError(f"all {self.settings.batches} places for batches are in use; try again later")
+        if not self.settings.batches:
+            raise NothingHereError("this service takes no batches")
+        with self._room.hold(self._batches.values(), sender, size):
+            yield
 
-    def store(self, request: MapsRequest, uploads: Sequence[Upload]) -> Batch:
+    def store(self, request: MapsRequest, uploads: Sequence[Upload], key: str = "", sender: str = "") -> Batch:
         """A batch of what was sent, not yet admitted. Copies files: call it in a thread.
 
         Raises:
@@ -108,33 +140,25 @@ class Batches:
                 raise TooMuchError(
                     f"the batch has {len(images.names):,} images; at most {self.settings.batch_images:,} are accepted"
                 )
-            return Batch(name, request, place, images, BatchFolder(place / "out", asked))
+            sent = sum(file.stat().st_size for file in (place / "source").iterdir())
+            return Batch(name, request, place, images, BatchFolder(place / "out", asked), key, sender, sent)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
 
-    async def admit(self, batch: Batch) -> None:
-        """Let the worker have it.
-
-        Raises:
-            BatchesFullError: others were quicker.
-        """
-        try:
-            self.check_room()
-        except BatchesFullError:
-            await anyio.to_thread.run_sync(_remove, batch)
-            raise
+    def admit(self, batch: Batch) -> None:
+        """Let the worker have it."""
         self._batches[batch.id] = batch
         self._arrived.set()
 
-    def get(self, name: str) -> Batch:
-        """The batch of this id.
+    def get(self, name: str, key: str = "") -> Batch:
+        """The batch of this id, which was sent with this key.
 
         Raises:
-            NothingHereError: there is none, or no more.
+            NothingHereError: there is none, or no more, or it is another key's: the answers are the same.
         """
         batch = self._batches.get(name)
-        if batch is None:
+        if batch is None or batch.key != key:
             raise NothingHereError("there is no such batch; it was deleted or has expired")
         return batch
 
@@ -158,7 +182,7 @@ class Batches:
             await anyio.to_thread.run_sync(_remove, batch)
 
     async def work(self) -> None:
-        """Work off batches in their order, for as long as the service runs."""
+        """Process batches in order for as long as the service runs."""
         while True:
             await self._expire()
             stopped = [each for each in self._batches.values() if each.state == "stopped" and each.ended is None]
@@ -187,6 +211,8 @@ class Batches:
                 if batch.state != "running":
                     break
                 await self._answer(batch, name)
+                if batch.done:
+                    self._room.pace = (time.monotonic() - batch.began) / batch.done
                 await self._expire()
             if batch.id in self._batches:
                 await anyio.to_thread.run_sync(_finish, batch)
@@ -197,6 +223,7 @@ class Batches:
             expected = isinstance(error, LFIError)
             batch.problem = str(error) if expected else "it failed unexpectedly; see the log"
             batch.state = "failed"
+            await anyio.to_thread.run_sync(_forget_sent, batch)
         batch.ended = time.monotonic()
         if batch.id not in self._batches:
             _remove(batch)
@@ -209,7 +236,7 @@ class Batches:
             try:
                 await self.engine.admission.run(work)
                 return
-            except (BusyError, LateError):  # people come first: a batch has time, until somebody stops it
+            except (BusyError, LateError):  # interactive requests come first: a batch can wait, until somebody stops it
                 with anyio.move_on_after(_PAUSE):
                     await batch.stopped.wait()
             if batch.state != "running":
@@ -243,11 +270,18 @@ def _finish(batch: Batch) -> None:
     """Write the results and pack them, and delete what was sent."""
     out = batch.folder.path
     done = write_results(batch.folder, batch.images.names)
-    with zipfile.ZipFile(batch.place / "batch.zip", "w", zipfile.ZIP_STORED) as archive:
+    packed = batch.place / "batch.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for path in (out / "index.html", out / "scores.csv", *(batch.folder.maps_file(each) for each in done.read)):
             archive.write(path, path.relative_to(out))
+    batch.packed = packed.stat().st_size
+    _forget_sent(batch)
+
+
+def _forget_sent(batch: Batch) -> None:
     _close(batch)
     shutil.rmtree(batch.place / "source", ignore_errors=True)
+    batch.sent = 0
 
 
 def _close(batch: Batch) -> None:

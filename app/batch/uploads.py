@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from app.batch.sources import checked
 from app.failures import ArchiveError
-from lfi.errors import ImageError, ImageTooLargeError
+from lfi.errors import ImageError
 
 _ZIP = b"PK"
 _LONGEST = 120
@@ -36,7 +37,7 @@ class SentImages:
         ArchiveError: there is none.
     """
 
-    others = 0
+    others: tuple[str, ...] = ()
 
     def __init__(self, place: Path, uploads: Sequence[Upload]):
         if not uploads:
@@ -61,16 +62,13 @@ class SentImages:
     def read(self, name: str, most: int) -> bytes:
         try:
             with self._paths[name].open("rb") as file:
-                data = file.read(most + 1)
+                return checked(file.read(most + 1), most)
         except OSError as error:
             raise ImageError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-        if len(data) > most:
-            raise ImageTooLargeError(f"the file is larger than {most / 1e6:g} MB, which is the limit")
-        return data
 
 
 def is_zip(upload: Upload) -> bool:
-    """Whether the file begins as a zip does; afterwards it is at its beginning again."""
+    """Whether the file begins like a zip; it is rewound afterwards."""
     start = upload.file.read(len(_ZIP))
     upload.file.seek(0)
     return start == _ZIP

@@ -53,7 +53,9 @@ def answer_image(
         return record
     comparison = engine.ask(picture, request, turn)
     width, height = picture.size
-    record = Record(name, file.sha256, stem_of(name), width, height, [row(each) for each in score(comparison)])
+    record = Record(
+        name, file.sha256, stem_of(name), width, height, [row(each) for each in score(comparison)], note=picture.note
+    )
     seen = {"name": name, "width": width, "height": height, "sha256": file.sha256}
     folder.add(record, picture.drawn, npz_bytes(comparison, {"trio": folder.asked.trio, "image": seen}))
     return record

@@ -11,6 +11,8 @@ from lfi.errors import ConfigError
 
 commands = typer.Typer()
 
+_NAMED = 10
+"""Files left aside that are named."""
 _INTERRUPTED = 130
 """The exit code of a command that Ctrl+C ended."""
 
@@ -64,8 +66,11 @@ def batch(
     done = write_results(folder, images.names)
     for record in done.unread:
         print(f"not read: {record.name}: {record.problem}")
+    for record in done.read:
+        if record.note:
+            print(f"read in part: {record.name}: {record.note}")
     if images.others:
-        print(f"skipped, as they are not images: {images.others}")
+        print(f"skipped, as they are not images: {len(images.others)} ({', '.join(images.others[:_NAMED])})")
     print(f"{len(done.read)} of {len(images.names)} images, {len(done.unread)} not read")
     print(out / "index.html")
     if stopped:

@@ -45,19 +45,17 @@ def describe(
         Kind,
         typer.Argument(help="domains is DOMAIN/CLASS/* (PACS, VLCS), folders CLASS/*, captions a CSV, TSV or JSONL."),
     ],
-    root: Annotated[Path, typer.Argument(help="Its folder; for captions the table.", show_default=False)],
-    size: Annotated[int, typer.Option(min=1, max=1024, help="Side to which images are decoded, in pixels.")] = 64,
-    limit: Annotated[
-        float, typer.Option(min=0, max=1, help="The largest share of files that may be unreadable.")
-    ] = 1.0,
+    root: Annotated[Path, typer.Argument(help="Folder of the data; for captions, the table.", show_default=False)],
+    size: Annotated[int, typer.Option(min=1, max=1024, help="Side of the decoded images, in pixels.")] = 64,
+    limit: Annotated[float, typer.Option(min=0, max=1, help="Largest share of files that may be unreadable.")] = 1.0,
     split: Annotated[Part, typer.Option(help="Split, for tinyimagenet.")] = Part.TRAIN,
     annotations: Annotated[Path | None, typer.Option(help="Instances JSON, for coco.")] = None,
     captions: Annotated[Path | None, typer.Option(help="Captions JSON, for coco.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of the paths, for captions.")] = "image",
     caption_column: Annotated[str, typer.Option(help="Column of the captions, for captions.")] = "caption",
-    names: Annotated[int, typer.Option(min=0, help="How many of each kind of skipped item are named; 0 for all.")] = 20,
+    names: Annotated[int, typer.Option(min=0, help="How many items of each skipped kind to name; 0 for all.")] = 20,
 ) -> None:
-    """Read a data set and print counts, classes, all that is left out of it by name, and an example.
+    """Read a data set and print counts, classes, everything left out of it by name, and an example.
 
     Decoded images are kept for the next time, in the folder that LFI_CACHE names (by default ~/.cache/lfi).
     """

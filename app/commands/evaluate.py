@@ -19,7 +19,7 @@ commands.add_typer(evaluate, name="evaluate")
 
 @evaluate.command("scenes")
 def scenes_(
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     teacher: Annotated[str, typer.Option(help="Folder of a teacher, or `scenes`, which comes with LFI.")] = "scenes",
     runs: Annotated[
         Path, typer.Option(help="Keeps finished runs; an interrupted evaluation resumes from there.")
@@ -29,13 +29,11 @@ def scenes_(
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
     """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
+    from evaluation.runs import check_known
     from evaluation.scenes import COMPARED, evaluate_scenes
-    from lfi.errors import ConfigError
     from lfi.methods import METHODS
 
-    unknown = [name for name in method or () if name not in METHODS]
-    if unknown:
-        raise ConfigError(f"unknown method {unknown[0]!r}; one of {', '.join(METHODS)} was expected")
+    check_known("method", method or (), METHODS)
     deliver(evaluate_scenes(teacher, range(seeds), runs, method or list(COMPARED)), json, plot)
 
 
@@ -46,7 +44,7 @@ def photographs_(
     trio: Annotated[
         Path, typer.Option(help="Folder of the trio.", show_default="that for photographs, which comes with LFI")
     ] = MODELS / "photographs",
-    teacher: Annotated[str, typer.Option(help="A teacher alone, instead of a trio: a folder or a name.")] = "",
+    teacher: Annotated[str, typer.Option(help="A teacher to evaluate instead of a trio: a folder or a name.")] = "",
     images: Annotated[int, typer.Option(min=100, help="Maximum number of validation images.")] = 10_000,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
@@ -63,10 +61,21 @@ def photographs_(
 @evaluate.command("maps")
 def maps_(
     trio: Annotated[
-        Path, typer.Argument(help="Folder of the trio.", show_default="that of scenes, which comes with LFI")
-    ] = MODELS / "scenes",
-    source: Annotated[str, typer.Option(help="scenes (generated), coco (masks) or tiny-imagenet (boxes).")] = "scenes",
-    root: Annotated[Path | None, typer.Option(help="For coco: the images; for tiny-imagenet: its folder.")] = None,
+        Path | None,
+        typer.Argument(help="Folder of the trio.", show_default="scenes or photographs, as the images are"),
+    ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="scenes (generated), coco (masks) or tiny-imagenet (boxes).", show_default="coco with --annotations"
+        ),
+    ] = "",
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="For coco: the images; for tiny-imagenet: its folder.", show_default="the folder of the annotations"
+        ),
+    ] = None,
     annotations: Annotated[Path | None, typer.Option(help="For coco: the instances JSON.")] = None,
     scenes: Annotated[
         int, typer.Option(min=3, help="Images to measure on; a third as many are used for choices.")
@@ -87,11 +96,17 @@ def maps_(
     from lfi.errors import ConfigError
     from lfi.trio import Trio
 
+    source = source or ("coco" if annotations else "scenes")
     if source not in ("scenes", "coco", "tiny-imagenet"):
         raise ConfigError(f"--source is {source!r}; scenes, coco or tiny-imagenet was expected")
-    if source != "scenes" and (root is None or (source == "coco" and annotations is None)):
-        raise ConfigError(f"--source {source} needs --root{' and --annotations' * (source == 'coco')}")
-    models, named = Trio.load(trio), "" if trio.resolve() == MODELS / "scenes" else f" {trio.resolve().name}"
+    if source == "coco" and annotations is None:
+        raise ConfigError("--source coco needs --annotations")
+    root = annotations.parent if annotations and root is None else root
+    if source == "tiny-imagenet" and root is None:
+        raise ConfigError("--source tiny-imagenet needs --root")
+    usual = MODELS / ("scenes" if source == "scenes" else "photographs")
+    trio = usual if trio is None else trio
+    models, named = Trio.load(trio), "" if trio.resolve() == usual else f" {trio.resolve().name}"
     command = f"lfi evaluate maps{named} --scenes {scenes} --seed {seed}"
     if source == "scenes":
         test = scene_cases(Scenes(scenes, seed).load(), KINDS)
@@ -107,7 +122,7 @@ def maps_(
             cases, title = tiny_imagenet_cases(root, knows, size), "Maps of class names against boxes"
         test, choice = split(cases, scenes, seed)
         command += f" --source {source} --size {size}"
-        found = evaluate_maps(models, test, choice, command, seed, text_likeness(models.teacher), title)
+        found = evaluate_maps(models, test, choice, command, seed, text_likeness(models.teacher), title, by_size=True)
     deliver(found, json, None)
     if plot:
         draw(found, plot)
@@ -128,7 +143,7 @@ def gaze_(
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
 ) -> None:
-    """Maps against where people looked: NSS, AUC and KL, with two floors and the agreement of people as the ceiling."""
+    """Maps against where people looked: NSS, AUC and KL, with two floors; the ceiling is people's agreement."""
     from evaluation.gaze import evaluate_gaze, find_images, teacher_looks, trio_looks
     from evaluation.results import Results
     from lfi.comparison import MODELS
@@ -138,7 +153,7 @@ def gaze_(
     from lfi.trio import Trio
 
     if bool(word) == bool(words):
-        raise ConfigError("no words to ask about; either --word WORD or --words FILE was expected")
+        raise ConfigError("no words to ask about; pass either --word WORD or --words FILE")
     if (Path(model) / "card.json").is_file():
         asked = tuple(name.strip() for name in models.split(",") if name.strip())
         look = trio_looks(Trio.load(model), asked or MODELS)
@@ -162,16 +177,10 @@ def read_words(path: Path) -> dict[str, list[str]]:
     Raises:
         DataError: the file cannot be read, or holds something else.
     """
-    from json import loads
-
+    from evaluation.results import read
     from lfi.errors import DataError
 
-    try:
-        found = loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    found = read(path)
     lists = isinstance(found, dict) and all(
         isinstance(words, list) and all(isinstance(word, str) for word in words) for words in found.values()
     )

@@ -91,10 +91,10 @@ def domains_(
     ] = "probe",
     size: Annotated[int, typer.Option(min=16, help="Side of the images in pixels.")] = 64,
     untaught: Annotated[
-        bool, typer.Option("--untaught", help="Every second image: those that our teacher for photographs never saw.")
+        bool, typer.Option("--untaught", help="Only the images that the shipped teacher for photographs never saw.")
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="For fine-tuned: how long.")] = 5,
-    seeds: Annotated[int, typer.Option(min=1, help="How many splits, from seed 0.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="For fine-tuned: number of epochs.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of splits, seeded from 0.")] = 3,
     teacher: Annotated[
         Path | None, typer.Option(help="For zero-shot: folder whose text tower names the classes.")
     ] = None,
@@ -167,11 +167,11 @@ def convergence_(
             show_default=False,
         ),
     ],
-    ours: Annotated[str, typer.Option(help="The method whose speed is measured.")] = "LFI",
+    ours: Annotated[str, typer.Option(help="Method whose speed is measured.")] = "LFI",
     against: Annotated[
         list[str] | None, typer.Option(help="Baselines to choose the best from; repeatable. By default all others.")
     ] = None,
-    score: Annotated[str, typer.Option(help="Which score of the evaluations, such as top-1.")] = "",
+    score: Annotated[str, typer.Option(help="Score of the evaluations to use, such as top-1.")] = "",
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves here.")] = None,
 ) -> None:

@@ -13,7 +13,7 @@ commands.add_typer(keys, name="keys")
 
 @keys.command()
 def new(
-    name: Annotated[str, typer.Option(help="Whose key it is; logged with each request.")] = "lab",
+    name: Annotated[str, typer.Option(help="Name of the key's owner; logged with each request.")] = "lab",
     scope: Annotated[
         list[str] | None, typer.Option(help="maps (the page and the API) or metrics; repeatable. [default: maps]")
     ] = None,

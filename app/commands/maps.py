@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +35,7 @@ def maps(
     """Write overlays, a figure and raw maps of an image.
 
     One overlay (WebP) per model and word, one figure of them all, and the numbers of every layer (npz). Where a model
-    finds no such thing in the image, it says so (on stderr), and its map is fainter.
+    does not find the word in the image, it says so on stderr, and its map is fainter.
     """
     data = read_image(image)
 
@@ -48,6 +52,8 @@ def maps(
     engine.trios.need(settings.trio)
     comparison = at_layer(engine.ask(picture, request, turn), layer)
 
+    if picture.note:
+        print(f"{image}: {picture.note}", file=sys.stderr)
     make_folder(out)
     drawn = figure(comparison, picture.drawn, format=figure_format)
     files = [
@@ -63,12 +69,32 @@ def maps(
 
 
 def chosen_trio(trio: str) -> Settings:
-    """Settings with this trio: a name, a folder, or the default one where empty."""
+    """Settings with this trio: a name, a folder, `hf-hub:ORG/NAME`, or the default one where empty."""
     from app.settings import read_settings
 
-    folder = Path(trio)
-    named = {"models_dir": folder.resolve().parent, "trio": folder.resolve().name} if trio and folder.is_dir() else {}
+    folder = fetched(trio)
+    full = Path(os.path.abspath(folder))  # a link keeps its name
+    named = {"models_dir": full.parent, "trio": full.name} if trio and folder.is_dir() else {}
     return read_settings(**(named or {"trio": trio or None}))
+
+
+def fetched(trio: str) -> Path:
+    """The folder of a trio; of `hf-hub:ORG/NAME` one of that name, as long as this process lasts.
+
+    The hub's cache names folders by commits, and the service shows a trio's folder as its name.
+
+    Raises:
+        UnknownModelError, CheckpointError: as `lfi.hub.local_folder`.
+    """
+    if not trio.startswith("hf-hub:"):
+        return Path(trio)
+    from lfi.hub import local_folder  # its package takes a while to load
+
+    named = Path(tempfile.mkdtemp(prefix="lfi-hub-"))
+    atexit.register(shutil.rmtree, named, ignore_errors=True)
+    link = named / trio.removeprefix("hf-hub:").partition("@")[0].rpartition("/")[2]
+    link.symlink_to(local_folder(trio), target_is_directory=True)
+    return link
 
 
 def read_image(path: Path) -> bytes:
@@ -87,7 +113,7 @@ def make_folder(path: Path) -> None:
     """The folder, made with its parents.
 
     Raises:
-        ConfigError: something else has that name, or it may not be made.
+        ConfigError: something else has that name, or the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

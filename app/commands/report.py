@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def report(
     ] = None,
 ) -> None:
     """One self-contained HTML page: tables, intervals, curves and example maps, each with its provenance."""
-    from app.engine.decode import decode_image
+    from app.engine.decode import decoded, opened
     from app.settings import read_settings
     from evaluation.page import report_page
     from lfi.trio import Trio
@@ -39,7 +40,11 @@ def report(
         path, equals, word = each.rpartition("=")
         if not equals or not path or not word.strip():
             raise ConfigError(f"--example is {each!r}; IMAGE=WORD was expected, such as cat.jpg=cat")
-        examples.append((decode_image(read_image(Path(path)), limits), word.strip()))
+        data = read_image(Path(path))
+        picture, note = decoded(opened(data, limits), data)
+        if note:
+            print(f"{path}: {note}", file=sys.stderr)
+        examples.append((picture, word.strip()))
     page = report_page(sources, Trio.load(trio) if trio else None, examples)
     make_folder(out.parent)
     out.write_text(page, encoding="utf-8")

@@ -16,7 +16,7 @@ commands.add_typer(students, name="students")
 
 @scenes.command()
 def show(
-    out: Annotated[Path, typer.Option(help="Where the image goes.")] = Path("scenes.png"),
+    out: Annotated[Path, typer.Option(help="File to write the image to.")] = Path("scenes.png"),
     count: Annotated[int, typer.Option(min=1, max=100, help="Scenes on the sheet.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of the set.")] = 0,
     size: Annotated[int, typer.Option(min=16, max=512, help="Side of a scene in pixels.")] = 64,
@@ -34,16 +34,14 @@ def show(
 
 @scenes.command()
 def write(
-    folder: Annotated[Path, typer.Argument(help="Where the set goes.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder to write the set to.", show_default=False)],
     count: Annotated[int, typer.Option(min=1, help="Scenes.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the set.")] = 0,
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of a scene in pixels.")] = 64,
     domain: Annotated[
         list[str] | None, typer.Option(help="photo, painting, cartoon or sketch; all by default.")
     ] = None,
-    by: Annotated[
-        str, typer.Option(help="What the categories are: name (colour and shape), colour or shape.")
-    ] = "name",
+    by: Annotated[str, typer.Option(help="Categories: name (colour and shape), colour or shape.")] = "name",
 ) -> None:
     """Write scenes in COCO's format: images, instances with exact masks, captions."""
     from lfi.data.coco_writer import write_coco
@@ -54,7 +52,7 @@ def write(
 
 @scenes.command()
 def benchmark(count: Annotated[int, typer.Option(min=10, help="Scenes to draw.")] = 1000) -> None:
-    """How long drawing takes, at 64 px on one core."""
+    """Time the drawing of scenes, at 64 px on one core."""
     import time
 
     from lfi.data.scenes import Scenes

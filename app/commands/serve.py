@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.maps import fetched
 from lfi.errors import CheckpointError, ConfigError
 
 commands = typer.Typer()
@@ -29,8 +30,11 @@ def serve(
     from app.access.keyring import keys_are_asked_for
     from app.settings import read_settings
 
+    if trio is not None and trio.startswith("hf-hub:"):
+        folder = fetched(trio)
+        trio, models_dir = folder.name, str(folder.parent)
     settings = read_settings(host=host, port=port, trio=trio, models_dir=models_dir)
-    # Before anything slow: a port in use or a missing key is reported immediately.
+    # Checked first, so that a port in use or a missing key is reported immediately.
     listener = bind(settings.host, settings.port)
     keys_are_asked_for(settings.auth, settings.keys, settings.host)
 
@@ -68,7 +72,7 @@ def serve(
 def give_memory_back() -> None:
     """Tell glibc's allocator to return what decoded pictures took; elsewhere nothing is done.
 
-    By default it keeps a heap for nearly every thread, and what one thread frees is of no use to others: after a
+    By default it keeps a heap for nearly every thread, and what one thread frees cannot serve others: after a
     thousand uploads the process held twice as much (`lfi benchmark hostile`). Blocks of an image's size are returned
     immediately.
     """
@@ -82,7 +86,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket bound to this address.
 
     Raises:
-        ConfigError: the port is taken or not ours to take, or the host is not an address of this machine.
+        ConfigError: the port is taken or privileged, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
@@ -99,7 +103,7 @@ def bind(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             reason = f"port {port} on {host} is already taken; choose another with --port"
         elif error.errno == errno.EACCES:
-            reason = f"port {port} needs more rights than yours; choose one above 1023 with --port"
+            reason = f"port {port} needs administrator rights; choose one above 1023 with --port"
         else:
             reason = f"cannot listen on {host}: {error.strerror}"
         raise ConfigError(reason) from error

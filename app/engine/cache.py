@@ -42,7 +42,7 @@ class LatestUsed(Generic[T]):
             return self._values.get(key)
 
     def keep(self, key: Hashable, value: T) -> None:
-        """Keep a value, and drop others as need be; one that alone is too heavy is not kept."""
+        """Keep a value, dropping others as needed; one that is too heavy by itself is not kept."""
         with self._lock:
             with suppress(ValueError):  # heavier than all together may be
                 self._values[key] = value

@@ -1,7 +1,7 @@
 """One way from uploaded bytes to an RGB image, for the API, the page and the command line.
 
 Everything that can be refused is refused from the header, before a pixel is decoded: a PNG of 109 KB may
-unfold to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
+decode to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
 training pipelines ignore them; CMYK is therefore converted without its press profile.
 """
 
@@ -13,7 +13,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,6 +21,7 @@ from pillow_heif import register_heif_opener
 
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
+from lfi.data.cutjpeg import completed
 from lfi.errors import ImageError, ImageTooLargeError
 
 Image.init()  # all plugins at once, so that no two threads load one at the same time
@@ -30,33 +31,54 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 T = TypeVar("T")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-"""Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "ICO", "PPM")
+"""Formats we read; messages name those that people have.
+
+Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
 
 DAMAGED = "the image is damaged or incomplete; save it again and retry"
+CUT = "the JPEG lacks its last bytes"
 
 # A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure next to the photograph itself.
 _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
+_JPEG = ("JPEG", "MPO")
+_COMPARED = (256, 256)
+"""Size at which is measured how much a cut JPEG lacks."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
+_ICON = b"\0\0\1\0"  # what such a file begins with
+_ICON_SIDE = 1024
+
+
+class Decoded(NamedTuple):
+    """An image as people see it.
+
+    Attributes:
+        image: upright, RGB, without metadata.
+        note: what of the file was not read; empty where all was.
+    """
+
+    image: Image.Image
+    note: str = ""
 
 
 def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
-    """The image as people see it: `decoded(opened(data, limits))`."""
-    return decoded(opened(data, limits))
+    """The image as people see it, of `decoded(opened(data, limits), data)`."""
+    return decoded(opened(data, limits), data).image
 
 
-def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
+def opened(data: bytes, limits: ImageLimits | None = None, first_frame: bool = False) -> Image.Image:
     """The image with its header read and checked, and no pixel decoded.
 
     Args:
-        data: a whole file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        data: a whole file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, ICO, or PPM and its kin.
         limits: on bytes, pixels and aspect ratio.
+        first_frame: whether an animation stands for its first frame; whoever asks says so (`several`).
 
     Raises:
         NotAnImageError: empty, or in no format we read.
         ImageTooLargeError: more bytes or pixels than `limits` allow.
-        ImageError: animated, of an absurd shape, or of a pixel type without a fixed range.
+        ImageError: animated (unless `first_frame`), of an extreme shape, or of a pixel type without a fixed range.
     """
     limits = limits or ImageLimits()
     if not data:
@@ -65,20 +87,43 @@ def opened(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
         raise ImageTooLargeError(
             f"the file is {len(data) / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} MB are accepted"
         )
+    if data.startswith(_ICON):
+        _check_icon(data)  # before it is opened, which decodes its largest picture
     image = _open(data, limits)
     _check_header(image, limits)
+    if not first_frame and (what := several(image)):
+        raise ImageError(f"the {image.format} image has several {what}; send one of them as a still image")
     return image
 
 
-def decoded(image: Image.Image) -> Image.Image:
-    """An `opened` image as people see it: upright, RGB, without metadata. Takes about 10 bytes a pixel meanwhile.
+def several(image: Image.Image) -> str:
+    """`frames` or `pages` where an opened image has more than one of them, else nothing."""
+    if image.format in _MANY_PICTURES_ONE_PHOTO or not _guarded(lambda: getattr(image, "is_animated", False)):
+        return ""
+    return "pages" if image.format == "TIFF" else "frames"
+
+
+def decoded(image: Image.Image, data: bytes) -> Decoded:
+    """An `opened` image as people see it. Takes about 10 bytes a pixel meanwhile.
+
+    A JPEG that lacks its last bytes is read as far as it goes, as `lfi.data` reads it for training, and that is noted.
+
+    Args:
+        data: the file.
 
     Raises:
         ImageError: damaged.
     """
-    _guarded(image.load)
+    note = ""
+    try:
+        image.load()
+    except Exception as error:
+        if image.format not in _JPEG or not isinstance(error, OSError):
+            raise ImageError(DAMAGED) from error
+        image, lost = _guarded(lambda: completed(data, image.size, _COMPARED))
+        note = CUT + (f": {max(lost, 0.001):.1%} of it is missing and shown in grey" if lost else "")
     _turn_upright(image)
-    return _as_rgb(image)
+    return Decoded(_as_rgb(image), note)
 
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:
@@ -106,11 +151,29 @@ def _check_header(image: Image.Image, limits: ImageLimits) -> None:
             f"the image is {width} x {height} pixels; "
             f"its longer side may be at most {limits.aspect:g} times the shorter"
         )
-    if image.format not in _MANY_PICTURES_ONE_PHOTO and _guarded(lambda: getattr(image, "is_animated", False)):
-        what = "pages" if image.format == "TIFF" else "frames"
-        raise ImageError(f"the {image.format} image has several {what}; send one of them as a still image")
-    if image.mode in _THIRTY_TWO_BIT:
+    if image.mode in _THIRTY_TWO_BIT and not _sixteen_bit_ppm(image):
         raise ImageError("the image has 32-bit pixels, which have no fixed white; save it with 8 or 16 bits")
+
+
+def _sixteen_bit_ppm(image: Image.Image) -> bool:
+    """Pillow opens a 16-bit PGM with 32-bit pixels; it fills 16 of them."""
+    return image.format == "PPM" and image.mode == "I"
+
+
+def _check_icon(data: bytes) -> None:
+    """The pictures in an ICO have headers of their own, which may say more than the icon's 256 pixels a side."""
+    for entry in range(struct.unpack_from("<H", data, 4)[0]):
+        try:
+            (start,) = struct.unpack_from("<I", data, 6 + 16 * entry + 12)
+            if data[start : start + 4] == b"\x89PNG":
+                width, height = struct.unpack_from(">II", data, start + 16)
+            else:
+                width, height = struct.unpack_from("<ii", data, start + 4)
+                height //= 2  # a mask lies below the picture
+        except struct.error as error:
+            raise ImageError(DAMAGED) from error
+        if not (0 < width <= _ICON_SIDE and 0 < height <= _ICON_SIDE):
+            raise ImageError(f"the icon holds a picture of {width} x {height} pixels; at most {_ICON_SIDE} are read")
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -120,6 +183,8 @@ def _turn_upright(image: Image.Image) -> None:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
+    if _sixteen_bit_ppm(image):
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode in _SIXTEEN_BIT:
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.has_transparency_data:

@@ -1,6 +1,6 @@
 """Answers "where do the models look for these words in this picture", for every door of the service.
 
-Whatever asks gets a `Turn` from `Engine.admission` and hands it on: a request that is refused, late or abandoned is so
+Every caller gets a `Turn` from `Engine.admission` and hands it on, so requests are refused, time out or are abandoned
 in the same way everywhere. Files are decoded within one budget of pixels, pictures that the models still know are not
 run through them again, words are checked in one place, and questions that wait together are answered together.
 """
@@ -8,6 +8,7 @@ run through them again, words are checked in one place, and questions that wait 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -15,10 +16,10 @@ import anyio.to_thread
 from PIL import Image
 
 from app.engine.cache import LatestUsed, content_hash
-from app.engine.decode import decoded, opened
+from app.engine.decode import decoded, opened, several
 from app.engine.kept import KeptPictures
 from app.engine.microbatches import MicroBatches
-from app.engine.pictures import File, Picture, Seen
+from app.engine.pictures import File, ModelInput, Picture
 from app.engine.request import MapsRequest
 from app.engine.trios import Trios
 from app.engine.turns import Admission, Pixels, Turn
@@ -26,7 +27,7 @@ from app.engine.words import plain_words
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from lfi.comparison import Comparison, EncodedTrio, Question
-from lfi.errors import UnknownWordError
+from lfi.errors import UnknownWordError, WordsError
 
 _FILES = 4096
 """Hashes of files that are remembered, to find their pictures without decoding them."""
@@ -55,19 +56,19 @@ class Engine:
         self._encoded: LatestUsed[EncodedTrio] = LatestUsed(
             settings.cached_images, settings.cached_bytes, lambda encoded: encoded.bytes
         )
-        self._files: LatestUsed[tuple[str, tuple[int, int]]] = LatestUsed(_FILES)
-        self._microbatches: dict[str, MicroBatches[tuple[Seen, Question], Comparison]] = {}
+        self._files: LatestUsed[tuple[str, tuple[int, int], str]] = LatestUsed(_FILES)
+        self._microbatches: dict[str, MicroBatches[tuple[ModelInput, Question], Comparison]] = {}
         self._hits = self._misses = 0
 
     async def warm(self) -> None:
-        """Load the models in a thread, so that the service answers `/healthz` meanwhile."""
+        """Load the models in a thread, so that the service can answer `/healthz` meanwhile."""
         await anyio.to_thread.run_sync(self.trios.load, abandon_on_cancel=True)
 
     def ask(self, source: File | Picture, request: MapsRequest, turn: Turn) -> Comparison:
         """Maps of a picture for every word and model. Takes a while: call it in a thread.
 
         Args:
-            turn: time that is left, and whether anybody waits.
+            turn: time left, and whether anybody is still waiting.
 
         Raises:
             ImageError: as `open`.
@@ -114,7 +115,19 @@ class Engine:
         """
         trio = self.trios.get(request.trio)
         words = plain_words(request.words, trio.vocabulary)
-        return trio.question(words, trio.ordered(request.models), request.layers, request.heads)
+        try:
+            return trio.question(words, trio.ordered(request.models), request.layers, request.heads)
+        except UnknownWordError as error:
+            raise error if error.peer else error.known_to(self._knowing(request.words)) from None
+
+    def _knowing(self, words: Sequence[str]) -> list[str]:
+        """Trios that know all of these words."""
+        found = []
+        for name, trio in self.trios.loaded.items():
+            with suppress(WordsError):
+                trio.teacher.check_prompts(plain_words(words, trio.vocabulary))
+                found.append(name)
+        return found
 
     def open(self, file: File, request: MapsRequest, turn: Turn, side: float | None = None) -> Picture:
         """The picture in a file, for the models that are asked.
@@ -135,31 +148,38 @@ class Engine:
             return known
         image = opened(file.data, self.settings.image_limits)
         with self.pixels.held(image.width * image.height, turn):
-            image = decoded(image)
-            seen = known.seen if known else self._look(image, request, file.sha256)
+            image, note = decoded(image, file.data)
+            seen = known.seen if known else self._look(image, request, file.sha256, note)
             size = image.size
             if side is not None and side < max(size):
                 image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return Picture(file.sha256, size, None if side is None else image, seen)
+        return Picture(file.sha256, size, None if side is None else image, seen, note)
 
-    def decode(self, file: File, turn: Turn) -> Picture:
+    def decode(self, file: File, turn: Turn, first_frame: bool = False) -> Picture:
         """The picture in a file, for any models.
+
+        Args:
+            first_frame: read the first frame of an animation, with a note that says so; otherwise it is refused.
 
         Raises:
             ImageError: as `decode_image`.
             LateError, GoneError: the turn was over before there was room for so many pixels.
         """
         turn.check()
-        image = opened(file.data, self.settings.image_limits)
+        image = opened(file.data, self.settings.image_limits, first_frame)
+        what = several(image)
+        note = f"the {image.format} image has several {what}; this is the first of them" if what else ""
         with self.pixels.held(image.width * image.height, turn):
-            return Picture.of(decoded(image), file.sha256)
+            image, cut = decoded(image, file.data)
+            return Picture.of(image, file.sha256, cut or note)
 
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default
 
-    def _seen(self, picture: Picture, request: MapsRequest) -> Seen:
+    def _seen(self, picture: Picture, request: MapsRequest) -> ModelInput:
         """What the models of the request's trio see of a picture."""
-        name, seen = self._name(request), picture.seen or self._look(picture.drawn, request, picture.sha256)
+        name = self._name(request)
+        seen = picture.seen or self._look(picture.drawn, request, picture.sha256, picture.note)
         if seen.trio != name:
             raise ValueError(f"the picture was opened for {seen.trio!r}, not for {name!r}")
         return seen
@@ -167,23 +187,23 @@ class Engine:
     def _recall(self, sha256: str, request: MapsRequest) -> Picture | None:
         """The picture in the file of this hash, where the models still know it."""
         name = self._name(request)
-        key, size = self._files.find((name, sha256)) or ("", (0, 0))
+        key, size, note = self._files.find((name, sha256)) or ("", (0, 0), "")
         encoded = self._encoded.find((name, key))
-        return None if encoded is None else Picture(sha256, size, None, Seen(name, key, encoded))
+        return None if encoded is None else Picture(sha256, size, None, ModelInput(name, key, encoded), note)
 
-    def _look(self, image: Image.Image, request: MapsRequest, sha256: str) -> Seen:
+    def _look(self, image: Image.Image, request: MapsRequest, sha256: str, note: str) -> ModelInput:
         """What the models see of an image, by which it is known from now on."""
         known = self._recall(sha256, request) if sha256 else None
         if known is not None and known.seen is not None:
             return known.seen
         name = self._name(request)
         content = self.trios.get(name).squash(image)
-        seen = Seen(name, content_hash(content), content)
+        seen = ModelInput(name, content_hash(content), content)
         if sha256:
-            self._files.keep((name, sha256), (seen.key, image.size))
+            self._files.keep((name, sha256), (seen.key, image.size, note))
         return seen
 
-    def _queue(self, name: str) -> MicroBatches[tuple[Seen, Question], Comparison]:
+    def _queue(self, name: str) -> MicroBatches[tuple[ModelInput, Question], Comparison]:
         """Where questions to the trio of this name wait for each other."""
         if name not in self._microbatches:
             made = MicroBatches(
@@ -195,7 +215,7 @@ class Engine:
             self._microbatches.setdefault(name, made)  # another thread may have been quicker
         return self._microbatches[name]
 
-    def _answer(self, name: str, asked: Sequence[tuple[Seen, Question]]) -> list[Comparison]:
+    def _answer(self, name: str, asked: Sequence[tuple[ModelInput, Question]]) -> list[Comparison]:
         """A micro-batch: images that are new, each once, in one forward pass; then all words in another."""
         trio = self.trios.get(name)
         encoded: dict[str, EncodedTrio] = {}

@@ -2,8 +2,8 @@
 
 What is kept is what the page then shows: upright, without metadata, at most `LONGEST` pixels, as WebP, and without loss
 where that fits: models then answer as before. Its name is the
-SHA-256 of that file, so who has the link may look, and nobody else. Every keeper gets a key that deletes the picture;
-where two people keep the same one, it stays until the last of them lets go or the last day has passed.
+SHA-256 of that file, so only people with the link can see it. Every keeper gets a key that deletes the picture;
+where two people keep the same one, it stays until both have deleted it or the last day has passed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class KeptPictures:
             return max(self._keepers(name).values(), default=None) if _HASH.fullmatch(name) else None
 
     def forget(self, name: str, key: str) -> None:
-        """Let go of a picture.
+        """Delete a picture.
 
         Raises:
             KeepingError: it is not kept, or not with this key.

@@ -1,7 +1,7 @@
 """Micro-batches: requests that wait for the models at the same time are answered by one forward pass.
 
-While the models work on a batch, the next one gathers; so under load batches are full and nobody waits for their
-sake. A lone request runs immediately. Only if others are known to be on their way (uploads being decoded) does
+While the models work on a batch, the next one fills up; so under load batches are full, and no request waits for one to
+fill. A lone request runs immediately. Only if others are known to be on their way (uploads being decoded) does
 a batch wait for them, a few milliseconds at most.
 """
 

@@ -21,7 +21,7 @@ class File:
 
     @classmethod
     def read(cls, stream: BinaryIO, most: int) -> File:
-        """The file in a stream, and no more of it in memory than is allowed.
+        """The file in a stream, reading no more of it into memory than is allowed.
 
         Raises:
             ImageTooLargeError: it has more than `most` bytes.
@@ -38,7 +38,7 @@ class File:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ModelInput:
     """What the models of one trio see of a picture.
 
     Attributes:
@@ -61,17 +61,19 @@ class Picture:
         size: its width and height as people see it.
         image: RGB, to draw on; None where nobody draws on it.
         seen: what the models of the trio that it was opened for see; made of `image` where it is None.
+        note: what of the file was not read, or is not shown; empty where all was.
     """
 
     sha256: str
     size: tuple[int, int]
     image: Image.Image | None
-    seen: Seen | None = None
+    seen: ModelInput | None = None
+    note: str = ""
 
     @classmethod
-    def of(cls, image: Image.Image, sha256: str = "") -> Picture:
+    def of(cls, image: Image.Image, sha256: str = "", note: str = "") -> Picture:
         """An image that is decoded already, RGB, for any trio."""
-        return cls(sha256, image.size, image)
+        return cls(sha256, image.size, image, note=note)
 
     @property
     def drawn(self) -> Image.Image:

@@ -63,7 +63,7 @@ class Trios:
         return sorted(card.parent.name for card in self.settings.models_dir.glob("*/card.json"))
 
     def load_only(self, name: str) -> Trio:
-        """Load one trio, and let its errors pass.
+        """Load one trio; its errors are raised.
 
         Raises:
             UnknownModelError: there is no such folder.
@@ -114,7 +114,7 @@ def load_trio(folder: Path, device: str) -> Trio:
 
 
 def _rehearse(trio: Trio) -> None:
-    """One answer of each kind for nobody: the first is slower than those that people wait for."""
+    """Warm up with one answer of each kind: the first one is always slower."""
     word = trio.vocabulary[0] if trio.vocabulary else "dog"
     encoded = trio.encode(Image.new("RGB", (64, 64), "white"))
     trio.compare(encoded, [word])

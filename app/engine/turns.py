@@ -50,7 +50,7 @@ class Turn:
         return Turn(self.seconds, self._gone)
 
     def check(self) -> None:
-        """Return where there is still a point in going on.
+        """Return if the work is still wanted.
 
         Raises:
             GoneError, LateError: there is none.

@@ -24,6 +24,7 @@ from app.study.plan import Known, StudyPlan
 from app.study.trials import item_key, known_key
 from evaluation.study.ratings import DRAWN
 from lfi.comparison import MODELS
+from lfi.errors import ImageError
 from lfi.maps import InteractionMaps
 from lfi.rendering import NO_PREFERENCE, Scale, shared_scale, veil
 
@@ -53,10 +54,13 @@ def scaled(engine: Engine, data: bytes, side: int, turn: Turn) -> Image.Image:
     """The picture in a file, RGB, its longest side `side` pixels; one that was scaled before stays as it is.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or not whole.
         LateError, GoneError: as `Engine.decode`.
     """
-    picture = engine.decode(File(data), turn.renewed()).drawn
+    opened = engine.decode(File(data), turn.renewed())
+    if opened.note:  # raters would see grey where the picture is
+        raise ImageError(f"{opened.note}; save it again and retry")
+    picture = opened.drawn
     share = side / max(picture.size)
     size = (max(round(picture.width * share), 1), max(round(picture.height * share), 1))
     return picture.resize(size, Image.Resampling.LANCZOS)

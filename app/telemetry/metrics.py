@@ -53,7 +53,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
 
     def watch(self, watched: Watched) -> None:
-        """Read these, too, whenever somebody asks."""
+        """Read these as well on every scrape."""
         self.registry.register(_Reader(watched))
 
 

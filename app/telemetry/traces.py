@@ -1,4 +1,4 @@
-"""Spans of requests for an OpenTelemetry collector; needs the extra `otel`. FastAPI makes them, we say where to."""
+"""Request spans, made by FastAPI and sent to an OpenTelemetry collector; needs the extra `otel`."""
 
 from __future__ import annotations
 

@@ -53,8 +53,27 @@ def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
         "name": name,
         "choice": f"{TITLES.get(model, name)}: {KINDS[explanation]}" if explanation else name,
         "explained": bool(explanation),
+        "hits": _hits(trio, answer),
         "layers": len(trio.layers[answer]),
     }
+
+
+_HITS = "map peaks in "
+
+
+def _hits(trio: Trio, answer: str) -> str:
+    """How often a map's peak is where it should be, as the card measured it: no judgement without this number."""
+    if answer not in trio.models:
+        return "not measured; its layer was chosen on validation data" if answer in trio.card["default_layer"] else ""
+    figures = trio.cards[answer].get("figures") or {}
+    for name, value in figures.items():
+        if name.startswith(_HITS):
+            what, _, where = name.removeprefix(_HITS).partition(", ")
+            count = figures.get("test scenes")
+            share = value["value"] if isinstance(value, Mapping) else value
+            tested = where or (f"{count:,} test scenes" if count else "test images")
+            return f"peaks in {what}: {100 * share:.0f} % of {tested}"
+    return ""
 
 
 def _model_view(trio: Trio, key: str) -> dict[str, Any]:

@@ -60,16 +60,19 @@ def film_scales(comparison: Comparison, columns: Sequence[str]) -> list[Scale]:
     """For every word the one scale of its film strips: all layers of the columns, and all Interaction Queries."""
     queries = [] if comparison.queries is None else [comparison.queries]
     return [
-        shared_scale([*(comparison.maps[column].select(queries=[word]) for column in columns), *queries])
+        shared_scale(
+            [*(comparison.maps[each].select(queries=[word]) for each in comparison.finding(word, columns)), *queries]
+        )
         for word in range(len(comparison.words))
     ]
 
 
 def _position(comparison: Comparison, columns: Sequence[str], layers: dict[str, int]) -> Position:
     maps = {answer: comparison.maps[answer].layer(layers[answer]) for answer in dict.fromkeys((*columns, "teacher"))}
-    shown = [maps[column] for column in columns]
     words = range(len(comparison.words))
-    word_scales = tuple(shared_scale(each.select(queries=[word]) for each in shown) for word in words)
+    found = [comparison.finding(word, columns) for word in words]
+    word_scales = tuple(shared_scale(maps[each].select(queries=[word]) for each in found[word]) for word in words)
+    shown = [maps[each].select(queries=[word for word in words if each in found[word]]) for each in columns]
     pairs = tuple(
         Pair(
             first,

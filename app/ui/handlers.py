@@ -1,7 +1,7 @@
 """What the page asks of the service. Each handler is public, so each checks everything it is given.
 
 An answer is JSON: what was asked for, or `{"error": {"where", "message", ...}}` for everything a visitor can
-act on, with the part of the page where the trouble arose. Faults of ours are raised, and logged by the server.
+act on, with the part of the page that it belongs to. Internal errors are raised, and logged by the server.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 from gradio.data_classes import DataWithFiles
@@ -30,11 +30,12 @@ from app.failures import (
 from app.ui.about import trio_view
 from app.ui.depths import positions
 from app.ui.files import taken_file
+from app.ui.paper import PaperRequest
 from app.ui.pictures import BUDGET, OpenPictures
-from app.ui.region import read_region, region_view
+from app.ui.region import ranked, read_region, region_view
 from app.ui.samples import Sample
 from app.ui.view import comparison_view, data_uri, diverging_view, palettes_view, preview
-from lfi.comparison import MODELS, Comparison
+from lfi.comparison import MODELS, Comparison, model_of
 from lfi.errors import ConfigError, ImageError, LFIError, UnknownWordError, WordsError
 from lfi.presence import short
 from lfi.rendering import DEFAULT, OPACITY
@@ -61,14 +62,19 @@ class PageRequest(BaseModel):
 class FileRequest(PageRequest):
     """What a download says besides: the file, and how the maps are shown at the moment."""
 
-    format: Literal["overlays", "npz", "json", "study", "svg", "pdf", "png"]
+    format: Literal[
+        "overlays", "npz", "json", "study", "svg", "pdf", "png", "film-gif", "film-svg", "film-pdf", "film-png", "paper"
+    ]
     position: int = Field(0, ge=0)
+    word: int = Field(0, ge=0)
+    """Number of the word that is on screen; a film follows it."""
     palette: str = Field(DEFAULT, max_length=40)
     opacity: float = Field(OPACITY, ge=0, le=1)
     smooth: bool = True
     contour: bool = False
     region: str | None = Field(None, max_length=200_000)
     """The region that is marked, as for `RegionRequest`."""
+    paper: PaperRequest | None = None
 
 
 class RegionRequest(PageRequest):
@@ -77,8 +83,16 @@ class RegionRequest(PageRequest):
     region: str = Field(max_length=200_000)
 
 
+class RankRequest(PageRequest):
+    """Whose explanations are compared, for which word; with a region, by what lies in it."""
+
+    model: Literal["lfi", "baseline"]
+    word: int = Field(0, ge=0)
+    region: str | None = Field(None, max_length=200_000)
+
+
 class ForgetRequest(BaseModel):
-    """Which kept picture to let go of, and the key that its keeper got."""
+    """Which kept picture to delete, and the key that its keeper got."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,8 +111,9 @@ class Handlers:
         self.engine = engine
         self.settings = engine.settings
         self.samples = samples
-        self.pictures = OpenPictures(engine.decode, BUDGET)
-        self.opened = OpenPictures(engine.decode, BUDGET // 4)
+        decode = partial(engine.decode, first_frame=True)
+        self.pictures = OpenPictures(decode, BUDGET)
+        self.opened = OpenPictures(decode, BUDGET // 4)
         """Kept pictures, decoded; asked only while they are kept, so that nobody sees one that was deleted."""
 
     def describe(self) -> Answer:
@@ -143,7 +158,7 @@ class Handlers:
             asked = PageRequest.model_validate(fields)
             picture = self._picture(asked, data, turn)
             answer: Answer = {"picture": self._picture_view(picture, asked.shown)}
-            if asked.words:  # words in trouble do not take the picture away
+            if asked.words:  # unknown words do not hide the picture
                 answer |= _answered(lambda: {"view": self._view(picture, asked, turn)})
             elif not asked.sample:
                 seen = self.engine.seen(picture, MapsRequest((), trio=asked.trio), turn)
@@ -163,11 +178,17 @@ class Handlers:
             places = positions(comparison, asked.columns)
             if asked.position >= len(places):
                 raise ConfigError(f"layer position is {asked.position}; 0 to {len(places) - 1} was expected")
+            if asked.word >= len(comparison.words):
+                raise ConfigError(f"word is {asked.word}; 0 to {len(comparison.words) - 1} was expected")
+            columns = (asked.paper and asked.paper.columns) or asked.columns
+            if foreign := [column for column in columns if column not in asked.columns]:
+                raise ConfigError(f"column {foreign[0]!r} is not on screen; there are: {', '.join(asked.columns)}")
             file = taken_file(
                 asked.format,
-                _only(comparison, asked.columns),
+                _only(comparison, columns),
                 picture.drawn,
-                places[asked.position],
+                places,
+                asked.position,
                 asked.palette,
                 self.engine.trios.get(asked.trio),
                 picture.sha256,
@@ -176,6 +197,8 @@ class Handlers:
                 smooth=asked.smooth,
                 contour=asked.contour,
                 region=None if asked.region is None else read_region(asked.region),
+                word=asked.word,
+                paper=asked.paper,
             )
             return {"name": file.name, "type": file.media_type, "data": base64.b64encode(file.data).decode()}
 
@@ -190,6 +213,25 @@ class Handlers:
             region = read_region(asked.region)
             comparison = self._compared(self._picture(asked, data, turn), asked, turn)
             return {"region": region_view(comparison, asked.columns, region)}
+
+        return _answered(step)
+
+    def rank(self, payload: object, turn: Turn) -> Answer:
+        """Every explanation of a student for one word of this picture, the one that does best here first.
+
+        Best is what lies most in the marked region or, without one, is most like the teacher's map; each at the layer
+        that it is shown at.
+        """
+
+        def step() -> Answer:
+            fields, data = _unpacked(payload)
+            asked = RankRequest.model_validate(fields)
+            region = None if asked.region is None else read_region(asked.region)
+            picture = self._picture(asked, data, turn)
+            words = parse_words(asked.words, self.settings.word_limits)[asked.word : asked.word + 1]
+            explained = [key for key in self.engine.trios.get(asked.trio).layers if model_of(key) == asked.model]
+            found = self.engine.ask(picture, MapsRequest(words, ("teacher", *explained), trio=asked.trio), turn)
+            return {"ranked": ranked(found, explained, region)}
 
         return _answered(step)
 
@@ -208,7 +250,7 @@ class Handlers:
         return _answered(step)
 
     def forget(self, payload: object) -> Answer:
-        """Let go of a kept picture."""
+        """Delete a kept picture."""
 
         def step() -> Answer:
             asked = ForgetRequest.model_validate(payload)
@@ -254,8 +296,14 @@ class Handlers:
 
     def _picture_view(self, picture: Picture, shown: bool) -> Answer:
         answer: Answer = {"token": picture.sha256, "width": picture.size[0], "height": picture.size[1]}
+        if picture.note:
+            answer["note"] = picture.note
         if not shown:
-            answer |= {"preview": preview(picture.drawn), "until": self.engine.kept.until(picture.sha256)}
+            answer |= {
+                "note": picture.note,
+                "preview": preview(picture.drawn),
+                "until": self.engine.kept.until(picture.sha256),
+            }
         return answer
 
     @cached_property
@@ -274,7 +322,7 @@ def _answered(step: Callable[[], Answer]) -> Answer:
     """The step's answer, or what the visitor can do about its error and where on the page."""
     try:
         return step()
-    except (BusyError, GoneError, LateError):  # whoever let the request in says so
+    except (BusyError, GoneError, LateError):  # the caller that admitted the request reports it
         raise
     except UnknownWordError as error:
         # what a peer does not know stays among the words: the other columns may know it

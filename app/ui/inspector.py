@@ -19,9 +19,9 @@ from app.failures import BusyError, LateError
 from app.settings import Settings
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
-from app.web.assets import ICON, early_script, preloads, start_script, style
+from app.web.assets import ICON, MANIFEST, early_script, preloads, start_script, style
 
-_PARTS = ("frame", "controls", "picture", "words", "maps", "closer", "film", "share", "about")
+_PARTS = ("frame", "controls", "picture", "words", "maps", "reel", "closer", "film", "zoom", "guide", "share", "about")
 EARLY_STYLES = ("tokens", "inspector/page")
 STYLES = tuple(f"inspector/{part}" for part in _PARTS)
 MODULE = "inspector"
@@ -51,6 +51,9 @@ def build_inspector(engine: Engine) -> gr.Blocks:
     async def measure(payload: Any) -> dict[str, Any]:
         return await admitted(engine, partial(handlers.measure, payload))
 
+    async def rank(payload: Any) -> dict[str, Any]:
+        return await admitted(engine, partial(handlers.rank, payload))
+
     async def keep(payload: Any) -> dict[str, Any]:
         return await admitted(engine, partial(handlers.keep, payload))
 
@@ -63,7 +66,7 @@ def build_inspector(engine: Engine) -> gr.Blocks:
             head=style(static, STYLES),
             js_on_load=start_script("../", MODULE),
             apply_default_css=False,
-            server_functions=[describe, check, compare, download, measure, keep, forget],
+            server_functions=[describe, check, compare, download, measure, rank, keep, forget],
         )
     return page
 
@@ -71,7 +74,8 @@ def build_inspector(engine: Engine) -> gr.Blocks:
 def page_head(settings: Settings) -> str:
     """What stands in the page's head before anything is painted: its icon, dark or light, scripts and ground."""
     static = settings.static_dir
-    return ICON + early_script(static, "theme") + preloads(static, "../", MODULE) + style(static, EARLY_STYLES)
+    scripts = early_script(static, "theme") + preloads(static, "../", MODULE)
+    return ICON + MANIFEST + scripts + style(static, EARLY_STYLES)
 
 
 async def admitted(engine: Engine, step: Callable[[Turn], dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The pictures that visitors look at: in memory, never on disk, and forgotten when there are too many.
+"""The pictures that visitors look at: in memory, never on disk, and evicted when there are too many.
 
 A page sends a picture once and then names it by the hash of its bytes. When the picture has been forgotten
-(too many since, or a restart) the page is told so and sends it again; so nothing depends on what is held here.
+(too many since, or a restart) the page is told and sends it again, so nothing depends on what is kept here.
 """
 
 from __future__ import annotations

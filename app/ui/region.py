@@ -14,7 +14,7 @@ from torch import Tensor
 from app.engine.decode import decode_image
 from app.failures import RegionError
 from app.limits import ImageLimits
-from app.ui.agreement import inside
+from app.ui.agreement import agreement, inside
 from lfi.comparison import Comparison
 from lfi.errors import ImageError
 
@@ -47,3 +47,19 @@ def region_view(comparison: Comparison, columns: Sequence[str], region: Tensor) 
             for column, maps in ((column, comparison.maps[column]) for column in columns)
         },
     }
+
+
+def ranked(comparison: Comparison, answers: Sequence[str], region: Tensor | None) -> list[dict[str, Any]]:
+    """These answers for the one word of a comparison, each at its default layer, the best first.
+
+    Args:
+        region: bool `[height, width]`: best is what lies most in it. None: what is most like the teacher's map.
+    """
+    at = {key: comparison.maps[key].layer(comparison.default_layer[key]) for key in ("teacher", *answers)}
+    rows: list[dict[str, Any]] = []
+    for key in answers:
+        agreed = agreement(at[key], at["teacher"])[0]
+        row = {"key": key, "layer": comparison.default_layer[key], "correlation": agreed.correlation}
+        rows.append(row | {"inside": None if region is None else inside(at[key], region)[0][0].energy})
+    merit = "correlation" if region is None else "inside"
+    return sorted(rows, key=lambda row: -2.0 if row[merit] is None else row[merit], reverse=True)

@@ -32,6 +32,7 @@ KINDS = {
     "gradient": "gradient relevance",
     "grad-cam": "Grad-CAM",
     "legrad": "LeGrad",
+    "layer-cam": "LayerCAM",
 }
 SOURCES = {
     "cross-attention": "the word's own token",
@@ -41,6 +42,7 @@ SOURCES = {
     "gradient": "what the word's score depends on, worked out afterwards",
     "grad-cam": "what the word's score depends on in the patches, worked out afterwards",
     "legrad": "what the word's score depends on in any block, worked out afterwards",
+    "layer-cam": "what the word's score depends on at every place of the features, worked out afterwards",
 }
 """What a map was read from, in the page's words. Interaction Queries say which query answered instead."""
 

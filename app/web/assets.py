@@ -24,7 +24,9 @@ _DRAWING = (
     "<path d='M3 3h4v4H3zM3 9h4v4H3zM9 9h4v4H9z' fill='#7cc4e0'/><path d='M9 3h4v4H9z' fill='#fde725'/></svg>"
 )
 ICON = f'<link rel="icon" href="data:image/svg+xml,{quote(_DRAWING)}" />'
-"""What stands on the browser's tab: a grid of patches, and the one that is looked at."""
+"""The icon of the browser's tab: a grid of patches, one of them attended to."""
+MANIFEST = '<link rel="manifest" href="../manifest.json" />'
+"""For the page, which is one level below the service's root."""
 
 
 class FreshFiles(StaticFiles):

@@ -23,10 +23,14 @@ _PAGE_POLICY = (
 )
 
 
+# Gradio's, at the host's root: behind a proxy somebody else's, or nobody's.
+_FOREIGN_MANIFEST = b'<link rel="manifest" href="/manifest.json" />'
+
+
 class PublishedPath:
     """Sets `root_path`, and makes `path` begin with it, whether or not the proxy strips the prefix.
 
-    So ASGI wants it; otherwise everything mounted (the page, the static files) is not found behind a proxy
+    ASGI requires this; otherwise everything mounted (the page, the static files) is not found behind a proxy
     that strips the prefix.
     """
 
@@ -37,7 +41,9 @@ class PublishedPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.root and scope["type"] in ("http", "websocket"):
             path = scope["path"]
-            inside = path == self.root or path.startswith(self.root + "/")
+            if path == self.root:  # without its slash it is the root all the same
+                path += "/"
+            inside = path.startswith(self.root + "/")
             scope = {**scope, "root_path": self.root, "path": path if inside else self.root + path}
         await self.app(scope, receive, send)
 
@@ -85,7 +91,7 @@ class PageHead:
             return
 
         async def with_markup(start: Message, html: bytes) -> None:
-            html = html.replace(b"<head>", b"<head>" + self.markup, 1)
+            html = html.replace(_FOREIGN_MANIFEST, b"").replace(b"<head>", b"<head>" + self.markup, 1)
             MutableHeaders(scope=start)["Content-Length"] = str(len(html))
             await send(start)
             await send({"type": "http.response.body", "body": html})

@@ -15,7 +15,7 @@ MOST_BYTES = 32_768
 
 
 def check_origin(request: Request) -> None:
-    """Refuse what another site's page sends. Browsers say where a request comes from, and no page can lie there.
+    """Refuse requests from other sites' pages. Browsers state a request's origin, and no page can forge it.
 
     Raises:
         NotYoursError: it comes from elsewhere, or does not say.

@@ -41,7 +41,7 @@ _PROBLEMS: dict[int, tuple[Kind, str]] = {
     ),
     429: (
         BatchesFullError.kind,
-        "all 4 places for batches are taken; try again later",
+        "4 of your batches are being sent, waiting or running, and at most 4 may be; one should be done in about 90 s",
     ),
     500: (plain(500), "the service failed on this request; the log says why"),
     503: (

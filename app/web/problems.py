@@ -5,6 +5,7 @@ A browser that opens an address gets the same as a page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -53,6 +54,7 @@ class Problem(BaseModel):
         description="For unknown words: known ones to try instead. First those nearest in meaning, then, where the "
         "models are calibrated for it, those that the teacher sees in this image.",
     )
+    trios: list[str] | None = Field(None, description="Other trios that know all the words that were asked for.")
     errors: list[dict[str, str]] | None = Field(
         None, description="For malformed requests: each wrong field and what is wrong with it."
     )
@@ -91,10 +93,11 @@ def answer_lfi_error(request: Request, error: Exception) -> Response:
     """An error that a user can act on, as `app.failures` says."""
     assert isinstance(error, LFIError)
     kind = kind_of(error)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if kind.status in (429, 503) else None
+    wait = math.ceil(getattr(error, "retry_after", RETRY_SECONDS))
+    headers = {"Retry-After": str(wait)} if kind.status in (429, 503) else None
     more = {}
     if isinstance(error, UnknownWordError):
-        more = {"unknown": error.nearest, "suggestions": suggestions(error)}
+        more = {"unknown": error.nearest, "suggestions": suggestions(error), "trios": list(error.trios)}
     return problem(request, kind, str(error), headers, **more)
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import hostile, serve, study
+from bench.commands import hostile, serve, study, upload
 
 commands = typer.Typer()
 benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
 commands.add_typer(benchmark, name="benchmark")
-for module in (serve, study, hostile):
+for module in (serve, study, hostile, upload):
     benchmark.add_typer(module.commands)
 
 
@@ -32,7 +32,7 @@ def transfer(
     runs: Annotated[Path, typer.Option(help="Keeps finished runs and caches; resumes from there.")] = Path(
         "runs/transfer"
     ),
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
@@ -45,7 +45,8 @@ def transfer(
     """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
     from evaluation.report import markdown
     from evaluation.results import Results
-    from evaluation.transfer import COMPARED, SCALES, Setup, teacher_scores
+    from evaluation.runs import check_known
+    from evaluation.transfer import COMPARED, SCALES, TransferSetup, teacher_scores
     from evaluation.transfer import transfer as run_all
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
@@ -55,13 +56,14 @@ def transfer(
     from lfi.methods import ABLATIONS
     from lfi.teachers import load_teacher
 
-    if scale not in SCALES:
-        raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    check_known("scale", [scale], SCALES)
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
     if tiny_imagenet or pacs:
         load_teacher(photographs)  # before hours of work
-    setup = Setup(scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or ""))
+    setup = TransferSetup(
+        scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or "")
+    )
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else COMPARED)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
     only = [f"--tuned {tuned}"] if tuned else []
@@ -102,17 +104,16 @@ def tune(
     """Weights, queries and taps of the strongest methods, on a fifth of TinyImageNet's training images."""
     from evaluation.report import markdown
     from evaluation.results import Results
-    from evaluation.transfer import SCALES, Setup
+    from evaluation.runs import check_known
+    from evaluation.transfer import SCALES, TransferSetup
     from evaluation.tuning import SEED, write
     from evaluation.tuning import tune as search
     from lfi.devices import best_device
-    from lfi.errors import ConfigError
     from lfi.teachers import load_teacher
 
-    if scale not in SCALES:
-        raise ConfigError(f"unknown scale {scale!r}; one of {', '.join(SCALES)} was expected")
+    check_known("scale", [scale], SCALES)
     load_teacher(photographs)  # before hours of work
-    setup = Setup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
+    setup = TransferSetup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]
     found = search(setup, part, trials, workers)
     results = Results(
@@ -134,7 +135,7 @@ def detection(
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; resumes from there.")] = Path(
         "runs/detection"
     ),
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     way: Annotated[list[str] | None, typer.Option(help="fine-tuned or frozen; both without it.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
@@ -143,7 +144,7 @@ def detection(
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
-    from evaluation.detection_benchmark import COMPARED, WAYS, Setup
+    from evaluation.detection_benchmark import COMPARED, WAYS, DetectionSetup
     from evaluation.detection_benchmark import detection as run_all
     from evaluation.detection_table import plot as draw
     from evaluation.detection_table import summarise
@@ -151,7 +152,7 @@ def detection(
     from evaluation.results import Results
     from lfi.devices import best_device
 
-    setup = Setup(scale, teacher, str(runs), device or best_device())
+    setup = DetectionSetup(scale, teacher, str(runs), device or best_device())
     done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
     only = [f"--way {each}" for each in way or ()] + [f'--method "{each}"' for each in method or ()]
     results = Results(

@@ -23,10 +23,10 @@ def hostile_(
     clients: Annotated[int, typer.Option(min=1, help="How many are sent at a time.")] = 4,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
-    """Damaged, lying, exploding and strange files: answers, time and memory of a service that is started for it.
+    """Damaged, lying, exploding and strange files: answers, time and memory of a service started for the test.
 
-    Holds where every answer is 2xx or a 4xx problem, memory stays bounded, and a plain picture is answered afterwards.
-    Some minutes.
+    Passes if every answer is 2xx or a 4xx problem, memory stays bounded, and a plain picture is answered afterwards.
+    Takes a few minutes.
     """
     import sys
     import tempfile

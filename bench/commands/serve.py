@@ -1,7 +1,7 @@
 """`lfi benchmark serve`: the service against the bare forward passes of its models, and under a long load.
 
-The trio that comes with the project is a tiny one, whose service spends much of its time on HTTP and JSON; `--size`
-says how it is with models of the size that people distil into.
+The trio that comes with the project is tiny, so the service spends much of its time on HTTP and JSON; `--size` measures
+models of the size that people distil into.
 """
 
 from __future__ import annotations

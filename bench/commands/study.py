@@ -28,7 +28,7 @@ def study_(
 ) -> None:
     """Simulated raters over HTTP, with drop-outs, double clicks and slow networks; checks what was stored.
 
-    Each database gets a study, a service and a temporary folder of its own. Some minutes.
+    Each database gets a study, a service and a temporary folder of its own. Takes a few minutes.
     """
     import tempfile
     from contextlib import ExitStack

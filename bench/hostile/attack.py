@@ -1,4 +1,4 @@
-"""The hostile corpus against a running service: what it answers, how long it takes, what it holds in memory."""
+"""The hostile corpus against a running service: what it answers, how long it takes, how much memory it uses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """The outcome.
 
     Attributes:
         statuses: how many answers had each.

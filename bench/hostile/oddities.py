@@ -20,7 +20,7 @@ def cmyk(rng: np.random.Generator) -> bytes:
 
 
 def deep(rng: np.random.Generator) -> bytes:
-    """16 or 32 bits a pixel, whole numbers or floats, with values that are none."""
+    """16 or 32 bits per pixel, integers or floats, including NaN and infinity."""
     grey = np.asarray(picture(rng, "L"))
     kind = rng.integers(3)
     if kind == 0:

@@ -22,7 +22,7 @@ class Metric:
     """A number for every case, with what is needed to read it.
 
     Attributes:
-        name: as it stands in tables.
+        name: as shown in tables.
         category: what is handed to it.
             `localisation`: maps `[n, rows, columns]` and masks `[n, height, width]`.
             `gaze`: maps, and how often every pixel was fixated `[n, height, width]`.

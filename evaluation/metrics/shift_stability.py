@@ -40,7 +40,7 @@ def shift_stability(explain: Callable[[Tensor], Tensor], images: Tensor, pixels:
 
 
 def _overlap(maps: Tensor, down: int, right: int) -> Tensor:
-    """Without the rows and columns that a shift by so many pixels uncovers."""
+    """Without the rows and columns that a shift by `pixels` pixels uncovers."""
     rows = slice(max(down, 0), maps.shape[-2] + min(down, 0))
     columns = slice(max(right, 0), maps.shape[-1] + min(right, 0))
     return maps[:, rows, columns]

@@ -1,4 +1,4 @@
-"""How often the interval holds the truth, in designs from fully crossed to sparse; the large simulation."""
+"""How often the interval contains the truth, in designs from fully crossed to sparse; the large simulation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated studies by the hundred: how often the interval holds the truth, and how often it supports the claim."""
+"""Simulated studies by the hundred: how often the interval contains the truth and how often it supports the claim."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Intervals:
     rows: np.ndarray
 
     def coverage(self, truth: float) -> tuple[Estimate, Estimate]:
-        """Share of studies whose interval holds the truth, two-way and by rows, with 95 % Monte-Carlo intervals."""
+        """Share of studies whose interval contains the truth, two-way and by rows, with 95 % Monte-Carlo intervals."""
         return proportion(_holds(self.two_way, truth)), proportion(_holds(self.rows, truth))
 
     def power(self, claim: float) -> Estimate:

@@ -202,7 +202,7 @@ class SimulatedRater:
         return self._answer(wrong if failed else right, lapse)
 
     def leaves_after(self, trials: int) -> int:
-        """How many of so many trials are done before the rater leaves; all of them for most raters."""
+        """How many of the trials are done before the rater leaves; all of them for most raters."""
         return min(trials, int(self._leaves * trials))
 
     def network_s(self) -> float:

@@ -61,7 +61,7 @@ def report_html(found: Analysis, drawn: dict[str, str]) -> str:
         parts.append('<p class="warn"><strong>Simulated raters, not people.</strong> This shows how the analysis runs.')
         if found.primary and not math.isnan(found.truth):
             held = found.primary.estimate.low <= found.truth <= found.primary.estimate.high
-            parts.append(f"The true ratio is {found.truth:.3g}; the interval {'holds' if held else 'misses'} it.")
+            parts.append(f"The true ratio is {found.truth:.3g}; the interval {'contains' if held else 'misses'} it.")
         parts.append("</p>")
     size = counts(found.flow.analysed)
     parts.append(f'<p class="verdict">{escape(found.verdict)}</p>')

@@ -1,7 +1,7 @@
-"""Answerers: all that can say where a word is in an image. Serving and evaluation both ask these, and nothing else.
+"""Answerers: everything that can say where a word is in an image. The service and every evaluation ask only these.
 
 `teacher` is a vision-language model, `queries` a student with Interaction Queries, `explained` a student as a post-hoc
-explanation shows it, `peer` a model of other people. All fulfil one contract, `Answerer`.
+explanation shows it, `peer` a third-party model. All implement one contract, `Answerer`.
 """
 
 from lfi.answerers.answerer import Address, Answer, Answerer, Encoded, ask

@@ -1,7 +1,7 @@
 """The contract: images become pixels, pixels are encoded once, and words are answered with maps.
 
-An image always goes the same way, `preprocess`, `encode`, `answer`, whether a map is shown or measured, so
-that what is measured is what is shown.
+An image always takes the same path, `preprocess`, `encode`, `answer`, whether its map is shown or measured: what is
+measured is what is shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Address:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The answer about one image. What an answerer knows about words besides their maps is a separate field here.
+    """The answer for one image. Whatever an answerer knows about words besides their maps has a field of its own.
 
     Attributes:
         maps: a batch of one; the query axis holds the words, or words and heads (`star · head 1`).
@@ -46,11 +46,11 @@ class Answer:
 
 
 class Encoded(Protocol):
-    """One picture, run through a model once; words cost little on top."""
+    """One image after its single pass through a model; each word then costs little more."""
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about."""
+        """Approximate memory use."""
 
 
 E = TypeVar("E", bound=Encoded)
@@ -62,10 +62,10 @@ class Answerer(Protocol[E]):
     Answerers whose names begin with the same model (`baseline`, `baseline:rollout`) read what any of them encoded.
 
     Attributes:
-        name: what it is asked for by: a model, or a model and one of its explanations.
+        name: what callers request: a model, or a model and one of its explanations.
         layers: names of the layers of its maps.
         image_size: height and width in pixels that `preprocess` squashes pictures to.
-        judges: whether answers hold `evidence`, which costs a little.
+        judges: whether answers include `evidence`, which costs a little.
     """
 
     name: str
@@ -83,17 +83,17 @@ class Answerer(Protocol[E]):
         """
 
     def preprocess(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Pictures as the model reads them, float32 `[batch, 3, height, width]`; nothing is cut off."""
+        """Pictures as the model reads them, float32 `[batch, 3, height, width]`; nothing is cropped."""
 
     def encode(self, pixels: Tensor) -> Sequence[E]:
-        """Run the model once over pixels from `preprocess`; one value a picture."""
+        """Run the model once over pixels from `preprocess`; one value per picture."""
 
     def answer(self, images: Sequence[E], words: Sequence[Sequence[str]], heads: bool = False) -> list[Answer]:
         """Where each picture's own words are in it.
 
         Args:
-            images: of any calls of `encode`.
-            words: at least one a picture; checked.
+            images: from any calls of `encode`.
+            words: at least one per picture; already checked.
             heads: one map per head and word instead of the mean over heads, where it has heads.
         """
 

@@ -26,17 +26,17 @@ class StudentImage:
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about."""
+        """Approximate memory use."""
         return self.pixels.nbytes
 
 
 @dataclass(frozen=True, eq=False)
 class TracedImage(StudentImage):
-    """A picture whose forward pass was kept.
+    """A picture with its recorded forward pass.
 
     Attributes:
         trace: of the batch that it was encoded with.
-        row: which of the batch it is.
+        row: its row in that batch.
     """
 
     trace: Trace
@@ -44,7 +44,7 @@ class TracedImage(StudentImage):
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about: its share of the batch's trace."""
+        """Approximate memory use: its share of the batch's trace."""
         return super().bytes + self.trace.bytes // len(self.trace)
 
 
@@ -52,7 +52,7 @@ class ExplainedAnswerer:
     """A student, explained.
 
     Args:
-        name: what it is asked for by.
+        name: what callers request.
         explanation: one that the student can give (`explanations_of`).
         texts: embeds words; the student projects into its text space.
         label: `name@fingerprint` of its maps.
@@ -67,7 +67,7 @@ class ExplainedAnswerer:
         possible = explanations_of(student)
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"this student cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
+                f"this student cannot be explained by {explanation!r}; it can be by {', '.join(possible)}"
             )
         self.name, self.student, self.explanation, self.texts = name, student, explanation, texts
         self.label = label
@@ -83,8 +83,8 @@ class ExplainedAnswerer:
         return self.student.preprocess(pictures)
 
     def encode(self, pixels: Tensor) -> Sequence[StudentImage]:
-        """The pixels, since most explanations run the student for the words; with its forward pass where one can be
-        gone back through.
+        """The pixels, since most explanations run the student again for the words, and the recorded forward pass of
+        students that `relevance` can differentiate.
         """
         pixels = pixels.to(self.student.head.weight.device)
         alone = pixels.split(1)
@@ -97,7 +97,7 @@ class ExplainedAnswerer:
     def answer(
         self, images: Sequence[StudentImage], words: Sequence[Sequence[str]], heads: bool = False
     ) -> list[Answer]:
-        """Kept passes are gone back through together; otherwise each picture is run on its own."""
+        """Recorded passes share one backward pass; otherwise each picture is run on its own."""
         embeddings = self.texts.embed_texts([word for own in words for word in own]).split([len(own) for own in words])
         traced = [each for each in images if isinstance(each, TracedImage)]
         if self._traces and len(traced) == len(images):
@@ -144,7 +144,7 @@ class ExplainedAnswerer:
 def explained_answerers(
     model: str, student: Student, texts: OpenClipTeacher, label: str = "student"
 ) -> list[ExplainedAnswerer]:
-    """Every explanation that a student can give, asked for as `baseline:rollout`."""
+    """Every explanation that a student can give, requested as `baseline:rollout`."""
     return [
         ExplainedAnswerer(f"{model}:{explanation}", student, explanation, texts, label)
         for explanation in explanations_of(student)

@@ -25,12 +25,12 @@ def line_up(
     peers: Mapping[str, tuple[Peer, str]] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> dict[str, Answerer[Any]]:
-    """The models by their names, then the other ways to ask each.
+    """The models by name, then the other ways to ask each of them.
 
     Args:
-        explanation: that the baseline shows where none is named.
+        explanation: the one that the baseline shows by default.
         phrases: what LFI's queries may be called.
-        peers: with the explanation that each shows where none is named.
+        peers: each with the explanation that it shows by default.
         labels: `name@fingerprint` of the maps of students and peers.
     """
     labels, peers = labels or {}, peers or {}

@@ -1,4 +1,4 @@
-"""Somebody else's model as an answerer, as one of its explanations shows it."""
+"""A third-party model as an answerer, seen through one of its explanations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PeerAnswerer:
     """A peer, explained. It scores words itself: in its own text space, or by its classes.
 
     Args:
-        name: what it is asked for by: the peer's name, or that and the explanation.
+        name: what callers request: the peer's name, or its name and the explanation.
         explanation: one of the peer's.
         label: `name@fingerprint` of its maps.
     """
@@ -28,7 +28,7 @@ class PeerAnswerer:
 
     def __init__(self, name: str, peer: Peer, explanation: str, label: str = "peer"):
         self.name, self.peer, self.explanation, self.label = name, peer, explanation, label
-        self.layers, self.image_size = peer.layers(explanation), peer.student.image_size
+        self.layers, self.image_size = peer.layers(explanation), peer.image_size
 
     def check(self, words: Sequence[str], heads: bool = False) -> None:
         """As `Answerer.check`; any words will do where the explanation does not depend on them."""
@@ -45,13 +45,13 @@ class PeerAnswerer:
 
     def encode(self, pixels: Tensor) -> list[StudentImage]:
         """The pixels: every explanation runs the peer for the words."""
-        return [StudentImage(each) for each in pixels.to(self.peer.student.head.weight.device).split(1)]
+        return [StudentImage(each) for each in pixels.to(self.peer.device).split(1)]
 
     @torch.no_grad()
     def answer(
         self, images: Sequence[StudentImage], words: Sequence[Sequence[str]], heads: bool = False
     ) -> list[Answer]:
-        """Each picture on its own."""
+        """One picture at a time."""
         return [
             Answer(self.peer.explain(self.explanation, image.pixels, own, heads=heads, model=self.label))
             for image, own in zip(images, words, strict=True)

@@ -1,4 +1,10 @@
-"""An LFI student as an answerer: for a word it shows the Interaction Query with the closest name."""
+"""An LFI student as an answerer: a word is shown by the Interaction Queries whose names are close to it.
+
+Of a student that learnt interactions by rows alone (where does a word look?) the one query with the closest name is
+shown. One that learnt their columns as well (which words does a patch speak to?) is read in both directions: all
+queries look, each as much as it speaks to the word, and what they look at counts as much as it speaks to the word, too:
+`M(p) ~ sum_m P(w | m) A_m(p) * P(w | p)`, with `P(. | x) = softmax_v(cos(n_x, e_v) / tau)` over the phrases.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +19,7 @@ from lfi.answerers.answerer import Address, Answer
 from lfi.answerers.explained import StudentImage
 from lfi.errors import CheckpointError
 from lfi.maps import InteractionMaps
+from lfi.objectives.patch_words import TEMPERATURE
 from lfi.students import Student
 from lfi.teachers.openclip import OpenClipTeacher
 
@@ -25,26 +31,30 @@ class QueriedImage(StudentImage):
     Attributes:
         attended: what they attend to per layer and head, `[1, layer, head, query, patch]`.
         names: their names in the teacher's text space, unit norm, `[query, text_dim]`.
+        patches: the patches' names there, unit norm, `[patch, text_dim]`; None of a student that names none.
         embedding: the whole image there, unit norm, `[text_dim]`; None of a student that does not project it.
     """
 
     attended: Tensor
     names: Tensor
+    patches: Tensor | None = None
     embedding: Tensor | None = None
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds, about."""
-        return super().bytes + self.attended.nbytes + self.names.nbytes
+        """Approximate memory use."""
+        named = 0 if self.patches is None else self.patches.nbytes
+        return super().bytes + self.attended.nbytes + self.names.nbytes + named
 
 
 class QueriesAnswerer:
     """A student with queries and names.
 
     Args:
-        name: what it is asked for by.
+        name: what callers request.
         texts: embeds words; its text space is where the queries are named.
-        phrases: what queries may be called; none are called anything without them.
+        phrases: names that queries can be given, and the words among which queries and patches speak to one; without
+            them, queries stay unnamed.
         label: `name@fingerprint` of its maps.
 
     Raises:
@@ -75,17 +85,24 @@ class QueriesAnswerer:
     def encode(self, pixels: Tensor) -> list[QueriedImage]:
         """What the queries attend to, and their names: a word costs no further pass."""
         pixels = pixels.to(self.student.head.weight.device)
-        (tokens, queries), layers, _ = self.student.run(pixels)
-        assert self.student.name is not None
+        student, prefix = self.student, self.student.backbone.num_prefix_tokens
+        (tokens, queries), layers, _ = student.run(pixels)
         assert queries is not None
-        names = F.normalize(self.student.name(queries).float(), dim=-1)
         attended = torch.stack(layers, 1).transpose(2, 3)
-        whole = None
-        if self.judges and self.student.embed is not None:
-            whole = self.student.project(self.student.features(tokens, queries))
+        whole = patches = None
+        if self.judges and student.embed is not None:
+            whole = student.project(student.features(tokens, queries)).float()
+        if student.config.patch_words:
+            patches = student.named(tokens[:, prefix:])
         return [
-            QueriedImage(pixels[i : i + 1], attended[i : i + 1], names[i], None if whole is None else whole[i].float())
-            for i in range(len(pixels))
+            QueriedImage(
+                pixels[i : i + 1],
+                attended[i : i + 1],
+                names,
+                patches=None if patches is None else patches[i],
+                embedding=None if whole is None else whole[i],
+            )
+            for i, names in enumerate(student.named(queries))
         ]
 
     @torch.no_grad()
@@ -101,18 +118,28 @@ class QueriesAnswerer:
         addressed = tuple(
             Address(word, int(index), float(near)) for word, index, near in zip(words, query, nearness, strict=True)
         )
-        count = image.attended.shape[3]
+        every = range(image.attended.shape[3])
+        evidence = [nearness]
+        if image.patches is None:
+            looks = image.attended[:, :, :, query]
+        else:
+            spoken = self._log_share(image.patches, embeddings)
+            looks = self._log_share(image.names, embeddings).softmax(1) @ image.attended * spoken.exp()
+            evidence.append(spoken.logsumexp(1))
+        if image.embedding is not None:
+            evidence.append(embeddings @ image.embedding)
         return Answer(
-            maps=self._maps(image, [each.query for each in addressed], words, heads),
-            queries=self._maps(image, range(count), [f"query {number + 1}" for number in range(count)], heads=False),
+            maps=self._maps(looks, words, heads),
+            queries=self._maps(image.attended, [f"query {number + 1}" for number in every], heads=False),
             addressed=addressed,
             named=self._named(image),
-            evidence=torch.stack([nearness, *self._resembling(image, embeddings)], -1).cpu() if self.judges else None,
+            evidence=torch.stack(evidence, -1).cpu() if self.judges else None,
         )
 
-    def _resembling(self, image: QueriedImage, embeddings: Tensor) -> list[Tensor]:
-        """Cosine of the whole image and each word, of students that project it."""
-        return [] if image.embedding is None else [embeddings @ image.embedding]
+    def _log_share(self, names: Tensor, embeddings: Tensor) -> Tensor:
+        """Log of how much queries or patches speak to each word, of all phrases, `[word, name]`."""
+        scores = embeddings @ names.T / TEMPERATURE
+        return scores - (names @ self._phrase_embeddings.T / TEMPERATURE).logsumexp(1) if self.phrases else scores
 
     def _named(self, image: QueriedImage) -> tuple[tuple[str, float], ...]:
         if not self.phrases:
@@ -120,8 +147,8 @@ class QueriesAnswerer:
         nearness, phrase = (image.names @ self._phrase_embeddings.T).max(1)
         return tuple((self.phrases[int(index)], float(near)) for index, near in zip(phrase, nearness, strict=True))
 
-    def _maps(self, image: QueriedImage, rows: Sequence[int], names: Sequence[str], heads: bool) -> InteractionMaps:
-        weights = image.attended[:, :, :, list(rows)]
+    def _maps(self, weights: Tensor, names: Sequence[str], heads: bool) -> InteractionMaps:
+        """Maps from weights `[1, layer, head, name, patch]`."""
         if heads:
             names = [f"{name} · head {head + 1}" for name in names for head in range(weights.shape[2])]
             weights = weights.transpose(2, 3).flatten(2, 3)

@@ -1,4 +1,4 @@
-"""A teacher as an answerer: its own maps, and its dense similarity."""
+"""A teacher as an answerer: its own maps and its dense similarity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TeacherAnswerer:
 
     Args:
         teacher: a CoCa or a CLIP.
-        name: what it is asked for by.
+        name: what callers request.
     """
 
     judges = False
@@ -54,8 +54,12 @@ class TeacherAnswerer:
     ) -> list[Answer]:
         """All words of all pictures in one forward pass."""
         together = EncodedImages.cat(images)
-        maps = self.teacher.interactions_for(together, words, heads=heads)
-        evidence = self.teacher.evidence(together, words).cpu() if self.judges else None
+        evidence = None
+        if self.judges:
+            maps, evidence = self.teacher.interactions_and_evidence(together, words, heads=heads)
+            evidence = evidence.cpu()
+        else:
+            maps = self.teacher.interactions_for(together, words, heads=heads)
         answers = []
         for row, own in enumerate(words):
             count, alone = len(own) * (self.teacher.heads if heads else 1), maps.image(row)

@@ -48,7 +48,7 @@ class TrioInfo:
 
 @dataclass(frozen=True)
 class Models:
-    """All trios of a service, by name, and which one answers where none is named."""
+    """All trios of a service, by name, and which one answers by default."""
 
     default: str
     trios: dict[str, TrioInfo]
@@ -59,14 +59,14 @@ class Answer:
     """Where the models look.
 
     Attributes:
-        words: as they are answered, without articles where the models know none.
+        words: as they were answered, without articles where the models know none.
         maps: per model, a batch of one image; the query axis holds the words (or words and heads).
         queries: the Interaction Queries themselves, if LFI was asked.
         default_layer: per model, the layer to look at first, as an index into its maps.
         nearness: per word, how near the name of the query that LFI shows for it is (cosine).
         presence: per model that is calibrated for it, how likely each word is in the image at all.
         absent: per such model, whether it says that each word is not in the image; its map then means nothing.
-        about: what else the service says: the trio, the image's size and hash.
+        about: everything else the service says: the trio, the image's size and hash.
     """
 
     words: tuple[str, ...]
@@ -81,13 +81,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """How a batch stands.
+    """The state of a batch.
 
     Attributes:
         state: `waiting`, `running`, `done`, `stopped` or `failed`.
         total, done: images.
         unread: why each image that could not be read could not be, by name.
-        seconds_left: at the pace so far; None while nobody knows.
+        seconds_left: at the pace so far; None while unknown.
         problem: why it failed.
     """
 

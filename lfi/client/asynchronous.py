@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """As `Client`, with methods to be awaited; any number of them at once.
+    """Like `Client`, with methods to await; any number of calls can run at once.
 
     Args:
         base_url, key, timeout, retries: as `Client`.
@@ -113,7 +113,7 @@ class AsyncClient:
 
 
 class AsyncRemoteBatch:
-    """As `RemoteBatch`, with methods to be awaited. Made by `AsyncClient.batch`, or from an id kept from before."""
+    """Like `RemoteBatch`, with methods to await. Made by `AsyncClient.batch`, or from the id of an earlier batch."""
 
     def __init__(self, client: AsyncClient, id: str):
         self.client, self.id = client, id

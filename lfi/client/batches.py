@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class RemoteBatch:
-    """Asks a service about one of its batches. Made by `Client.batch`, or from an id kept from before.
+    """Asks a service about one of its batches. Made by `Client.batch`, or from the id of an earlier batch.
 
-    Every method raises `ProblemError` with status 404 once the batch was deleted or its time was over.
+    Every method raises `ProblemError` with status 404 once the batch has been deleted or has expired.
     """
 
     def __init__(self, client: Client, id: str):
         self.client, self.id = client, id
 
     def status(self) -> BatchStatus:
-        """How it stands now."""
+        """Its current state."""
         return self.client.ask(calls.batch_status(self.id))
 
     def wait(self, pause: float = 1.0, progress: Callable[[BatchStatus], None] | None = None) -> BatchStatus:
         """Wait until it is over.
 
         Args:
-            pause: seconds between two questions.
-            progress: is told how it stands, every time.
+            pause: seconds between two polls.
+            progress: called with the state after every poll.
         """
         while True:
             status = self.status()
@@ -43,15 +43,15 @@ class RemoteBatch:
             time.sleep(pause)
 
     def scores(self) -> list[dict[str, Any]]:
-        """One row an image and word, of what is done: `image`, and the columns of `scores.csv`."""
+        """One row per image and word, of what is done: `image`, and the columns of `scores.csv`."""
         return self.client.ask(calls.batch_scores(self.id))
 
     def gallery(self) -> str:
-        """The page of what is done, HTML that needs nothing else."""
+        """The gallery of what is done, as self-contained HTML."""
         return self.client.ask(calls.batch_gallery(self.id))
 
     def save(self, folder: str | Path) -> Path:
-        """Write `index.html`, `scores.csv` and `maps/*.npz` of a batch that is over into a folder, and return it."""
+        """Write `index.html`, `scores.csv` and `maps/*.npz` of a finished batch into a folder, and return it."""
         return self.client.ask(calls.batch_saved(self.id, folder))
 
     def stop(self) -> BatchStatus:
@@ -59,5 +59,5 @@ class RemoteBatch:
         return self.client.ask(calls.batch_stopped(self.id))
 
     def delete(self) -> None:
-        """End it and delete everything of it."""
+        """Cancel it and delete everything that belongs to it."""
         self.client.ask(calls.batch_deleted(self.id))

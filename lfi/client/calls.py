@@ -39,7 +39,7 @@ class Call(Generic[T]):
         read: makes a value of the answer.
         options: of httpx, besides the files.
         files: form fields with files.
-        repeatable: whether it may be sent twice where nobody knows if the first one arrived.
+        repeatable: whether it may be sent twice when it is unknown whether the first one arrived.
     """
 
     method: str
@@ -114,12 +114,12 @@ def batch(
 
 
 def batch_status(id: str) -> Call[BatchStatus]:
-    """How a batch stands."""
+    """The state of a batch."""
     return Call("GET", f"v1/batches/{id}", lambda response: BatchStatus.of(response.json()))
 
 
 def batch_scores(id: str) -> Call[list[dict[str, Any]]]:
-    """One row an image and word."""
+    """One row per image and word."""
 
     def read(response: httpx.Response) -> list[dict[str, Any]]:
         return [{"image": row["image"], **row["scores"]} for row in response.json()["rows"]]

@@ -1,4 +1,4 @@
-"""The client: one method for everything that the service can be asked."""
+"""The client: one method for every request that the service takes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Client:
 
     Args:
         base_url: as a browser would have it, with the path that a proxy publishes the service under.
-        key: an API key, where the service wants one.
+        key: an API key, where the service requires one.
         timeout: seconds for one request.
-        retries: how patient to be with a service that is full, starting or out of reach.
+        retries: how long to keep trying a service that is busy, starting or unreachable.
         transport: of httpx, for another way to the service.
     """
 
@@ -55,7 +55,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of open connections."""
+        """Close open connections."""
         self._http.close()
 
     def models(self) -> Models:
@@ -124,7 +124,7 @@ class Client:
         return RemoteBatch(self, self.ask(calls.batch(images, words, models, trio)))
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """One request, again where that helps; its answer is 2xx. For what has no method here.
+        """One request, retried where that helps; its answer is 2xx. For whatever has no method here.
 
         Raises:
             ProblemError, UnreachableError: as `maps`.

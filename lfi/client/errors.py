@@ -14,7 +14,7 @@ class ServiceError(LFIError):
 
 
 class UnreachableError(ServiceError):
-    """Nobody answers at this address, or the connection broke, and trying again did not help."""
+    """Nothing answers at this address, or the connection broke, and retrying did not help."""
 
 
 class ProblemError(ServiceError):
@@ -37,7 +37,7 @@ class ProblemError(ServiceError):
 
     @classmethod
     def of(cls, response: httpx.Response) -> ProblemError:
-        """The problem of an answer; one whose body is none (a proxy's page) is named by its status."""
+        """The problem of an answer; one without a problem body (a proxy's page) is named by its status."""
         request_id = response.headers.get("x-request-id", "")
         if response.headers.get("content-type", "").startswith("application/problem+json"):
             return cls(response.status_code, response.json(), request_id)

@@ -1,7 +1,7 @@
 """When to ask again, and after how long.
 
-A service that is full or starting says when to come back (`Retry-After`, RFC 9110 10.2.3), and that is believed. Where
-nobody says, pauses double and are drawn at random below that, so that many clients do not come back together.
+A service that is busy or starting says when to come back (`Retry-After`, RFC 9110 10.2.3), and the client obeys.
+Without that header, pauses double and are drawn at random below that, so that many clients do not return together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lfi.client.errors import ProblemError, UnreachableError
 
 _LATER = (429, 502, 503, 504)
 _NOT_TAKEN = (429, 503)
-"""Statuses by which a service says that it did nothing; the others come from proxies, who do not know."""
+"""Statuses that mean the service did nothing; the others come from proxies, which cannot know."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Retries:
     Attributes:
         attempts: requests in all, the first with them.
         first: seconds before the second one, at most, where the service names no time; later ones wait twice as long.
-        longest: seconds that one pause may last. A service that asks for more is not waited for.
+        longest: seconds that one pause may last; where the service asks for more, the client gives up.
         sleep, async_sleep: wait, in `Client` and in `AsyncClient`.
 
     Raises:
@@ -52,7 +52,7 @@ class Retries:
 
         Args:
             send: makes one request; is called again for another.
-            repeatable: whether a request may be made twice where nobody knows if the first one arrived.
+            repeatable: whether a request may be sent twice when it is unknown whether the first one arrived.
 
         Raises:
             ProblemError: the service refuses, for good or for longer than we wait.

@@ -93,7 +93,7 @@ def _is_url(shard: str) -> bool:
 
 
 def _refuse_cut_short(shard: Path) -> None:
-    """A quick check before anything is read: a tar archive ends in 1024 zeros."""
+    """A quick check before reading anything: a tar archive ends in 1024 zeros."""
     try:
         with shard.open("rb") as file:
             if shard.suffix == ".tar":

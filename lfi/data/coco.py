@@ -1,4 +1,4 @@
-"""COCO-style JSON: which classes are in an image, and what is said of it.
+"""COCO-style JSON: the classes in an image, and its captions.
 
 Instances (`images`, `annotations`, `categories`) give the multi-label target, captions (`annotations` with `caption`)
 the text; the format is that of https://cocodataset.org/#format-data. A region that stands for a crowd (`iscrowd` 1)

@@ -1,7 +1,7 @@
 """COCO's instances JSON (https://cocodataset.org/#format-data), checked once, before anything starts.
 
-What is wrong is refused by the annotation's id; what is missing and can do without, or can be had elsewhere, is noted:
-a box from its mask, an area from its box, unique ids for those that several annotations share.
+What is wrong is refused, with the annotation's id. What is missing but dispensable, or can be derived, is noted: a box
+from its mask, an area from its box, unique ids for those that several annotations share.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Generated scenes as files in COCO's format: images, instances with masks, captions.
 
-What detectors and segmenters are trained and measured on when no download is at hand; exact to the pixel.
+Training and test data for detectors and segmenters where nothing can be downloaded; exact to the pixel.
 """
 
 from __future__ import annotations

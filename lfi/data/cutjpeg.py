@@ -1,4 +1,4 @@
-"""Truncated JPEGs, as after an interrupted copy: what there is of them, and how much is lost."""
+"""Truncated JPEGs, as left by an interrupted copy: what can be recovered, and how much is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 MOST_LOST = 0.25
-"""Share of an image that may be missing for what is left to count as the image."""
+"""Largest share of an image that may be missing before it counts as unreadable."""
 
 _BAND = 16
 """Rows that a decoder makes at a time, at most."""
@@ -17,7 +17,9 @@ _END = b"\xff\xd9"
 _FILLER = np.random.default_rng(0).integers(0, 255, 1 << 16, np.uint8).tobytes()  # never 255, which begins a marker
 
 
-def completed(data: bytes, draft: tuple[int, int]) -> tuple[Image.Image, float]:
+def completed(
+    data: bytes, draft: tuple[int, int], compared: tuple[int, int] | None = None
+) -> tuple[Image.Image, float]:
     """A cut JPEG with an end of its own, and the share of its pixels, from below, that are not in the data.
 
     With the end mark alone, a decoder makes missing blocks grey; with other bytes before the mark it makes something
@@ -25,20 +27,21 @@ def completed(data: bytes, draft: tuple[int, int]) -> tuple[Image.Image, float]:
 
     Args:
         draft: the smallest size that will do, as for `Image.draft`.
+        compared: the same for the two that are compared, where that may be coarser; `draft` where it is None.
 
     Raises:
         Exception: whatever Pillow raises for data that are damaged otherwise; `OSError` where too much is lost.
     """
     data = data.rstrip(b"\xff")
-    image, other = (_decoded(data + filler + _END, draft) for filler in (b"", _FILLER))
+    image, other = (_decoded(data + filler + _END, compared or draft) for filler in (b"", _FILLER))
     lost = _lost(np.asarray(image) != np.asarray(other))
     if lost > MOST_LOST:
         raise OSError(f"image file is truncated: {lost:.0%} of it is missing")
-    return image, lost
+    return image if compared is None else _decoded(data + _END, draft), lost
 
 
 def _lost(differ: np.ndarray) -> float:
-    """Of the first rows that differ the pixels that do, and all rows below, which a filler may be too short for."""
+    """The differing pixels in the first rows that differ, and all rows below, where the filler may be too short."""
     pixels = differ.reshape(*differ.shape[:2], -1).max(2)
     rows = np.flatnonzero(pixels.max(1))
     if not len(rows):

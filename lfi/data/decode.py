@@ -27,7 +27,7 @@ FITS = ("squash", "crop")
 """`squash` keeps all of an image and not its shape; `crop` keeps its shape and the middle square."""
 
 MAX_PIXELS = 89_000_000
-"""A file that unfolds to more is refused by its header; Pillow itself warns a little above."""
+"""A file that decodes to more is refused by its header; Pillow itself warns a little above."""
 
 _CHUNK = 64
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
@@ -54,7 +54,7 @@ class Decoded(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """One image, uint8 `[size, size, 3]`, and what is to be noted of it: kind of note and detail of each."""
 
     pixels: np.ndarray
@@ -66,7 +66,7 @@ def decode(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> np.ndarray:
     return read_picture(file, size, fit).pixels
 
 
-def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Picture:
+def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> DecodedImage:
     """One image: EXIF orientation applied, transparency on white, resized by antialiased bicubic interpolation.
 
     Of an animation the first frame. Of a JPEG that lacks its last bytes what there is, if that is nearly all of it.
@@ -84,7 +84,7 @@ def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Pictu
                 raise ValueError(f"{width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are read")
             if opened.format in _ANIMATED and getattr(opened, "is_animated", False):
                 remarks.append((ANIMATED, ""))
-            opened.draft(None, (2 * size, 2 * size))  # a large JPEG need not be unfolded whole
+            opened.draft(None, (2 * size, 2 * size))  # a large JPEG need not be decoded at full size
             whole: Image.Image = opened
             try:
                 opened.load()
@@ -98,7 +98,7 @@ def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Pictu
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     elif image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
-    return Picture(np.asarray(image), tuple(remarks))
+    return DecodedImage(np.asarray(image), tuple(remarks))
 
 
 def _bytes_of(file: Path | BinaryIO) -> bytes:
@@ -164,7 +164,7 @@ class Skipped:
 
     def __init__(self, total: int, limit: float, least: int = 0):
         if not 0 <= limit <= 1:
-            raise DataError(f"a share of {limit} unreadable images was allowed; 0 to 1 was expected")
+            raise DataError(f"the share of unreadable images allowed is {limit}; 0 to 1 was expected")
         self.total, self.limit, self.least = total, limit, least
         self.lines: list[str] = []
         self.notes = Notes()
@@ -211,7 +211,7 @@ def check(paths: Sequence[Path], size: int, fit: str) -> None:
     if not len(paths):
         raise DataError("there are no images to read")
     if size < 1:
-        raise DataError(f"the images should be {size} px; at least 1 px was expected")
+        raise DataError(f"the image size is {size} px; at least 1 px was expected")
     if fit not in FITS:
         raise DataError(f"unknown fit {fit!r}; one of {', '.join(FITS)}")
 
@@ -228,7 +228,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _attempt(path: Path, size: int, fit: Fit) -> Picture | str:
+def _attempt(path: Path, size: int, fit: Fit) -> DecodedImage | str:
     """The image, or why there is none: an exception would end the pool's whole run."""
     try:
         return read_picture(path, size, fit)
@@ -238,7 +238,7 @@ def _attempt(path: Path, size: int, fit: Fit) -> Picture | str:
         return reason(error)
 
 
-def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[Picture | str]:
+def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[DecodedImage | str]:
     work = partial(_attempt, size=size, fit=fit)
     processes = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if processes == 1 or len(paths) < 4 * _CHUNK:
@@ -250,7 +250,7 @@ def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) 
 
 
 def _end_with_parent() -> None:
-    """A pool's processes wait for ever for work from a parent that was killed."""
+    """Without this, a pool's processes wait forever for work from a parent that was killed."""
 
     def watch() -> None:
         multiprocessing.parent_process().join()  # type: ignore[union-attr]
@@ -267,7 +267,7 @@ def readable(
     Raises:
         DataError: for more of those than allowed, or nothing else.
     """
-    results: Iterable[Picture | str] = _results(paths, size, fit, processes)
+    results: Iterable[DecodedImage | str] = _results(paths, size, fit, processes)
     bar = tqdm(results, title, len(paths), unit=" images", disable=None if len(paths) > 4 * _CHUNK else True)
     for row, found in enumerate(bar):
         if isinstance(found, str):

@@ -65,7 +65,7 @@ def cached(
                     fresh = True
         except OSError as error:
             raise DataError(
-                f"decoded images cannot be kept in {folder}: {error.strerror}; LFI_CACHE names another folder"
+                f"cannot store decoded images in {folder}: {error.strerror}; set LFI_CACHE to another folder"
             ) from None
         found = _reopen(array, record, size)
         if found is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 from pillow_heif import register_heif_opener
@@ -57,9 +59,7 @@ def image_files(folder: Path, notes: Notes | None = None) -> list[Path]:
 
 def is_image(path: Path) -> bool:
     """Whether a file is taken for an image: it is named like one, or holds one and its name does not end in a type."""
-    if has_image_suffix(path.name):
-        return True
-    return not _ENDING.fullmatch(path.suffix) and _holds_image(path)
+    return has_image_suffix(path.name) or (has_no_type(path.name) and holds_image(path))
 
 
 def has_image_suffix(name: str) -> bool:
@@ -67,9 +67,15 @@ def has_image_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def _holds_image(path: Path) -> bool:
+def has_no_type(name: str) -> bool:
+    """Whether a name does not end in a file's type, so that its contents have to say what it is."""
+    return not _ENDING.fullmatch(os.path.splitext(name)[1])
+
+
+def holds_image(file: Path | BinaryIO, formats: Collection[str] = FORMATS) -> bool:
+    """Whether a file begins as an image of one of these formats does."""
     try:
-        with Image.open(path, formats=FORMATS):
+        with Image.open(file, formats=tuple(formats)):
             return True
-    except Exception:  # whatever Pillow raises for a header that is none
+    except Exception:  # whatever Pillow raises for an invalid header
         return False

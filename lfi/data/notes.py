@@ -1,7 +1,7 @@
 """What a reader left out, repaired or ignored: counted by kind, every one named, reported at the start of a run.
 
-Files that cannot be read are `lfi.data.decode.Skipped`, since too many of them are an error. All else that is in the
-data and not in the set is a note here, so that nothing is left out in silence.
+Files that cannot be read are `lfi.data.decode.Skipped`, since too many of them are an error. Everything else that is in
+the data but not in the set is a note here, so that nothing is left out silently.
 """
 
 from __future__ import annotations

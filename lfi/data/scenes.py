@@ -1,9 +1,9 @@
-"""Generated scenes: what an image holds, what can be said of it and where everything is are all known exactly.
+"""Generated scenes: what an image contains, what can be said about it and where everything is are known exactly.
 
 1-5 coloured shapes in one of four domains (photo, painting, cartoon, sketch), with a caption that names them in
 reading order, exact visible masks, boxes and multi-labels. Scene `i` of a set depends on `(seed, i)` alone, so sets
 need no files, any part of one can be drawn anywhere, and train and test are different seeds. About a millisecond each
-at 64 px: drawing never holds up a training step.
+at 64 px: drawing never slows a training step down.
 """
 
 from __future__ import annotations
@@ -69,12 +69,6 @@ class Scene:
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             boxes[index] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         return boxes
-
-    def mask_of(self, phrase: str) -> np.ndarray:
-        """Union of the masks of all objects that a word or phrase fits, bool `[size, size]`."""
-        words = set(phrase.split())
-        fits = [words <= set(thing.phrase.split()) for thing in self.objects]
-        return self.masks[np.array(fits, bool)].any(0)
 
 
 def relation(one: SceneObject, other: SceneObject) -> str:

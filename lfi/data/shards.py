@@ -29,7 +29,7 @@ from lfi.data.notes import Notes, announce
 from lfi.errors import DataError
 
 JUDGED = 1000
-"""A stream is not given up for its first few samples: the share that may be skipped is of at least so many."""
+"""The share that may be skipped is taken of at least this many, so that a stream survives a few bad first samples."""
 
 _NAMED = 1000
 """Names that a stream keeps of each kind of thing that it does not read."""
@@ -50,7 +50,7 @@ class ShardStream(IterableDataset):
         seed: of the order.
         length: samples an epoch, over all processes; every worker then gives equally many (rounded down), going around
             its shards as often as that takes. Without it an epoch is every sample once, which may be more on one
-            process than on another: give it where there are several, or they wait for each other for ever.
+            process than on another: give it where there are several, or they wait for each other forever.
         shuffle: samples that are held at a time to be mixed; 0 or 1 keeps the order of the shards.
         limit: the largest share of samples that may be unreadable. Each is named on stderr, and in `skipped` where
             there are no workers.
@@ -127,7 +127,7 @@ class ShardStream(IterableDataset):
         return [mine[worker::workers] for worker in range(workers)]
 
     def _samples(self, shards: list[str], seed: tuple[int, ...], done: int) -> Iterator[dict[str, Any]]:
-        """All samples once, or for ever where there is a length. The images of the first `done` are not for use."""
+        """All samples once, or forever where there is a length. The images of the first `done` must not be used."""
         given = turn = 0
         while turn == 0 or self.length is not None:
             before, skipped = given, Skipped(0, self.limit, JUDGED)

@@ -1,4 +1,4 @@
-"""The backbone that a detector starts from: a student's, timm's, or one with fresh weights."""
+"""The backbone that a detector starts from: a student's, one of timm's, or one with fresh weights."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from lfi.objectives.patch_words import patch_words_loss
 from lfi.objectives.relation import relation_loss
 from lfi.objectives.relational_kd import relational_kd
 from lfi.objectives.supervision import supervision
+from lfi.objectives.token_labelling import token_labelling_loss
 
 __all__ = [
     "activation_attention_loss",
@@ -45,4 +46,5 @@ __all__ = [
     "relation_loss",
     "relational_kd",
     "supervision",
+    "token_labelling_loss",
 ]

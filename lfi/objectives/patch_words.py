@@ -13,9 +13,12 @@ from torch import Tensor
 
 from lfi.objectives.counting import gathered, global_count
 
+TEMPERATURE = 0.05
+"""Of the softmax over words; maps that are read by columns use the same."""
+
 
 def patch_words_loss(
-    teacher: Tensor, patches: Tensor, bank: Tensor, names: Tensor, words: Tensor, temperature: float = 0.05
+    teacher: Tensor, patches: Tensor, bank: Tensor, names: Tensor, words: Tensor, temperature: float = TEMPERATURE
 ) -> Tensor:
     """`sum_p m_p KL(T[., p] / m_p || S[., p]) / sum_p m_p`, over all patches `p` of the batch.
 
@@ -33,13 +36,24 @@ def patch_words_loss(
     """
     asked = gathered(torch.where(words, names, -1)).unique()
     asked = asked[asked >= 0]
-    image, word = words.nonzero(as_tuple=True)
-    target = teacher.new_zeros(len(teacher), len(asked), teacher.shape[2])
-    place = torch.searchsorted(asked, names[image, word])
-    target.index_put_((image, place), teacher[image, word], accumulate=True)
+    target = columns(teacher, torch.searchsorted(asked, names), words, len(asked))
     mass = target.sum(1)  # [batch, patch]
     share = target / mass[:, None].clamp_min(torch.finfo(mass.dtype).tiny)
     logits = F.normalize(patches, dim=-1) @ F.normalize(bank[asked], dim=-1).T / temperature
     divergence = F.kl_div(logits.log_softmax(-1), share.transpose(1, 2), reduction="none").sum(-1)
     total = global_count(mass.sum())
     return (divergence * mass).sum() / torch.where(total > 0, total, 1)
+
+
+def columns(teacher: Tensor, places: Tensor, words: Tensor, size: int) -> Tensor:
+    """How much each word of a vocabulary looks at each patch, `[batch, size, patch]`; 0 where it was not asked about.
+
+    Args:
+        teacher: teacher maps of one layer `[batch, word, patch]`.
+        places: int64 `[batch, word]`: where in the vocabulary the words are; whatever where `words` is False.
+        words: bool `[batch, word]`.
+        size: of the vocabulary.
+    """
+    image, word = words.nonzero(as_tuple=True)
+    found = teacher.new_zeros(len(teacher), size, teacher.shape[2])
+    return found.index_put_((image, places[image, word]), teacher[image, word], accumulate=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,28 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import nn
 
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
-from lfi.peers.peer import Classifier, Peer
+from lfi.hub import is_hub, local_folder
+from lfi.peers.featured import CANNOT_BE_READ, FeaturePeer, said
+from lfi.peers.generative import KINDS as GENERATIVE
+from lfi.peers.generative import load_generative
+from lfi.peers.peer import Classifier, Peer, StudentPeer
 from lfi.students import Student, StudentConfig
-from lfi.students.vit import plain
+from lfi.students.vit import is_plain
 from lfi.teachers import ClipTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
-from lfi.teachers.loading import CONFIG, WEIGHTS, save_named
+from lfi.teachers.loading import CONFIG, TEXT, WEIGHTS, save_named
+from lfi.teachers.timmclip import TimmClipTeacher
 
 RANDOM = "random"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+)
 _TIMM_CONFIG = "config.json"
 
 
@@ -34,11 +49,12 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
 
     Args:
         model: `timm:NAME` with the weights that timm knows, `timm:NAME:FILE`, `timm:NAME:random` (a control);
-            `open_clip:NAME:TAG` or a file for TAG; a folder that open_clip reads, or one that timm wrote.
+            `open_clip:NAME:TAG` or a file for TAG; a folder that open_clip reads, one that timm wrote, or a BLIP or
+            LLaVA that transformers wrote; such a repository of the hub, `hf-hub:ORG/NAME`.
 
     Raises:
         UnknownModelError: no such model; names the nearest.
-        UnsupportedModelError: its attention cannot be read.
+        UnsupportedModelError: there is nothing of it that could be shown.
         CheckpointError: weights that are missing or do not fit.
     """
     kind, _, rest = model.partition(":")
@@ -50,11 +66,16 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
         if not tag:
             raise CheckpointError(f"{model} does not name its weights; {model}:TAG or {model}:FILE was expected")
         return _clip(load_teacher(name, tag, device), lambda folder: save_named(name, tag, folder))
-    folder = Path(model)
+    folder = local_folder(model)
     if (folder / CONFIG).is_file():
-        return _clip(load_teacher(folder, device=device), lambda into: _copy(folder, into, (CONFIG, WEIGHTS)))
-    if (folder / _TIMM_CONFIG).is_file():
-        return _timm(_created(f"local-dir:{folder}", pretrained=True), folder.name, device)
+        return _clip(load_teacher(folder, device=device), lambda into: _copy(folder, into))
+    config = _config_of(folder)
+    if config.get("model_type") in GENERATIVE:
+        name = model.rpartition("/")[2] if is_hub(model) else folder.name
+        return load_generative(folder, config, name, device, lambda into: _copy_whole(folder, into))
+    if config:
+        name = model.rpartition("/")[2] if is_hub(model) else folder.name
+        return _timm(_created(f"local-dir:{folder}", pretrained=True), name, device)
     raise UnknownModelError(
         f"{model!r} is not a peer; timm:NAME, open_clip:NAME:TAG or the folder of such a model was expected"
     )
@@ -69,7 +90,7 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
 
     Raises:
         UnknownModelError: timm knows no such model; names the nearest.
-        CheckpointError: the weights cannot be had.
+        CheckpointError: the weights are not available.
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
@@ -81,39 +102,59 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
 
 
 def _created(name: str, hint: str = "", **options: Any) -> Any:
-    """What `timm.create_model` makes; every trouble is a `CheckpointError`."""
+    """What `timm.create_model` makes; every failure is a `CheckpointError`."""
     try:
         return timm.create_model(name, **options)
-    except Exception as error:  # of the network, of files and of shapes, raised by three libraries
+    except Exception as error:  # network, file and shape errors of three libraries
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"cannot get the weights of timm:{name}: {reason}{hint}") from error
 
 
 def _timm(model: Any, name: str, device: str) -> Peer:
-    backbone = plain(model, name)
-    alone = isinstance(backbone.fc_norm, nn.Identity)  # else the head reads another norm than explanations do
-    if backbone.global_pool != "token" or not backbone.has_class_token or not alone:
-        raise UnsupportedModelError(f"{name} does not read out its class token alone, as a peer must")
     classes = _classes(model)
-    width = model.num_classes if classes else 0
-    config = StudentConfig(backbone=name, classes=1, queries=0, text_dim=width, embed=bool(width))
-    student = Classifier(config, backbone)
-    if student.embed is not None:
-        student.embed.load_state_dict(model.head.state_dict())
     data = resolve_model_data_config(model)
     mean, std = (torch.tensor(data[key])[:, None, None] for key in ("mean", "std"))
     knows = f"A word is scored by the logit of its class ({len(classes):,} names)." if classes else "It knows no words."
+    kind = "ViT" if is_plain(model) else type(model).__name__
+    make = (
+        "A vision transformer of timm, explained afterwards"
+        if _reads_class_token(model)
+        else f"A {kind} of timm: {said(model)}"
+    )
     about = {
         "title": name,
-        "kind": "ViT of timm",
-        "summary": f"A vision transformer of timm, explained afterwards. {knows}",
+        "kind": f"{kind} of timm",
+        "summary": f"{make}. {knows}",
         "parameters": sum(each.numel() for each in model.parameters()),
     }
 
     def write(folder: Path) -> None:
         save_for_hf(model, str(folder), safe_serialization=True)
 
-    return Peer(student.to(device).eval(), mean, std, about, fingerprint_of(model), write, classes=classes or None)
+    fingerprint = fingerprint_of(model)
+    if not _reads_class_token(model):
+        size = tuple(getattr(getattr(model, "patch_embed", None), "img_size", None) or data["input_size"][1:])
+        module = model.to(device).eval()
+        peer = FeaturePeer(module, size, mean, std, about, fingerprint, write, classes=classes or None, trunk=module)
+        if not peer.explanations:
+            raise UnsupportedModelError(f"{name} names no classes, and {CANNOT_BE_READ}: there is nothing to show")
+        return peer
+    width = model.num_classes if classes else 0
+    config = StudentConfig(backbone=name, classes=1, queries=0, text_dim=width, embed=bool(width))
+    student = Classifier(config, model).to(device).eval()
+    if student.embed is not None:
+        student.embed.load_state_dict(model.head.state_dict())
+    return StudentPeer(student, student.image_size, mean, std, about, fingerprint, write, classes=classes or None)
+
+
+def _reads_class_token(model: Any) -> bool:
+    """Whether a model is a plain vision transformer whose head reads its class token alone, as explanations do."""
+    return (
+        is_plain(model)
+        and model.global_pool == "token"
+        and model.has_class_token
+        and isinstance(model.fc_norm, nn.Identity)
+    )
 
 
 def _classes(model: Any) -> dict[str, int]:
@@ -141,14 +182,20 @@ def _classes(model: Any) -> dict[str, int]:
 def _clip(teacher: Any, write: Callable[[Path], None]) -> Peer:
     if not isinstance(teacher, ClipTeacher):
         raise UnsupportedModelError(f"{teacher.name} is a CoCa, which can teach but not be a peer; a CLIP was expected")
-    student = _tower(teacher)
     about = {
         "title": teacher.name,
         "kind": "CLIP",
         "summary": "A CLIP, explained afterwards; a word is scored in its own text space.",
         "parameters": sum(each.numel() for each in teacher.model.parameters()),
     }
-    return Peer(student, teacher.mean, teacher.std, about, teacher.fingerprint, write, clip=teacher)
+    size, common = (teacher.image_size,) * 2, (teacher.mean, teacher.std, about, teacher.fingerprint, write, teacher)
+    if isinstance(teacher, TimmClipTeacher):
+        visual: Any = teacher.model.visual
+        about["summary"] = (
+            f"A CLIP whose image tower is timm's: {said(visual.trunk)}. Words are scored in its text space."
+        )
+        return FeaturePeer(visual, size, *common, trunk=visual.trunk)
+    return StudentPeer(_tower(teacher), size, *common)
 
 
 def _tower(teacher: ClipTeacher) -> Student:
@@ -156,7 +203,7 @@ def _tower(teacher: ClipTeacher) -> Student:
     visual: Any = teacher.model.visual
     block, name = visual.transformer.resblocks[0], teacher.name
     if visual.pool_type != "tok" or visual.final_ln_after_pool:
-        raise UnsupportedModelError(f"{name} does not read out its class token alone, as a peer must")
+        raise UnsupportedModelError(f"{name} does not pool its class token alone, as a peer must")
     activation = block.mlp.gelu
     quick = isinstance(activation, QuickGELU)
     if not quick and not (isinstance(activation, nn.GELU) and activation.approximate == "none"):
@@ -191,7 +238,32 @@ def _tower(teacher: ClipTeacher) -> Student:
     return student
 
 
-def _copy(source: Path, folder: Path, files: Sequence[str]) -> None:
+def _config_of(folder: Path) -> dict[str, Any]:
+    """What a `config.json` says; nothing where there is none.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return dict(json.loads((folder / _TIMM_CONFIG).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read {folder / _TIMM_CONFIG}: {error}") from error
+
+
+def _copy_whole(source: Path, folder: Path) -> None:
+    """All files of a folder that transformers wrote, but for weights in other formats."""
+    shutil.copytree(
+        source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.bin", "*.h5", "*.msgpack", ".*")
+    )
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """What `load_teacher` reads of a folder: configuration, weights, and a tokeniser where it has its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        shutil.copyfile(source / file, folder / file)
+    for file in (CONFIG, WEIGHTS, *TOKENIZER_FILES):
+        if (source / file).is_file():
+            shutil.copyfile(source / file, folder / file)
+    if (source / TEXT).is_dir():
+        shutil.copytree(source / TEXT, folder / TEXT, dirs_exist_ok=True)

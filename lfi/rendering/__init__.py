@@ -1,7 +1,8 @@
 """Maps as pictures: overlays for the screen, figures for papers, one shared scale."""
 
+from lfi.rendering.animation import animation
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference, difference_scales
-from lfi.rendering.figures import LONG_TITLES, SHORT_TITLES, TITLES, figure, film_strip, titled
+from lfi.rendering.figures import LONG_TITLES, SHORT_TITLES, TITLES, Paper, figure, film_strip, titled
 from lfi.rendering.overlays import OPACITY, colour_bar, encode_webp, ground, heatmap, overlay, veil
 from lfi.rendering.palettes import DEFAULT, PALETTES
 from lfi.rendering.scale import NO_PREFERENCE, Scale, Tick, shared_scale, times_uniform
@@ -18,8 +19,10 @@ __all__ = [
     "SHORT_TITLES",
     "TITLES",
     "DifferenceScale",
+    "Paper",
     "Scale",
     "Tick",
+    "animation",
     "colour_bar",
     "difference",
     "difference_scales",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from lfi.errors import ConfigError
 from lfi.maps import PADDING, InteractionMaps
+from lfi.rendering.difference import DifferenceScale, difference_scales
 from lfi.rendering.overlays import OPACITY
 from lfi.rendering.palettes import DEFAULT
 from lfi.rendering.scale import Scale, shared_scale, times_uniform
@@ -19,12 +21,31 @@ from lfi.rendering.sheet import Panel, Sheet, save
 
 TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
 LONG_TITLES = {**TITLES, "baseline": "Result-oriented baseline"}
-"""Where there is room to say what kind of baseline it is."""
+"""Titles for places with room to say what kind of baseline it is."""
 SHORT_TITLES = {**TITLES, "lfi": "LFI"}
-"""Within sentences and narrow columns."""
+"""Titles for sentences and narrow columns."""
 
 _LONGEST_NAME = 24
 _LONGEST_NOTE = 34
+
+
+@dataclass(frozen=True)
+class Paper:
+    """How a figure goes into a paper.
+
+    Attributes:
+        width: of the whole figure in centimetres; 8.5 is a column, 17.5 a page of most journals.
+        points: size of the letters.
+        captions: whether notes and the caption stand on the figure itself.
+    """
+
+    width: float
+    points: float = 8
+    captions: bool = False
+
+    def sheet(self) -> dict[str, Any]:
+        """As `Sheet` has it."""
+        return {"width": self.width / 2.54, "points": self.points, "captions": self.captions}
 
 
 class Compared(Protocol):
@@ -52,6 +73,8 @@ def figure(
     smooth: bool = True,
     contour: bool = False,
     region: np.ndarray | None = None,
+    minus: tuple[str, str] | None = None,
+    paper: Paper | None = None,
 ) -> bytes:
     """Rows = words, columns = the image and every model, one colour scale for all of them.
 
@@ -67,6 +90,8 @@ def figure(
         opacity: of the strongest attention, in [0, 1].
         smooth, contour: as for `overlay`.
         region: bool `[height, width]` over the whole image, outlined on it and on every map.
+        minus: two of the models; one more column shows what the first has more than the second.
+        paper: its width and letters, where the figure goes into one.
 
     Returns:
         The file's bytes.
@@ -83,11 +108,23 @@ def figure(
         for query, name in enumerate(maps.queries[0])
         if name != PADDING
     ]
+    columns = ["Image", *(titled(model, titles) for model in chosen)]
+    limit = None
+    if minus is not None:
+        one, two = (chosen[model] for model in minus)
+        limit = DifferenceScale(max(each.limit for each in difference_scales(one, two)))
+        panels += [
+            replace(_panel(one, 0, row, len(columns), row), minus=two.weights[0, 0, row].cpu().numpy(), note="")
+            for row in range(len(words))
+        ]
+        columns.append(" − ".join(titled(model, titles) for model in minus))
     sheet = Sheet(
         image=image,
         panels=panels,
         rows=words,
-        columns=["Image", *(titled(model, titles) for model in chosen)],
+        columns=columns,
+        differences=limit,
+        **({} if paper is None else paper.sheet()),
         caption=[*(_legend(titled(model, titles), maps) for model, maps in chosen.items()), *notes],
         title="Where the models look for " + ", ".join(words),
         cell=1.75,
@@ -109,13 +146,20 @@ def film_strip(
     scale: Scale | None = None,
     palette: str = DEFAULT,
     titles: Mapping[str, str] = TITLES,
+    notes: Sequence[str] = (),
+    opacity: float = OPACITY,
+    smooth: bool = True,
+    contour: bool = False,
+    absent: Collection[str] = (),
+    paper: Paper | None = None,
 ) -> bytes:
     """One query followed through the layers: rows = models, columns = the image and layers, one colour scale.
 
     Args:
         maps: batches of one, per model; a model without this query is left out.
         query: the query's name, as in `InteractionMaps.queries`.
-        path, format, scale, palette, titles: as for `figure`.
+        absent: models that say the query is not there; their maps are fainter.
+        path, format, scale, palette, titles, notes, opacity, smooth, contour, paper: as for `figure`.
 
     Raises:
         ConfigError: no model has the query, or an unknown format or palette.
@@ -130,8 +174,8 @@ def film_strip(
             f"there is no map for {query!r}; there are maps for {', '.join(_query_names(maps)) or 'nothing'}"
         )
     panels = [
-        _panel(each, layer, row, 1 + layer, 0, note=_end_of(name) + "\n")
-        for row, each in enumerate(kept.values())
+        replace(_panel(each, layer, row, 1 + layer, 0, note=_end_of(name) + "\n"), faint=model in absent)
+        for row, (model, each) in enumerate(kept.items())
         for layer, name in enumerate(each.layers)
     ]
     most = max(len(each.layers) for each in kept.values())
@@ -143,9 +187,14 @@ def film_strip(
         caption=[
             f"“{query}”, layer by layer",
             *(_legend(titled(model, titles), each) for model, each in kept.items()),
+            *notes,
         ],
         title=f"Where the models look for {query}, layer by layer",
         cell=1.3,
+        **({} if paper is None else paper.sheet()),
+        opacity=opacity,
+        smooth=smooth,
+        contour=contour,
     )
     return save(sheet, scale or shared_scale(kept.values()), palette, path, format)
 

@@ -2,7 +2,7 @@
 
 Under a map the photograph is grey and a little darker (`ground`), so every colour is attention. The map is
 transparent where attention is at most even (1x) and grows opaque with it: one still sees what the model did *not*
-look at, and 2x is a hint, not a veil. Between patches it is interpolated bicubically and held within what was
+look at, and 2x is a hint, not a veil. Between patches it is interpolated bicubically and clamped to what was
 measured, since bicubic interpolation overshoots at peaks. A ring marks the strongest patch; a line may follow half
 of the peak. `static/js/colour.js` draws the same steps.
 """
@@ -161,19 +161,19 @@ def colour_bar(
         ConfigError: the palette is unknown.
     """
     width, height = size
-    font = _font(max(round(height * 0.25), 6))
+    letters = font(max(round(height * 0.25), 6))
     ticks = scale.ticks()
-    edge = int(max(font.getlength(ticks[0].label), font.getlength(ticks[-1].label)) / 2) + 2
+    edge = int(max(letters.getlength(ticks[0].label), letters.getlength(ticks[-1].label)) / 2) + 2
     top, bottom = round(height * 0.34), round(height * 0.62)
     bar = Image.new("RGBA", size)
     ramp = np.linspace(0, 255, width - 2 * edge).round().astype(np.uint8)[None].repeat(bottom - top, 0)
     bar.paste(_colours(Image.fromarray(ramp), palette), (edge, top))
     draw = ImageDraw.Draw(bar)
-    draw.text((edge, top - height * 0.06), title, ink, font, anchor="ls")
+    draw.text((edge, top - height * 0.06), title, ink, letters, anchor="ls")
     for tick in ticks:
         x = edge + (width - 2 * edge - 1) * (tick.value - scale.low) / (scale.high - scale.low)
         draw.line((x, bottom, x, bottom + height * 0.06), ink, max(height // 50, 1))
-        draw.text((x, height * 0.96), tick.label, ink, font, anchor="ms")
+        draw.text((x, height * 0.96), tick.label, ink, letters, anchor="ms")
     return bar
 
 
@@ -231,6 +231,7 @@ def _mark(radius: int) -> Image.Image:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """What words on pictures are set in, at a size in pixels."""
     # Pillow's built-in font has no multiplication sign; matplotlib brings DejaVu Sans.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

@@ -3,7 +3,8 @@
 The baseline was never taught to point, so its map for a word has to be made afterwards. Six ways, the best of which
 is chosen on validation data and named wherever it is shown:
 
-- `dense-similarity`: every patch token through the student's own projection, compared with the word;
+- `dense-similarity`: every patch token through the student's own projection, or the head that names patches,
+  compared with the word;
 - `self-attention`: attention from CLS in every block, mean over heads; the same for every word;
 - `rollout`: attention from CLS followed through the layers (Abnar & Zuidema 2020, arXiv 2005.00928); the same for
   every word;
@@ -47,13 +48,15 @@ def explanations_of(student: Student) -> tuple[str, ...]:
 
     Attention can always be read. The gradient of a word's score needs such a score; relevance that flows through CLS
     needs one that reads CLS; and single patches or blocks can be compared with a word only where the projection reads
-    one token, which that of a student with queries does not.
+    one token, which that of a student with queries does not, unless it names patches.
     """
     found = set(WORDLESS)
     if student.embed is not None:
         found |= {"gradient", "grad-cam"} if student.queries is not None else set(EXPLANATIONS)
     elif student.name is not None:
         found |= {"grad-cam"}
+    if student.config.patch_words:
+        found |= {"dense-similarity"}
     return tuple(explanation for explanation in EXPLANATIONS if explanation in found)
 
 
@@ -93,7 +96,7 @@ def explain(
     possible = explanations_of(student)
     if explanation not in possible:
         raise UnsupportedModelError(
-            f"this student cannot be explained by {explanation}; possible are {', '.join(possible)}"
+            f"this student cannot be explained by {explanation}; it can be by {', '.join(possible)}"
         )
     prefix, grid = student.backbone.num_prefix_tokens, student.grid
     names = list(words)
@@ -154,7 +157,8 @@ def gradient_maps(
 @torch.no_grad()
 def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     """`[batch, 1, word, patch]`."""
-    patches = student.project(student(images).patches)
+    patches = student(images).patches
+    patches = student.named(patches) if student.config.patch_words else student.project(patches)
     return (_SHARPNESS * embeddings @ patches.transpose(1, 2)).softmax(-1)[:, None]
 
 

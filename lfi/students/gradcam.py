@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
+from lfi.students.reading import frozen
 from lfi.students.vit import Student
 
 
@@ -57,21 +57,8 @@ def grad_cam(
         return tokens[:, prefix:].transpose(1, 2).unflatten(2, grid)
 
     found = []
-    with torch.enable_grad(), _frozen(student), _EveryLayer(_Scores(student, score), list(layers), patches) as cam:
+    with torch.enable_grad(), frozen(student), _EveryLayer(_Scores(student, score), list(layers), patches) as cam:
         for word in range(words):
             maps = cam(images.clone().requires_grad_(True), [ClassifierOutputTarget(word)] * len(images))
             found.append(torch.from_numpy(maps).flatten(2))
     return torch.stack(found, 2).to(images)
-
-
-@contextmanager
-def _frozen(student: Student) -> Iterator[None]:
-    """The package goes back to all that can learn; here nothing is to."""
-    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.students.vit import Student
 
@@ -39,6 +39,19 @@ def self_attention(student: Student, blocks: Sequence[int] | None = None) -> Ite
             handle.remove()
         for layer, state in zip(layers, fused, strict=True):
             layer.fused_attn = state
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Inside the block no weight has a gradient, which explanations would otherwise pay for and never read."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class BlockTrace:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A forward pass, kept.
+    """A recorded forward pass.
 
     Attributes:
         blocks: what each block left.
@@ -63,7 +63,7 @@ class Trace:
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds."""
+        """Memory use."""
         return sum(tensor.nbytes for block in self.blocks for tensor in vars(block).values())
 
     @classmethod
@@ -90,7 +90,7 @@ class Trace:
 
 
 def traceable(student: Student) -> bool:
-    """Whether its blocks are the plain ones that this file goes back through, and words are scored by cosine."""
+    """Whether its blocks are the plain ones that this file differentiates, and words are scored by cosine."""
     backbone: Any = student.backbone
     cosine = type(student).project is Student.project
     plain = cosine and student.queries is None and student.embed is not None and backbone.has_class_token
@@ -181,7 +181,7 @@ def _back(block: Any, left: BlockTrace, gradient: Tensor, first: bool) -> tuple[
         gradient: of the block's output, `[batch, word, reading, dim]`: for CLS alone or for all tokens.
 
     Returns:
-        The gradient of its input (of no use in the `first` block, where it is left out), and that of what CLS attends
+        The gradient of its input (not needed in the `first` block, where it is left out), and that of what CLS attends
         to, `[batch, word, head, token]`.
     """
     attention, mlp = block.attn, block.mlp

@@ -19,6 +19,7 @@ from timm.models.vision_transformer import Attention, VisionTransformer
 from torch import Tensor, nn
 
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
+from lfi.hub import STUDENT, pretrained
 from lfi.images import pixels
 from lfi.students.queries import Feedback, InteractionQueries
 from lfi.weights import plain_names
@@ -64,6 +65,7 @@ class StudentConfig:
         feedback: whether patches read the queries after every tapped block, through a gate that begins closed. An
             ablation: it changes the backbone's features, and brought nothing.
         embed: whether the image as a whole is projected into the teacher's space (feature KD).
+        patch_words: whether the head that names queries was trained to name patches as well.
         overrides: keyword arguments for `timm.create_model`, such as `img_size` or `depth`.
     """
 
@@ -75,6 +77,7 @@ class StudentConfig:
     embed: bool = False
     by_name: bool = False
     feedback: bool = False
+    patch_words: bool = False
     overrides: dict[str, Any] | None = None
 
 
@@ -93,6 +96,11 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         raise UnsupportedModelError(f"timm cannot build {name} with {overrides}: {error}") from error
     return plain(model, name)
+
+
+def is_plain(model: Any) -> bool:
+    """Whether a model is a plain vision transformer: no rotary positions, no windows."""
+    return type(model) is VisionTransformer and isinstance(getattr(model.blocks[0], "attn", None), Attention)
 
 
 def plain(model: nn.Module, name: str) -> VisionTransformer:
@@ -114,7 +122,7 @@ def plain(model: nn.Module, name: str) -> VisionTransformer:
 
 
 class Student(nn.Module):
-    """A backbone, its Interaction Queries and its heads. The backbone's features are those of the bare backbone."""
+    """A backbone, its Interaction Queries and its heads. The queries do not change the backbone's features."""
 
     labels: Tensor
 
@@ -133,6 +141,8 @@ class Student(nn.Module):
         self.head = nn.Linear(width, config.classes)
         self.embed = nn.Linear(width, config.text_dim) if config.embed else None
         self.name = nn.Linear(dim, config.text_dim) if config.queries and config.text_dim else None
+        if config.patch_words and self.name is None:
+            raise UnsupportedModelError("patches that are named need queries and a text space to name them in")
         if config.by_name:
             if self.name is None:
                 raise UnsupportedModelError("a head that reads names needs queries and a text space to name them in")
@@ -212,7 +222,7 @@ class Student(nn.Module):
         tokens, patches = found[0], dict(zip(blocks, found[1], strict=True))
         if self.queries is None:
             return (tokens, None), [], patches
-        queries = self.queries.initial(len(images))
+        queries = self.queries.initial(images.shape[0])  # `len` would fix the batch of an export
         attended = []
         for tap in self.taps:
             queries, layer = self.queries(queries, patches[tap])
@@ -226,7 +236,7 @@ class Student(nn.Module):
         assert self.feedback is not None
         backbone, prefix = self.backbone, self.backbone.num_prefix_tokens
         tokens = backbone.norm_pre(backbone.patch_drop(backbone._pos_embed(backbone.patch_embed(images))))
-        queries = self.queries.initial(len(images))
+        queries = self.queries.initial(images.shape[0])  # `len` would fix the batch of an export
         attended, patches = [], {}
         for index, block in enumerate(backbone.blocks):
             tokens = block(tokens)
@@ -241,6 +251,11 @@ class Student(nn.Module):
         """Into the space where words are compared, unit norm: `[..., width of the head]` to `[..., text_dim]`."""
         assert self.embed is not None
         return F.normalize(self.embed(features), dim=-1)
+
+    def named(self, tokens: Tensor) -> Tensor:
+        """Final queries or patch tokens by the words' text embeddings, unit norm: `[..., dim]` to `[..., text_dim]`."""
+        assert self.name is not None
+        return F.normalize(self.name(tokens).float(), dim=-1)
 
     def save(self, path: Path) -> None:
         """Weights as safetensors with the configuration in its header."""
@@ -271,6 +286,16 @@ class Student(nn.Module):
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the student {path}: {reason}") from error
         return student.eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Student:
+        """A student from its file or folder, or from a repository of the Hugging Face hub, `ORG/NAME`.
+
+        Raises:
+            CheckpointError: as `load`, or it cannot be fetched.
+        """
+        found = pretrained(name)
+        return cls.load(found / STUDENT if found.is_dir() else found)
 
 
 @dataclass(frozen=True)

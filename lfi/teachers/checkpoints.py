@@ -9,14 +9,12 @@ from pathlib import Path
 import huggingface_hub
 import open_clip
 import torch
-from huggingface_hub.utils import get_session
 from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor, nn
 
 from lfi.errors import CheckpointError
+from lfi.hub import hub_answers
 from lfi.weights import first_line, quiet
-
-_HUB_TIMEOUT = 5.0
 
 
 def fingerprint_of(model: nn.Module) -> str:
@@ -73,7 +71,7 @@ def fetch(name: str, tag: str) -> Path:
     repository, _, filename = open_clip.get_pretrained_cfg(name, tag)["hf_hub"].rpartition("/")
     filename = filename or "open_clip_pytorch_model.bin"
     safe = "open_clip_model" if filename == "open_clip_pytorch_model.bin" else filename.rpartition(".")[0]
-    online = _hub_answers()  # asked once: the hub's client would retry for most of a minute
+    online = hub_answers()  # asked once: the hub's client would retry for most of a minute
     reason = "" if online else "the model hub cannot be reached"
     for candidate in (f"{safe}.safetensors", filename):
         try:
@@ -86,12 +84,3 @@ def fetch(name: str, tag: str) -> Path:
         f"cannot fetch {name} with {tag!r} ({reason}); download {repository}/{filename} on a machine with "
         "a network and pass the file as pretrained"
     )
-
-
-def _hub_answers() -> bool:
-    try:
-        with quiet("huggingface_hub", "httpx"):
-            get_session().head(huggingface_hub.constants.ENDPOINT, timeout=_HUB_TIMEOUT)
-    except Exception:  # whatever the client raises: no network, no proxy, offline mode
-        return False
-    return True

@@ -33,6 +33,7 @@ class ClipTeacher(OpenClipTeacher):
 
     Args: as for `OpenClipTeacher`, and
         variant: one of `VARIANTS`.
+        dense_variant: what the maps' one layer is called instead, of a tower that another class reads.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ClipTeacher(OpenClipTeacher):
         *,
         name: str = "CLIP",
         variant: str = "maskclip",
+        dense_variant: str = "",
         **options: Any,
     ):
         if variant not in VARIANTS:
@@ -49,8 +51,10 @@ class ClipTeacher(OpenClipTeacher):
                 f"unknown variant {variant!r} of dense similarity; one of {', '.join(VARIANTS)} was expected"
             )
         self.variant = variant
-        self.dense_variant = VARIANTS[variant]
+        self.dense_variant = dense_variant or VARIANTS[variant]
         super().__init__(model, tokenizer, name=name, layers=[self.dense_variant], heads=0, **options)
+        if dense_variant:
+            return
         if model.visual.attn_pool is not None or model.visual.output_tokens:
             raise UnsupportedModelError(f"{name}: CLIP with an attentional pooler or output_tokens is not supported")
 

@@ -142,6 +142,16 @@ class CoCaTeacher(OpenClipTeacher):
         names, text, rows = self._own_words(encoded, words)
         return self._maps(encoded, text, rows, names, heads)
 
+    def interactions_and_evidence(
+        self, images: EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> tuple[InteractionMaps, Tensor]:
+        """`interactions_for` and `evidence` in one run of the decoder."""
+        if images.pool is not None:
+            return super().interactions_and_evidence(images, words, heads=heads)
+        names, text, rows = self._own_words(self._encoded(images), words)
+        weights, pooled = self._cross_attention(images, text, rows, _weights if heads else _mean_weights, _log_sum_exp)
+        return self._as_maps(images, weights, names, heads), self._evidence(images, names, pooled)
+
     def evidence(self, images: EncodedImages, words: Sequence[Sequence[str]]) -> Tensor:
         """How much of each image's own words is in it, float32 `[batch, word, 2]`; not calibrated.
 
@@ -149,12 +159,14 @@ class CoCaTeacher(OpenClipTeacher):
         cross-attention scores in the first default layer (mean over heads), which a teacher of ours was trained on.
         """
         names, text, rows = self._own_words(images, words)
-        latents = self.embed_texts([name or names[0][0] for row in names for name in row]).view(*rows.shape, -1)
-        cosine = (latents @ images.latent[..., None])[..., 0]
-        if images.pool is not None:
-            return torch.stack([cosine, torch.zeros_like(cosine)], -1)
-        pooled = self._cross_attention(images, text, rows, lambda scores: scores.logsumexp(-1).mean(1))
-        return torch.stack([cosine, pooled[:, self.default_layers[0]]], -1)
+        pooled = self._cross_attention(images, text, rows, _log_sum_exp)[0] if images.pool is None else None
+        return self._evidence(images, names, pooled)
+
+    def _evidence(self, images: EncodedImages, names: Sequence[Sequence[str]], pooled: Tensor | None) -> Tensor:
+        latents = self.embed_texts([name or names[0][0] for row in names for name in row])
+        cosine = (latents.view(len(names), -1, latents.shape[-1]) @ images.latent[..., None])[..., 0]
+        scores = torch.zeros_like(cosine) if pooled is None else pooled[:, self.default_layers[0]]
+        return torch.stack([cosine, scores], -1)
 
     def _own_words(
         self, encoded: EncodedImages, words: Sequence[Sequence[str]]
@@ -205,7 +217,7 @@ class CoCaTeacher(OpenClipTeacher):
     def _read(self, prompts: Sequence[str], last: Tensor) -> Tensor:
         """The text tower's tokens of each prompt up to its last word, `[prompt, position, width]`.
 
-        The decoder is causal, so what stands behind a prompt's last word is of no account.
+        The decoder is causal, so what follows a prompt's last word does not matter.
 
         Args:
             last: position of each prompt's last word.
@@ -227,7 +239,12 @@ class CoCaTeacher(OpenClipTeacher):
         names: Sequence[Sequence[str]],
         heads: bool,
     ) -> InteractionMaps:
-        weights = self._cross_attention(encoded, text, rows, _weights if heads else _mean_weights)
+        (weights,) = self._cross_attention(encoded, text, rows, _weights if heads else _mean_weights)
+        return self._as_maps(encoded, weights, names, heads)
+
+    def _as_maps(
+        self, encoded: EncodedImages, weights: Tensor, names: Sequence[Sequence[str]], heads: bool
+    ) -> InteractionMaps:
         if encoded.pool is not None:
             with full_precision(self.device):
                 weights = torch.einsum("bl...rm,bmp->bl...rp", weights, encoded.pool)
@@ -247,8 +264,8 @@ class CoCaTeacher(OpenClipTeacher):
 
     @torch.no_grad()
     def _cross_attention(
-        self, encoded: EncodedImages, text: Tensor, rows: Tensor, read: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+        self, encoded: EncodedImages, text: Tensor, rows: Tensor, *read: Callable[[Tensor], Tensor]
+    ) -> list[Tensor]:
         """Run the decoder's blocks and work out the rows wanted of every cross-attention.
 
         Self-attention sees each prompt alone, cross-attention sees all prompts of an image side by side: its
@@ -263,11 +280,12 @@ class CoCaTeacher(OpenClipTeacher):
             read: what is wanted of a layer's scores before softmax, `[batch, head, row, token]`.
 
         Returns:
-            What was read, layers on axis 1.
+            What each of `read` gave, layers on axis 1.
         """
         projected = encoded.projected or self._projected(encoded)
         _, prompts, length, width = text.shape
-        batch, decoder, found = len(encoded), self.model.text_decoder, []
+        batch, decoder = len(encoded), self.model.text_decoder
+        found: list[list[Tensor]] = []
         mask = decoder.attn_mask[:length, :length]
         rows = rows.to(text.device).expand(batch, -1)[:, None, :, None]
         for block, cross, (key, value) in zip(decoder.resblocks, decoder.cross_attn, projected, strict=True):
@@ -276,12 +294,13 @@ class CoCaTeacher(OpenClipTeacher):
             with full_precision(text.device):  # bfloat16 scores are off by up to .1
                 query = project(cross.attn, cross.ln_1(text), 0)
                 wanted = query.gather(2, rows.expand(-1, query.shape[1], -1, query.shape[-1]))
-                found.append(read(wanted @ key.transpose(-2, -1) * cross.attn.head_dim**-0.5))
+                scores = wanted @ key.transpose(-2, -1) * cross.attn.head_dim**-0.5
+                found.append([each(scores) for each in read])
             if len(found) < len(projected):
                 mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
                 text = text + cross.ls_1(cross.attn.out_proj(mixed.to(text.dtype)))
                 text = text + cross.ls_2(cross.mlp(cross.ln_2(text)))
-        return torch.stack(found, 1)
+        return [torch.stack(layers, 1) for layers in zip(*found, strict=True)]
 
     def project(self, encoded: EncodedImages) -> EncodedImages:
         """The images with what the decoder reads of them, for images that will be asked about again and again."""
@@ -304,6 +323,10 @@ def _weights(scores: Tensor) -> Tensor:
 
 def _mean_weights(scores: Tensor) -> Tensor:
     return scores.softmax(-1).mean(1)
+
+
+def _log_sum_exp(scores: Tensor) -> Tensor:
+    return scores.logsumexp(-1).mean(1)
 
 
 def _of_head(name: str, head: int) -> str:

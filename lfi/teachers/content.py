@@ -11,6 +11,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from lfi.teachers.scripts import INVISIBLE, SYMBOL, visible
+from lfi.teachers.subwords import SubwordTokenizer
 from lfi.teachers.words import WordTokenizer
 
 _STOP_WORDS = (
@@ -67,8 +68,10 @@ def align(tokenizer: Tokenizer, text: str) -> list[Word]:
     text's.
 
     Raises:
-        TypeError: for a tokeniser that is neither open_clip's `SimpleTokenizer` nor a `WordTokenizer`.
+        TypeError: for a tokeniser that is neither open_clip's `SimpleTokenizer` nor one of ours.
     """
+    if isinstance(tokenizer, SubwordTokenizer):
+        return [Word(word, position) for word, position in tokenizer.words(text)]
     if isinstance(tokenizer, WordTokenizer):
         return [Word(word, index) for index, word in enumerate(tokenizer.words(text), start=1)]
     if not isinstance(tokenizer, SimpleTokenizer):

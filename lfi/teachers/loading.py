@@ -12,13 +12,16 @@ from typing import Any
 
 import open_clip
 import safetensors.torch
+import timm
 import torch
 from open_clip.coca_model import CoCa
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CLIP, CustomTextCLIP
 from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
+from lfi.hub import is_hub, local_folder
 from lfi.plugins import is_reference, load_reference
 from lfi.shipped import shipped_teacher
 from lfi.teachers.checkpoints import fetch, fit
@@ -26,6 +29,8 @@ from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
 from lfi.teachers.content import Tokenizer, byte_pairs
 from lfi.teachers.names import Names, NameTokenizer
+from lfi.teachers.subwords import SubwordTokenizer, need_transformers
+from lfi.teachers.timmclip import TimmClipTeacher, is_timm_clip
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
 from lfi.weights import read_weights
@@ -36,6 +41,12 @@ NAMES = "names.json.gz"
 """Beside them where a teacher reads whole names (`lfi/teachers/names.py`)."""
 BACKBONE = "timm_backbone"
 """In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments next to it."""
+_OLD_WEIGHTS = "open_clip_pytorch_model.bin"
+"""As open_clip called them before."""
+TEXT = "text"
+"""Beside them the configuration of a text tower from transformers; its tokeniser's files lie beside the weights."""
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+_OF_TOKENS = (".vision_transformer", ".eva", ".beit", ".deit")
 _NO_TOWER = {"image_size": 8, "patch_size": 8, "width": 8, "layers": 0, "head_width": 8}  # until the real one is there
 
 
@@ -47,17 +58,18 @@ def load_teacher(
     Args:
         name: an open_clip architecture; `scenes`, the teacher that comes with LFI; a folder with
             `open_clip_config.json` (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
-            "default_layers"}}`) and `open_clip_model.safetensors`; or `FILE.py:NAME`, a function that makes a teacher.
+            "default_layers"}}`) and `open_clip_model.safetensors`; `hf-hub:ORG/NAME[@REVISION]`, a repository of the
+            Hugging Face hub with the same files; or `FILE.py:NAME`, a function that makes a teacher.
         pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
             file that `weights_only` reads. A folder brings its own weights.
 
     Raises:
         UnknownModelError: for an architecture or tag that does not exist; names the nearest ones.
         UnsupportedModelError: for a model that cannot be read faithfully, or whose tokeniser we do not have.
-        CheckpointError: for weights that are missing, unreadable, unfit, or out of reach.
+        CheckpointError: for weights that are missing, unreadable, unsuitable, or out of reach.
         ConfigError: for a device that is not there.
     """
-    name = str(shipped_teacher(str(name)) or name)
+    name = str(local_folder(name) if is_hub(name) else shipped_teacher(str(name)) or name)
     if os.path.isdir(name):
         return _to(_from_folder(Path(name), pretrained), device)
     if is_reference(name):
@@ -73,6 +85,10 @@ def save_named(name: str, pretrained: str | Path, folder: Path) -> None:
         UnknownModelError, UnsupportedModelError, CheckpointError: as `load_teacher`.
     """
     model, model_cfg, preprocess = _named(name, pretrained)
+    tokenizer: Any = _tokenizer(model_cfg, name)
+    if isinstance(tokenizer, SubwordTokenizer):
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(folder)
     mean, std = preprocess.get("mean", OPENAI_DATASET_MEAN), preprocess.get("std", OPENAI_DATASET_STD)
     save_teacher(folder, model, model_cfg, mean=mean, std=std, card={"name": name})
 
@@ -115,8 +131,11 @@ def _made_by(reference: str) -> CoCaTeacher | ClipTeacher:
     return made
 
 
-def build(model_cfg: Mapping[str, Any], name: str) -> nn.Module:
+def build(model_cfg: Mapping[str, Any], name: str, folder: Path | None = None) -> nn.Module:
     """An open_clip model with random weights; the global random stream is left as it was.
+
+    Args:
+        folder: where the configuration of a text tower from transformers lies; it is asked of the hub otherwise.
 
     Raises:
         UnsupportedModelError: for towers that cannot be read.
@@ -124,7 +143,14 @@ def build(model_cfg: Mapping[str, Any], name: str) -> nn.Module:
     """
     _refuse(model_cfg, name)
     cfg = deepcopy(dict(model_cfg))
-    custom_text = cfg.pop("custom_text", False)
+    from_transformers = cfg["text_cfg"].get("hf_model_name")
+    custom_text = cfg.pop("custom_text", False) or bool(from_transformers)
+    if from_transformers:
+        cfg["text_cfg"]["hf_model_pretrained"] = False
+        if folder is not None and (folder / TEXT / "config.json").is_file():
+            cfg["text_cfg"]["hf_model_name"] = str(folder / TEXT)
+    if "timm_model_name" in cfg["vision_cfg"]:
+        cfg["vision_cfg"]["timm_model_pretrained"] = False
     kind = CoCa if "multimodal_cfg" in cfg else CustomTextCLIP if custom_text else CLIP
     try:
         with torch.random.fork_rng(devices=[]):
@@ -165,6 +191,9 @@ def save_teacher(
     }
     if names is not None:
         names.write(folder / NAMES)
+    text: Any = getattr(model, "text", None)
+    if isinstance(text, HFTextEncoder):
+        text.config.save_pretrained(str(folder / TEXT))
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     weights = {key: tensor.detach().cpu().to(dtype).contiguous() for key, tensor in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / WEIGHTS)
@@ -186,10 +215,11 @@ def _from_folder(folder: Path, pretrained: str | Path | None) -> CoCaTeacher | C
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     name = str(card.get("name", folder.name))
-    model = build(model_cfg, name)
-    fit(model, read_weights(folder / WEIGHTS), name=name, source=str(folder / WEIGHTS))
+    model = build(model_cfg, name, folder)
+    weights = next((folder / file for file in (WEIGHTS, _OLD_WEIGHTS) if (folder / file).is_file()), folder / WEIGHTS)
+    fit(model, read_weights(weights), name=name, source=str(weights))
     names = Names.read(folder / NAMES) if (folder / NAMES).is_file() else None
-    tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"), names)
+    tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"), names, folder)
     return _teacher(model, tokenizer, name, preprocess, card.get("default_layers"))
 
 
@@ -200,7 +230,7 @@ def _teacher(
     preprocess: Mapping[str, Any],
     default_layers: Sequence[int] | None,
 ) -> CoCaTeacher | ClipTeacher:
-    kind = CoCaTeacher if isinstance(model, CoCa) else ClipTeacher
+    kind: Any = CoCaTeacher if isinstance(model, CoCa) else TimmClipTeacher if is_timm_clip(model) else ClipTeacher
     return kind(
         model,
         tokenizer,
@@ -212,10 +242,18 @@ def _teacher(
 
 
 def _tokenizer(
-    model_cfg: Mapping[str, Any], name: str, vocabulary: Sequence[str] | None = None, names: Names | None = None
+    model_cfg: Mapping[str, Any],
+    name: str,
+    vocabulary: Sequence[str] | None = None,
+    names: Names | None = None,
+    folder: Path | None = None,
 ) -> Tokenizer:
     text = model_cfg["text_cfg"]
     length, size = text.get("context_length", 77), text.get("vocab_size", 49408)
+    source = text.get("hf_tokenizer_name") or text.get("hf_model_name")
+    if source and vocabulary is None and names is None:
+        beside = folder is not None and any((folder / file).is_file() for file in _TOKENIZER)
+        return SubwordTokenizer(str(folder) if beside else source, length, name, text.get("tokenizer_kwargs", {}))
     if vocabulary is None and names is None:
         tokenizer = byte_pairs(length, **text.get("tokenizer_kwargs", {}))
         if size < tokenizer.vocab_size:
@@ -238,7 +276,8 @@ def _refuse(model_cfg: Mapping[str, Any], name: str) -> None:
     if not isinstance(vision, Mapping) or not isinstance(text, Mapping):
         raise CheckpointError(f"model_cfg of {name} needs vision_cfg and text_cfg")
     expected = "a plain open_clip VisionTransformer was expected"
-    if tower := vision.get("timm_model_name"):
+    tower = vision.get("timm_model_name")
+    if tower and ("multimodal_cfg" in model_cfg or (vision.get("timm_pool") != "map" and _is_of_tokens(tower))):
         raise UnsupportedModelError(f"{name}: the attention of its timm image tower {tower} cannot be read; {expected}")
     if isinstance(vision.get("layers"), list | tuple):
         raise UnsupportedModelError(f"{name}: its image tower is a ResNet, without attention to read; {expected}")
@@ -246,8 +285,17 @@ def _refuse(model_cfg: Mapping[str, Any], name: str) -> None:
         raise UnsupportedModelError(
             f"{name}: attentional_pool = {vision['attentional_pool']!r} is not supported; use true"
         )
-    if source := text.get("hf_model_name") or text.get("hf_tokenizer_name"):
-        raise UnsupportedModelError(f"{name}: its text side ({source}) comes from transformers, which is not supported")
+    if source := text.get("hf_model_name"):
+        if "multimodal_cfg" in model_cfg:
+            raise UnsupportedModelError(
+                f"{name}: a CoCa whose text side ({source}) comes from transformers is not supported"
+            )
+        need_transformers(name)
+
+
+def _is_of_tokens(tower: str) -> bool:
+    """Whether a timm model has tokens and no feature map: its places can be read behind a pooling query alone."""
+    return not timm.is_model(tower) or timm.models.model_entrypoint(tower).__module__.endswith(_OF_TOKENS)
 
 
 def _to(teacher: CoCaTeacher | ClipTeacher, device: str | torch.device) -> CoCaTeacher | ClipTeacher:

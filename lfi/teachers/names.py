@@ -122,7 +122,7 @@ class Names:
         return next((self._index[form] for form in forms(words) if form in self._index), None)
 
     def nearest(self, text: str, count: int = 3) -> list[str]:
-        """Names nearest in meaning, best first; where nobody knows the meaning, nearest in spelling."""
+        """Names nearest in meaning, best first; where the meaning is unknown, nearest in spelling."""
         words = split(text)
         for form in (*forms(words), *forms(words[-1:])):
             if form in self._index:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from cachetools import LRUCache
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.hf_model import HFTextEncoder
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer, VisionTransformer
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ from lfi.errors import ConfigError, UnsupportedModelError, WordsError
 from lfi.maps import PADDING, InteractionMaps
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.content import Tokenizer, Word, align, content_words
+from lfi.teachers.subwords import SubwordTokenizer
 from lfi.teachers.teacher import EncodedImages
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
@@ -33,7 +36,7 @@ class OpenClipTeacher:
     Args:
         model: an open_clip `CLIP`, `CustomTextCLIP` or `CoCa`; put into eval mode. The fingerprint is taken
             now: make a new teacher after training the model further.
-        tokenizer: open_clip's `SimpleTokenizer` or a `WordTokenizer`.
+        tokenizer: open_clip's `SimpleTokenizer`, a `WordTokenizer` or a `SubwordTokenizer`.
         name: for messages and for `InteractionMaps.model`.
         layers: names of the layers of `interactions`.
         mean, std: of the RGB channels (0 to 1), as in training.
@@ -65,9 +68,13 @@ class OpenClipTeacher:
         self.name = name
         self.fingerprint = fingerprint_of(model)
         self.image_size: int = model.visual.image_size[0]
-        self.grid: tuple[int, int] = model.visual.grid_size
-        self.embed_dim: int = model.visual.output_dim
+        if not isinstance(model.visual, TimmModel):  # whoever reads those knows their grid
+            self.grid: tuple[int, int] = model.visual.grid_size
+        tower = model.text if isinstance(model.visual, TimmModel) else model.visual
+        self.embed_dim: int = tower.output_dim
         self.context_length: int = getattr(model, "text", model).context_length
+        if isinstance(tokenizer, SubwordTokenizer):  # a tower from transformers names its most positions
+            self.context_length = tokenizer.context_length
         self.layers = tuple(layers)
         self.heads = heads
         self.default_layers = tuple(range(len(layers)) if default_layers is None else default_layers)
@@ -139,6 +146,12 @@ class OpenClipTeacher:
         texts = self.embed_texts([name for row in names for name in row if name]).split([len(row) for row in words])
         cosines = [own @ latent for own, latent in zip(texts, images.latent, strict=True)]
         return torch.nn.utils.rnn.pad_sequence(cosines, batch_first=True)[..., None]
+
+    def interactions_and_evidence(
+        self, images: EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
+    ) -> tuple[InteractionMaps, Tensor]:
+        """`interactions_for` and `evidence` of the same words."""
+        return self.interactions_for(images, words, heads=heads), self.evidence(images, words)
 
     def embed_images(self, images: Tensor | EncodedImages) -> Tensor:
         """Unit-norm image embeddings `[batch, dim]`."""
@@ -277,6 +290,10 @@ def refuse_unreadable(model: Any, name: str) -> None:
     visual = model.visual
     if isinstance(visual, TimmTower):
         return
+    if isinstance(visual, TimmModel) and hasattr(model, "text"):
+        _refuse_shape(visual, name)
+        _refuse_text(model, name)
+        return
     if not isinstance(visual, VisionTransformer):
         raise UnsupportedModelError(
             f"{name}: its image tower is a {type(visual).__name__}, whose attention cannot be read; "
@@ -287,7 +304,15 @@ def refuse_unreadable(model: Any, name: str) -> None:
         raise UnsupportedModelError(f"{name}: its image tower has custom attention blocks, which cannot be read")
     if visual.pool_type == "none":
         raise UnsupportedModelError(f"{name}: its image tower does not pool to one embedding")
+    _refuse_shape(visual, name)
+    _refuse_text(model, name)
+
+
+def _refuse_shape(visual: Any, name: str) -> None:
     if visual.image_size[0] != visual.image_size[1]:
         raise UnsupportedModelError(f"{name}: its input is {visual.image_size}; a square one was expected")
-    if hasattr(model, "text") and not isinstance(model.text, TextTransformer):
+
+
+def _refuse_text(model: Any, name: str) -> None:
+    if hasattr(model, "text") and not isinstance(model.text, TextTransformer | HFTextEncoder):
         raise UnsupportedModelError(f"{name}: its text tower is a {type(model.text).__name__}, which is not supported")

@@ -41,7 +41,7 @@ class EncodedImages:
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds."""
+        """Memory use."""
         held = [self.latent, self.dense, self.tokens, self.pool, *chain.from_iterable(self.projected or ())]
         return sum(tensor.nbytes for tensor in held if tensor is not None)
 

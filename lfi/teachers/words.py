@@ -1,4 +1,4 @@
-"""Tokenizer of a small vocabulary of whole words, for teachers that know few words and say so."""
+"""Tokenizer of a small vocabulary of whole words; other words are refused with the nearest known ones."""
 
 from __future__ import annotations
 

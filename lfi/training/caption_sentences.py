@@ -25,7 +25,7 @@ from lfi.teachers.content import Tokenizer, Word, align, content_words
 from lfi.teachers.words import WordTokenizer
 from lfi.training.sentences import ANSWERS, SHARED, answer_ids, judged, portion, reader, tensors, trimmed
 
-_LOOKS = 20  # words of other images that are looked at for one that is false of this one
+_LOOKS = 20  # words of other images to try, to find one that is false of this one
 _SIDES = frozenset(("left", "right"))
 
 
@@ -46,7 +46,7 @@ def vocabulary_of(images: ImageSet, prompt: str, least: int = 1) -> tuple[str, .
 
 @dataclass(frozen=True, eq=False)
 class ImagePhrases:
-    """What is read of one image: the indices of its phrases, and every word that is said of it."""
+    """What is read about one image: the indices of its phrases, and every word said about it."""
 
     own: tuple[int, ...]
     said: frozenset[str]
@@ -55,7 +55,7 @@ class ImagePhrases:
 class CaptionSentences:
     """Batches of images, captions, presence statements and class names. Batch `step` depends on `(seed, step)` alone.
 
-    Images whose caption holds no word that the tokeniser knows are left out, which is told.
+    Images whose caption contains no word that the tokeniser knows are left out and reported.
 
     Args:
         images: with captions; `words` of an image are asked about, or the content words of its caption where it lists

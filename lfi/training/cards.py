@@ -97,6 +97,7 @@ def losses_of(objective: ObjectiveConfig | Mapping[str, Any]) -> dict[str, float
         "attention_transfer",
         "relational_kd",
         "dist",
+        "token_labelling",
     )
     named = {name.replace("_kd", " KD").replace("_", " "): values.get(name, 0) for name in copied}
     return {name: weight for name, weight in {**named, **values.get("extra", {})}.items() if weight}

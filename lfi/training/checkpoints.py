@@ -24,11 +24,11 @@ def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     fresh = path.with_name(path.name + ".new")
     tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     save_file(tensors, fresh, {"meta": json.dumps(meta), "crc32": str(checksum(tensors))})
-    _sync(fresh)
+    sync(fresh)
     if path.exists():
         os.replace(path, previous(path))
     os.replace(fresh, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -68,7 +68,7 @@ def exists(path: Path) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Remove the checkpoints of an earlier run, lest a new one falls back on them."""
+    """Remove the checkpoints of an earlier run, so that a new one cannot fall back on them."""
     path.unlink(missing_ok=True)
     previous(path).unlink(missing_ok=True)
 
@@ -90,15 +90,6 @@ def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: Aver
     if average:
         tensors |= {f"ema.{name}": whole(tensor) for name, tensor in average.weights.items()}
     return tensors
-
-
-def unpack_weights(tensors: dict[str, Tensor], model: torch.nn.Module) -> None:
-    """The model alone, with averaged weights where there are some: what the run was for.
-
-    Raises:
-        CheckpointError: the checkpoint is of another architecture.
-    """
-    _fill(model.state_dict(), part(tensors, "model.") | part(tensors, "ema."))
 
 
 def unpack(
@@ -152,7 +143,7 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Force a file, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

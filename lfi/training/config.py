@@ -10,6 +10,7 @@ from lfi.errors import ConfigError
 from lfi.plugins import load_reference
 from lfi.training.detection_config import DetectionConfig
 from lfi.training.teacher_config import TeacherConfig
+from lfi.training.tracking import TRACKERS
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
@@ -165,7 +166,7 @@ class ObjectiveConfig:
         interaction, relation, naming, patch_words: ours; the last needs a naming loss, whose head reads patches, too.
         logit_kd, feature_kd: Hinton et al. 2015; cosine between embeddings.
         activation_attention: Zagoruyko & Komodakis 2017. attention_transfer: Li et al. 2024.
-        relational_kd: Park et al. 2019. dist: Huang et al. 2022.
+        relational_kd: Park et al. 2019. dist: Huang et al. 2022. token_labelling: Jiang et al. 2021.
         temperature: of logit KD with one label per image.
         smoothing: of the labels of plain supervision.
         persistent: one assignment per image; else one per layer (an ablation).
@@ -185,6 +186,7 @@ class ObjectiveConfig:
     attention_transfer: float = 0.0
     relational_kd: float = 0.0
     dist: float = 0.0
+    token_labelling: float = 0.0
     temperature: float = 2.0
     smoothing: float = 0.0
     persistent: bool = True
@@ -204,7 +206,7 @@ class ObjectiveConfig:
 
     @property
     def wants_maps(self) -> bool:
-        return self.places_words or self.patch_words > 0
+        return self.places_words or self.patch_words > 0 or self.token_labelling > 0
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -248,6 +250,7 @@ class LoopConfig:
         parallel: `ddp` (every process holds the model) or `fsdp` (each holds a share of it, FSDP2).
         prefetch: batches that a thread prepares ahead while a GPU works; on a CPU all cores are at work anyway.
         tensorboard: write scalars for TensorBoard into the run's folder.
+        tracker: `wandb` (Weights & Biases) or `trackio` get the same records as well; empty for neither.
     """
 
     epochs: int = 20
@@ -268,8 +271,11 @@ class LoopConfig:
     parallel: str = "ddp"
     prefetch: int = 2
     tensorboard: bool = True
+    tracker: str = ""
 
     def __post_init__(self) -> None:
+        if self.tracker not in TRACKERS:
+            raise ConfigError(f"loop.tracker is {self.tracker!r}; one of {', '.join(map(repr, TRACKERS))} was expected")
         for name in ("epochs", "batch_size", "checkpoint_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; at least 1 was expected")

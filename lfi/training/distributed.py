@@ -1,4 +1,4 @@
-"""Several processes: who am I, which rows are mine, what do the others hold.
+"""Several processes: this one's rank, its rows of a batch, and what the others hold.
 
 `torchrun` and `accelerate launch` tell a process its place in `RANK`, `WORLD_SIZE`, `LOCAL_RANK` and `MASTER_*`;
 without them there is one process and nothing here does anything.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lfi.training.curves import plot_records
+from lfi.training.tracking import Tracker
 
 Record = dict[str, float]
 
@@ -20,10 +21,11 @@ class Logbook:
 
     Args:
         start: steps that are done; records after it belong to what is done again, and go.
+        tracker: gets every record as well.
     """
 
-    def __init__(self, folder: Path | None, start: int = 0, tensorboard: bool = True):
-        self.folder = folder
+    def __init__(self, folder: Path | None, start: int = 0, tensorboard: bool = True, tracker: Tracker | None = None):
+        self.folder, self._tracker = folder, tracker
         self.records: list[Record] = []
         self._file: Any = None
         self._board: Any = None
@@ -49,6 +51,8 @@ class Logbook:
         if self._file:
             self._file.write(_line(record))
             self._file.flush()
+        if self._tracker:
+            self._tracker.add(record)
         if self._board:
             for name, value in record.items():
                 if name != "step":
@@ -65,6 +69,8 @@ class Logbook:
         """Plot the curves into `loss.png` and close the files."""
         if self._board:
             self._board.close()
+        if self._tracker:
+            self._tracker.close()
         if self._file:
             self._file.close()
         if self.folder:

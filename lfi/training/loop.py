@@ -33,12 +33,13 @@ from lfi.training.feeding import Data, Feed
 from lfi.training.logbook import Logbook
 from lfi.training.parallel import Parallel, whole
 from lfi.training.progress import Meter, peak_flops, step_flops
+from lfi.training.tracking import Tracker
 
 __all__ = ["Data", "learning_rate", "parameter_groups", "train"]
 
 Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
 _NOT_DECAYED = ("*pos_embed*", "*positional*", "*cls_*", "*queries.start*")
-_HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "parallel")
+_HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "tracker", "parallel")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def train(
         task: `forward(batch)` returns named scalars with `loss` among them. Everything trainable is used there.
         folder: where `metrics.jsonl`, `checkpoint.safetensors`, `loss.png` and `tensorboard/` go; nothing is written
             without it. All processes must see it.
-        resume: go on from the folder's checkpoint if there is one.
+        resume: continue from the folder's checkpoint if there is one.
         evaluate: called `config.evaluations` times, evenly spread, with the steps done; its figures are logged. Only
             process 0 calls it, with the averaged weights where `config.ema` is on.
         groups: the optimiser's groups of a module with a weight decay; a group's learning rate is the schedule's times
@@ -136,9 +137,9 @@ class Run:
         self.average = Average(self.parallel.module, config.ema) if config.ema else None
 
     def resume(self, path: Path) -> None:
-        """Take up the run that the checkpoint at `path`, or the one before it, is of."""
+        """Resume the run that the checkpoint at `path`, or the one before it, belongs to."""
         tensors, meta, warning = checkpoints.load_latest(path)
-        self.processes.agree(meta["step"], "the step to go on from")
+        self.processes.agree(meta["step"], "the step to resume from")
         checkpoints.unpack(tensors, self.parallel.module, self.optimizer, self.average)
         own = f"rng.{self.processes.rank}."
         randomness.restore(
@@ -153,7 +154,10 @@ class Run:
     def go(self, path: Path | None, evaluate: Callable[[int], dict[str, float]] | None, title: str) -> None:
         """All steps that are left, with records, evaluations and checkpoints between them."""
         config, processes = self.config, self.processes
-        book = Logbook(self.folder, self.start, config.tensorboard)
+        tracker = None
+        if config.tracker and self.folder is not None and processes.main:
+            tracker = Tracker(config.tracker, self.folder, asdict(config), resumed=self.start > 0)
+        book = Logbook(self.folder, self.start, config.tensorboard, tracker)
         feed = Feed(self.data, processes, self.start, self.steps, config.prefetch if self.device.type == "cuda" else 0)
         evaluate_every = max(1, self.steps // config.evaluations) if evaluate and config.evaluations else 0
         progress = tqdm(
@@ -194,7 +198,7 @@ class Run:
         processes.wait()
 
     def due(self, done: int, every: int) -> bool:
-        """Whether something that happens every so many steps (0: never), and after the last, happens now."""
+        """Whether something due every `every` steps (0: never), and after the last step, is due now."""
         return every > 0 and (done % every == 0 or done == self.steps)
 
     def step(self, step: int, batch: dict[str, Tensor], shared: frozenset[str]) -> dict[str, Tensor]:

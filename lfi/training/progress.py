@@ -78,14 +78,14 @@ class Meter:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around the wait for a batch."""
+        """Wraps the wait for a batch."""
         before = time.perf_counter()
         yield
         self.waited += time.perf_counter() - before
 
     @contextmanager
     def working(self, images: int) -> Iterator[None]:
-        """Around a step on so many images, of all processes together."""
+        """Wraps a step on `images` images, counted over all processes."""
         before = time.perf_counter()
         yield
         self.worked += time.perf_counter() - before

@@ -174,6 +174,6 @@ def labelled_by_words(
 
 
 def presence_of(words: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """1 for every class that is among the words, float32 `[class]`."""
+    """1 for every class among the words, float32 `[class]`."""
     there = set(words)
     return np.array([name in there for name in classes], np.float32)

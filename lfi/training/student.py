@@ -28,6 +28,7 @@ from lfi.objectives import (
     relation_loss,
     relational_kd,
     supervision,
+    token_labelling_loss,
 )
 from lfi.plugins import load_reference
 from lfi.students import Student, StudentConfig, StudentOutput, self_attention
@@ -79,6 +80,7 @@ class StudentTask(nn.Module):
                 embed=embeds,
                 by_name=source.by_name and objective.naming > 0 and source.queries > 0,
                 feedback=source.feedback,
+                patch_words=objective.patch_words > 0,
                 overrides=source.overrides,
             )
         )
@@ -89,6 +91,8 @@ class StudentTask(nn.Module):
         self.register_buffer("phi", torch.tensor(phi), persistent=False)
         self.paired = [max(0, round(share * blocks) - 1) for share in spec.tower]
         self.extra = {reference: load_reference(reference) for reference in objective.extra}
+        dim = self.student.backbone.embed_dim
+        self.token_head = nn.Linear(dim, spec.classes) if objective.token_labelling else None
         self.nothing = nn.Parameter(torch.randn(text_dim) * text_dim**-0.5) if objective.naming > 0 else None
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -139,6 +143,9 @@ class StudentTask(nn.Module):
             assert self.student.name is not None
             patches, last = self.student.name(out.patches.float()), batch["maps"][:, -1].float()
             losses["patch_words"] = patch_words_loss(last, patches, self.bank, batch["names"], batch["words"])
+        if self.token_head is not None:
+            tokens, last = self.token_head(out.patches.float()), batch["maps"][:, -1].float()
+            losses["token_labelling"] = token_labelling_loss(last, tokens, batch["names"], batch["words"])
         return losses | {name: loss(out, batch) for name, loss in self.extra.items()}
 
     def rows_of(self, attended: list[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from lfi.cards import check_student
 from lfi.comparison import MODELS
 from lfi.data.scenes import CLASSES
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
+from lfi.hub import local_folder
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
 from lfi.students.explanations import explanations_of, layers_of
@@ -36,7 +37,7 @@ class Members:
     Attributes:
         students: `lfi` and `baseline`.
         folders: where each of `MODELS` lies; of a student also what its run left.
-        peers: models of other people, by the names they will be asked for by.
+        peers: third-party models, by the names under which they are requested.
     """
 
     teacher: AnyTeacher
@@ -64,7 +65,7 @@ class Members:
         possible = explanations_of(self.students["baseline"])
         if explanation not in possible:
             raise UnsupportedModelError(
-                f"the baseline cannot be explained by {explanation!r}; possible are {', '.join(possible)}"
+                f"the baseline cannot be explained by {explanation!r}; it can be by {', '.join(possible)}"
             )
 
     def unmeasured(self) -> tuple[str, dict[str, int]]:
@@ -88,7 +89,7 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
 
     Args:
         teacher: a folder that open_clip reads, or that of a run that trained one.
-        lfi, baseline: a run's folder, or the safetensors in it.
+        lfi, baseline: a run's folder, or the safetensors in it. Any of the three may be `hf-hub:ORG/NAME`.
         peers: other models by name, each as for `load_peer`.
 
     Raises:
@@ -97,6 +98,7 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
         UnknownModelError: one of them is not there.
         CheckpointError: one cannot be read, or a student does not fit the teacher or was taught by another one.
     """
+    teacher, lfi, baseline = (local_folder(each) for each in (teacher, lfi, baseline))
     folder = teacher / "teacher" if (teacher / "teacher" / CONFIG).is_file() else teacher
     if not folder.is_dir():
         raise UnknownModelError(f"{teacher} is not a folder; a teacher's folder was expected")

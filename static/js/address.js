@@ -4,7 +4,7 @@
 
 const OWN = ["image", "words", "word", "layer", "columns", "trio", "palette", "opacity", "scale", "draw", "region"];
 
-export function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, patches, contour, box }, usual) {
+export function addressOf({ picture, words, selected, best, depth, columns, trio, palette, opacity, allWords, allLayers, patches, contour, box }, usual) {
   const address = new URL(location.href);
   for (const name of OWN) address.searchParams.delete(name);
   const set = (name, value, other) => value !== other && address.searchParams.set(name, value);
@@ -17,7 +17,7 @@ export function addressOf({ picture, words, selected, best, depth, columns, trio
   set("trio", trio, usual.trio);
   set("palette", palette, usual.palette);
   set("opacity", opacity, usual.opacity);
-  if (allWords) set("scale", "all");
+  set("scale", [allWords ? "all" : "", allLayers ? "layers" : ""].filter(Boolean).join(","), "");
   set("draw", [patches ? "patches" : "", contour ? "contour" : ""].filter(Boolean).join(","), "");
   if (box) set("region", box.map((share) => String(Number(share.toFixed(3)))).join(","));
   address.hash = "";
@@ -49,7 +49,8 @@ export function readAddress(about) {
     depth: layer >= 1 ? layer - 1 : null,
     palette: palette in about.palettes ? palette : about.palette,
     opacity: opacity >= 0 && opacity <= 100 ? String(opacity) : String(Math.round(100 * about.opacity)),
-    allWords: given.get("scale") === "all",
+    allWords: list("scale").includes("all"),
+    allLayers: list("scale").includes("layers"),
     patches: list("draw").includes("patches"),
     contour: list("draw").includes("contour"),
     sample,

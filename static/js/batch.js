@@ -100,6 +100,9 @@ function show(batch) {
 
   byId("batch-unread").hidden = !unread;
   fill(first(byId("batch-unread"), "ul"), ...batch.unread.map((each) => make("li", {}, `${each.image}: ${each.problem}`)));
+  const noted = [...batch.noted.map((each) => `${each.image}: ${each.note}`), ...batch.other_names.map((name) => `${name}: not an image`)];
+  byId("batch-noted").hidden = !noted.length;
+  fill(first(byId("batch-noted"), "ul"), ...noted.map((each) => make("li", {}, each)));
 
   lead(batch.words.join(","));
   byId("batch-stop").hidden = over;
@@ -182,12 +185,45 @@ byId("batch-sure-delete").addEventListener("click", () => {
   sure.close();
   act("DELETE", "");
 });
+// The samples of the models that answer, as if they had been chosen here, with their words.
+async function takeSamples(samples) {
+  const sample = byId("batch-sample", HTMLButtonElement);
+  sample.disabled = true;
+  try {
+    const chosen = new DataTransfer();
+    for (const { file } of samples) {
+      const found = await fetch(`static/samples/${file}`);
+      if (!found.ok) throw new Refused(`the sample ${file} did not load; try again`, found.status);
+      const blob = await found.blob();
+      chosen.items.add(new File([blob], file, { type: blob.type }));
+    }
+    images.files = chosen.files;
+    words.value = [...new Set(samples.flatMap((each) => each.words.slice(0, 1)))].join(", ");
+    lead(words.value);
+    complain("", `${samples.length} samples and their words are chosen; change them, or start`);
+    start.focus();
+  } catch (thrown) {
+    complain(/** @type {Error} */ (thrown).message);
+  } finally {
+    sample.disabled = false;
+  }
+}
+
+async function offerSamples(trio) {
+  const listed = await ask("static/samples/samples.json");
+  const samples = listed.filter((each) => (each.trio ?? "scenes") === trio && !each.scene);
+  const sample = byId("batch-sample");
+  sample.hidden = samples.length === 0;
+  sample.onclick = () => takeSamples(samples);
+}
+
 words.addEventListener("input", () => lead(words.value));
 
 ask("v1/models")
   .then(({ default: name, trios }) => {
     const { vocabulary } = trios.find((trio) => trio.name === name);
     if (vocabulary.length) byId("batch-known").textContent = `These models know: ${vocabulary.join(", ")}. Put commas between.`;
+    return offerSamples(name);
   })
   .catch(() => {}); // the hint that is there will do
 if (location.hash.length > 1) look(location.hash.slice(1));

@@ -2,7 +2,8 @@
 
 import { byId, fill, make } from "./elements.js";
 import { makeFrame, MAP_SIDE } from "./frame.js";
-import { agreementOf, drawScale, pairOf } from "./maps.js";
+import { drawScale } from "./maps.js";
+import { agreementOf, pairOf } from "./pairs.js";
 
 /** @param {{ answers: import("./service.js").Answerer[], palette: Uint8Array }} given */
 export function makeDifference({ answers, palette }) {
@@ -35,7 +36,9 @@ export function makeDifference({ answers, palette }) {
       return;
     }
     const { layers, pairs } = view.positions[position];
-    const { scale, ...agreed } = pairOf(pairs, first.value, second.value).words[word];
+    const pair = pairOf(pairs, first.value, second.value);
+    if (!pair) return;
+    const { scale, ...agreed } = pair.words[word];
     const names = [nameOf(first.value), nameOf(second.value)];
     frame.setDifference(
       { map: one.at(layers[first.value], word), grid: one.grid },

@@ -17,9 +17,9 @@ export function makeDownloads({ ask }) {
   }
 
   // A file of what is on screen, or null after saying why there is none.
-  async function takeFile(format) {
+  async function takeFile(format, more = {}) {
     say("Preparing…");
-    const answer = await ask({ format });
+    const answer = await ask({ format, ...more });
     if (!answer || answer.error) {
       say(answer?.error ? sentence(answer.error.message) : GONE, true);
       return null;
@@ -34,8 +34,8 @@ export function makeDownloads({ ask }) {
     button.disabled = false;
   }
 
-  async function download(format) {
-    const file = await takeFile(format);
+  async function download(format, more = {}) {
+    const file = await takeFile(format, more);
     if (file) save(file);
   }
 
@@ -64,6 +64,7 @@ export function makeDownloads({ ask }) {
 
   return {
     takeFile,
+    download,
     say,
     /** @param {boolean} there whether there are maps to take away */
     enable(there) {

@@ -1,11 +1,10 @@
 // Film strips: one query's map through all layers, side by side on one scale, and how much of it moves per layer. First
+// what the models show for the word, then all Interaction Queries of the student with the names they learned.
 
 import { peakOf } from "./colour.js";
 import { byId, fill, make, percent, short } from "./elements.js";
 import { makeFrame, MAP_SIDE } from "./frame.js";
 import { drawScale } from "./maps.js";
-
-// what the models show for the word, then all Interaction Queries of the student with the names they learned.
 
 const FRAME_SIDE = 112;
 

@@ -3,19 +3,25 @@
 import { describeModels } from "./about.js";
 import { addressOf, readAddress } from "./address.js";
 import { bytesOf, readMaps } from "./colour.js";
-import { controls, lookOf, setOpacity } from "./controls.js";
+import { controls, lookOf, looks, scaleOf, setLooks, setOpacity } from "./controls.js";
+import { makeDepth } from "./depth.js";
 import { makeDifference } from "./difference.js";
 import { makeDownloads } from "./downloads.js";
 import { makeDrafts } from "./drafts.js";
 import { byId, fill, first, make, sentence } from "./elements.js";
 import { makeFilm } from "./film.js";
+import { makeGuide } from "./guide.js";
 import { makeMaps } from "./maps.js";
-import { makePicture, sampleOf } from "./picture.js";
+import { makePaper } from "./paper.js";
+import { ranking } from "./pairs.js";
+import { makePicture, sampleOf, shapeFrames } from "./picture.js";
 import { makeProbe } from "./probe.js";
 import { makeRegion } from "./region.js";
 import { GONE } from "./service.js";
 import { makeShare } from "./share.js";
+import { makeTour } from "./tour.js";
 import { makeWords } from "./words.js";
+import { makeZoom } from "./zoom.js";
 
 /** @import { About, Picture, Server, Trio, View } from "./service.js" */
 
@@ -27,8 +33,6 @@ const state = {
   view: /** @type {View | null} */ (null),
   drawn: /** @type {Picture | null} */ (null),
   trioBefore: /** @type {string | undefined} */ (undefined), // the one that a sample replaced
-  best: true,
-  depth: 0,
   palettes: /** @type {Record<string, Uint8Array>} */ ({}),
 };
 const root = byId("lfi");
@@ -44,16 +48,24 @@ let picture;
 let maps;
 /** @type {ReturnType<typeof makeFilm>} */
 let film;
+/** @type {ReturnType<typeof makeDepth>} */
+let depth;
 /** @type {ReturnType<typeof makeDifference>} */
 let difference;
 /** @type {ReturnType<typeof makeRegion>} */
 let region;
+/** @type {ReturnType<typeof makeGuide>} */
+let guide;
 /** @type {ReturnType<typeof makeProbe>} */
 let probe;
 /** @type {ReturnType<typeof makeShare>} */
 let share;
 /** @type {ReturnType<typeof makeDownloads>} */
 let downloads;
+/** @type {ReturnType<typeof makePaper>} */
+let paper;
+/** @type {ReturnType<typeof makeZoom>} */
+let zoom;
 let read = 0; // views so far
 let taken = 0; // pictures so far
 let asked = 0; // only the answer to the latest question is drawn
@@ -103,6 +115,7 @@ async function refresh() {
   if (answer?.picture) {
     Object.assign(wanted, answer.picture);
     picture.show(wanted);
+    shapeFrames(wanted);
   }
   // Words in trouble leave the maps on screen, unless they are of another picture.
   if (answer?.view) {
@@ -157,6 +170,8 @@ async function takePicture(next) {
   const previousWords = words.words;
   if (fromSample) words.replace(next.words);
   words.quiet();
+  zoom.reset();
+  picture.expect(next);
   let { error, superseded, seen } = await refresh();
   if (error?.where === "words" && next === state.picture) {
     const unknown = await unknownWords();
@@ -191,23 +206,21 @@ function followTrio(next) {
 
 function draw() {
   const view = state.view;
-  state.depth = Math.min(state.depth, stepsOf(view) - 1);
-  const position = state.best || !view ? 0 : 1 + state.depth;
   const shown = words.words[words.selected];
   const word = view && shown !== undefined ? view.words.indexOf(shown) : -1;
+  depth.draw({ view, word, count: stepsOf(view), columns: state.columns, answers: state.trio.answers });
+  const position = view ? depth.position : 0;
   root.toggleAttribute("data-compact", Boolean(state.picture));
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
-  const place = view?.positions[position];
-  const scale = controls.allWords.checked ? place?.scale : place?.word_scales[word];
+  const scale = view && word >= 0 ? scaleOf(view, word, position, controls) : undefined;
   const { answers } = state.trio;
   const scene = { picture: state.picture, view, word, position, scale, look: lookOf(state.palettes), answers, region: null };
   scene.region = region.of(scene);
   maps.draw(scene);
   film.draw(scene);
   difference.draw(scene);
-  probe.draw(scene);
-  drawControls(view);
-  drawAddress();
+  for (const each of [probe, guide]) each.draw(scene);
+  if (!depth.playing) drawAddress();
   const foreign = state.picture && !state.picture.scene && state.trio.vocabulary.length > 0;
   byId("lfi-note").classList.toggle("lfi-mind", Boolean(foreign));
   byId("lfi-maps-title").textContent = word >= 0 ? `Where they look for “${shown}”` : "Maps";
@@ -217,12 +230,12 @@ function draw() {
   else if (state.picture) status.textContent = "Now type a word for something in the picture.";
   else status.textContent = "Choose a picture and type a word.";
   downloads.enable(word >= 0);
+  paper.draw({ words: view?.words ?? [], columns: answers.filter((each) => state.columns.includes(each.key)), there: word >= 0 });
 }
 
 // The address bar says what is on screen, so that a reload or a bookmark comes back to it.
 function drawAddress() {
-  const looks = { palette: controls.palette.value, opacity: controls.opacity.value, allWords: controls.allWords.checked, patches: controls.patches.checked, contour: controls.contour.checked, box: region.box };
-  const shown = { ...state, words: words.words, selected: words.selected, trio: state.trio.name, ...looks };
+  const shown = { ...state, ...looks(), best: depth.best, depth: depth.depth, words: words.words, selected: words.selected, trio: state.trio.name, box: region.box };
   const { palette, opacity, trio } = state.about;
   const link = addressOf(shown, { palette, opacity: String(Math.round(100 * opacity)), trio, columns: state.trio.columns });
   if (link.href !== location.href) history.replaceState(history.state, "", link);
@@ -249,32 +262,17 @@ function stepsOf(view) {
   return Math.max(...state.trio.answers.filter((answer) => state.columns.includes(answer.key)).map((answer) => answer.layers));
 }
 
-function drawControls(view) {
-  const { depth } = controls;
-  const steps = stepsOf(view);
-  depth.max = String(steps - 1);
-  depth.disabled = !view || steps < 2;
-  depth.value = String(state.depth);
-  const label = state.best ? "best" : `${state.depth + 1} of ${steps}`;
-  byId("lfi-depth-value").textContent = label;
-  depth.setAttribute("aria-valuetext", state.best ? "best layer of each model" : `depth ${label}`);
-  depth.classList.toggle("lfi-off", state.best);
-  controls.best.checked = state.best;
-}
-
 // The depth at which this model shows this layer.
 function showLayer(model, layer) {
-  const depth = state.view ? state.view.positions.slice(1).findIndex((place) => place.layers[model] === layer) : -1;
-  if (depth < 0) return;
-  state.best = false;
-  state.depth = depth;
-  draw();
-  first(root, ".lfi-maps").scrollIntoView();
+  const found = state.view ? state.view.positions.slice(1).findIndex((place) => place.layers[model] === layer) : -1;
+  if (found < 0) return;
+  depth.show(found);
+  if (byId("lfi-panels").getBoundingClientRect().top < 0) first(root, ".lfi-maps").scrollIntoView();
 }
 
 // How the maps stand on screen, for a file of them.
 function asShown() {
-  const more = { palette: controls.palette.value, position: state.best ? 0 : 1 + state.depth, opacity: Number(controls.opacity.value) / 100 };
+  const more = { palette: controls.palette.value, position: depth.position, word: words.selected, opacity: Number(controls.opacity.value) / 100 };
   Object.assign(more, { smooth: !controls.patches.checked, contour: controls.contour.checked });
   return region.marked ? { ...more, region: region.encoded() } : more;
 }
@@ -283,6 +281,15 @@ function asShown() {
 function setColumns(columns) {
   state.columns = columns;
   for (const each of [maps, film, difference]) each.setColumns(columns);
+}
+
+// The explanation of a student that does best in this picture for the word on screen, and how the others do.
+async function bestExplanation(model) {
+  const more = region.marked ? { region: region.encoded() } : {};
+  const answer = await askWithPicture(server.rank, { model, word: words.selected, ...more, shown: true });
+  if (!answer?.ranked?.length) return { key: "", said: answer?.error ? sentence(answer.error.message) : GONE };
+  depth.showBest();
+  return ranking(answer.ranked, state.trio.answers);
 }
 
 async function changeColumns(columns) {
@@ -303,10 +310,11 @@ function chooseTrio(name) {
   state.columns = state.trio.columns;
   describeModels(state.trio);
   const { answers, columns } = state.trio;
-  maps = makeMaps({ answers, columns, onColumns: changeColumns });
+  maps = makeMaps({ answers, columns, onColumns: changeColumns, onLayer: showLayer, onRank: bestExplanation });
   film = makeFilm({ answers, queries: state.trio.queries, onLayer: showLayer, onPeek: (what) => probe.peek(state.view && what) });
   difference = makeDifference({ answers, palette: bytesOf(state.about.diverging) });
   probe = makeProbe({ panels: maps.panels });
+  guide = makeGuide({ panels: maps.panels });
   setColumns(columns);
   words.setKnown(state.trio.vocabulary);
 }
@@ -316,21 +324,20 @@ function build(about) {
   const given = readAddress(about);
   for (const [name, bytes] of Object.entries(about.palettes)) state.palettes[name] = bytesOf(bytes);
   fill(controls.palette, ...Object.keys(about.palettes).map((name) => make("option", { value: name }, name)));
-  controls.palette.value = given.palette;
-  controls.opacity.value = given.opacity;
-  controls.allWords.checked = given.allWords;
-  controls.patches.checked = given.patches;
-  controls.contour.checked = given.contour;
-  setOpacity();
+  setLooks(given);
+  // while the layers play, and when they stand still again, their colours mean the same in all of them
+  const onPlay = (playing) => (playing ? (controls.allLayers.checked = true) : drawAddress());
+  depth = makeDepth({ depth: given.depth, onChange: draw, onFade: (share) => maps.fade(share), onPlay });
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: (next) => takePicture(followTrio(next)) });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
+  zoom = makeZoom();
   region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
-  downloads = makeDownloads({ ask: (question) => askWithPicture(server.download, { ...question, ...asShown(), shown: true }) });
+  downloads = makeDownloads({ ask: (question) => askWithPicture(server.download, { ...asShown(), ...question, shown: true }) });
+  paper = makePaper({ take: ({ format, ...more }) => downloads.download(format, more), say: downloads.say });
   if (about.studies) makeDrafts(downloads);
   share = makeShare({ days: about.keeping, keeping: () => askWithPicture(server.keep), forgetting: server.forget, onKept: takeKept, onForgotten: letGo });
   chooseTrio(given.trio);
   setColumns(given.columns);
-  if (given.depth !== null) [state.best, state.depth] = [false, given.depth];
   fill(controls.trio, ...about.trios.map((trio) => make("option", { value: trio.name }, trio.name)));
   controls.trio.value = state.trio.name;
   byId("lfi-trio-control").hidden = about.trios.length < 2;
@@ -340,19 +347,12 @@ function build(about) {
     if (state.picture) await takePicture(state.picture);
     else draw();
   });
-  controls.depth.addEventListener("input", () => {
-    state.best = false;
-    state.depth = Number(controls.depth.value);
-    draw();
-  });
-  controls.best.addEventListener("change", () => {
-    state.best = controls.best.checked;
-    draw();
-  });
-  for (const each of [controls.palette, controls.allWords, controls.patches, controls.contour]) each.addEventListener("change", draw);
+  for (const each of [controls.palette, controls.allWords, controls.allLayers, controls.patches, controls.contour]) each.addEventListener("change", draw);
   controls.opacity.addEventListener("input", setOpacity);
   controls.opacity.addEventListener("change", drawAddress);
-  byId("lfi-example").addEventListener("click", () => first(root, "[data-sample]").click());
+  const example = () => first(root, "[data-sample]").click();
+  byId("lfi-example").addEventListener("click", example);
+  makeTour({ onSecond: () => state.picture || example() });
   window.addEventListener("beforeunload", (event) => {
     const { picture: shown } = state;
     if (shown?.file && !shown.kept) event.preventDefault(); // it is nowhere but here

@@ -91,8 +91,21 @@ export function makePicture({ samples, maxBytes, onPicture }) {
     ),
   );
 
+  let expected = 0;
+
   return {
     complain,
+    // The shape of a picture that is on its way to the service, so that nothing moves when its maps come.
+    /** @param {import("./service.js").Picture} next */
+    async expect(next) {
+      const turn = ++expected;
+      const small = next.sample ? list.querySelector(`[data-sample="${CSS.escape(next.sample)}"] img`) : null;
+      if (small instanceof HTMLImageElement && small.naturalWidth) return shapeFrames({ width: small.naturalWidth, height: small.naturalHeight });
+      if (!next.file) return;
+      const bitmap = await createImageBitmap(next.file).catch(() => null); // none of a format that browsers do not read
+      if (bitmap && turn === expected) shapeFrames(bitmap);
+      bitmap?.close();
+    },
     show(picture) {
       for (const button of list.querySelectorAll("button")) {
         button.setAttribute("aria-pressed", String(button.dataset.sample === picture?.sample));
@@ -107,7 +120,21 @@ export function makePicture({ samples, maxBytes, onPicture }) {
       drop.dataset.filled = "";
       const until = picture.kept && picture.until ? `Kept here until ${dayOf(picture.until)}.` : "";
       const copied = picture.exact === false ? " The numbers are now those of the stored copy, which was made smaller or compressed." : "";
-      hint.textContent = until + copied || HINT;
+      hint.textContent = (picture.note ? `${sentence(picture.note)} ` : "") + until + copied || HINT;
     },
   };
+}
+
+const WIDE = 2.2; // times as wide as high: a panorama, which has the whole width of the page
+
+/**
+ * Frames are as wide as the picture.
+ *
+ * @param {{ width?: number, height?: number }} picture
+ */
+export function shapeFrames({ width = 1, height = 1 }) {
+  const ratio = Math.max(width / height, 1);
+  const root = byId("lfi");
+  root.style.setProperty("--lfi-aspect", String(ratio));
+  root.toggleAttribute("data-wide", ratio > WIDE);
 }

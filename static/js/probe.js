@@ -1,9 +1,8 @@
 // Point at a patch (mouse, finger or arrow keys) to read its numbers in every column and which queries look there; point
+// at a word to see its region, the patches with at least half of its peak.
 
 import { byId, fill, make, short } from "./elements.js";
 import { outlineOf } from "./outline.js";
-
-// at a word to see its region, the patches with at least half of its peak.
 
 const SVG = "http://www.w3.org/2000/svg";
 const LOOKING = 1; // times uniform: a query looks at a patch that gets more than its even share
@@ -16,6 +15,9 @@ export function makeProbe({ panels }) {
   /** @type {{ x: number, y: number } | null} */
   let at = null; // in shares of the picture
   let pinned = false;
+  /** @type {HTMLElement | null} */
+  let read = null; // the patch's mark in the map that is pointed at
+  const root = byId("lfi");
   /** @type {{ word: number } | { query: number } | null} */
   let peeked = null;
 
@@ -57,14 +59,18 @@ export function makeProbe({ panels }) {
       const within = (value) => Math.min(Math.max(value, 0), 0.999999);
       return { x: within((event.clientX - bounds.left) / bounds.width), y: within((event.clientY - bounds.top) / bounds.height) };
     };
+    const here = () => (read = marks.find((each) => each.panel === panel)?.box ?? null);
     stack.addEventListener("pointermove", (event) => {
-      if (!pinned && event.pointerType === "mouse") move(place(event));
+      if (pinned || event.pointerType !== "mouse") return;
+      here();
+      move(place(event));
     });
     stack.addEventListener("pointerleave", () => {
       if (!pinned && document.activeElement !== stack) move(null);
     });
     // A click or a tap holds the patch; another one on it lets go.
     stack.addEventListener("click", (event) => {
+      here();
       const next = place(event);
       const grid = shownIn(panel)?.maps.grid;
       const before = pinned && grid && at ? patchOf(grid).join() : "";
@@ -90,6 +96,7 @@ export function makeProbe({ panels }) {
           column = Math.min(Math.max(column + step[1], 0), columns - 1);
         }
         pinned = true;
+        here();
         move({ x: (column + 0.5) / columns, y: (row + 0.5) / rows });
       }
     });
@@ -172,11 +179,26 @@ export function makeProbe({ panels }) {
       .slice(0, 4)
       .map((each) => `${each.name} (near “${each.near}”) ${short(each.value)}×`);
     const there = looking.length ? `Queries that look here: ${looking.join(", ")}` : "No query looks here more than elsewhere";
-    fill(
-      out,
+    const tip = make(
+      "div",
+      { class: "lfi-tip" },
       make("p", { class: "lfi-probe-values" }, make("strong", {}, `Row ${row + 1}, column ${column + 1} of ${grid.join(" × ")}`), ...values),
       make("p", {}, `${there}.`),
     );
+    fill(out, tip);
+    putBeside(tip);
+  }
+
+  // Beside the patch that is pointed at, within the window; where there is no room for that, the style says where.
+  function putBeside(tip) {
+    if (!read || getComputedStyle(tip).position !== "absolute") return;
+    const [patch, page] = [read.getBoundingClientRect(), root.getBoundingClientRect()];
+    const [width, height] = [tip.offsetWidth, tip.offsetHeight];
+    const right = patch.right + 10;
+    const left = right + width > innerWidth - 8 ? Math.max(patch.left - width - 10, 8) : right;
+    const top = Math.max(Math.min(patch.bottom + 10, innerHeight - height - 8), 8);
+    tip.style.left = `${left - page.left}px`;
+    tip.style.top = `${top - page.top}px`;
   }
 
   return {

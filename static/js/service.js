@@ -51,10 +51,11 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @property {boolean} [kept]
  * @property {number} [until] Unix time
  * @property {boolean} [exact] whether what is kept is the picture that was chosen, pixel by pixel
+ * @property {string} [note] what of the file could not be read, or is not shown
  * @property {number} [id] in this page
  *
  * @typedef {{ name: string, alt: string, words: string[], trio: string, scene: boolean, thumbnail: string }} Sample
- * @typedef {{ key: string, name: string, choice: string, role: string, layers: number, explained: boolean }} Answerer
+ * @typedef {{ key: string, name: string, choice: string, role: string, layers: number, explained: boolean, hits: string }} Answerer
  *
  * @typedef {object} Card what is said of one model
  * @property {string} role
@@ -97,7 +98,7 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  *
  * @typedef {Record<string, any> & { error?: Trouble }} Reply null where the service did not answer
  * @typedef {(question?: any) => Promise<Reply | null>} Ask
- * @typedef {"describe" | "check" | "compare" | "download" | "measure" | "keep" | "forget"} Question
+ * @typedef {"describe" | "check" | "compare" | "download" | "measure" | "rank" | "keep" | "forget"} Question
  * @typedef {Record<Question, Ask>} Server
  *
  * @typedef {{ energy: number, hit: boolean }} Inside how much of a map is in a region, and whether its peak is

@@ -20,6 +20,8 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   let known = [];
   let turn = Promise.resolve();
   let had = false; // whether there were words when last drawn
+  let proposed = ""; // what an Enter in the empty field puts in
+  const INVITATION = field.placeholder;
   let emptied = false; // a comma has just put in what the field held, so an Enter after it wants nothing more
 
   function say(...content) {
@@ -69,6 +71,15 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     return ` They know ${known.length} words, such as ${some.slice(0, 3).join(", ")} and ${some[3]}.`;
   }
 
+  // The way to models that know more.
+  function own() {
+    const go = (event) => {
+      event.preventDefault();
+      byId("lfi-own").scrollIntoView({ block: "center" });
+    };
+    return make("a", { href: "#lfi-own", class: "lfi-own-link", onclick: go }, "Or use your own models");
+  }
+
   // The phrases that the models know and that are spelled almost like this one.
   function nearPhrases(text, unknown) {
     const [first] = Object.keys(unknown);
@@ -89,8 +100,9 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     const offers = nearPhrases(text, error.unknown);
     const trouble = `These models do not know ${quote(Object.keys(error.unknown))}.`;
     const seen = seenIn(error.seen);
-    if (offers.length === 0) return seen.length ? say(make("span", {}, trouble), ...seen) : say(`${trouble}${examples()}`);
-    say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, take(offer))), ...seen);
+    if (offers.length) return say(make("span", {}, `${trouble} Nearest:`), ...offers.map((offer) => suggestion(offer, take(offer))), ...seen, own());
+    if (seen.length) return say(make("span", {}, trouble), ...seen, own());
+    say(make("span", {}, `${trouble}${examples()}`), own());
   }
 
   // One after the other, so that an answer always speaks of the words that were last put in.
@@ -99,6 +111,12 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     field.value = "";
     if (pieces.length === 0) return say("Type a word first.");
     turn = turn.then(() => addNow([...new Set(pieces)], text.trim()));
+  }
+
+  // A first word stands in the empty field, to be taken with Enter or typed over.
+  function offer(word) {
+    proposed = word;
+    field.placeholder = word ? `${word}? Enter takes it` : INVITATION;
   }
 
   async function addNow(pieces, text) {
@@ -119,6 +137,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       selected = Math.min(kept, Math.max(words.length - 1, 0));
       if (!field.value) field.value = text;
       explain(text, error);
+      if (document.activeElement === field) field.select(); // what is typed next replaces it
     }
     draw();
     onChange();
@@ -169,6 +188,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   function draw(pending = []) {
     // the list folds with the first word and unfolds without any; in between it is the visitor's
     const some = words.length > 0;
+    if (some) offer("");
     if (some !== had) fold.open = !some;
     had = some;
     const focused = document.activeElement?.closest?.(".lfi-chip-word") && document.activeElement.textContent;
@@ -197,7 +217,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     if (event.isComposing) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      if (field.value || !emptied) add(field.value);
+      if (field.value || !emptied) add(field.value || proposed);
       emptied = false;
     } else if (event.key === "Backspace" && field.value === "" && words.length > 0) {
       event.preventDefault();
@@ -212,7 +232,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     else drawVocabulary();
   });
   byId("lfi-add").addEventListener("click", () => {
-    add(field.value);
+    add(field.value || proposed);
     field.focus();
   });
   say();
@@ -231,12 +251,17 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
       say();
       draw();
     },
-    quiet: () => say(),
+    quiet() {
+      say();
+      offer("");
+    },
     // What the teacher sees in a picture that nobody has asked about yet.
     propose(seen) {
       if (!seen?.length || words.length > 0) return;
       message.classList.add("lfi-offering"); // beside a picture a hint is for screen readers alone
       fill(message, ...seenIn(seen));
+      fold.open = false; // these words are better ones
+      offer(seen[0].word);
     },
     // The service answers “the star” as “star”.
     rename(called) {

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import lfi
 from PIL import Image
 from uploads import as_bytes, nine_hundred_megapixels, scene, truncated_jpeg, two_frames
 
-from app.cli import main
 from lfi.comparison import MODELS
 
 
@@ -26,19 +26,10 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: object) -> int:
-    """Exit code of `lfi` in this process."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def test_maps_writes_overlays_a_figure_and_the_numbers_and_says_so(photo, trio_folder, tmp_path, capsys):
     out = tmp_path / "made" / "maps"
 
-    code = run("maps", photo, "--word", "the star", "--word", "red circle", "--out", out, "--trio", trio_folder)
+    code = lfi("maps", photo, "--word", "the star", "--word", "red circle", "--out", out, "--trio", trio_folder)
 
     names = [
         *(f"{model}-{number}.webp" for model in MODELS for number in ("01-star", "02-red-circle")),
@@ -59,7 +50,7 @@ def test_maps_writes_overlays_a_figure_and_the_numbers_and_says_so(photo, trio_f
 
 
 def test_one_model_one_layer_and_another_figure(photo, trio_folder, tmp_path, capsys):
-    code = run(
+    code = lfi(
         *("maps", photo, "--word", "star", "--out", tmp_path / "out", "--trio", trio_folder),
         *("--models", "lfi", "--layer", 0, "--figure-format", "png"),
     )
@@ -74,7 +65,7 @@ def test_one_model_one_layer_and_another_figure(photo, trio_folder, tmp_path, ca
 
 
 def test_maps_draws_explanations_by_name(photo, trio_folder, tmp_path, capsys):
-    code = run(
+    code = lfi(
         *("maps", photo, "--word", "star", "--out", tmp_path / "out", "--trio", trio_folder),
         *("--models", "lfi,baseline:rollout,baseline:grad-cam"),
     )
@@ -139,7 +130,7 @@ def test_an_unreadable_checkpoint_is_named(photo, trio_folder, tmp_path, capsys)
             place = broken / path.relative_to(trio_folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes()[:2000])
-    code = run("maps", photo, "--word", "star", "--trio", broken)
+    code = lfi("maps", photo, "--word", "star", "--trio", broken)
     error = capsys.readouterr().err
     assert (code, error.count("\n"), error[:5]) == (2, 1, "lfi: ")
     assert str(broken) in error
@@ -203,7 +194,7 @@ def start_serve(*arguments: object) -> subprocess.Popen:
 
 
 def assert_refused(capsys, start: str, *arguments: object) -> None:
-    code = run(*arguments)
+    code = lfi(*arguments)
     printed = capsys.readouterr()
     assert (code, printed.out, printed.err.count("\n")) == (2, "", 1), printed
     assert printed.err.startswith(f"lfi: {start}"), printed.err

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from app.cli import main
+from commandline import lfi
+
 from lfi.detection import load_detector
 
 RECIPE = Path(__file__).parents[2] / "lfi/training/recipes/detection-scenes.toml"
@@ -17,14 +18,6 @@ TINY = [
     "loop.batch_size=4",
     "loop.tensorboard=false",
 ]
-
-
-def lfi(*arguments: str) -> int:
-    try:
-        main(list(arguments))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_scenes_are_written_a_detector_trained_and_measured(tmp_path, capsys):

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from caption_data import COLOURS
+from commandline import lfi
 from PIL import Image
 from safetensors.torch import load_file
 from teacher_models import CONFIGS, sharp
 from torch import equal
 
-from app.cli import main
 from lfi.data.scenes import Scenes
 from lfi.shipped import MODELS
 from lfi.teachers import save_teacher
@@ -26,14 +26,6 @@ from lfi.trio import Trio
 
 SMALL = ["--student", "least", "--epochs", "8"]
 BASELINES = {"DIST-feature-KD", "logit-feature-KD"}
-
-
-def lfi(*arguments: object) -> int:
-    try:
-        main([str(each) for each in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def write_teacher(folder: Path, kind: str) -> Path:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import lfi
 from PIL import Image
 from scipy.io import savemat
-
-from app.cli import main
 
 RECIPES = Path(__file__).parents[2] / "lfi/training/recipes"
 TINY = [
@@ -17,14 +16,6 @@ TINY = [
     "loop.epochs=1",
     "student.overrides={img_size=64, patch_size=8, embed_dim=24, depth=2, num_heads=2}",
 ]
-
-
-def lfi(*arguments: str) -> int:
-    try:
-        main(list(arguments))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_a_contact_sheet_is_a_picture(tmp_path):
@@ -234,15 +225,25 @@ def test_convergence_is_told_from_runs(tmp_path, capsys):
 def test_maps_are_measured_on_real_layouts(tmp_path, capsys):
     drawn, record = tmp_path / "set", tmp_path / "found.json"
     assert lfi("scenes", "write", str(drawn), "--count", "12", "--size", "64") == 0
-    coco = ["--source", "coco", "--root", str(drawn / "images"), "--annotations", str(drawn / "instances.json")]
+    coco = ["static/models/scenes", "--root", str(drawn / "images"), "--annotations", str(drawn / "instances.json")]
     small = ["--scenes", "6", "--size", "64", "--json", str(record)]
     assert lfi("evaluate", "maps", *coco, *small) == 0
     found = json.loads(record.read_text())
     assert found["n"]["images"] == 6
     teacher, centre = (found["figures"][f"{name}: pointing game"]["value"] for name in ("teacher", "centre"))
     assert teacher > centre
+    words = {size: found["n"][f"words of {size} regions"] for size in ("small", "medium", "large")}
+    assert sum(words.values()) == found["n"]["words"]
+    hits = sum(
+        count * found["figures"][f"teacher: pointing game, {size} regions"]["value"]
+        for size, count in words.items()
+        if count
+    )
+    assert hits / found["n"]["words"] == pytest.approx(teacher, abs=1e-3)
     assert lfi("evaluate", "maps", "--source", "coco") == 2
-    assert "--source coco needs --root and --annotations" in capsys.readouterr().err
+    assert "--source coco needs --annotations" in capsys.readouterr().err
+    assert lfi("evaluate", "maps", "--source", "tiny-imagenet") == 2
+    assert "--source tiny-imagenet needs --root" in capsys.readouterr().err
 
 
 def test_gaze_is_compared_with_maps(tmp_path, trio_folder, capsys):
@@ -266,7 +267,7 @@ def test_gaze_is_compared_with_maps(tmp_path, trio_folder, capsys):
     assert lfi("evaluate", "gaze", str(trio_folder / "teacher"), *data, "--word", "star") == 0
     assert "where people look in other images" in capsys.readouterr().out
     assert lfi("evaluate", "gaze", str(trio_folder), *data) == 2
-    assert "either --word WORD or --words FILE was expected" in capsys.readouterr().err
+    assert "no words to ask about; pass either --word WORD or --words FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["scenes", "photographs", "maps", "classification", "domains", "gaze", "convergence"])

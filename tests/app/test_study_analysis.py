@@ -4,17 +4,9 @@ import json
 import re
 
 import pytest
+from commandline import lfi
 
-from app.cli import main
 from evaluation.study.plan import AnalysisPlan
-
-
-def lfi(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture
@@ -97,7 +89,7 @@ def test_the_demonstration_ends_in_a_report_whose_interval_holds_the_truth(tmp_p
     monkeypatch.setenv("LFI_STUDY_FOLDER", str(tmp_path / "study"))
     out = tmp_path / "report"
     assert lfi("study", "demo", "--items", 8, "--overlap", 6, "--out", out) == 0
-    assert "True ratio 3: the interval holds it." in capsys.readouterr().out
+    assert "True ratio 3: the interval contains it." in capsys.readouterr().out
     record = json.loads((out / "analysis.json").read_text())
     estimate = record["primary"]["estimate"]
     assert record["simulated"] is True

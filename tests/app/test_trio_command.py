@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from commandline import lfi
 from fastapi.testclient import TestClient
 from running import wait_until_ready
 from tiny_peers import clip_folder, timm_folder
 from tiny_trio import COLOURS, SHAPES, VOCABULARY
 from uploads import as_bytes, scene
 
-from app.cli import main
 from app.main import create_app
 from app.settings import read_settings
 from lfi.comparison import MODELS
@@ -30,14 +30,6 @@ from lfi.training.provenance import write_provenance
 from lfi.trio import Trio
 
 MADE = ("card.json", "teacher/open_clip_config.json", "lfi/student.safetensors", "baseline/student.safetensors")
-
-
-def lfi(*arguments: object) -> int:
-    try:
-        main([str(each) for each in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,13 @@ def two_frames(format: str = "GIF") -> bytes:
     return as_bytes(first, format, save_all=True, append_images=[second])
 
 
+def cut_jpeg() -> bytes:
+    """A JPEG that lacks its last bytes, and of the picture the last rows."""
+    whole = as_bytes(scene(320, 240), "JPEG", quality=95)
+    return whole[: len(whole) * 95 // 100]
+
+
 def truncated_jpeg() -> bytes:
+    """Half of a JPEG: too little to be shown."""
     whole = as_bytes(scene(320, 240), "JPEG")
     return whole[: len(whole) // 2]

@@ -69,12 +69,18 @@ class InspectorPage:
     def upload(self, file: Path) -> None:
         self.page.set_input_files("#lfi-file", file)
 
+    def load_picture(self, file: Path) -> None:
+        """The page with a picture of one's own on it, and no word yet."""
+        self.load()
+        self.upload(file)
+        self.page.wait_for_selector(".lfi[data-stage=picture]:not([data-busy])")
+
     def type_word(self, text: str) -> None:
         self.page.fill("#lfi-word", text)
         self.page.press("#lfi-word", "Enter")
 
-    def choose_sample(self, number: int = 0) -> None:
-        self.page.locator("[data-sample]").nth(number).click()
+    def choose_sample(self, name: str = "paper") -> None:
+        self.page.locator(f"[data-sample={name}]").click()
         self.wait_for_maps()
 
     def wait_for_maps(self, word: str | None = None) -> None:

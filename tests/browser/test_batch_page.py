@@ -41,6 +41,16 @@ def accessible(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+def test_the_samples_can_be_tried_and_bring_their_words(page):
+    page.get_by_role("button", name="Try it with our samples").click()
+    expect(page.locator("#batch-said")).to_contain_text("4 samples and their words are chosen")
+    assert page.locator("#batch-words").input_value() == "red circle, green ring, moon"
+    names = "[...document.querySelector('#batch-images').files].map(each => each.name)"
+    assert page.evaluate(names) == ["paper.jpg", "table.jpg", "solids.jpg", "evening.jpg"]
+    page.click("#batch-start")
+    expect(page.locator("#batch-state")).to_contain_text("red circle, green ring, moon")
+
+
 def test_images_become_a_gallery_that_sorts_and_that_is_deleted(page, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes((SAMPLES / "paper.jpg").read_bytes()[:2000])

@@ -84,7 +84,7 @@ def test_a_file_that_is_no_picture_is_refused_at_the_picture(open_page, text_nam
     error.wait_for()
     assert "not an image" in error.inner_text()
     assert page.maps() == maps
-    page.choose_sample(1)
+    page.choose_sample("table")
     assert page.find("#lfi-picture-error").inner_text() == ""
     assert page.maps() != maps
 

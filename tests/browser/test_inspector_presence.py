@@ -28,9 +28,7 @@ def service(folder, tmp_path_factory):
 def uploaded(profile, service, tmp_path):
     (tmp_path / "photo.png").write_bytes(as_bytes(scene()))
     page = InspectorPage(profile.new_page(), service)
-    page.load()
-    page.upload(tmp_path / "photo.png")
-    page.find(".lfi[data-stage=picture]:not([data-busy])").wait_for()
+    page.load_picture(tmp_path / "photo.png")
     yield page
     assert page.errors == []
     page.page.close()
@@ -64,12 +62,26 @@ def test_what_the_teacher_sees_in_a_new_picture_is_proposed_and_can_be_clicked(u
     uploaded.wait_for_maps(seen[0])
 
 
+def test_a_first_word_is_proposed_and_enter_takes_it(uploaded, folder):
+    trio = Trio.load(folder)
+    word = trio.seen(trio.encode(scene()))[0][0]
+    field = uploaded.find("#lfi-word")
+    assert field.get_attribute("placeholder") == f"{word}? Enter takes it"
+    field.press("Enter")
+    uploaded.wait_for_maps(word)
+    assert uploaded.chips() == [word]
+    assert field.get_attribute("placeholder") == "a word or a phrase, then Enter"
+
+
 def test_a_refused_word_comes_with_chips_of_what_the_teacher_sees(uploaded, folder):
     uploaded.type_word("zebra")
     uploaded.find("#lfi-words-message.lfi-wrong .lfi-suggestion").first.wait_for()
+    selected = "node => node.value.slice(node.selectionStart, node.selectionEnd)"
+    assert uploaded.find("#lfi-word").evaluate(selected) == "zebra", "so that the next word replaces it"
     message = uploaded.find("#lfi-words-message")
     assert "do not know “zebra”" in message.inner_text()
     assert "The teacher sees here:" in message.inner_text()
+    assert message.get_by_role("link", name="Or use your own models").is_visible()
     word = message.locator(".lfi-suggestion").last.inner_text()
     message.locator(".lfi-suggestion").last.click()
     uploaded.wait_for_maps(word)

@@ -74,7 +74,7 @@ def test_the_link_leaves_out_what_is_as_it_is_by_itself(open_page):
 
 def test_a_reload_comes_back_to_what_was_on_screen(open_page):
     page = open_page()
-    page.choose_sample(1)
+    page.choose_sample("table")
     page.find("#lfi-depth").fill("2")
     before = page.maps()
     page.page.reload()
@@ -163,7 +163,7 @@ def draw_box(page, left: float, top: float, right: float, bottom: float) -> None
 def regions(page) -> dict[str, str]:
     """What is said of the region beside every map, once it is measured."""
     page.page.wait_for_function(
-        "() => [...document.querySelectorAll('.lfi-panel dl')].every(each => /peak (in|out)side/.test(each.innerText))"
+        "() => [...document.querySelectorAll('.lfi-panel')].every(each => /peak (in|out)side/.test(each.textContent))"
     )
     return {model: panel.facts["Your region"] for model, panel in page.panels().items()}
 

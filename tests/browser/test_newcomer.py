@@ -29,7 +29,7 @@ def test_a_newcomer_looks_at_a_picture_changes_the_word_follows_a_query_and_shar
     page.wait_for_maps("blue square")
     assert page.maps()["lfi"] != red["lfi"]
 
-    tab.get_by_role("button", name="Layers").click()
+    tab.get_by_role("button", name="Layers", exact=True).click()
     answering = tab.locator("#lfi-film").get_by_text("answers “blue square”")
     answering.wait_for()
     assert answering.is_visible()

@@ -307,13 +307,13 @@ def test_an_owner_adds_what_the_inspector_shows_to_a_draft(page, service):
     plan.write_text((service.folder / "pilot.toml").read_text().replace('name = "pilot"', 'name = "next"'))
     service.lfi("create", plan)
     page.goto(f"{service.address}/ui/")
-    page.click("[data-sample]")
+    page.click("[data-sample=paper]")
     page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
     assert not page.is_visible("#lfi-drafts")  # nobody is signed in
 
     sign_in(page, service)
     page.goto(f"{service.address}/ui/")
-    page.click("[data-sample]")
+    page.click("[data-sample=paper]")
     page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
     assert page.locator("#lfi-draft option").all_text_contents() == ["next"]  # the pilot is open
     words = page.locator(".lfi-chip-word").all_text_contents()

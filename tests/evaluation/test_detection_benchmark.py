@@ -4,22 +4,23 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from evaluation.detection_benchmark import Run, Setup, detection, keep, record_of
+from evaluation.detection_benchmark import DetectionRun, DetectionSetup, detection, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results
+from evaluation.runs import keep
 from lfi.errors import ConfigError
 
 TEACHER = "static/models/scenes/teacher"
 
 
 def run(method, seed, box, way="fine-tuned", mask=0.0):
-    return Run(method, seed, way, "tiny", {"box mAP": box, "mask AP": mask}, 10.0)
+    return DetectionRun(method, seed, way, "tiny", {"box mAP": box, "mask AP": mask}, 10.0)
 
 
 @pytest.mark.slow
 def test_what_is_missing_is_trained_and_what_is_there_is_read(tmp_path):
-    setup = Setup("tiny", TEACHER, str(tmp_path))
+    setup = DetectionSetup("tiny", TEACHER, str(tmp_path))
     done = run("no distillation", 0, 12.0, "frozen", 3.0)
     keep(record_of(setup, "no distillation", 0, "frozen"), asdict(done))
     runs = detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1)
@@ -68,4 +69,4 @@ def test_gains_are_paired_and_against_the_best_result_oriented(tmp_path):
 )
 def test_what_there_is_not_is_named(tmp_path, scale, method, way, message):
     with pytest.raises(ConfigError, match=message):
-        detection(Setup(scale, TEACHER, str(tmp_path)), [0], [method], [way], 1)
+        detection(DetectionSetup(scale, TEACHER, str(tmp_path)), [0], [method], [way], 1)

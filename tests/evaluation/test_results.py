@@ -10,8 +10,10 @@ import pytest
 from evaluation.convergence import steps_to
 from evaluation.report import markdown, rewrite
 from evaluation.results import Goal, Results, over_clusters, over_seeds
-from evaluation.scenes import Run, summarise
+from evaluation.scenes import SceneRun, summarise
+from evaluation.summary import ROWS, summary
 from lfi.errors import DataError
+from lfi.trio import Trio
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +43,7 @@ def test_steps_to_a_score_are_interpolated_and_infinite_if_never():
 
 
 def run(method, seed, score):
-    return Run(method, seed, score, [(10, score / 2), (20, score)], {})
+    return SceneRun(method, seed, score, [(10, score / 2), (20, score)], {})
 
 
 def test_the_best_result_oriented_student_is_the_one_to_beat():
@@ -86,6 +88,29 @@ def test_pages_show_the_recorded_results(tmp_path, page):
     assert copy.read_text() == page.read_text(), "run `make results`"
 
 
+def test_the_summary_shows_each_goal_with_its_interval_and_a_missed_one_as_missed(tmp_path):
+    table = summary(ROOT / "results", lambda value: f"{value:.3f}").splitlines()
+    assert len(table) == 2 + len(ROWS)
+    record = json.loads((ROOT / "results" / "scenes.json").read_text())
+    goal, figure = record["goals"][ROWS[0].goal], record["figures"][ROWS[0].figure]
+    cells = [cell.strip() for cell in table[2].strip("|").split("|")]
+    assert cells[1:4] == [f"{goal['goal']:.3f}", f"{goal['value']:.3f}", f"{figure['low']:.3f} to {figure['high']:.3f}"]
+    verdicts = {line.strip("|").split("|")[-1].strip() for line in table[2:]}
+    assert verdicts == {"met", "**missed**"}
+    for row in ROWS:
+        if row.figure:  # the interval is of the value that is shown beside it
+            found = json.loads((ROOT / "results" / f"{row.record}.json").read_text())
+            assert found["figures"][row.figure]["value"] == found["goals"][row.goal]["value"], row.label
+
+
+def test_a_summary_without_a_record_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no .*scenes\.json"):
+        summary(tmp_path, str)
+    (tmp_path / "scenes.json").write_text('{"goals": {}, "figures": {}}')
+    with pytest.raises(DataError, match=r"LFI minus best result-oriented.*does not have it"):
+        summary(tmp_path, str)
+
+
 def test_goals_alone_leave_out_the_figures():
     record = json.loads((ROOT / "results" / "scenes.json").read_text())
     short, whole = markdown(record, goals_only=True), markdown(record)
@@ -99,8 +124,14 @@ def test_every_record_has_the_agreed_form():
     for path in sorted((ROOT / "results").glob("*.json")):
         record = json.loads(path.read_text())
         more = {"chosen"} if record["command"].startswith("lfi benchmark tune") else set()  # methods to train with
+        more |= {"models"} & set(record)  # that ship
         fields = {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals", "title"}
         assert set(record) == fields | more, path
         assert all(set(figure) == {"value", "low", "high", "unit"} for figure in record["figures"].values())
         assert all(set(goal) == {"value", "goal", "holds"} for goal in record["goals"].values())
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
+
+
+def test_the_photographs_are_recorded_of_the_models_that_ship():
+    record = json.loads((ROOT / "results" / "photographs.json").read_text())
+    assert record["models"] == Trio.load(ROOT / "static" / "models" / "photographs").fingerprints

@@ -16,8 +16,8 @@ from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.transfer import (
     SOURCE_VALIDATION,
-    Run,
-    Setup,
+    TransferRun,
+    TransferSetup,
     prepared,
     record_of,
     run_one,
@@ -38,13 +38,13 @@ DRAWN = "scenes without sketch"
 SOME = ["attention transfer", "logit + feature KD", "shuffled maps", "one assignment per layer", "last block tapped"]
 
 
-def run(part: str, method: str, seed: int, score: float, **more) -> Run:
+def run(part: str, method: str, seed: int, score: float, **more) -> TransferRun:
     curve = [(10, score / 2), (20, score)]
-    return replace(Run(part, method, seed, "t", "tiny", {"top-1": score}, curve, 0.1, 100), **more)
+    return replace(TransferRun(part, method, seed, "t", "tiny", {"top-1": score}, curve, 0.1, 100), **more)
 
 
 @pytest.fixture(scope="module")
-def setup(tmp_path_factory) -> Setup:
+def setup(tmp_path_factory) -> TransferSetup:
     """Four classes of TinyImageNet and two of PACS, a few noisy pictures each, in their stock layouts."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def setup(tmp_path_factory) -> Setup:
             for index in range(8):
                 picture(root / "PACS" / domain / kind / f"{index}.jpg")
     teacher = untrained_teacher(root / "teacher", ("goldfish", "bullfrog", "tailed", "frog", "pizza", "dog", "horse"))
-    return Setup(
+    return TransferSetup(
         "tiny", str(tiny), str(root / "PACS"), str(teacher), "static/models/scenes/teacher", str(root / "runs")
     )
 
@@ -214,7 +214,7 @@ def test_the_whole_of_a_held_out_domain_is_tested_and_none_of_it_trained_on(setu
 
 
 def test_ablations_tap_every_second_block_or_the_last_of_any_backbone():
-    setup = Setup("small", "", "", "", "", "")
+    setup = TransferSetup("small", "", "", "", "", "")
     assert student_of(ABLATIONS["last block tapped"], setup.at).taps == (3,)
     assert student_of(ABLATIONS["every second block tapped"], setup.at).taps == (1, 3)
     assert student_of(ABLATIONS["every second block tapped"], replace(setup, scale="full").at).taps == (

@@ -192,7 +192,7 @@ def test_a_student_is_not_explained_by_what_it_cannot_give(trio, picture):
     with pytest.raises(UnknownModelError, match=r"no model 'lfi:legrad'; there are: teacher, .*lfi:grad-cam"):
         trio.compare(picture, ["blue"], models=["lfi:legrad"])
     images, embeddings = trio.lfi.preprocess([picture]), trio.teacher.embed_texts(["blue"])
-    with pytest.raises(UnsupportedModelError, match="cannot be explained by gradient; possible are self-attention"):
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by gradient; it can be by self-attention"):
         explain(trio.lfi, "gradient", images, ["blue"], embeddings, heads=False, model="m@0")
 
 

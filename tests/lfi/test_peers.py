@@ -13,7 +13,7 @@ from tiny_peers import clip_folder, peered_trio, timm_folder
 
 from lfi.comparison import MODELS
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
-from lfi.peers import Classifier, check_name, load_peer
+from lfi.peers import Classifier, FeaturePeer, check_name, load_peer
 from lfi.students.explanations import EXPLANATIONS, WORDLESS
 from lfi.teachers import load_teacher
 from lfi.trio import Trio
@@ -100,7 +100,7 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
     assert (plain.explanations, plain.explanation) == (WORDLESS, "self-attention")
     images = plain.preprocess([picture])
     assert plain.explain("self-attention", images, ["anything"], model="m@0").weights.shape == (1, 12, 1, 14, 14)
-    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; possible are self-attention"):
+    with pytest.raises(UnsupportedModelError, match="cannot be explained by 'legrad'; it can be by self-attention"):
         plain.explain("legrad", images, ["anything"], model="m@0")
 
 
@@ -110,8 +110,6 @@ def test_a_model_without_classes_shows_what_needs_no_word(picture):
         ("timm:vit_tinny_patch16_224:random", UnknownModelError, "nearest: vit_tiny_patch16_224"),
         ("timm:vit_tiny_patch16_224:gone.pth", CheckpointError, "there is no file gone.pth"),
         ("timm:vit_tiny_patch16_224:pyproject.toml", CheckpointError, "cannot get the weights"),
-        ("timm:resnet18:random", UnsupportedModelError, "is a ResNet, not a plain vision transformer"),
-        ("timm:vit_base_patch16_siglip_224:random", UnsupportedModelError, "does not read out its class token alone"),
         ("open_clip:ViT-B-32", CheckpointError, "open_clip:ViT-B-32:TAG or"),
         ("open_clip:ViT-B-33:openai", UnknownModelError, "neither an open_clip architecture"),
         ("nowhere", UnknownModelError, "timm:NAME, open_clip:NAME:TAG or the folder"),
@@ -123,12 +121,16 @@ def test_what_is_no_peer_is_refused(model, error, message):
         load_peer(model)
 
 
+def test_a_head_that_reads_another_norm_is_explained_by_the_whole_model(tmp_path):
+    peer = load_peer(str(timm_folder(tmp_path / "fc", fc_norm=True, global_pool="token")))
+    assert isinstance(peer, FeaturePeer)
+    assert peer.explanations == ("self-attention", "rollout", "grad-cam", "layer-cam")
+
+
 def test_a_tower_of_another_make_is_refused(tmp_path):
-    with pytest.raises(UnsupportedModelError, match="does not read out its class token alone"):
-        load_peer(str(timm_folder(tmp_path / "fc", fc_norm=True, global_pool="token")))
     with pytest.raises(UnsupportedModelError, match="not a plain ViT"):
         load_peer(str(clip_folder(tmp_path / "scaled", ls_init_value=0.1)))
-    with pytest.raises(UnsupportedModelError, match="does not read out its class token alone"):
+    with pytest.raises(UnsupportedModelError, match="does not pool its class token alone"):
         load_peer(str(clip_folder(tmp_path / "mean", pool_type="avg")))
 
 

@@ -3,7 +3,7 @@
 A store is built for a list of images and can be read for any of them, in any order. It refuses, by name, another
 teacher, other settings (`settings.py`) and images of which anything changed that the teacher saw
 (`samples.py`). Its files (`files.py`) are memory-mapped; maps, activations and attentions are kept in two
-bytes a value or in one (`compression.py`).
+bytes per value or in one (`compression.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lfi.training.cache.settings import Settings
 
 @dataclass(frozen=True)
 class Report:
-    """What building did.
+    """What a build did.
 
     Attributes:
         bytes: of the whole store on disk.

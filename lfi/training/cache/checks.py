@@ -12,7 +12,7 @@ from lfi.training.cache.compression import COMPRESSED
 from lfi.training.cache.settings import Settings
 
 Answers = dict[str, np.ndarray]
-"""By field, a row for every image that was asked about."""
+"""By field, one row per image."""
 
 WORDS = 8
 """Words of an image that are kept, unless the teacher answers with more at once."""

@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from lfi.errors import DataError
+from lfi.training.checkpoints import sync
 
 _LOCK, _PART = ".lock", ".part"
 
@@ -36,7 +37,7 @@ class Array(NamedTuple):
         return np.dtype(self.dtype).itemsize * math.prod(self.shape)
 
     def header(self, rows: int) -> bytes:
-        """Of a NumPy file of so many samples (format 1.0)."""
+        """The header of a NumPy file of `rows` samples (format 1.0)."""
         header = io.BytesIO()
         description = {"descr": self.dtype, "fortran_order": False, "shape": (rows, *self.shape)}
         np.lib.format.write_array_header_1_0(header, description)
@@ -126,7 +127,7 @@ class ShardWriter:
             self.close()
             for path in self._paths.values():
                 _part(path).replace(path)
-            _sync(self._folder)
+            sync(self._folder)
         return {name: File(self._sums[name].hexdigest(), path.stat().st_size) for name, path in self._paths.items()}
 
     def close(self) -> None:
@@ -146,7 +147,7 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         _part(path).replace(path)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def unfinished(folder: Path) -> list[int]:
@@ -159,14 +160,6 @@ def unfinished(folder: Path) -> list[int]:
 
 def _part(path: Path) -> Path:
     return path.with_name(path.name + _PART)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from lfi.errors import ConfigError
 
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
 PRECISIONS = ("float16", "uint8")
-_SHORT = 6  # longer lists are told by their first difference
+_SHORT = 6  # longer lists are described by their first difference
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Settings:
             raise ConfigError(f"the cache's fields are {list(self.fields)}; some of {', '.join(FIELDS)} were expected")
 
     def differences(self, wanted: Settings) -> list[str]:
-        """How a store of these settings fails what is wanted: a line for each difference. More fields are none."""
+        """How a store of these settings differs from what is wanted, a line each; extra fields do not count."""
         lines = []
         for name in (field.name for field in fields(self)):
             here, there = getattr(wanted, name), getattr(self, name)

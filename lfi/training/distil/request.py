@@ -17,6 +17,7 @@ from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
 from lfi.data.notes import Notes
 from lfi.errors import ConfigError, DataError, UnknownModelError, WordsError
+from lfi.hub import is_hub, local_folder
 from lfi.shipped import shipped_teacher
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.teachers.loading import CONFIG, WEIGHTS, save_named
@@ -122,6 +123,8 @@ def named(text: str) -> tuple[str, str | None]:
     Raises:
         UnknownModelError: it is neither.
     """
+    if is_hub(text):
+        return str(local_folder(text)), None
     folder = Path(text)
     if (folder / "teacher" / CONFIG).is_file():
         return str(folder / "teacher"), None

@@ -25,7 +25,7 @@ HELD_OUT = 10
 VIEWS = 3
 """Of every sample of ImageNet: the whole and two crops."""
 ALONE = ("animal", "fruit", "vegetable", "geological formation", "fungus", "dish", "giraffe", "house", "guitar")
-"""Names whose photographs show no people as a rule, or whose photographs somebody looked through (PACS)."""
+"""Names whose photographs rarely show people, or whose photographs were checked by hand (PACS)."""
 SHARES = (0.78, 0.15, 0.07)
 """Of TinyImageNet, PACS and the samples among what canvases are made of."""
 
@@ -39,7 +39,7 @@ class Part:
         images: uint8 `[n, side, side, 3]`.
         labels: int64 `[n, 4]`: numbers of the names of the photographs in an image, -1 where there are fewer.
         regions: int64 `[n, 4, 4]`: left, top, right, bottom of each, in pixels of a 64 px image, the last two open.
-        boxes: float32 `[n, 4]` of the object in a single photograph, as `regions`; None where nobody knows.
+        boxes: float32 `[n, 4]` of the object in a single photograph, as `regions`; None where unknown.
     """
 
     name: str
@@ -50,11 +50,6 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def composed(self) -> bool:
-        """Whether an image is made of several."""
-        return bool((self.labels[:, 1] >= 0).any())
 
     def take(self, rows: np.ndarray, name: str | None = None) -> Part:
         """Some of the images."""
@@ -150,7 +145,7 @@ def own_name(names: Names, leaf: int) -> int:
 
 
 class Truth:
-    """Which names are true of an image, which are false, and which nobody knows.
+    """Which names are true of an image, which are false, and which are unknown.
 
     Attributes:
         above: bool `[name, name]`: what is the first is the second, too (dog, animal).

@@ -23,7 +23,7 @@ LENGTH, CAPTION, CAPTIONED = 5, 24, 32
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class PartFeatures:
     """A part with what the tower and its explanation say of it.
 
     Attributes:
@@ -52,7 +52,7 @@ class NamedImages:
 
     def __init__(
         self,
-        parts: Mapping[str, Learnt],
+        parts: Mapping[str, PartFeatures],
         shares: Mapping[str, int],
         stages: Stages,
         tokenizer: NameTokenizer,

@@ -37,7 +37,7 @@ WORDS = 6
 
 def methods() -> dict[str, Method]:
     """LFI and the baseline, with weights for images of one class among a thousand; the same of what they share."""
-    ours, theirs = METHODS["LFI + DIST + feature KD"], METHODS["DIST + feature KD"]
+    ours, theirs = METHODS["LFI + patch words + DIST + feature KD"], METHODS["DIST + feature KD"]
     own = replace(ours.objective, dist=1.0, feature_kd=1.0, interaction=0.2, relation=0.03, naming=0.5, patch_words=0.5)
     return {
         "lfi": replace(ours, objective=own),

@@ -21,7 +21,7 @@ from lfi.training.loop import train
 from lfi.training.photographs.bank import Part, Truth, assemble
 from lfi.training.photographs.evidence import EvidenceConfig, EvidenceTask
 from lfi.training.photographs.guides import MOST_GUIDES, Guides
-from lfi.training.photographs.sentences import Learnt, NamedImages
+from lfi.training.photographs.sentences import NamedImages, PartFeatures
 from lfi.training.photographs.trunk import CHUNK, GRID, Features, Stages, pretrained
 
 USED = {"canvases": 24_000, "pasted": 16_000, "pacs": None, "samples": None, "tiny": 40_000}
@@ -62,7 +62,7 @@ def images(sources: Sources, names: Names) -> dict[str, Part]:
     return parts
 
 
-def learn(sources: Sources, part: Part, guides: Guides) -> Learnt:
+def learn(sources: Sources, part: Part, guides: Guides) -> PartFeatures:
     """A part with its features and explanations, computed where they are missing."""
     features = Features(sources.runs / "features", part.name, len(part))
     features.fill(part.images)
@@ -81,7 +81,7 @@ def learn(sources: Sources, part: Part, guides: Guides) -> Learnt:
             partial.rename(path)
         with np.load(path) as held:
             chances[rows], maps[rows] = held["chances"], held["maps"]
-    return Learnt(part, fifth, sixth, chances, maps)
+    return PartFeatures(part, fifth, sixth, chances, maps)
 
 
 def train_photo_teacher(

@@ -106,7 +106,7 @@ class Features:
 
         Args:
             images: uint8 `[count, side, side, 3]`.
-            share: every second of two processes that share the work: (0, 2) and (1, 2).
+            share: which chunks, as (index, processes): two processes share the work as (0, 2) and (1, 2).
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [n for n in range(share[0], self.chunks, share[1]) if not self.chunk(n).exists()]

@@ -60,7 +60,7 @@ def test_keys_are_asked_for_where_there_are_any(host, keys, auth, asked_for):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
 def test_without_a_key_other_machines_are_not_let_in(settings, host):
     assert not is_loopback(host)
-    with pytest.raises(ConfigError, match="needs a key: `lfi keys new`"):
+    with pytest.raises(ConfigError, match="requires a key: `lfi keys new`"):
         create_app(settings.model_copy(update={"host": host}))
 
 
@@ -69,7 +69,7 @@ def test_serving_other_machines_without_a_key_ends_with_one_line(monkeypatch, ca
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--host", "0.0.0.0", "--port", "0"])
     assert ended.value.code == 2
-    assert re.fullmatch(r"lfi: listening on 0\.0\.0\.0 lets other machines in, .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"lfi: listening on 0\.0\.0\.0 admits other machines, .*\n", capsys.readouterr().err)
 
 
 def test_a_new_key_is_shown_once_and_its_line_opens_the_service(capsys):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import lfi
 from uploads import as_bytes, scene, truncated_jpeg
 
 from app.batch import work
-from app.cli import main
 from app.engine.decode import DAMAGED
 from evaluation.scores import columns, row, score
 from lfi.comparison import MODELS
@@ -33,17 +33,9 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def batch(source: Path, out: Path, trio: Path, *more: object) -> int:
     asked = [part for word in WORDS for part in ("--word", word)]
-    return run("batch", source, *asked, "--out", out, "--trio", trio, *more)
+    return lfi("batch", source, *asked, "--out", out, "--trio", trio, *more)
 
 
 def test_a_folder_becomes_scores_maps_and_a_gallery(pictures, tmp_path, trio_folder, capsys):
@@ -51,7 +43,7 @@ def test_a_folder_becomes_scores_maps_and_a_gallery(pictures, tmp_path, trio_fol
     assert batch(pictures, out, trio_folder) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"not read: broken.jpg: {DAMAGED}",
-        "skipped, as they are not images: 1",
+        "skipped, as they are not images: 1 (notes.txt)",
         "2 of 3 images, 1 not read",
         str(out / "index.html"),
     ]
@@ -144,7 +136,7 @@ def test_articles_are_left_out(pictures, tmp_path, trio_folder):
     out = tmp_path / "gallery"
     batch(pictures, out, trio_folder)
     assert (
-        run("batch", pictures, "--word", "the star", "--word", "a red circle", "--out", out, "--trio", trio_folder) == 0
+        lfi("batch", pictures, "--word", "the star", "--word", "a red circle", "--out", out, "--trio", trio_folder) == 0
     )
 
 

@@ -8,6 +8,7 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from uploads import as_bytes, scene, truncated_jpeg
+from PIL import Image
+from uploads import as_bytes, cut_jpeg, scene, truncated_jpeg
 
 from app.engine.decode import DAMAGED
+from app.keys import new_key
 from app.main import create_app
 from app.settings import read_settings
 from lfi.comparison import MODELS
+from lfi.errors import ConfigError
 
 PICTURES = {"wide.png": as_bytes(scene(120, 40)), "broken.jpg": truncated_jpeg(), "tall.png": as_bytes(scene(40, 120))}
 Send = Callable[..., httpx.Response]
@@ -75,6 +79,10 @@ def zipped(files: dict[str, bytes]) -> bytes:
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def noise(side: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side // 2, 3), np.uint8))
 
 
 def folders(client: TestClient) -> list[Path]:
@@ -176,28 +184,158 @@ def test_what_cannot_be_is_refused_and_leaves_nothing_behind(case, service, send
     assert folders(service) == []
 
 
+def test_files_left_aside_and_pictures_read_in_part_are_named(service, send):
+    files = {"cut": cut_jpeg(), "notes.txt": b"", "whole.png": PICTURES["wide.png"]}
+    status = finished(service, send({"all.zip": zipped(files)}))
+    assert (status["total"], status["others"], status["other_names"], status["unread"]) == (2, 1, ["notes.txt"], [])
+    (noted,) = status["noted"]
+    assert noted["image"] == "cut"
+    assert noted["note"].startswith("the JPEG lacks its last bytes")
+    table = list(csv.DictReader(io.StringIO(service.get(status["links"]["scores_csv"]).text)))
+    assert {row["image"]: row["note"] for row in table} == {"cut": noted["note"], "whole.png": ""}
+
+
+@contextmanager
+def held_up(client: TestClient) -> Iterator[None]:
+    """No places for the worker, which waits as a request would."""
+    hold = client.app.state.engine.jobs
+    places, hold.total_tokens = hold.total_tokens, 0
+    try:
+        yield
+    finally:
+        hold.total_tokens = places
+
+
 def test_places_are_few_and_become_free_again(service, send):
-    first = finished(service, send({"a.png": PICTURES["wide.png"]}))
+    with held_up(service):
+        first = send({"a.png": PICTURES["wide.png"]})
+        second = send({"a.png": PICTURES["wide.png"], "b.png": PICTURES["tall.png"]})
+        answer = send({"a.png": PICTURES["wide.png"]})
+        assert (answer.status_code, answer.json()["type"]) == (429, "urn:problem-type:lfi:batches-full")
+        assert int(answer.headers["retry-after"]) >= 1
+    finished(service, first)
+    finished(service, second)
+    finished(service, send({"a.png": PICTURES["wide.png"]}))  # those that are over hold no places
     finished(service, send({"a.png": PICTURES["wide.png"]}))
-    answer = send({"a.png": PICTURES["wide.png"]})
-    assert (answer.status_code, answer.json()["type"]) == (429, "urn:problem-type:lfi:batches-full")
-    assert int(answer.headers["retry-after"]) > 0
-    service.delete(first["links"]["status"])
-    finished(service, send({"a.png": PICTURES["wide.png"]}))
+
+
+def test_a_place_becomes_free_about_when_retry_after_says(service, send):
+    with held_up(service):
+        service.app.state.batches._room.pace = 30.0
+        send({"a.png": PICTURES["wide.png"], "b.png": PICTURES["wide.png"]})
+        send({"a.png": PICTURES["wide.png"]})
+        assert send({"a.png": PICTURES["wide.png"]}).headers["retry-after"] == "60"  # two images of the first batch
+
+
+def keyed(folder: Path, **settings: object) -> TestClient:
+    keys = {name: new_key(name, ["maps"]) for name in ("ada", "bob")}
+    made = create_app(
+        read_settings(
+            models_dir=folder.parent,
+            trio=folder.name,
+            api_keys=",".join(key.line() for _, key in keys.values()),
+            **settings,
+        )
+    )
+    client = TestClient(made, raise_server_exceptions=False)
+    client.secrets = {name: {"Authorization": f"Bearer {secret}"} for name, (secret, _) in keys.items()}
+    return client
+
+
+def test_a_batch_belongs_to_its_key_and_so_do_places(trio_folder):
+    with keyed(trio_folder, batches=1) as client:
+        until(client, lambda: client.get("/readyz").status_code == 200)
+        ada, bob = client.secrets["ada"], client.secrets["bob"]
+
+        def post(key: dict[str, str]) -> httpx.Response:
+            files = {"images": ("a.png", PICTURES["wide.png"])}
+            return client.post("/v1/batches", files=files, data={"words": "star"}, headers=key)
+
+        with held_up(client):
+            links = post(ada).json()["links"]
+            assert post(ada).status_code == 429
+            assert post(bob).status_code == 202
+            for link in links.values():
+                assert client.get(link, headers=bob).json()["type"] == "urn:problem-type:lfi:nothing-here"
+            assert client.post(f"{links['status']}/stop", headers=bob).status_code == 404
+            assert client.delete(links["status"], headers=bob).status_code == 404
+            assert client.get(links["status"], headers=ada).json()["state"] in ("waiting", "running")
+
+
+def test_what_lies_on_disk_is_bounded_and_freed(trio_folder):
+    settings = read_settings(
+        models_dir=trio_folder.parent, trio=trio_folder.name, max_batch_bytes=100_000, batches_bytes=3_200_000
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        until(client, lambda: client.get("/readyz").status_code == 200)
+        batch = {"files": {"images": ("a.png", PICTURES["wide.png"])}, "data": {"words": "star"}}
+        finished(client, client.post("/v1/batches", **batch))
+        status = finished(client, client.post("/v1/batches", **batch))
+        finished(client, client.post("/v1/batches", **batch))
+        too_much = {"files": {"images": ("a.png", as_bytes(noise(300)))}, "data": {"words": "star"}}
+        answer = client.post("/v1/batches", **too_much)
+        assert (answer.status_code, answer.json()["type"]) == (429, "urn:problem-type:lfi:batches-full")
+        assert 3500 < int(answer.headers["retry-after"]) <= 3600  # when the first results go
+        assert len(folders(client)) == 3
+        client.delete(status["links"]["status"])
+        assert client.post("/v1/batches", **too_much).status_code == 202
+
+
+def test_room_is_asked_for_before_a_body_is_read(trio_folder):
+    """Whoever has no place is refused by the header: the body is not even sent."""
+    settings = read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, batches=1)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        until(client, lambda: client.get("/readyz").status_code == 200)
+        with held_up(client):
+            client.post("/v1/batches", files={"images": ("a.png", PICTURES["wide.png"])}, data={"words": "star"})
+            read: list[bool] = []
+            answer = client.portal.call(_refused_unread, client.app, read)
+    assert (answer, read) == (429, [])
+
+
+async def _refused_unread(app: Any, read: list[bool]) -> int:
+    """The status of a request to which nobody has sent a body."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        read.append(True)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"9000"), (b"host", b"a")]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/batches",
+        "raw_path": b"/v1/batches",
+        "root_path": "",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("testclient", 50000),
+        "server": ("a", 80),
+    }
+    await app(scope, receive, send)
+    return sent[0]["status"]
+
+
+def test_a_limit_under_one_batch_is_refused_when_the_service_starts():
+    with pytest.raises(ConfigError, match=r"LFI_BATCHES_BYTES is 1000; .* at least 202,000,000 was expected"):
+        read_settings(batches_bytes=1000)
 
 
 def test_a_stopped_batch_keeps_what_is_done(service, send):
-    hold = service.app.state.engine.jobs  # all places taken: the worker waits as a request would
-    places, hold.total_tokens = hold.total_tokens, 0
-    try:
+    with held_up(service):
         link = send(PICTURES).json()["links"]["status"]
         second = send({"a.png": PICTURES["wide.png"]}).json()
         assert service.get(second["links"]["status"]).json()["ahead"] == 1
         assert service.post(f"{second['links']['status']}/stop").json()["state"] == "stopped"
         assert service.get(f"{link}/batch.zip").json()["detail"].endswith("0 of 3 images are done")
         assert service.post(f"{link}/stop").json()["state"] == "stopped"
-    finally:
-        hold.total_tokens = places
     until(service, lambda: service.get(f"{link}/batch.zip").status_code == 200)
     status = service.get(link).json()
     assert (status["state"], status["done"]) == ("stopped", 1)  # the image in work was finished

@@ -30,15 +30,33 @@ def test_a_folder_gives_its_images_in_order_and_counts_what_else_lies_there(tmp_
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     images = FolderImages(tmp_path)
-    assert (images.names, images.others) == (("a/deep/C.JPG", "b.png"), 1)
+    assert (images.names, images.others) == (("a/deep/C.JPG", "b.png"), ("a/notes.txt",))
     assert images.read("b.png", MOST) == b"b.png"
 
 
 def test_a_zip_gives_the_same(tmp_path):
     files = {"b.png": b"b", "a/": b"", "a/C.JPG": b"c", "notes.txt": b"", "__MACOSX/._b.png": b"", ".DS_Store": b""}
     images = ZipImages(zipped(tmp_path, files))
-    assert (images.names, images.others) == (("a/C.JPG", "b.png"), 1)
+    assert (images.names, images.others) == (("a/C.JPG", "b.png"), ("notes.txt",))
     assert images.read("a/C.JPG", MOST) == b"c"
+
+
+def test_files_without_a_suffix_are_known_by_what_they_hold(tmp_path):
+    files = {
+        "IMG 0001": as_bytes(scene(), "JPEG"),
+        "scan.2": as_bytes(scene(), "PNG"),
+        "clip 2.0 red": as_bytes(scene(), "WEBP"),
+        "phone": as_bytes(scene(), "HEIF"),
+        "README": b"BM is how a bitmap begins, and this is none",
+        "photo.txt": as_bytes(scene(), "JPEG"),
+    }
+    for name, data in files.items():
+        (tmp_path / "folder" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(data)
+    for images in (FolderImages(tmp_path / "folder"), ZipImages(zipped(tmp_path, files))):
+        assert images.names == ("IMG 0001", "clip 2.0 red", "phone", "scan.2")
+        assert images.others == ("README", "photo.txt")
+        assert images.read("phone", MOST) == files["phone"]
 
 
 def test_no_image_is_read_further_than_it_may_be_large(tmp_path):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +48,13 @@ def address(trio_folder: Path) -> Iterator[str]:
     settings = read_settings(models_dir=trio_folder.parent, trio=trio_folder.name, batches=2, root_path="/lfi")
     with running(create_app(settings)) as url:
         yield f"{url}/lfi"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[str]:
+    """A service with the models that ship."""
+    with running(create_app(read_settings())) as url:
+        yield url
 
 
 @pytest.fixture(params=[Client, waiting], ids=["Client", "AsyncClient"])
@@ -138,7 +146,7 @@ def test_a_folder_is_a_batch(client, tmp_path):
 
 
 def test_images_are_a_batch_and_a_full_service_is_asked_again(client, address, opened):
-    batches = [client.batch([scene(), as_bytes(scene())], ["star"]) for _ in range(2)]
+    batches = [client.batch([as_bytes(scene())] * 150, ["star"]) for _ in range(2)]  # not over before the third comes
     pauses = []
 
     def wait(seconds: float) -> None:  # somebody deletes theirs meanwhile
@@ -150,7 +158,8 @@ def test_images_are_a_batch_and_a_full_service_is_asked_again(client, address, o
 
     with opened(address, retries=Retries(sleep=wait, async_sleep=wait_in_a_loop)) as patient:
         batches.append(patient.batch([scene()], ["star"]))
-        assert pauses == [2.0]  # what the service's Retry-After said
+        [seconds] = pauses  # what the service's Retry-After said
+        assert seconds >= 1
         for batch in batches:
             batch.stop()
             batch.delete()
@@ -174,12 +183,12 @@ def test_nobody_there_is_said_after_some_tries(opened):
 
 
 @pytest.mark.parametrize("block", [b for b in blocks(ROOT / "docs" / "api.md") if b.language == "python"], ids=str)
-def test_the_documentation_runs_as_it_stands(block, address, tmp_path, monkeypatch, capsys):
+def test_the_documentation_runs_as_it_stands(block, shipped, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "static").symlink_to(ROOT / "static")
-    code = block.content.replace("http://127.0.0.1:7860", address)
+    code = block.content.replace("http://127.0.0.1:7860", shipped)
     exec(compile(code, str(block), "exec"), {"__name__": "documentation"})
-    assert "star" in capsys.readouterr().out
+    assert re.search("cup|animal|cat", capsys.readouterr().out)
 
 
 def test_importing_the_client_imports_no_torch():

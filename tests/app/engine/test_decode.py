@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
-from uploads import as_bytes, black_png, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
+from uploads import as_bytes, black_png, cut_jpeg, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
 
-from app.engine.decode import decode_image
+from app.engine.decode import decode_image, decoded, opened, several
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
+from lfi.data.decode import read_picture
 from lfi.errors import ImageError, ImageTooLargeError
 
 
@@ -46,12 +49,40 @@ def test_a_photo_with_an_orientation_equals_the_photo_turned_by_hand(orientation
     assert np.array_equal(pixels(decoded), pixels(turned))
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM"])
 def test_every_common_format_shows_the_same_picture(format):
     decoded = decode_image(as_bytes(scene(), format))
 
     assert (decoded.mode, decoded.size) == ("RGB", (96, 64))
     assert np.abs(pixels(decoded) - pixels(scene())).mean() < 8
+
+
+def test_an_icon_shows_its_largest_picture():
+    image = scene().resize((64, 64))
+    decoded = decode_image(as_bytes(image, "ICO", sizes=[(16, 16), (64, 64)]))
+    assert decoded.size == (64, 64)
+    assert np.abs(pixels(decoded) - pixels(image)).mean() < 8
+
+
+def test_an_icon_whose_picture_is_larger_than_icons_are_is_refused_before_it_is_decoded():
+    bomb = png(5_000, 5_000)
+    header = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(bomb), 22)
+    with pytest.raises(ImageError, match="the icon holds a picture of 5000 x 5000 pixels; at most 1024 are read"):
+        decode_image(header + bomb)
+
+
+def test_a_sixteen_bit_pgm_is_scaled_and_not_cut_off():
+    levels = np.linspace(0, 65535, 64).astype(">u2")[None].repeat(8, 0)
+    decoded = decode_image(b"P5 64 8 65535\n" + levels.tobytes())
+    assert np.abs(pixels(decoded)[0, :, 0] - np.linspace(0, 255, 64)).max() < 2
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_frame_is_taken_where_somebody_asks_for_it(format):
+    data = two_frames(format)
+    first = opened(data, first_frame=True)
+    assert several(first) == ("pages" if format == "TIFF" else "frames")
+    assert decoded(first, data).image.size == Image.open(io.BytesIO(data)).size
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
@@ -115,6 +146,38 @@ def test_nothing_of_a_photo_s_metadata_travels_on():
 def test_a_damaged_exif_block_leaves_the_photo_as_it_is():
     stored = as_bytes(scene(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(pixels(decode_image(stored)), pixels(scene()))
+
+
+def test_a_jpeg_that_lacks_its_last_bytes_is_read_as_far_as_it_goes_and_that_is_noted():
+    data = cut_jpeg()
+    image, note = decoded(opened(data), data)
+    told = re.fullmatch(r"the JPEG lacks its last bytes: (\d+\.\d)% of it is missing and shown in grey", note)
+    assert told is not None
+    rows = round(240 * float(told[1]) / 100)
+    assert 0 < rows < 40
+    assert image.size == (320, 240)
+    assert np.abs(pixels(image) - pixels(scene(320, 240)))[: 240 - rows - 16].mean() < 8
+    assert np.abs(pixels(image)[-8:, -8:] - 128).max() < 4  # grey where nothing is left
+
+    end = as_bytes(scene(320, 240), "JPEG")[:-2]  # the mark alone
+    image, note = decoded(opened(end), end)
+    assert note == "the JPEG lacks its last bytes"
+    assert np.array_equal(pixels(image), pixels(Image.open(io.BytesIO(end + b"\xff\xd9")).convert("RGB")))
+
+
+def test_a_cut_photo_is_turned_upright_as_well():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = as_bytes(scene(320, 240), "JPEG", quality=95, exif=exif)
+    assert decode_image(whole[: len(whole) * 95 // 100]).size == (240, 320)
+
+
+def test_uploads_read_a_cut_jpeg_as_training_does(tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(cut_jpeg())
+    trained = read_picture(tmp_path / "cut.jpg", 320)
+    shown = decode_image(cut_jpeg()).resize((320, 320), Image.Resampling.BICUBIC)
+    assert trained.remarks[0][0] == "JPEGs that lack their last bytes"
+    assert np.abs(pixels(shown) - trained.pixels.astype(int)).mean() < 1
 
 
 REFUSED = {

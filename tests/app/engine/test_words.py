@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from app.engine.engine import Engine
+from app.engine.request import MapsRequest
 from app.engine.words import close_words, parse_words, plain_words
 from app.limits import WordLimits
-from lfi.errors import WordsError
+from app.settings import read_settings
+from lfi.errors import UnknownWordError, WordsError
 
 LIMITS = WordLimits(words=4, phrase=3, characters=30)
 
@@ -79,3 +82,17 @@ KNOWN = ("red", "circle", "star")
 )
 def test_articles_are_left_out_where_the_models_know_none(phrases, vocabulary, words):
     assert plain_words(phrases, vocabulary) == words
+
+
+def test_a_word_of_another_trio_is_refused_with_the_name_of_that_trio():
+    engine = Engine(read_settings())
+    for name in ("photographs", "scenes"):
+        engine.trios.load_only(name)
+    with pytest.raises(UnknownWordError, match=r"does not know .*'purple'.*; the trio scenes does") as caught:
+        engine.question(MapsRequest(("purple star",)))
+    assert caught.value.trios == ("scenes",)
+    with pytest.raises(UnknownWordError, match="does not know") as caught:
+        engine.question(MapsRequest(("purple star", "cirkle")))
+    assert caught.value.trios == ()
+    with pytest.raises(UnknownWordError, match="; the trio photographs does"):
+        engine.question(MapsRequest(("golden retriever",), trio="scenes"))

@@ -11,57 +11,14 @@ import zipfile
 import numpy as np
 import pytest
 from gradio.data_classes import DataWithFiles
+from page_handlers import Unhurried, form, values
 from PIL import Image
 from uploads import as_bytes, scene
 
 from app.engine import Engine, File, MapsRequest, Picture, Turn
-from app.engine.kept import KeptPictures
 from app.ui.agreement import agreement
-from app.ui.handlers import Answer, Handlers
+from app.ui.handlers import Handlers
 from app.ui.pictures import OpenPictures
-from app.ui.samples import Sample, load_samples
-
-
-class Unhurried:
-    """Handlers whose requests have all the time there is."""
-
-    def __init__(self, engine: Engine, samples: dict[str, Sample]):
-        self.engine, self.settings, self.samples = engine, engine.settings, samples
-        self._handlers = Handlers(engine, samples)
-        self.describe, self.check, self.forget = self._handlers.describe, self._handlers.check, self._handlers.forget
-
-    def compare(self, payload: object) -> Answer:
-        return self._handlers.compare(payload, Turn())
-
-    def download(self, payload: object) -> Answer:
-        return self._handlers.download(payload, Turn())
-
-    def measure(self, payload: object) -> Answer:
-        return self._handlers.measure(payload, Turn())
-
-    def keep(self, payload: object) -> Answer:
-        return self._handlers.keep(payload, Turn())
-
-
-@pytest.fixture
-def handlers(engine, settings, tmp_path, monkeypatch) -> Unhurried:
-    kept = KeptPictures(tmp_path / "kept", days=7, most=2, most_bytes=10**6)
-    monkeypatch.setattr(engine, "kept", kept)
-    return Unhurried(engine, load_samples(settings.static_dir / "samples"))
-
-
-def form(request: object, *files: bytes) -> DataWithFiles:
-    return DataWithFiles(data={"request": json.dumps(request)}, files=[("x.png", data) for data in files])
-
-
-@pytest.fixture
-def token(handlers) -> str:
-    return handlers.compare(form({"words": []}, as_bytes(scene())))["picture"]["token"]
-
-
-def values(block: dict) -> np.ndarray:
-    flat = np.frombuffer(base64.b64decode(block["values"]), "<f4")
-    return flat.reshape(len(block["layers"]), len(block["names"]), *block["grid"])
 
 
 def test_an_uploaded_picture_can_be_named_afterwards(handlers, token):

@@ -122,6 +122,26 @@ def test_behind_a_proxy_everything_is_found_under_its_prefix(settings, prefix):
     assert client.get(f"{prefix}/nothing").json()["instance"] == "/lfi/nothing"
 
 
+@pytest.mark.parametrize("path", ["", "/", "/lfi", "/lfi/"])
+def test_the_root_leads_to_the_page_with_and_without_its_slash(settings, path):
+    client = TestClient(create_app(settings.model_copy(update={"root_path": "/lfi"})))
+    answer = client.get(path, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/lfi/ui/")
+
+
+def test_the_page_can_be_installed(client):
+    page = client.get("/ui/").text
+    assert page.count('rel="manifest"') == 1
+    assert '<link rel="manifest" href="../manifest.json" />' in page
+    answer = client.get("/manifest.json")
+    assert answer.headers["content-type"] == "application/manifest+json"
+    manifest = answer.json()
+    assert (manifest["start_url"], manifest["display"]) == ("./ui/", "standalone")
+    for icon in manifest["icons"]:
+        found = client.get("/" + icon["src"])
+        assert (found.status_code, found.headers["content-type"]) == (200, icon["type"])
+
+
 @pytest.mark.parametrize(
     "path",
     ["/static/models/", "/static/../app/main.py", "/static/css/../models/tiny/card.json", "/static/css/"],
@@ -175,6 +195,15 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong(monkeypatch):
     with pytest.raises(ConfigError) as refused:
         read_settings()
     assert str(refused.value).startswith("port (LFI_PORT) is 'eighty': input should be a valid integer")
+
+
+def test_settings_by_their_former_names_still_count_and_the_new_names_win(monkeypatch):
+    monkeypatch.setenv("LFI_BATCH", "3")
+    monkeypatch.setenv("LFI_BATCH_WAIT", "0.5")
+    former = read_settings()
+    assert (former.micro_batch, former.micro_batch_wait) == (3, 0.5)
+    monkeypatch.setenv("LFI_MICRO_BATCH", "5")
+    assert read_settings().micro_batch == 5
 
 
 def test_equal_pictures_are_encoded_once(client, engine):

@@ -150,6 +150,7 @@ def test_an_unknown_word_comes_with_the_nearest_known_ones(ask, engine):
         "detail": f"this model does not know 'cirkle' (nearest: {', '.join(nearest)})",
         "instance": "/v1/maps",
         "unknown": {"cirkle": nearest},
+        "trios": [],
         "suggestions": [{"word": word, "instead_of": "cirkle", "presence": None} for word in nearest],
     }
     assert nearest[0] == "circle"

@@ -108,7 +108,7 @@ def test_too_many_unreadable_files_leave_nothing_behind(paths, tmp_path, cache):
 
 def test_a_folder_that_cannot_be_written_is_named(paths, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="LFI_CACHE names another folder"):
+    with pytest.raises(DataError, match="set LFI_CACHE to another folder"):
         cached(paths, 8, folder=tmp_path / "file")
 
 

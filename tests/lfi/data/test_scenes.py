@@ -81,13 +81,6 @@ def test_masks_scale_with_the_image():
         assert one.mean() == pytest.approx(other.mean(), abs=0.02)
 
 
-def test_a_phrase_finds_all_objects_it_fits():
-    scene = Scenes(1, seed=0)[0]
-    thing = scene.objects[0]
-    assert (scene.mask_of(thing.phrase) & scene.masks[0]).sum() == scene.masks[0].sum()
-    assert not scene.mask_of("no such thing").any()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

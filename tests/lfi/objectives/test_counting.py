@@ -26,6 +26,7 @@ from lfi.objectives import (
     relation_loss,
     relational_kd,
     supervision,
+    token_labelling_loss,
 )
 
 LOSSES = {
@@ -36,6 +37,9 @@ LOSSES = {
     "naming": lambda out, b: naming_loss(out.view(-1, 4, 6), normal(5, 6), normal(6, seed=1), b["targets"]),
     "patch_words": lambda out, b: patch_words_loss(
         b["maps"][:, 0], out.view(-1, 4, 6), normal(5, 6), b["targets"][:, :3].clamp_min(0), b["words"]
+    ),
+    "token_labelling": lambda out, b: token_labelling_loss(
+        b["maps"][:, 0], out.view(-1, 4, 6), b["targets"][:, :3].clamp_min(0), b["words"]
     ),
     "logit_kd": lambda out, b: logit_kd(out, b["logits"]),
     "multilabel_kd": lambda out, b: multilabel_kd(out, b["logits"]),

@@ -18,6 +18,7 @@ from lfi.objectives import (
     multilabel_kd,
     relational_kd,
     supervision,
+    token_labelling_loss,
 )
 from lfi.objectives.dist import pearson_distance
 
@@ -210,6 +211,34 @@ def test_dist_of_a_student_that_answers_all_images_alike_is_finite():
     loss.backward()
     assert loss.item() == pytest.approx(2)
     assert torch.isfinite(student.grad).all()
+
+
+def test_token_labelling_is_the_cross_entropy_of_patches_weighted_by_what_looks_at_them():
+    teacher, logits = distributions(2, 3, 4), normal(2, 4, 5)
+    names = torch.tensor([[3, 1, 0], [7, 4, 4]])  # 7 is a word and no class
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    total = weights = 0.0
+    for b, p in np.ndindex(2, 4):
+        for k in range(3):
+            if mask[b, k] and names[b, k] < 5:
+                total = total - teacher[b, k, p] * logits[b, p].log_softmax(0)[names[b, k]]
+                weights += teacher[b, k, p].item()
+    assert token_labelling_loss(teacher, logits, names, mask).item() == pytest.approx((total / weights).item())
+    assert token_labelling_loss(teacher, logits, names, mask & False).item() == 0
+    assert torch.autograd.gradcheck(
+        lambda z: token_labelling_loss(teacher, z, names, mask), logits.clone().requires_grad_()
+    )
+
+
+def test_token_labelling_worked_by_hand():
+    teacher = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]).double()
+    logits = torch.tensor([[[2.0, 0.0], [2.0, 0.0]]]).double()
+    both = torch.tensor([[True, True]])
+    right, wrong = np.log1p(np.exp(-2)), np.log1p(np.exp(2))
+    assert token_labelling_loss(teacher, logits, torch.tensor([[0, 1]]), both).item() == pytest.approx(
+        (right + wrong) / 2
+    )
+    assert token_labelling_loss(teacher, logits, torch.tensor([[0, 5]]), both).item() == pytest.approx(right)
 
 
 def test_supervision_of_classes_is_the_smoothed_cross_entropy():

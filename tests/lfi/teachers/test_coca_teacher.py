@@ -140,6 +140,16 @@ def test_images_of_another_teacher_are_refused(images: Tensor, tokenizer: Simple
         second.interactions_of(first.encode(images), ["star"])
 
 
+@pytest.mark.parametrize("heads", [False, True])
+def test_maps_and_evidence_of_one_run_are_those_of_two(coca: CoCaTeacher, images: Tensor, heads: bool) -> None:
+    encoded, words = coca.encode(images), [["red circle"], ["star", "small blue moon"]]
+    words += [["star"]] * (len(encoded) - 2)
+    maps, evidence = coca.interactions_and_evidence(encoded, words, heads=heads)
+    assert torch.equal(maps.weights, coca.interactions_for(encoded, words, heads=heads).weights)
+    assert torch.equal(evidence, coca.evidence(encoded, words))
+    assert evidence.shape == (len(encoded), 2, 2)
+
+
 def test_the_heads_average_to_the_mean_map(coca: CoCaTeacher, images: Tensor) -> None:
     mean = coca.interactions_of(images, ["red circle", "star"])
     heads = coca.interactions_of(images, ["red circle", "star"], heads=True)

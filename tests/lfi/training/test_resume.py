@@ -67,7 +67,7 @@ def test_the_average_is_what_is_evaluated_and_kept(tmp_path):
     assert torch.equal(task.state_dict()[name], tensors[f"ema.{name}"])
     assert not torch.equal(tensors[f"ema.{name}"], tensors[f"model.{name}"])
     read = TinyTask(noise=False)
-    checkpoints.unpack_weights(tensors, read)
+    read.load_state_dict(checkpoints.part(tensors, "model.") | checkpoints.part(tensors, "ema."))
     assert_identical(read.state_dict(), task.state_dict())
     with torch.inference_mode():
         brightness = float(task.eval().student(TinyData(8).images[:8]).logits.mean())
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_model_is_refused_by_name(tmp_path):
     task = TinyTask(noise=False)
     task.student.head = torch.nn.Linear(32, 7)
     with pytest.raises(CheckpointError, match=r"student.head.bias is \[80\] in the checkpoint and \[7\] in the model"):
-        checkpoints.unpack_weights(tensors, task)
+        checkpoints.unpack(tensors, task, torch.optim.AdamW(task.parameters()))
 
 
 def test_tied_weights_can_be_saved(tmp_path):

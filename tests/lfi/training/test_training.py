@@ -212,7 +212,13 @@ def test_a_batch_holds_what_its_losses_need_and_no_more(prepared):
     assert held(ObjectiveConfig()) == set()
     assert held(ObjectiveConfig(logit_kd=1.0)) == {"logits"}
     assert held(ObjectiveConfig(naming=1.0)) == {"words", "names"}
+    assert held(ObjectiveConfig(naming=1.0, patch_words=1.0)) == {"maps", "words", "names"}
     assert held(INTERACTION) == held(replace(INTERACTION, shuffle=True)) == {"maps", "words", "names", "logits"}
+
+
+def test_patch_words_need_the_head_that_names():
+    with pytest.raises(ConfigError, match=r"patch_words needs the head that names; set objective\.naming above 0, too"):
+        ObjectiveConfig(interaction=0.1, patch_words=0.1)
 
 
 def test_the_shuffled_control_takes_maps_of_another_image_with_as_many_words(prepared):
@@ -228,8 +234,11 @@ def test_the_shuffled_control_takes_maps_of_another_image_with_as_many_words(pre
     [
         ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1, persistent=False),
         ObjectiveConfig(naming=0.1),
+        ObjectiveConfig(naming=0.1, patch_words=0.1),
+        ObjectiveConfig(interaction=0.1, relation=0.1, naming=0.1, patch_words=0.1),
         ObjectiveConfig(interaction=0.1, shuffle=True),
         ObjectiveConfig(activation_attention=1.0),
+        ObjectiveConfig(token_labelling=1.0),
         ObjectiveConfig(attention_transfer=1.0),
         ObjectiveConfig(relational_kd=0.1, dist=1.0, feature_kd=0.1, logit_kd=1.0),
     ],

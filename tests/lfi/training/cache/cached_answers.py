@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from lfi.data.imageset import ImageSet
 from lfi.training.cache import Settings, build
+from lfi.training.cache.build import Report
 
+SHARDS = 7  # of 32 images
 COUNT, SIZE, PATCHES, LAYERS, WORDS = 200, 16, 64, 2, 3
 VOCABULARY = tuple(f"thing {number}" for number in range(20))
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
@@ -83,6 +86,11 @@ class Teacher:
         }
 
 
+def make(folder: Path, data: ImageSet, teacher: Callable | None = None, **changes: object) -> Report:
+    """A cache of shards of 32 images."""
+    return build(folder, data, settings(**changes), teacher or Teacher(data), shard=32, batch=10)
+
+
 if __name__ == "__main__":
     data = images()
-    build(Path(sys.argv[1]), data, settings(), Teacher(data, int(sys.argv[2])), shard=32, batch=10)
+    make(Path(sys.argv[1]), data, Teacher(data, int(sys.argv[2])))

@@ -1,0 +1,51 @@
+"""Runs of a benchmark: several processes at a time, each result kept as a JSON record."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from tqdm import tqdm
+
+from lfi.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def in_processes(
+    work: Callable[..., T], runs: Iterable[tuple[Any, ...]], workers: int, title: str, unit: str
+) -> Iterator[T]:
+    """What `work(*run)` returns for every run, as runs finish; each process takes its share of the cores."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
+        futures = [pool.submit(work, *run) for run in runs]
+        for future in tqdm(as_completed(futures), total=len(futures), desc=title, unit=unit, dynamic_ncols=True):
+            yield future.result()
+
+
+def _share_cores(workers: int) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def check_known(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that a benchmark does not have.
+
+    Raises:
+        ConfigError: names the first of them, and those that exist.
+    """
+    for each in given:
+        if each not in known:
+            raise ConfigError(f"unknown {what} {each!r}; one of {', '.join(known)} was expected")
+
+
+def keep(path: Path, record: dict[str, Any]) -> None:
+    """Write a record, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(record) + "\n")
+    os.replace(fresh, path)

@@ -1,0 +1,97 @@
+"""Runs an exported student: `python -m lfi.exporting.runner FOLDER IMAGE --word star`.
+
+It needs NumPy, Pillow and onnxruntime. The folder may be copied to a machine without torch, and this file with it: it
+imports nothing else of LFI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+GRAPH, ABOUT, WORDS = "student.onnx", "student.json", "words.npz"
+
+
+class OnnxStudent:
+    """An exported student.
+
+    Args:
+        folder: as `lfi.exporting.student.export` writes it.
+
+    Attributes:
+        about: `name`, `fingerprint`, `image_size`, `layers`, `grid`.
+        words: that it can be asked for, with their embeddings.
+
+    Raises:
+        ImportError: onnxruntime is not installed.
+        FileNotFoundError: there is no exported student.
+    """
+
+    def __init__(self, folder: str | Path):
+        import onnxruntime
+
+        folder = Path(folder)
+        self.about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        self.session = onnxruntime.InferenceSession(str(folder / GRAPH), providers=["CPUExecutionProvider"])
+        self.words: dict[str, np.ndarray] = {}
+        if (folder / WORDS).is_file():
+            with np.load(folder / WORDS) as arrays:
+                self.words = dict(zip(arrays["words"].tolist(), arrays["embeddings"], strict=True))
+
+    def preprocess(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Images squashed to the model's size, float32 `[batch, 3, height, width]`."""
+        height, width = self.about["image_size"]
+        small = [image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC) for image in images]
+        values = np.stack([np.asarray(image, np.float32) for image in small]).transpose(0, 3, 1, 2) / 255
+        return ((values - self.about["mean"]) / self.about["std"]).astype(np.float32)
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """All outputs by name, of images as from `preprocess`."""
+        names = self.about["outputs"]
+        return dict(zip(names, self.session.run(names, {"images": images}), strict=True))
+
+    def maps(self, image: Image.Image, words: Sequence[str]) -> tuple[np.ndarray, list[int], list[float]]:
+        """Maps of the queries that stand for words `[layer, word, row, column]`, which these are, and how near.
+
+        Raises:
+            KeyError: a word that is not among `words`; names the nearest.
+        """
+        for word in words:
+            if word not in self.words:
+                near = ", ".join(difflib.get_close_matches(word, self.words, 3, cutoff=0))
+                raise KeyError(f"the exported vocabulary has no {word!r} (nearest: {near or 'it is empty'})")
+        found = self.run(self.preprocess([image]))
+        nearness = np.stack([self.words[word] for word in words]) @ found["names"][0].T
+        query = nearness.argmax(1)
+        return found["maps"][0][:, query], query.tolist(), nearness.max(1).tolist()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Where an exported LFI student looks for words.")
+    parser.add_argument("folder", type=Path, help="as `lfi export` writes it")
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--word", action="append", required=True, help="repeat it for more")
+    parser.add_argument("--out", type=Path, default=Path("maps.npz"))
+    given = parser.parse_args(arguments)
+    try:
+        student = OnnxStudent(given.folder)
+        with Image.open(given.image) as image:
+            maps, queries, nearness = student.maps(ImageOps.exif_transpose(image), given.word)
+    except (OSError, ImportError, KeyError) as error:
+        parser.exit(2, f"{parser.prog}: {error.args[0] if isinstance(error, KeyError) else error}\n")
+    np.savez(given.out, maps=maps, words=np.array(given.word), layers=np.array(student.about["layers"]))
+    for word, query, near in zip(given.word, queries, nearness, strict=True):
+        print(f"{word}: query {query + 1}, nearness {near:.2f}")
+    print(given.out)
+
+
+if __name__ == "__main__":
+    main()

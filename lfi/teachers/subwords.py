@@ -1,0 +1,81 @@
+"""Tokenisers of the Hugging Face hub, as SigLIP and CLIPs with text towers from transformers have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import regex
+from torch import Tensor
+
+from lfi.errors import CheckpointError, UnsupportedModelError
+from lfi.teachers.scripts import visible
+from lfi.weights import first_line, quiet
+
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}]+)*")
+EXTRA = "pip install 'learning-from-interactions[transformers]'"
+
+
+class SubwordTokenizer:
+    """open_clip's `HFTokenizer`, of what can be seen of a text, with the place of every word among its tokens.
+
+    Args:
+        source: a folder with a tokeniser's files, or its name on the hub.
+        context_length: ids per text.
+        name: of the model, for errors.
+        options: of `open_clip.tokenizer.HFTokenizer`, such as `clean`.
+
+    Raises:
+        UnsupportedModelError: transformers is not installed, or the tokeniser cannot say for which letters a token
+            stands.
+        CheckpointError: there is no such tokeniser, or it cannot be had.
+    """
+
+    def __init__(self, source: str | Path, context_length: int, name: str, options: Mapping[str, Any]):
+        need_transformers(name)
+        from open_clip.tokenizer import HFTokenizer
+
+        try:
+            with quiet("transformers", "huggingface_hub", "httpx"):
+                self.whole = HFTokenizer(str(source), context_length=context_length, **options)
+        except Exception as error:  # of the network, of files and of packages that some tokenisers need
+            raise CheckpointError(f"cannot get the tokeniser {source} of {name}: {first_line(error)}") from error
+        if not self.whole.tokenizer.is_fast:
+            raise UnsupportedModelError(f"{name}: its tokeniser {source} cannot say which letters a token stands for")
+        self.context_length = context_length
+
+    def __len__(self) -> int:
+        """Number of ids."""
+        return len(self.whole.tokenizer)
+
+    def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
+        """Padded ids, int64 `[text, context_length]`."""
+        given = [texts] if isinstance(texts, str) else list(texts)
+        return self.whole([visible(text) for text in given], context_length or self.context_length)
+
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """The words of a text, lower-cased, each with the position of its last token."""
+        cleaned = self.whole.clean_fn(visible(text))
+        encoded = self.whole.tokenizer(cleaned, return_offsets_mapping=True)
+        spans = encoded["offset_mapping"]
+        found = []
+        for match in _WORD.finditer(cleaned):
+            over = [index for index, (begin, end) in enumerate(spans) if begin < match.end() and end > match.start()]
+            if over:
+                found.append((match.group().lower(), over[-1]))
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write the files that make it again."""
+        self.whole.save_pretrained(str(folder))
+
+
+def need_transformers(name: str) -> None:
+    """Raise `UnsupportedModelError` where transformers, which this model's text side comes from, is not installed."""
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise UnsupportedModelError(
+            f"{name}: its text side comes from transformers, which is an extra: {EXTRA}"
+        ) from error
