@@ -2,7 +2,8 @@
 
 Every part goes through the same folder as a batch of one machine does, so what is in `parts/*.parquet` is what
 `lfi batch` would have kept, a row an image: its name, checksum, size, scores (`rows`, JSON), raw maps (`maps`, an npz),
-or why it could not be read (`problem`). A part that is there is finished.
+what was missing of it (`note`), or why it could not be read (`problem`). Names of files that are no images stand in the
+file's metadata. A part that is there is finished.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from lfi.errors import ConfigError, ImageError, ImageTooLargeError
 FILES = 256
 """Of a folder or zip in a part."""
 QUESTION = "question.json"
+_OTHERS = b"not images"
 SCHEMA = pa.schema(
     [
         ("name", pa.string()),
@@ -39,6 +41,7 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("rows", pa.string()),
         ("problem", pa.string()),
+        ("note", pa.string()),
         ("maps", pa.binary()),
     ]
 )
@@ -51,21 +54,23 @@ class Part:
     Attributes:
         name: of its file in `parts/`.
         names: of the images; None for all of a shard.
+        first: whether it also tells which files of the source are no images.
     """
 
     name: str
     source: str
     names: tuple[str, ...] | None = None
+    first: bool = True
 
     def text(self) -> str:
         """As it is sent to another process."""
-        return json.dumps([self.name, self.source, self.names])
+        return json.dumps([self.name, self.source, self.names, self.first])
 
     @classmethod
     def of(cls, text: str) -> Part:
         """The reverse of `text`."""
-        name, source, names = json.loads(text)
-        return cls(name, source, None if names is None else tuple(names))
+        name, source, names, first = json.loads(text)
+        return cls(name, source, None if names is None else tuple(names), first)
 
     def open(self) -> Images:
         """Its images.
@@ -91,7 +96,8 @@ class TarImages:
             raise ConfigError(f"the shard {shard} cannot be read: {error}") from error
         stem = Path(shard).stem
         self._members = {f"{stem}/{each.name}": each for each in members if has_image_suffix(each.name)}
-        self.names, self.others = tuple(sorted(self._members)), len(members) - len(self._members)
+        self.names = tuple(sorted(self._members))
+        self.others = tuple(f"{stem}/{each.name}" for each in members if f"{stem}/{each.name}" not in self._members)
 
     def read(self, name: str, most: int) -> bytes:
         """As `Images.read`."""
@@ -120,7 +126,12 @@ def parts_of(source: str) -> list[Part]:
     names = open_images(folder).names
     starts = range(0, len(names), FILES)
     return [
-        Part(f"{start:09d}-{_short(json.dumps(names[start : start + FILES]))}", source, names[start : start + FILES])
+        Part(
+            f"{start:09d}-{_short(json.dumps(names[start : start + FILES]))}",
+            source,
+            names[start : start + FILES],
+            not start,
+        )
         for start in starts
     ]
 
@@ -152,22 +163,42 @@ def file_of(out: Path, part: Part) -> Path:
     return out / "parts" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', part.name)}.parquet"
 
 
-def answer_part(engine: Engine, request: MapsRequest, part: Part, out: Path) -> tuple[int, int]:
-    """Answer a part and keep it, whole or not at all.
+@dataclass(frozen=True)
+class Told:
+    """What the file of a part says of its images.
 
-    Returns:
-        How many images were answered, and how many could not be read.
+    Attributes:
+        answered: how many were.
+        unread, noted: names, and why they could not be read, or what was missing of them.
+        others: names of files that are no images.
     """
+
+    answered: int
+    unread: tuple[tuple[str, str], ...]
+    noted: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
+
+
+def told(file: Path) -> Told:
+    """Of a finished part, without its maps."""
+    table = pq.read_table(file, columns=["name", "problem", "note"])
+    rows = table.to_pylist()
+    unread = tuple((row["name"], row["problem"]) for row in rows if row["problem"])
+    noted = tuple((row["name"], row["note"]) for row in rows if row["note"])
+    return Told(len(rows) - len(unread), unread, noted, tuple(json.loads(table.schema.metadata[_OTHERS])))
+
+
+def answer_part(engine: Engine, request: MapsRequest, part: Part, out: Path) -> None:
+    """Answer a part and keep it, whole or not at all."""
     images = part.open()
     with tempfile.TemporaryDirectory(prefix="lfi-part-") as folder:
         kept = BatchFolder(Path(folder), question_of(engine, request))
         records = [answer_image(kept, images, name, engine, request, Turn()) for name in part.names or images.names]
-        _write(file_of(out, part), kept, records)
-    unread = sum(bool(record.problem) for record in records)
-    return len(records) - unread, unread
+        others = images.others if part.first else ()
+        _write(file_of(out, part), kept, records, others)
 
 
-def _write(path: Path, kept: BatchFolder, records: Sequence[Record]) -> None:
+def _write(path: Path, kept: BatchFolder, records: Sequence[Record], others: Sequence[str]) -> None:
     rows = [
         {
             "name": record.name,
@@ -176,12 +207,14 @@ def _write(path: Path, kept: BatchFolder, records: Sequence[Record]) -> None:
             "height": record.height,
             "rows": json.dumps(record.rows, ensure_ascii=False),
             "problem": record.problem,
+            "note": record.note,
             "maps": None if record.problem else kept.maps_file(record).read_bytes(),
         }
         for record in records
     ]
     fresh = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), fresh)
+    schema = SCHEMA.with_metadata({_OTHERS: json.dumps(others, ensure_ascii=False).encode()})
+    pq.write_table(pa.Table.from_pylist(rows, schema), fresh)
     fresh.replace(path)
 
 
@@ -193,6 +226,6 @@ class Worker:
         self.engine = Engine(settings)
         self.engine.trios.need(settings.trio)
 
-    def __call__(self, part: Part) -> tuple[int, int]:
+    def __call__(self, part: Part) -> None:
         """As `answer_part`."""
-        return answer_part(self.engine, self.request, part, self.out)
+        answer_part(self.engine, self.request, part, self.out)

@@ -25,17 +25,17 @@ class Batched:
         self.worker = Worker(settings, request, out)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Counts of the part."""
+        """The part's name, once its file is there."""
         (text,) = batch["item"]
         part = Part.of(str(text))
-        answered, unread = self.worker(part)
-        return {"name": np.array([part.name]), "answered": np.array([answered]), "unread": np.array([unread])}
+        self.worker(part)
+        return {"name": np.array([part.name])}
 
 
 def answer_on_ray(
     parts: Sequence[Part], settings: Settings, request: MapsRequest, out: Path, workers: int
-) -> Iterator[tuple[str, int, int]]:
-    """Name and counts of every part, as they are finished.
+) -> Iterator[str]:
+    """The name of every part, as they are finished.
 
     Raises:
         ConfigError: Ray is not installed.
@@ -55,4 +55,4 @@ def answer_on_ray(
         fn_constructor_args=(settings, request, str(out.resolve())),
     )
     for row in found.iter_rows():
-        yield str(row["name"]), int(row["answered"]), int(row["unread"])
+        yield str(row["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -64,13 +65,11 @@ def batch(
     except KeyboardInterrupt:
         stopped = True
     done = write_results(folder, images.names)
-    for record in done.unread:
-        print(f"not read: {record.name}: {record.problem}")
-    for record in done.read:
-        if record.note:
-            print(f"read in part: {record.name}: {record.note}")
-    if images.others:
-        print(f"skipped, as they are not images: {len(images.others)} ({', '.join(images.others[:_NAMED])})")
+    tell_of(
+        [(record.name, record.problem) for record in done.unread],
+        [(record.name, record.note) for record in done.read if record.note],
+        images.others,
+    )
     print(f"{len(done.read)} of {len(images.names)} images, {len(done.unread)} not read")
     print(out / "index.html")
     if stopped:
@@ -82,7 +81,7 @@ def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, wor
     """The same answers in `OUT/parts/*.parquet`; parts that are there are not answered again."""
     from tqdm import tqdm
 
-    from app.batch.parts import begin, file_of, parts_of
+    from app.batch.parts import begin, file_of, parts_of, told
     from app.batch.ray_engine import answer_on_ray
     from app.batch.work import question_of
     from app.commands.maps import chosen_trio
@@ -95,10 +94,29 @@ def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, wor
     engine.trios.need(settings.trio)
     begin(out, question_of(engine, request))
     missing = [part for part in parts if not file_of(out, part).is_file()]
-    answered, unread, there = 0, 0, len(parts) - len(missing)
+    there = len(parts) - len(missing)
     with tqdm(total=len(parts), initial=there, desc="batch", unit="part", disable=not missing) as bar:
-        for _, some, others in answer_on_ray(missing, settings, request, out, workers) if missing else ():
-            answered, unread = answered + some, unread + others
+        for _ in answer_on_ray(missing, settings, request, out, workers) if missing else ():
             bar.update()
-    print(f"{answered} images in {len(missing)} parts, {unread} not read; {there} parts were there")
+    answered = unread = 0
+    skipped: list[str] = []
+    for part in parts:
+        found = told(file_of(out, part))
+        answered, unread = answered + found.answered, unread + len(found.unread)
+        skipped += found.others
+        tell_of(found.unread, found.noted)
+    tell_of(others=skipped)
+    print(f"{answered} of {answered + unread} images, {unread} not read; {there} of {len(parts)} parts were there")
     print(out / "parts")
+
+
+def tell_of(
+    unread: Iterable[tuple[str, str]] = (), noted: Iterable[tuple[str, str]] = (), others: Sequence[str] = ()
+) -> None:
+    """Name what was left out, and why."""
+    for name, problem in unread:
+        print(f"not read: {name}: {problem}")
+    for name, note in noted:
+        print(f"read in part: {name}: {note}")
+    if others:
+        print(f"skipped, as they are not images: {len(others)} ({', '.join(others[:_NAMED])})")

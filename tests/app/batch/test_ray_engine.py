@@ -10,21 +10,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from commandline import lfi as run
 from uploads import as_bytes, scene, truncated_jpeg
 
 from app.batch.parts import FILES, Part, TarImages, parts_of
-from app.cli import main
 from lfi.errors import ConfigError, ImageTooLargeError
 
 WORDS = ["--word", "star", "--word", "red circle"]
-
-
-def run(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture
@@ -67,7 +59,7 @@ def test_a_shard_is_a_part_and_so_are_some_files_of_a_folder(images, shards):
 
 def test_images_of_a_shard_are_read_as_those_of_a_folder(images, shards):
     found = TarImages(str(shards / "part-0.tar"))
-    assert (found.names, found.others) == (("part-0/a.png",), 1)
+    assert (found.names, found.others) == (("part-0/a.png",), ("part-0/notes.txt",))
     assert found.read("part-0/a.png", 10**6) == (images / "a.png").read_bytes()
     with pytest.raises(ImageTooLargeError, match="larger than"):
         found.read("part-0/a.png", 10)
@@ -91,7 +83,10 @@ def test_ray_gives_what_the_plain_command_gives_and_resumes(images, shards, trio
     capsys.readouterr()
     try:
         assert run(*command) == 0
-        assert "2 images in 2 parts, 1 not read; 0 parts were there" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "2 of 3 images, 1 not read; 0 of 2 parts were there" in said
+        assert "not read: part-1/c.jpg: " in said
+        assert "skipped, as they are not images: 1 (part-0/notes.txt)" in said
         files = sorted((out / "parts").iterdir())
         assert [file.suffix for file in files] == [".parquet"] * 2
         found = [row for file in files for row in pq.read_table(file).to_pylist()]
@@ -99,8 +94,8 @@ def test_ray_gives_what_the_plain_command_gives_and_resumes(images, shards, trio
         for row in found:
             record = expected[Path(row["name"]).name]
             assert json.loads(row["rows"]) == record["rows"]
-            assert [row[name] for name in ("sha256", "width", "height", "problem")] == [
-                record[name] for name in ("sha256", "width", "height", "problem")
+            assert [row[name] for name in ("sha256", "width", "height", "problem", "note")] == [
+                record[name] for name in ("sha256", "width", "height", "problem", "note")
             ]
             if record["problem"]:
                 assert row["maps"] is None
@@ -115,7 +110,7 @@ def test_ray_gives_what_the_plain_command_gives_and_resumes(images, shards, trio
         files[1].unlink()  # as if it had been killed before the second part
         untouched = files[0].stat().st_mtime_ns
         assert run(*command) == 0
-        assert "1 images in 1 parts, 1 not read; 1 parts were there" in capsys.readouterr().out
+        assert "2 of 3 images, 1 not read; 1 of 2 parts were there" in capsys.readouterr().out
         assert files[1].is_file()
         assert files[0].stat().st_mtime_ns == untouched
         assert run(*command, "--models", "teacher") == 2
