@@ -240,6 +240,8 @@ def _label(
     narrow: bool,
     extend: str = "neither",
 ) -> None:
+    if narrow:
+        ticks = _apart(ticks, axes.get_position().width * figure.get_figwidth(), layout.tick)
     bar = figure.colorbar(colours, cax=axes, orientation="horizontal", extend=extend)
     bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
     bar.ax.tick_params(labelsize=layout.tick, length=2)
@@ -249,6 +251,19 @@ def _label(
         first, *_, last = bar.ax.get_xticklabels()
         first.set_horizontalalignment("left")
         last.set_horizontalalignment("right")
+
+
+def _apart(ticks: Sequence[Tick], width: float, points: float) -> list[Tick]:
+    """Those whose labels leave room for the two at the ends of a bar of this width in inches, which stand within it."""
+    first, *inner, last = ticks
+    letter = 0.64 * points / 72 * (last.value - first.value) / width
+
+    def fits(tick: Tick) -> bool:
+        half = len(tick.label) / 2 + 1
+        after, before = (tick.value - first.value) / letter, (last.value - tick.value) / letter
+        return after > len(first.label) + half and before > len(last.label) + half
+
+    return [first, *filter(fits, inner), last]
 
 
 def _metadata(sheet: Sheet, format: str) -> dict[str, str | None]:

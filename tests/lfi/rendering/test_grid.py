@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lfi.errors import ConfigError
-from lfi.rendering import GridRow, Paper, grid_figure, grid_scale, sheet, veil
+from lfi.rendering import GridRow, Paper, Scale, grid_figure, grid_scale, sheet, veil
 
 EMBEDDED = re.compile(rb'<image [^>]*xlink:href="data:image/\w+;base64,([^"]+)"')
 INCH = 200
@@ -108,7 +108,7 @@ def test_letters_are_large_enough_and_nothing_overlaps_or_leaves_the_figure(widt
         row(BLUE, (60, 300), "portraits/tall.png", "cat", {"baseline": 0.03}, **maps),
     ]
     notes = ["Teacher: photographs CoCa@b011af4a8b6f, cross-attention at decoder layer 1, 14 × 14 patches"]
-    grid_figure(rows, "png", paper=Paper(width, points, captions), notes=notes)
+    grid_figure(rows, "png", paper=Paper(width, points, captions), notes=notes, scale=Scale(1, 9.1, clipped=True))
     (figure,) = drawn
     figure.canvas.draw()
     pictures = [axes.get_window_extent() for axes in figure.axes if axes.images]
