@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import batch, data, distil, evaluate, hub, keys, maps, report, scenes, serve, study, training
+from app.commands import batch, data, distil, evaluate, figure, hub, keys, maps, report, scenes, serve, study, training
 from app.failures import StorageError
 from bench import commands as benchmark
 from lfi.errors import LFIError
@@ -25,6 +25,7 @@ for module in (
     keys,
     maps,
     batch,
+    figure,
     distil,
     training,
     hub,

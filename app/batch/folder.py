@@ -3,7 +3,7 @@
 batch.json         what is asked: words, models, trio and fingerprints
 records.jsonl      one line an image: its scores, or why it could not be read
 maps/              raw maps of every layer, one npz an image
-thumbnails/        the images, small
+thumbnails/        the images, small; as large as a figure for a paper shows them
 scores.csv         and
 index.html         made of the above by `app.batch.gallery`
 """
@@ -26,7 +26,7 @@ from evaluation.scores import columns
 from lfi.errors import ConfigError
 from lfi.rendering import encode_webp
 
-THUMBNAIL = 240
+THUMBNAIL = 400
 """Longest side, in pixels."""
 
 
@@ -143,6 +143,26 @@ class BatchFolder:
     def thumbnail_file(self, record: Record) -> Path:
         """Where the small image lies."""
         return self.path / "thumbnails" / f"{record.stem}.webp"
+
+
+def open_folder(path: Path) -> BatchFolder:
+    """The folder of a batch that is there.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        asked = json.loads((path / "batch.json").read_text(encoding="utf-8"))
+        question = BatchQuestion(
+            words=tuple(asked["words"]),
+            models=tuple(asked["models"]),
+            trio=asked["trio"],
+            fingerprints=asked["fingerprints"],
+            layers={model: (name, index) for model, (name, index) in asked["layers"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} holds no batch; a folder that `lfi batch` wrote was expected") from error
+    return BatchFolder(path, question)
 
 
 def stem_of(name: str) -> str:

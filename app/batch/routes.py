@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import anyio
 import orjson
-from fastapi import APIRouter, Depends, File, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.routing import APIRoute
 
 from app.api.fields import Models, TrioName, Words
+from app.batch.figure import FigureRequest, batch_figure
 from app.batch.folder import scores_csv
 from app.batch.gallery import gallery_page, page_policy
 from app.batch.page import POLICY, batch_page
@@ -45,6 +47,7 @@ _sending = APIRouter(route_class=SendingRoute)
 
 _PRIVATE = {"Cache-Control": "no-store"}
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_FIGURES = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png", "zip": ZIP}
 
 
 async def get_batches(request: Request) -> Batches:
@@ -61,6 +64,8 @@ async def get_batch(request: Request, batches: BatchesDep, id: str) -> Batch:
 
 
 BatchDep = Annotated[Batch, Depends(get_batch)]
+FigureSuffix = Literal["pdf", "svg", "png", "zip"]
+FigureQuery = Annotated[FigureRequest, Query()]
 Files = Annotated[list[UploadFile], File(description="Images, or one zip of them (folders in it are fine).")]
 
 
@@ -178,6 +183,26 @@ async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     limiter = batches.engine.jobs
     page = await anyio.to_thread.run_sync(gallery_page, batch.folder, names, limiter=limiter)
     return HTMLResponse(page, headers=headers)
+
+
+@router.get(
+    "/v1/batches/{id}/figure.{suffix}",
+    operation_id="get_batch_figure",
+    summary="Rows of the gallery as one figure for a paper",
+    response_class=Response,
+    responses={200: {"content": dict.fromkeys(_FIGURES.values(), _BINARY)}, **problems(404, 422)},
+)
+async def show_figure(batches: BatchesDep, batch: BatchDep, suffix: FigureSuffix, asked: FigureQuery) -> Response:
+    """Of what is done: a row for an image and a word, columns for the image and the models, one colour scale.
+
+    The zip has the figure in the `format` asked for, its caption in LaTeX, and `provenance.json`.
+    """
+    wanted = asked if suffix == "zip" else asked.model_copy(update={"format": suffix})
+    names = [record.name for record in in_order(batch)]
+    draw = partial(batch_figure, batch.folder, names, wanted)
+    figure = await anyio.to_thread.run_sync(draw, limiter=batches.drawing)
+    data = figure.zipped() if suffix == "zip" else figure.drawn
+    return Response(data, media_type=_FIGURES[suffix], headers=_PRIVATE | _attached(f"figure.{suffix}"))
 
 
 @router.head("/v1/batches/{id}/batch.zip", include_in_schema=False)

@@ -33,6 +33,7 @@ class Links(BaseModel):
     gallery: str = Field(description="A page with all maps, to sort; while the batch runs, of what is done.")
     scores_csv: str = Field(description="One line per image and word.")
     scores_json: str = Field(description="The same as JSON.")
+    figure: str = Field(description="Rows of the gallery as one figure for a paper, as PDF; also .svg, .png, .zip.")
     archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once the batch is over.")
 
 
@@ -100,6 +101,7 @@ def batch_body(batch: Batch, ahead: int, root: str, kept: float) -> dict[str, An
             "gallery": f"{at}/gallery",
             "scores_csv": f"{at}/scores.csv",
             "scores_json": f"{at}/scores.json",
+            "figure": f"{at}/figure.pdf",
             "archive": f"{at}/batch.zip",
         },
     }

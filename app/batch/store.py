@@ -107,6 +107,8 @@ class Batches:
         self._room = Room(self.settings.batches, self.settings.batches_room, self.settings.batch_seconds)
         self._root: tempfile.TemporaryDirectory[str] | None = None
         self._arrived = anyio.Event()
+        self.drawing = anyio.CapacityLimiter(1)
+        """Figures are drawn one after the other, and hold no place of those who ask about an image."""
 
     @contextmanager
     def receiving(self, sender: str, size: int) -> Iterator[None]:

@@ -62,7 +62,7 @@ def maps(
         ("maps.npz", npz_bytes(comparison, {"trio": settings.trio, "image": {"name": image.name}})),
     ]
     for name, content in files:
-        (out / name).write_bytes(content)
+        write_file(out / name, content)
         print(out / name)
     for model, _, sentence in comparison.absences():
         print(f"{titled(model, SHORT_TITLES)} {sentence}", file=sys.stderr)
@@ -117,5 +117,17 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        path.write_bytes(data)
     except OSError as error:
         raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error

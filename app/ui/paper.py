@@ -6,60 +6,30 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 
+from app.engine.papers import READING, PaperChoice, caption_tex, listed, zipped
 from app.ui.depths import Position
 from lfi.comparison import Comparison, model_of
-from lfi.rendering import Paper, figure, film_strip, titled
+from lfi.rendering import figure, film_strip, titled
 from lfi.revision import revision
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{letter: "\\" + letter for letter in "&%$#_{}"},
-    "×": r"$\times$",
-    "−": "--",
-    "“": "``",
-    "”": "''",
-}
 
-
-WIDTHS = (8.5, 17.5)
-"""One column and two, in centimetres."""
-
-
-class PaperRequest(BaseModel):
+class PaperRequest(PaperChoice):
     """What a visitor chose for a paper's figure; the words are those of the request around it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     columns: list[Annotated[str, StringConstraints(max_length=60)]] | None = Field(
         default=None, min_length=1, max_length=3
     )
     """Some of those on screen, whose layers and scale they keep; all of them where nothing is said."""
-    format: Literal["pdf", "svg", "png"] = "pdf"
-    width: float = 17.5
-    """One of `WIDTHS`."""
-    points: Literal[6, 7, 8, 9, 10] = 8
-    captions: bool = False
     difference: bool = False
     film: bool = False
-
-    @field_validator("width")
-    @classmethod
-    def _is_known(cls, width: float) -> float:
-        if width not in WIDTHS:
-            raise ValueError(f"one of {', '.join(map(str, WIDTHS))} was expected")
-        return width
 
 
 def paper_files(
@@ -82,25 +52,20 @@ def paper_files(
     Raises:
         ConfigError: more columns than fit into the width.
     """
-    paper = Paper(wanted.width, wanted.points, wanted.captions)
     minus = _compared(list(shown.maps)) if wanted.difference else None
     layers = dict(shown.default_layer)
-    how = {**look, "paper": paper, "notes": list(notes), "format": wanted.format}
+    how = {**look, "paper": wanted.paper, "notes": list(notes), "format": wanted.format}
     files = {f"maps.{wanted.format}": figure(shown, image, layer=layers, scale=position.scale, minus=minus, **how)}
     if wanted.film:
         for index, word in enumerate(shown.words):
             absent = [model for model in shown.maps if shown.absence(model, index)]
             name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") or str(index + 1)
             files[f"film-{name}.{wanted.format}"] = film_strip(shown.maps, image, word, absent=absent, **how)
-    files["caption.tex"] = _caption(shown, look["titles"], minus, notes).encode()
+    files["caption.tex"] = caption_tex(_caption(shown, look["titles"], minus), notes)
     files["provenance.json"] = orjson.dumps(
         _provenance(shown, position, wanted, look, about), option=orjson.OPT_INDENT_2
     )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
+    return zipped(files)
 
 
 def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
@@ -111,30 +76,18 @@ def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
     return ("lfi", others[0]) if "lfi" in columns and others else (columns[-2], columns[-1])
 
 
-def _caption(shown: Comparison, titles: Mapping[str, str], minus: tuple[str, str] | None, notes: Sequence[str]) -> str:
+def _caption(shown: Comparison, titles: Mapping[str, str], minus: tuple[str, str] | None) -> list[str]:
     words = ", ".join(f"“{word}”" for word in shown.words)
-    parts = [f"Where {_listed([titled(key, titles) for key in shown.maps])} look for {words}."]
+    parts = [f"Where {listed([titled(key, titles) for key in shown.maps])} look for {words}."]
     parts += [
         f"{titled(key, titles)}: {maps.kind}, layer {shown.default_layer[key] + 1} of {len(maps.layers)}."
         for key, maps in shown.maps.items()
     ]
-    parts.append(
-        "Colours are attention in multiples of uniform attention on one scale; at 1× or below nothing is drawn."
-    )
-    parts.append("Rings mark the strongest patch.")
+    parts.append(READING)
     if minus is not None:
         parts.append(f"Last column: {titled(minus[0], titles)} minus {titled(minus[1], titles)}.")
     parts += [f"{titled(key, titles)} {sentence}." for key, _, sentence in shown.absences()]
-    notes_ = "".join(f"% {note}\n" for note in notes)
-    return f"{notes_}\\caption{{{_latex(' '.join(parts))}}}\n"
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return parts
 
 
 def _provenance(

@@ -45,7 +45,8 @@ class Paper:
 
     def sheet(self) -> dict[str, Any]:
         """As `Sheet` has it."""
-        return {"width": self.width / 2.54, "points": self.points, "captions": self.captions}
+        wide = self.width / 2.54
+        return {"width": wide, "points": self.points, "captions": self.captions, "notes": self.captions}
 
 
 class Compared(Protocol):
@@ -119,7 +120,7 @@ def figure(
         ]
         columns.append(" − ".join(titled(model, titles) for model in minus))
     sheet = Sheet(
-        image=image,
+        images=[image] * len(words),
         panels=panels,
         rows=words,
         columns=columns,
@@ -180,7 +181,7 @@ def film_strip(
     ]
     most = max(len(each.layers) for each in kept.values())
     sheet = Sheet(
-        image=image,
+        images=[image] * len(kept),
         panels=panels,
         rows=[titled(model, titles) for model in kept],
         columns=["Image", *(f"layer {number + 1}" for number in range(most))],

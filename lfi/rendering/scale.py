@@ -101,10 +101,18 @@ def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
     Raises:
         ValueError: there are no maps.
     """
+    found = ((each.weights.detach().cpu().numpy(), math.prod(each.grid)) for each in maps)
+    return scale_of(weights.ravel() * patches for weights, patches in found)
+
+
+def scale_of(models: Iterable[np.ndarray]) -> Scale:
+    """As `shared_scale`, of the values that each model's maps have, in times uniform attention.
+
+    Raises:
+        ValueError: there are no maps.
+    """
     tops, peaks = [], []
-    for each in maps:
-        height, width = each.grid
-        values = each.weights.detach().cpu().numpy().ravel() * (height * width)
+    for values in models:
         if values.size:
             rank = math.ceil((values.size - 1) * (1 - _CLIPPED_SHARE))
             tops.append(float(np.partition(values, rank)[rank]))

@@ -7,10 +7,9 @@ text as text (TrueType in PDF, which publishers ask for), and the same sheet giv
 from __future__ import annotations
 
 import io
-import textwrap
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from PIL import Image, ImageFilter
 from lfi.errors import ConfigError
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference
 from lfi.rendering.embedding import embedded_once
+from lfi.rendering.layout import BAR, LINE, Layout, lay_out
 from lfi.rendering.overlays import FAINT, OPACITY, ground, overlay, veil
 from lfi.rendering.palettes import palette_table
 from lfi.rendering.scale import Scale, Tick
@@ -46,10 +46,6 @@ _DPI = 200
 _PIXELS = 400  # longest side of a panel's picture: sharp in print at two inches, small in a file
 _GREY = "#555555"
 _MARK = "#ffd600"
-_GAP, _NOTE, _HEAD, _BAR, _LINE = 0.08, 0.12, 0.34, 0.75, 0.14  # inches; a note and a caption count lines
-_HEAD_LINE = 0.15
-_EDGE = 0.04  # inches beside the pictures of a narrow figure
-_NARROWEST = 0.25  # inches of a panel in which something can still be seen
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,8 @@ class Panel:
 class Sheet:
     """Everything on a figure but the ink."""
 
-    image: Image.Image
+    images: list[Image.Image]
+    """One a row; often the same one."""
     panels: list[Panel]
     rows: list[str]
     columns: list[str]
@@ -85,13 +82,19 @@ class Sheet:
     contour: bool = False
     """Whether a line runs at half of each peak."""
     region: np.ndarray | None = None
-    """Bool `[height, width]` over the whole image; outlined on the image and on every map."""
+    """Bool `[height, width]` over the whole of every image; outlined on it and on every map."""
     width: float | None = None
     """Of the whole figure in inches; panels then share what the row names leave of it, whatever `cell` says."""
     points: float = 9
     """Size of the letters of names; notes, ticks and the caption are smaller in proportion."""
     captions: bool = True
-    """Whether notes stand under the panels and the caption at the end; a paper has its own."""
+    """Whether the caption stands at the end; a paper has its own."""
+    notes: bool = True
+    """Whether notes stand under the panels."""
+    sources: list[str] = field(default_factory=list)
+    """Of a figure with a width: what stands at the other end of each row's name, such as the name of its image."""
+    tallest: float | None = None
+    """Height of a row in widths of a panel that no image exceeds; taller ones are as wide as that allows."""
     differences: DifferenceScale | None = None
     """The scale of panels that subtract."""
 
@@ -119,36 +122,22 @@ def save(sheet: Sheet, scale: Scale, palette: str, path: str | Path | None, form
 
 
 def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
-    picture = sheet.image.convert("RGB")
-    picture.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
-    letters = sheet.points / 9  # all that holds letters grows with them
-    names = [textwrap.fill(name, 16, break_long_words=True) for name in sheet.rows]
-    narrow = sheet.width is not None  # row names then stand above their rows and leave the width to the pictures
-    left = 0.2 + 0.085 * letters * max(len(line) for name in names for line in name.splitlines())
-    if narrow:
-        left = _EDGE
-    cell = sheet.cell
-    if sheet.width is not None:
-        cell = (sheet.width - left - _EDGE + _GAP) / len(sheet.columns) - _GAP
-        if cell < _NARROWEST:
-            raise ConfigError(
-                f"{len(sheet.columns)} columns do not fit into {2.54 * sheet.width:.1f} cm; "
-                "take fewer columns, a wider figure or shorter words"
-            )
-    tall = cell * picture.height / picture.width
-    heads = [textwrap.fill(name, max(int(cell / (0.073 * letters)), 1)) for name in sheet.columns]
-    head = (_HEAD + _HEAD_LINE * max(name.count("\n") for name in heads)) * letters
-    inner = len(sheet.columns) * (cell + _GAP)
-    said = sheet.caption if sheet.captions else []
-    caption = [line for text in said for line in textwrap.wrap(text, int((left + inner) / (0.058 * letters)))]
-    width = left + inner + 0.1 if sheet.width is None else sheet.width
-    bars = (_BAR + (0 if sheet.differences is None else _BAR)) * letters
-    foot = bars + _LINE * letters * len(caption) + 0.1
-    lines = max(1 + panel.note.count("\n") for panel in sheet.panels) if sheet.captions else 0
-    above = _HEAD_LINE * letters * 1.2 if narrow else 0.0
-    step = above + tall + _NOTE * letters * lines + 0.1
-    height = head + len(sheet.rows) * step + foot
-    mark = None if sheet.region is None else _outline(sheet.region, picture.size)
+    shrunk = {id(image): _shrunk(image) for image in sheet.images}
+    pictures = [shrunk[id(image)] for image in sheet.images]
+    narrow = sheet.width is not None
+    layout = lay_out(
+        sheet.rows,
+        sheet.columns,
+        [picture.height / picture.width for picture in pictures],
+        {(panel.row, panel.column): panel.note for panel in sheet.panels} if sheet.notes else {},
+        sheet.caption if sheet.captions else (),
+        cell=sheet.cell,
+        width=sheet.width,
+        points=sheet.points,
+        bars=1 if sheet.differences is None else 2,
+        tallest=sheet.tallest,
+    )
+    width, height, cell = layout.width, layout.height, layout.cell
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
@@ -159,15 +148,15 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
     def text(x: float, y: float, words: str, **how: Any) -> None:
         figure.text(x / width, 1 - y / height, words, **how)
 
-    def place(row: int, column: int) -> tuple[float, float]:
-        return left + column * (cell + _GAP), head + row * step + above
-
     def show(row: int, column: int, *drawings: Image.Image) -> None:
-        """Pictures one above the other in a cell, the region's outline on the last."""
+        """Pictures one above the other in the middle of a cell, the region's outline on the last."""
         *below, last = drawings
-        if mark is not None:
-            last = Image.composite(Image.new(last.mode, picture.size, _MARK), last, mark)
-        panel = axes(*place(row, column), cell, tall)
+        if sheet.region is not None:
+            mark = _outline(sheet.region, last.size)
+            last = Image.composite(Image.new(last.mode, last.size, _MARK), last, mark)
+        tall = layout.talls[row]
+        wide = min(tall * last.width / last.height, cell)
+        panel = axes(layout.x(column) + (cell - wide) / 2, layout.tops[row], wide, tall)
         for drawing in (*below, last):
             how = "antialiased" if format == "png" else "none"
             panel.imshow(np.asarray(drawing), aspect="auto", interpolation=how)
@@ -175,6 +164,7 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
 
     def drawn(panel: Panel) -> tuple[Image.Image, ...]:
         """A panel; in SVG the picture below and the map above apart, so that the picture is in the file once."""
+        picture = pictures[panel.row]
         if panel.minus is not None and sheet.differences is not None:
             return (difference(picture, panel.weights, panel.minus, sheet.differences, sheet.opacity),)
         how = {"smooth": sheet.smooth, "contour": sheet.contour, "faint": panel.faint}
@@ -183,31 +173,39 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
         below = ground(picture, sheet.opacity * FAINT if panel.faint else sheet.opacity)
         return below, veil(panel.weights, scale, picture.size, palette, sheet.opacity, **how)
 
-    small = sheet.points * 2 / 3
-    for column, name in enumerate(heads):
-        text(place(0, column)[0] + cell / 2, head - 0.07, name, ha="center", va="bottom", fontsize=sheet.points)
-    for row, name in enumerate(names):
-        x, y = place(row, 0)
-        beside: dict[str, Any] = {"x": left - 0.1, "y": y + tall / 2, "ha": "right", "va": "center"}
-        words = sheet.rows[row] if narrow else name
-        over: dict[str, Any] = {"x": x, "y": y - 0.04, "ha": "left", "va": "bottom"}
-        text(**(over if narrow else beside), words=words, fontsize=sheet.points, weight="bold")
-        show(row, 0, picture)
+    quiet: dict[str, Any] = {"fontsize": layout.small, "color": _GREY}
+    for column, name in enumerate(layout.heads):
+        middle = layout.x(column) + cell / 2
+        text(middle, layout.head - 0.07, name, ha="center", va="bottom", fontsize=sheet.points)
+    for row, name in enumerate(layout.names):
+        top, tall = layout.tops[row], layout.talls[row]
+        beside: dict[str, Any] = {"x": layout.left - 0.1, "y": top + tall / 2, "ha": "right", "va": "center"}
+        over: dict[str, Any] = {"x": layout.left, "y": top - 0.04, "ha": "left", "va": "bottom"}
+        text(**(over if narrow else beside), words=name, fontsize=sheet.points, weight="bold")
+        if narrow and sheet.sources:
+            source = layout.source(row, sheet.sources[row], sheet.points)
+            text(layout.left + layout.inner, top - 0.04, source, ha="right", va="bottom", **quiet)
+        show(row, 0, pictures[row])
     for panel in sheet.panels:
         show(panel.row, panel.column, *drawn(panel))
-        if sheet.captions:
-            x, y = place(panel.row, panel.column)
-            text(x + cell / 2, y + tall + 0.03, panel.note, ha="center", va="top", fontsize=small, color=_GREY)
-    below = head + len(sheet.rows) * step
-    bar = min(inner - _GAP, 4.2)
-    _draw_bar(figure, axes(left, below + 0.12 * letters, bar, 0.12), scale, palette, sheet.points, narrow)
+    for (row, column), note in layout.notes.items():
+        under = layout.tops[row] + layout.talls[row] + 0.03
+        text(layout.x(column) + cell / 2, under, note, ha="center", va="top", **quiet)
+    step = BAR * layout.tick / 7
+    bar = min(layout.inner, 4.2)
+    at = layout.left, layout.below + 0.12 * sheet.points / 9, bar, 0.09 if narrow else 0.12
+    _draw_bar(figure, axes(*at), scale, palette, layout, narrow)
     if sheet.differences is not None:
-        _draw_difference(
-            figure, axes(left, below + (0.12 + _BAR) * letters, bar, 0.12), sheet.differences, sheet.points
-        )
-    for number, line in enumerate(caption):
-        text(left, below + bars + _LINE * letters * number, line, ha="left", va="top", fontsize=small, color=_GREY)
+        _draw_difference(figure, axes(at[0], at[1] + step, *at[2:]), sheet.differences, layout, narrow)
+    for number, line in enumerate(layout.caption):
+        text(layout.left, layout.after + LINE * layout.small / 6 * number, line, ha="left", va="top", **quiet)
     return figure
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    picture = image.convert("RGB")
+    picture.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
+    return picture
 
 
 def _outline(region: np.ndarray, size: tuple[int, int]) -> Image.Image:
@@ -219,17 +217,17 @@ def _outline(region: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return Image.composite(Image.new("L", size), whole, inner)
 
 
-def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str, points: float, narrow: bool) -> None:
+def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str, layout: Layout, narrow: bool) -> None:
     colours = ScalarMappable(Normalize(scale.low, scale.high), ListedColormap(palette_table(palette) / 255))
     said = "attention, as multiples of uniform" + (
         "" if narrow else " (1×: no preference; below, the photograph alone)"
     )
-    _label(figure, axes, colours, scale.ticks(), said, points, "max" if scale.clipped else "neither")
+    _label(figure, axes, colours, scale.ticks(), said, layout, narrow, "max" if scale.clipped else "neither")
 
 
-def _draw_difference(figure: Figure, axes: Axes, scale: DifferenceScale, points: float) -> None:
+def _draw_difference(figure: Figure, axes: Axes, scale: DifferenceScale, layout: Layout, narrow: bool) -> None:
     colours = ScalarMappable(Normalize(-scale.limit, scale.limit), ListedColormap(DIVERGING / 255))
-    _label(figure, axes, colours, scale.ticks(), "difference, in multiples of uniform attention", points)
+    _label(figure, axes, colours, scale.ticks(), "difference, in multiples of uniform attention", layout, narrow)
 
 
 def _label(
@@ -238,14 +236,34 @@ def _label(
     colours: ScalarMappable,
     ticks: Sequence[Tick],
     said: str,
-    points: float,
+    layout: Layout,
+    narrow: bool,
     extend: str = "neither",
 ) -> None:
+    if narrow:
+        ticks = _apart(ticks, axes.get_position().width * figure.get_figwidth(), layout.tick)
     bar = figure.colorbar(colours, cax=axes, orientation="horizontal", extend=extend)
     bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
-    bar.ax.tick_params(labelsize=points * 7 / 9, length=2)
-    bar.set_label(said, fontsize=points * 7 / 9)
+    bar.ax.tick_params(labelsize=layout.tick, length=2)
+    bar.set_label(said, fontsize=layout.tick)
     bar.outline.set_visible(False)
+    if narrow:  # the bar is as wide as the figure, and the labels at its ends stay within
+        first, *_, last = bar.ax.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
+
+
+def _apart(ticks: Sequence[Tick], width: float, points: float) -> list[Tick]:
+    """Those whose labels leave room for the two at the ends of a bar of this width in inches, which stand within it."""
+    first, *inner, last = ticks
+    letter = 0.64 * points / 72 * (last.value - first.value) / width
+
+    def fits(tick: Tick) -> bool:
+        half = len(tick.label) / 2 + 1
+        after, before = (tick.value - first.value) / letter, (last.value - tick.value) / letter
+        return after > len(first.label) + half and before > len(last.label) + half
+
+    return [first, *filter(fits, inner), last]
 
 
 def _metadata(sheet: Sheet, format: str) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
 // Many images at once: send them, show how far they are, show the gallery. The address keeps the batch's id.
 
+import { makeFigure } from "./batch-figure.js";
 import { byId, fill, first, make, sentence } from "./elements.js";
 
 const POLL = 1000;
@@ -12,6 +13,7 @@ const sure = byId("batch-sure", HTMLDialogElement);
 const bar = byId("batch-bar", HTMLProgressElement);
 const drop = byId("batch-drop");
 const start = byId("batch-start", HTMLButtonElement);
+const figure = makeFigure(gallery);
 let timer = 0;
 
 class Refused extends Error {
@@ -127,6 +129,7 @@ async function finish(batch) {
     byId(name).hidden = !link;
     byId(name, HTMLAnchorElement).href = link;
   }
+  if (batch.done > batch.unread.length) figure.offer(pathOf(batch.id), batch.models);
   gallery.hidden = false;
   gallery.src = `${pathOf(batch.id)}/gallery`;
 }
@@ -136,6 +139,7 @@ function reset() {
   history.replaceState(null, "", location.pathname);
   form.hidden = false;
   byId("batch-run").hidden = true;
+  figure.withdraw();
   gallery.hidden = true;
   gallery.removeAttribute("src");
   for (const name of ["batch-archive", "batch-table", "batch-open"]) byId(name).hidden = true;

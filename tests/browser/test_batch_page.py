@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -87,6 +89,39 @@ def test_images_become_a_gallery_that_sorts_and_that_is_deleted(page, tmp_path):
     expect(page.locator("#batch-said")).to_have_text("The batch and all of its files are deleted.")
     expect(page.locator("#batch-form")).to_be_visible()
     assert "#" not in page.url
+
+
+def test_rows_of_the_gallery_become_a_figure_for_a_paper(page):
+    start(page, [SAMPLES / "paper.jpg", SAMPLES / "table.jpg"], "star, red circle")
+    gallery = page.frame_locator("#batch-gallery")
+    expect(gallery.locator("tbody tr")).to_have_count(4)
+    page.click("#batch-figure summary")
+    rows = page.locator("#batch-figure-rows label")
+    expect(rows).to_have_count(4)
+    accessible(page)
+    gallery.get_by_role("button", name="Image").click()
+    gallery.get_by_role("button", name="Image").click()  # from the last one to the first
+    gallery.get_by_label("Word").select_option("star")
+    expect(rows).to_have_text([" star in table.jpg", " star in paper.jpg"])
+    page.get_by_label("Baseline", exact=True).uncheck()
+    page.locator("#batch-figure-width").select_option("8.5")
+    page.locator("#batch-figure-format").select_option("svg")
+    with page.expect_download() as download:
+        page.click("#batch-figure-make")
+    expect(page.locator("#batch-figure-said")).to_have_text("figure.zip is ready.")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.namelist() == ["figure.svg", "caption.tex", "provenance.json"]
+        about = json.loads(archive.read("provenance.json"))
+    assert [(each["image"], each["word"]) for each in about["rows"]] == [("table.jpg", "star"), ("paper.jpg", "star")]
+    assert list(about["columns"]) == ["teacher", "lfi"]
+    assert about["figure"]["width"] == 8.5
+
+    for row in rows.all():
+        row.get_by_role("checkbox").uncheck()
+    page.click("#batch-figure-make")
+    expect(page.locator("#batch-figure-said")).to_have_text("Choose at least one row and one column for the figure.")
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_a_new_batch_and_ways_to_one_image_lose_nothing(page, service):

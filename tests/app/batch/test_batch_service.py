@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import time
 import zipfile
@@ -126,6 +127,38 @@ def test_a_batch_is_taken_worked_off_and_read(service, send):
         (wide,) = [name for name in names if "wide" in name]
         with archive.open(wide) as file, np.load(io.BytesIO(file.read())) as arrays:
             assert arrays["words"].tolist() == ["star", "red circle"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG"), ("zip", b"PK")]
+)
+def test_rows_of_a_batch_are_a_figure(service, send, suffix, start):
+    status = finished(service, send(PICTURES, words=["star", "red circle"]))
+    link = status["links"]["figure"].replace(".pdf", f".{suffix}")
+    chosen = {"row": ["tall.png:star", "wide.png"], "models": ["lfi", "teacher"], "width": 8.5, "points": 6}
+    answer = service.get(link, params=chosen | {"format": "svg"})
+    assert (answer.status_code, answer.content[: len(start)]) == (200, start)
+    assert answer.headers["content-disposition"] == f'attachment; filename="figure.{suffix}"'
+    if suffix == "zip":
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            assert archive.namelist() == ["figure.svg", "caption.tex", "provenance.json"]
+            about = json.loads(archive.read("provenance.json"))
+        assert [each["image"] for each in about["rows"]] == ["tall.png", "wide.png", "wide.png"]
+        assert list(about["columns"]) == ["lfi", "teacher"]
+
+
+def test_a_figure_that_cannot_be_is_a_problem(service, send):
+    link = finished(service, send(PICTURES))["links"]["figure"]
+    refused = {
+        "config": [{"row": "broken.jpg"}, {"models": "gpt"}],
+        "request": [{"width": 9}, {"points": 5}, {"first": 0}, {"rows": "wide.png"}],
+    }
+    for kind, cases in refused.items():
+        for asked in cases:
+            answer = service.get(link, params=asked)
+            assert (answer.status_code, answer.json()["type"]) == (422, f"urn:problem-type:lfi:{kind}"), answer.text
+    assert service.get(link.replace(".pdf", ".gif")).status_code == 422
+    assert service.get("/v1/batches/another/figure.pdf").status_code == 404
 
 
 def test_what_was_sent_is_deleted_when_the_batch_is_over_and_the_rest_on_demand(service, send):
