@@ -9,7 +9,27 @@ import torch
 import transformers
 
 SPECIAL = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "bos_token": "[DEC]"}
-WORDS = ["a", "picture", "of", "red", "blue", "squ", "##are", "user", ":", "what", "is", "in", "the", "?", "assistant"]
+WORDS = [
+    "a",
+    "picture",
+    "of",
+    "red",
+    "blue",
+    "squ",
+    "##are",
+    "user",
+    ":",
+    "what",
+    "is",
+    "in",
+    "the",
+    "?",
+    "assistant",
+    "green",
+    "wall",
+    "door",
+    "beside",
+]
 SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 VISION = {**SIZES, "image_size": 24, "patch_size": 8}
 

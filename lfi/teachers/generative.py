@@ -59,8 +59,8 @@ class GenerativeTeacher(BaseTeacher):
             context_length=writer.tokenizer.context_length,
             **{"default_layers": (middle,), **options},
         )
-        lengths = writer.head.weight.float().norm(dim=-1).mean() * writer.norm.weight.float().norm()
-        self._scale = float(lengths)
+        rows, gains = (weights.detach().float() for weights in (writer.head.weight, writer.norm.weight))
+        self._scale = float(rows.norm(dim=-1).mean() * gains.norm())
 
     @property
     def logit_scale(self) -> Tensor:

@@ -40,10 +40,6 @@ def test_any_word_is_read_where_it_has_been_written(family, picture, request):
     assert isinstance(peer, GenerativePeer)
     assert (peer.writer.family, peer.explanations) == (family, ("cross-attention",))
     assert peer.explanation == "cross-attention"
-        family,
-        ("cross-attention",),
-        "cross-attention",
-    )
     images = peer.preprocess([picture, picture.rotate(180)])
     assert tuple(images.shape) == (2, 3, 24, 24)
     maps = peer.explain("cross-attention", images, ["red", "blue square"], model="m@0")
