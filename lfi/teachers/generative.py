@@ -25,7 +25,7 @@ from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.scripts import visible
 from lfi.teachers.subwords import spelled
 from lfi.teachers.teacher import EncodedImages
-from lfi.teachers.writers import FAMILIES, Writer, folder_name, load_writer, normalisation
+from lfi.teachers.writers import FAMILIES, Writer, card_of, load_writer, normalisation
 
 
 class GenerativeTeacher(BaseTeacher):
@@ -202,7 +202,8 @@ def load_generative_teacher(folder: Path, family: str, device: str | torch.devic
     Raises:
         UnsupportedModelError, CheckpointError: as `load_writer`.
     """
-    name = folder_name(folder)
-    writer = load_writer(folder, family, name, device)
+    card = card_of(folder)
+    writer = load_writer(folder, family, card["name"], device)
     mean, std = normalisation(folder)
-    return GenerativeTeacher(writer, name=name, mean=mean, std=std)
+    chosen = {"default_layers": card["default_layers"]} if "default_layers" in card else {}
+    return GenerativeTeacher(writer, name=card["name"], mean=mean, std=std, **chosen)

@@ -34,6 +34,8 @@ PROMPTS = {"blip": "a picture of ", "llava": "USER: <image>\nWhat is in the pict
 _CLASSES = {"blip": "BlipForConditionalGeneration", "llava": "LlavaForConditionalGeneration"}
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _CONFIG, _PREPROCESSING = "config.json", "preprocessor_config.json"
+_CARD = "lfi.json"
+"""What we keep of a model beside transformers' files, if anything: its `name`, and the `default_layers` of its maps."""
 _LONGEST = 32
 """Tokens that are written at most."""
 _AT_ONCE = 16
@@ -292,7 +294,7 @@ def load_writer(folder: Path, family: str, name: str, device: str | torch.device
 
     kind: Any = getattr(transformers, _CLASSES[family])
     try:
-        with quiet("transformers"):
+        with quiet("transformers"), _no_bars():
             options = {} if family == "blip" else {"attn_implementation": "eager"}
             model = kind.from_pretrained(str(folder), local_files_only=True, **options).to(device)
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -303,6 +305,20 @@ def load_writer(folder: Path, family: str, name: str, device: str | torch.device
     return Writer(model, tokenizer, family)
 
 
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """A block in which transformers draws no bars of progress."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def normalisation(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and standard deviation of the RGB channels (0 to 1)."""
     path = folder / _PREPROCESSING
@@ -310,13 +326,25 @@ def normalisation(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
     return said.get("image_mean", _CLIP_MEAN), said.get("image_std", _CLIP_STD)
 
 
-def folder_name(folder: Path) -> str:
-    """What a model in a folder is called: in the hub's cache the repository, elsewhere the folder."""
+def card_of(folder: Path) -> dict[str, Any]:
+    """What is known of a model besides its weights: `name`, and `default_layers` where somebody chose them.
+
+    Without a card the name is that of the folder; in the hub's cache, of the repository.
+
+    Raises:
+        CheckpointError: the card cannot be read.
+    """
     kept = folder.parent.name == "snapshots"
-    return folder.parent.parent.name.rpartition("--")[2] if kept else folder.name
+    name = folder.parent.parent.name.rpartition("--")[2] if kept else folder.name
+    path = folder / _CARD
+    try:
+        return {"name": name} | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
 def copy_writer(source: Path, folder: Path) -> None:
-    """All files of a folder that transformers wrote, but for weights in other formats."""
+    """All files of a folder that transformers wrote, but for weights in other formats, and the model's name."""
     unwanted = shutil.ignore_patterns("*.bin", "*.h5", "*.msgpack", ".*")
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=unwanted)
+    (folder / _CARD).write_text(json.dumps(card_of(source)) + "\n", encoding="utf-8")

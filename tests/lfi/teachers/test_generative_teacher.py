@@ -181,7 +181,9 @@ def test_images_that_another_teacher_looked_at_are_refused(teacher, folder, pict
     shutil.copytree(folder, copy)
     again = load_teacher(copy)
     assert again.fingerprint == teacher.fingerprint
+    (copy / "lfi.json").write_text('{"name": "ours", "default_layers": [0]}')
     changed = load_teacher(copy)
+    assert (changed.name, changed.default_layers, again.name) == ("ours", (0,), "copy")
     with torch.no_grad():
         next(changed.model.parameters()).add_(0.1)
     other = GenerativeTeacher(changed.writer, name="other")

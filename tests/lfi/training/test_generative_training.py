@@ -83,6 +83,7 @@ def test_a_trio_made_with_it_answers_by_word(folder, captions, tmp_path):
     write_own_trio(tmp_path / "trio", members, card)
     trio = Trio.load(tmp_path / "trio")
     assert trio.cards["teacher"]["kind"] == prepared.teacher.kind
+    assert trio.teacher.name == folder.name
     assert trio.fingerprints["teacher"] == prepared.teacher.fingerprint
     assert not any(name.startswith("teacher:") for name in trio.answerers), "it has no dense similarity to ask for"
     found = trio.compare(picture, ["red", "blue door"])
