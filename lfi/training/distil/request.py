@@ -37,7 +37,8 @@ class Request:
     """What `lfi distil` was called with.
 
     Attributes:
-        teacher: an open_clip `NAME:TAG` (or `NAME:FILE`), a folder (of a BLIP or a LLaVA, too), or the name of a teacher that comes with LFI.
+        teacher: an open_clip `NAME:TAG` (or `NAME:FILE`), a folder (of a BLIP or a LLaVA, too), or the name of a
+            teacher that comes with LFI.
         images: folder of the images: `CLASS/*` where there are no captions.
         captions: CSV, TSV, JSONL, or COCO's captions JSON, whose paths are relative to `images`; `""` for none.
         hours: that all of it may take on this machine; the largest student for which that is enough is trained.

@@ -211,3 +211,25 @@ def test_what_it_writes_is_what_transformers_writes(teacher, pictures):
         found = model.generate(input_ids=ids, pixel_values=image, attention_mask=torch.ones_like(ids), **limits)
     text = teacher.tokenizer.whole.decode(found[0, ids.shape[1] :], skip_special_tokens=True).strip()
     assert teacher.describe(pictures[:1]) == [text]
+
+
+def test_a_model_in_half_precision_is_read_as_it_is(teacher, folder, pictures, tmp_path):
+    half = load_teacher(folder)
+    half.model.to(torch.bfloat16).save_pretrained(str(tmp_path))
+    half.tokenizer.whole.save_pretrained(str(tmp_path))
+    again = load_teacher(tmp_path)
+    assert next(again.model.parameters()).dtype == torch.bfloat16
+    images = teacher.preprocess(pictures)
+    maps = again.interactions_for(images, [["red"], ["blue square"], ["door"]])
+    assert maps.weights.dtype == torch.float32
+    whole = teacher.interactions_for(images, [["red"], ["blue square"], ["door"]])
+    distances = (maps.weights - whole.weights).abs().sum((-2, -1)) / 2
+    assert float(distances.mean()) < 0.1
+    assert again.embed_images(images).dtype == again.embed_texts(["red"]).dtype == torch.float32
+    assert again.describe(pictures)
+
+
+def test_a_repository_of_the_hub_gives_its_name(folder, tmp_path):
+    kept = tmp_path / "models--org--tiny-writer" / "snapshots" / ("0" * 40)
+    shutil.copytree(folder, kept)
+    assert load_teacher(kept).name == "tiny-writer"
