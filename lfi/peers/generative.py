@@ -19,7 +19,8 @@ from lfi.maps import InteractionMaps
 from lfi.peers.peer import Peer
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.content import STOP_WORDS
-from lfi.teachers.writers import FAMILIES, Writer, load_writer, normalisation
+from lfi.teachers.writerfiles import load_writer, normalisation
+from lfi.teachers.writers import FAMILIES, Writer
 
 _ATTENTION = "cross-attention"
 

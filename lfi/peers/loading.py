@@ -27,7 +27,7 @@ from lfi.teachers import ClipTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.loading import CONFIG, copy_teacher, save_named
 from lfi.teachers.timmclip import TimmClipTeacher
-from lfi.teachers.writers import copy_writer, family_of
+from lfi.teachers.writerfiles import copy_writer, family_of
 
 RANDOM = "random"
 _TIMM_CONFIG = "config.json"

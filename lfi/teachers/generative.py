@@ -25,7 +25,8 @@ from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.scripts import visible
 from lfi.teachers.subwords import spelled
 from lfi.teachers.teacher import EncodedImages
-from lfi.teachers.writers import FAMILIES, Writer, card_of, load_writer, normalisation
+from lfi.teachers.writerfiles import card_of, load_writer, normalisation
+from lfi.teachers.writers import FAMILIES, Writer
 
 
 class GenerativeTeacher(BaseTeacher):
@@ -36,17 +37,11 @@ class GenerativeTeacher(BaseTeacher):
     Args:
         writer: the model.
         options: `mean`, `std` and `default_layers`, as for `BaseTeacher`.
-
-    Raises:
-        UnsupportedModelError: its input is not square.
     """
 
     def __init__(self, writer: Writer, *, name: str, **options: Any):
         self.writer, self.kind = writer, FAMILIES[writer.family]
         self.grid = (writer.side, writer.side)
-        size = writer.model.config.vision_config.image_size
-        if not isinstance(size, int):
-            raise UnsupportedModelError(f"{name}: its input is {size}; a square one was expected")
         middle = (writer.layers // 2 + writer.layers - 1) // 2
         super().__init__(
             writer.model,
@@ -54,7 +49,7 @@ class GenerativeTeacher(BaseTeacher):
             name=name,
             layers=[f"decoder layer {number}" for number in range(1, writer.layers + 1)],
             heads=writer.heads,
-            image_size=size,
+            image_size=writer.model.config.vision_config.image_size,
             embed_dim=int(writer.head.weight.shape[1]),
             context_length=writer.tokenizer.context_length,
             **{"default_layers": (middle,), **options},

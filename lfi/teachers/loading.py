@@ -36,7 +36,7 @@ from lfi.teachers.subwords import SubwordTokenizer, need_transformers
 from lfi.teachers.timmclip import TimmClipTeacher, is_timm_clip
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
-from lfi.teachers.writers import copy_writer, family_of
+from lfi.teachers.writerfiles import copy_writer, family_of
 from lfi.weights import read_weights
 
 CONFIG = "open_clip_config.json"

@@ -13,29 +13,19 @@ transformers' `eager` attention, since fused kernels never form it.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lfi.errors import CheckpointError, UnsupportedModelError
-from lfi.teachers.subwords import PlainTokenizer, need_transformers
-from lfi.weights import first_line, quiet
+from lfi.teachers.subwords import PlainTokenizer
 
 FAMILIES = {"blip": "BLIP", "llava": "LLaVA"}
 """What can be read, by `model_type` in a configuration of transformers."""
 PROMPTS = {"blip": "a picture of ", "llava": "USER: <image>\nWhat is in the picture? ASSISTANT: "}
 
-_CLASSES = {"blip": "BlipForConditionalGeneration", "llava": "LlavaForConditionalGeneration"}
-_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_CONFIG, _PREPROCESSING = "config.json", "preprocessor_config.json"
-_CARD = "lfi.json"
-"""What we keep of a model beside transformers' files, if anything: its `name`, and the `default_layers` of its maps."""
 _LONGEST = 32
 """Tokens that are written at most."""
 _AT_ONCE = 16
@@ -265,86 +255,3 @@ def attentions_of(model: Any, family: str) -> list[nn.Module]:
     if family == "blip":
         return [layer.crossattention.self.dropout for layer in model.text_decoder.bert.encoder.layer]
     return [layer.self_attn for layer in model.get_decoder().layers]
-
-
-def family_of(folder: Path) -> str:
-    """One of `FAMILIES`; empty for the folder of something else.
-
-    Raises:
-        CheckpointError: its configuration cannot be read.
-    """
-    try:
-        kind = json.loads((folder / _CONFIG).read_text(encoding="utf-8")).get("model_type", "")
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"cannot read {folder / _CONFIG}: {error}") from error
-    return kind if kind in FAMILIES else ""
-
-
-def load_writer(folder: Path, family: str, name: str, device: str | torch.device) -> Writer:
-    """A model that writes from a folder that transformers wrote.
-
-    Raises:
-        UnsupportedModelError: transformers is not installed, or the tokeniser cannot say which letters a token is.
-        CheckpointError: it cannot be read.
-    """
-    need_transformers(name)
-    import transformers
-
-    kind: Any = getattr(transformers, _CLASSES[family])
-    try:
-        with quiet("transformers"), _no_bars():
-            options = {} if family == "blip" else {"attn_implementation": "eager"}
-            model = kind.from_pretrained(str(folder), local_files_only=True, **options).to(device)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # of files, shapes and packages
-        raise CheckpointError(f"cannot read {folder} as a {family} of transformers: {first_line(error)}") from error
-    if not tokenizer.is_fast:
-        raise UnsupportedModelError(f"{name}: its tokeniser cannot say which letters a token stands for")
-    return Writer(model, tokenizer, family)
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """A block in which transformers draws no bars of progress."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def normalisation(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and standard deviation of the RGB channels (0 to 1)."""
-    path = folder / _PREPROCESSING
-    said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return said.get("image_mean", _CLIP_MEAN), said.get("image_std", _CLIP_STD)
-
-
-def card_of(folder: Path) -> dict[str, Any]:
-    """What is known of a model besides its weights: `name`, and `default_layers` where somebody chose them.
-
-    Without a card the name is that of the folder; in the hub's cache, of the repository.
-
-    Raises:
-        CheckpointError: the card cannot be read.
-    """
-    kept = folder.parent.name == "snapshots"
-    name = folder.parent.parent.name.rpartition("--")[2] if kept else folder.name
-    path = folder / _CARD
-    try:
-        return {"name": name} | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
-
-
-def copy_writer(source: Path, folder: Path) -> None:
-    """All files of a folder that transformers wrote, but for weights in other formats, and the model's name."""
-    unwanted = shutil.ignore_patterns("*.bin", "*.h5", "*.msgpack", ".*")
-    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=unwanted)
-    (folder / _CARD).write_text(json.dumps(card_of(source)) + "\n", encoding="utf-8")
