@@ -149,6 +149,9 @@ def test_words_of_a_caption_are_read_within_it(teacher, pictures):
     ]
     weights = attention.mean(1)[:, places]
     assert torch.allclose(maps.weights[0].flatten(2), weights / weights.sum(-1, keepdim=True), atol=1e-5)
+    assert (maps.outside[1] == 1).all()
+    assert (maps.outside[2, :, 2:] == 1).all()
+    assert torch.allclose(maps.weights[2, :, 2:], torch.tensor(1 / 9))
     assert teacher.interactions(images, ["", "of the", ""]).weights.shape == (3, 2, 0, 3, 3)
     with pytest.raises(ValueError, match="2 captions for 3 images"):
         teacher.interactions(images, ["red", "blue"])
