@@ -19,7 +19,7 @@ from evaluation.pointing import Cases
 from lfi.data.instances import picture, read_truth
 from lfi.data.tinyimagenet import SIDE, tiny_imagenet
 from lfi.errors import DataError, UnknownWordError
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 CLASS = "class"
 """The kind of phrase that these are."""
@@ -96,7 +96,7 @@ def tiny_imagenet_cases(root: Path, knows: Callable[[str], bool], size: int) -> 
     return _cases(found.images, cases)
 
 
-def known_to(teacher: OpenClipTeacher) -> Callable[[str], bool]:
+def known_to(teacher: BaseTeacher) -> Callable[[str], bool]:
     """Whether a teacher can be asked for a name; one without a vocabulary of its own reads any."""
 
     def knows(name: str) -> bool:

@@ -25,7 +25,7 @@ from lfi.data.imageset import ImageSet
 from lfi.presence import Presence
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 SIDE = 64
 """Of the masks of a canvas."""
@@ -54,9 +54,7 @@ class Choice:
     rates: dict[str, float]
 
 
-def choose(
-    teacher: OpenClipTeacher, students: Mapping[str, Student], rates: Rates, phrases: Sequence[str] = ()
-) -> Choice:
+def choose(teacher: BaseTeacher, students: Mapping[str, Student], rates: Rates, phrases: Sequence[str] = ()) -> Choice:
     """The baseline's explanation that finds the most words, and of everything that can be shown the best layer.
 
     Args:

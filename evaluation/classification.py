@@ -16,7 +16,7 @@ from evaluation.probes import fitted_probe, head_of, nearest_neighbours, probed
 from evaluation.results import Results, over_clusters, over_seeds
 from lfi.data.imageset import ImageSet
 from lfi.errors import DataError
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 SCALE = 100.0
 """Of cosines before the softmax, where CLIP's own scale ends up; calibration depends on it, accuracy does not."""
@@ -27,7 +27,7 @@ def evaluate_classification(
     train: ImageSet,
     test: ImageSet,
     results: Results,
-    teacher: OpenClipTeacher | None = None,
+    teacher: BaseTeacher | None = None,
     prompt: str = "{}",
     schedule: Schedule | None = None,
     seed: int = 0,

@@ -26,7 +26,7 @@ from lfi.data.notes import announce
 from lfi.errors import CheckpointError, ConfigError, DataError
 from lfi.students import Student
 from lfi.teachers import load_teacher
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.training.config import TeacherSource, TrainConfig
 from lfi.training.distil.folder import alone, clear, made_of
 from lfi.training.distil.measure import fields_for
@@ -135,7 +135,7 @@ class Distillation:
         request: Request,
         plan: Plan,
         listing: Listing,
-        teacher: OpenClipTeacher,
+        teacher: BaseTeacher,
         folder: Path,
         runs: Path,
         device: str,

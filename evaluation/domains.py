@@ -21,7 +21,7 @@ from evaluation.probes import chosen_probe, head_of, probed
 from evaluation.results import Figure, Results, over_clusters, over_seeds
 from lfi.data.domains import leave_one_out
 from lfi.data.imageset import ImageSet
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 _MEAN = "mean over domains"
 
@@ -82,7 +82,7 @@ def _of_split(
 
 
 def zero_shot_domains(
-    models: Sequence[Features], images: ImageSet, teacher: OpenClipTeacher, prompt: str, results: Results
+    models: Sequence[Features], images: ImageSet, teacher: BaseTeacher, prompt: str, results: Results
 ) -> None:
     """Top-1 by class names on every domain. The mean gives every domain the same weight.
 

@@ -21,7 +21,7 @@ from lfi.methods import ORDER
 from lfi.peers import timm_model
 from lfi.students import Student
 from lfi.teachers import load_teacher
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.training.views import resized
 
 _BATCH = 128
@@ -149,7 +149,7 @@ def _student(name: str, student: Student, device: str) -> Features:
     return _features(name, Backbone(student, features), device, likeness if projects else None)
 
 
-def _teacher(name: str, teacher: OpenClipTeacher, device: str) -> Features:
+def _teacher(name: str, teacher: BaseTeacher, device: str) -> Features:
     def features(module: Any, pixels: Tensor) -> Tensor:
         return module.encode_image(teacher.from_pixels(pixels), normalize=True)
 

@@ -27,7 +27,7 @@ from lfi.answerers import TeacherAnswerer, ask
 from lfi.data.gaze import Gaze
 from lfi.errors import DataError
 from lfi.maps import InteractionMaps
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.trio import Trio
 
 SIDE = 128
@@ -58,7 +58,7 @@ def trio_looks(trio: Trio, models: Sequence[str]) -> Looker:
     return look
 
 
-def teacher_looks(teacher: OpenClipTeacher, name: str) -> Looker:
+def teacher_looks(teacher: BaseTeacher, name: str) -> Looker:
     """An open_clip model's maps of words at its default layers, averaged."""
 
     answerer = TeacherAnswerer(teacher, name)

@@ -33,7 +33,7 @@ from lfi.images import pictures, pixels
 from lfi.peers import Peer, StudentPeer
 from lfi.students import Student
 from lfi.students.explanations import WORDLESS, explanations_of
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.trio import Trio
 
 KINDS = ("shape", "colour", "colour and shape")
@@ -217,7 +217,7 @@ def scene_scorer(trio: Trio) -> Scorer:
     return scene_probability if known else text_likeness(trio.teacher)
 
 
-def text_likeness(teacher: OpenClipTeacher) -> Scorer:
+def text_likeness(teacher: BaseTeacher) -> Scorer:
     """Cosine of a student's image, or of its nearest query's name, with each phrase in the teacher's text space."""
 
     def scorer(student: Student, phrases: Sequence[str]) -> Callable[[Tensor], Tensor]:

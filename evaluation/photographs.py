@@ -25,8 +25,8 @@ from lfi.data.imageset import ImageSet
 from lfi.data.tinyimagenet import tiny_imagenet, wnids_of
 from lfi.presence import Presence
 from lfi.students import Student
+from lfi.teachers.base import BaseTeacher
 from lfi.teachers.names import NameTokenizer
-from lfi.teachers.openclip import OpenClipTeacher
 from lfi.training.photographs.bank import Truth, own_name
 from lfi.trio import Trio
 
@@ -48,7 +48,7 @@ class Shown:
     presence: Presence | None = None
 
 
-def shown_by(models: Trio | OpenClipTeacher) -> dict[str, Shown]:
+def shown_by(models: Trio | BaseTeacher) -> dict[str, Shown]:
     """What is measured: the models of a trio, or a teacher's own maps and its dense similarity."""
     if isinstance(models, Trio):
         return {
@@ -61,7 +61,7 @@ def shown_by(models: Trio | OpenClipTeacher) -> dict[str, Shown]:
     }
 
 
-def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path | None, most: int = 10_000) -> Results:
+def evaluate_photographs(models: Trio | BaseTeacher, tiny: Path, pacs: Path | None, most: int = 10_000) -> Results:
     """Zero-shot accuracy, the pointing game and presence, on images that no model was trained on.
 
     A word's map hits where its largest patch has its centre in the box of the object that the image is named after; on
@@ -107,7 +107,7 @@ def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path 
 def recognise(
     results: Results,
     where: str,
-    teacher: OpenClipTeacher,
+    teacher: BaseTeacher,
     students: Mapping[str, Student],
     images: ImageSet,
     top5: bool = True,

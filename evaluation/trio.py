@@ -13,7 +13,7 @@ from lfi.comparison import MODELS
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.students import Student
 from lfi.teachers import CoCaTeacher, load_teacher
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.training.default import save_scenes_teacher, train_students, train_teacher, write_default_trio
 from lfi.training.run import validate
 
@@ -50,7 +50,7 @@ def train_default(
 
 
 def choose(
-    teacher: OpenClipTeacher, students: dict[str, Student], scenes: SceneBatch, phrases: Sequence[str] = ()
+    teacher: BaseTeacher, students: dict[str, Student], scenes: SceneBatch, phrases: Sequence[str] = ()
 ) -> tuple[str, dict[str, int]]:
     """The baseline's explanation with the most hits, and of everything that a trio can show the layer with the most.
 

@@ -9,10 +9,10 @@ from lfi.comparison import MODELS
 from lfi.errors import CheckpointError
 from lfi.peers import Peer
 from lfi.students import Student
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 
-def check_student(part: str, student: Student, teacher: OpenClipTeacher, where: str) -> None:
+def check_student(part: str, student: Student, teacher: BaseTeacher, where: str) -> None:
     """Refuse a student that does not fit this teacher.
 
     Args:

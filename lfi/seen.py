@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lfi.presence import Presence
+from lfi.teachers.base import BaseTeacher
 from lfi.teachers.names import NameTokenizer
-from lfi.teachers.openclip import OpenClipTeacher
 from lfi.teachers.teacher import EncodedImages
 
 _NEAR = 96
@@ -24,7 +24,7 @@ class Sightings:
         presence: turns the teacher's evidence into probabilities.
     """
 
-    def __init__(self, teacher: OpenClipTeacher, words: Sequence[str], presence: Presence):
+    def __init__(self, teacher: BaseTeacher, words: Sequence[str], presence: Presence):
         names = teacher.tokenizer.names if isinstance(teacher.tokenizer, NameTokenizer) else None
         self.teacher, self.presence = teacher, presence
         self.words = [word for word in words if names is None or names.number(word) is not None]

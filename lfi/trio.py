@@ -28,12 +28,11 @@ from lfi.presence import read_presence
 from lfi.seen import Sightings
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
-from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher
+from lfi.teachers import BaseTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.names import NameTokenizer
 
 PEERS = "peers"
-AnyTeacher = CoCaTeacher | ClipTeacher
 
 
 class Trio:
@@ -59,7 +58,7 @@ class Trio:
 
     def __init__(
         self,
-        teacher: AnyTeacher,
+        teacher: BaseTeacher,
         lfi: Student,
         baseline: Student,
         card: dict[str, Any],

@@ -15,7 +15,7 @@ from lfi.errors import UnsupportedModelError
 from lfi.students import Student
 from lfi.students.explanations import explain, explanations_of, gradient_maps, layers_of
 from lfi.students.relevance import Trace, relevance, trace, traceable
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class ExplainedAnswerer:
 
     judges = False
 
-    def __init__(self, name: str, student: Student, explanation: str, texts: OpenClipTeacher, label: str = "student"):
+    def __init__(self, name: str, student: Student, explanation: str, texts: BaseTeacher, label: str = "student"):
         possible = explanations_of(student)
         if explanation not in possible:
             raise UnsupportedModelError(
@@ -142,7 +142,7 @@ class ExplainedAnswerer:
 
 
 def explained_answerers(
-    model: str, student: Student, texts: OpenClipTeacher, label: str = "student"
+    model: str, student: Student, texts: BaseTeacher, label: str = "student"
 ) -> list[ExplainedAnswerer]:
     """Every explanation that a student can give, requested as `baseline:rollout`."""
     return [

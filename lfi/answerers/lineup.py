@@ -12,11 +12,11 @@ from lfi.answerers.queries import QueriesAnswerer
 from lfi.answerers.teacher import DenseAnswerer, TeacherAnswerer
 from lfi.peers import Peer
 from lfi.students import Student
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 
 def line_up(
-    teacher: OpenClipTeacher,
+    teacher: BaseTeacher,
     lfi: Student,
     baseline: Student,
     explanation: str,
@@ -42,8 +42,8 @@ def line_up(
         *(PeerAnswerer(name, peer, shown, of[name]) for name, (peer, shown) in peers.items()),
     ]
     others: list[Answerer[Any]] = [
-        # a CLIP's own maps are its dense similarity
-        *([] if teacher.dense_variant in teacher.layers else [DenseAnswerer(teacher)]),
+        # a CLIP's own maps are its dense similarity; patches of a model that writes have none
+        *([] if teacher.dense_variant in ("", *teacher.layers) else [DenseAnswerer(teacher)]),
         *explained_answerers("lfi", lfi, teacher, of["lfi"]),
         *explained_answerers("baseline", baseline, teacher, of["baseline"]),
         *(

@@ -21,7 +21,7 @@ from lfi.errors import CheckpointError
 from lfi.maps import InteractionMaps
 from lfi.objectives.patch_words import TEMPERATURE
 from lfi.students import Student
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class QueriesAnswerer:
     judges = False
 
     def __init__(
-        self, name: str, student: Student, texts: OpenClipTeacher, phrases: Sequence[str] = (), label: str = "student"
+        self, name: str, student: Student, texts: BaseTeacher, phrases: Sequence[str] = (), label: str = "student"
     ):
         if student.queries is None or student.name is None:
             raise CheckpointError(f"{label}: a student without named Interaction Queries cannot be asked by word")

@@ -11,7 +11,7 @@ from torch import Tensor
 from lfi.answerers.answerer import Answer
 from lfi.errors import ConfigError
 from lfi.teachers import EncodedImages
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 
 DENSE = "dense-similarity"
 """The other way to ask a teacher: what each patch resembles."""
@@ -27,7 +27,7 @@ class TeacherAnswerer:
 
     judges = False
 
-    def __init__(self, teacher: OpenClipTeacher, name: str = "teacher"):
+    def __init__(self, teacher: BaseTeacher, name: str = "teacher"):
         self.teacher, self.name = teacher, name
         self.layers = teacher.layers
         self.image_size = (teacher.image_size, teacher.image_size)
@@ -72,7 +72,7 @@ class TeacherAnswerer:
 class DenseAnswerer(TeacherAnswerer):
     """The same teacher asked for its dense similarity, which has no heads."""
 
-    def __init__(self, teacher: OpenClipTeacher, name: str = f"teacher:{DENSE}"):
+    def __init__(self, teacher: BaseTeacher, name: str = f"teacher:{DENSE}"):
         super().__init__(teacher, name)
         self.layers = (teacher.dense_variant,)
 

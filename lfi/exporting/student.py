@@ -19,8 +19,8 @@ from lfi.errors import ConfigError, UnsupportedModelError
 from lfi.exporting.runner import ABOUT, GRAPH, WORDS
 from lfi.images import MEAN, STD
 from lfi.students import Student
+from lfi.teachers.base import BaseTeacher
 from lfi.teachers.checkpoints import fingerprint_of
-from lfi.teachers.openclip import OpenClipTeacher
 
 EXTRA = "pip install 'learning-from-interactions[onnx]'"
 _OPSET = 18
@@ -56,7 +56,7 @@ class Exported(nn.Module):
 
 
 def export(
-    student: Student, folder: Path, texts: OpenClipTeacher | None = None, vocabulary: Sequence[str] = (), name: str = ""
+    student: Student, folder: Path, texts: BaseTeacher | None = None, vocabulary: Sequence[str] = (), name: str = ""
 ) -> Path:
     """Write `student.onnx`, `student.json` and, with a teacher, `words.npz`; returns the graph's path.
 

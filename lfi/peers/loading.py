@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,26 +19,17 @@ from torch import nn
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
 from lfi.hub import is_hub, local_folder
 from lfi.peers.featured import CANNOT_BE_READ, FeaturePeer, said
-from lfi.peers.generative import KINDS as GENERATIVE
 from lfi.peers.generative import load_generative
 from lfi.peers.peer import Classifier, Peer, StudentPeer
 from lfi.students import Student, StudentConfig
 from lfi.students.vit import is_plain
 from lfi.teachers import ClipTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
-from lfi.teachers.loading import CONFIG, TEXT, WEIGHTS, save_named
+from lfi.teachers.loading import CONFIG, copy_teacher, save_named
 from lfi.teachers.timmclip import TimmClipTeacher
+from lfi.teachers.writerfiles import copy_writer, family_of
 
 RANDOM = "random"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-)
 _TIMM_CONFIG = "config.json"
 
 
@@ -68,12 +57,11 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
         return _clip(load_teacher(name, tag, device), lambda folder: save_named(name, tag, folder))
     folder = local_folder(model)
     if (folder / CONFIG).is_file():
-        return _clip(load_teacher(folder, device=device), lambda into: _copy(folder, into))
-    config = _config_of(folder)
-    if config.get("model_type") in GENERATIVE:
+        return _clip(load_teacher(folder, device=device), lambda into: copy_teacher(folder, into))
+    if family := family_of(folder):
         name = model.rpartition("/")[2] if is_hub(model) else folder.name
-        return load_generative(folder, config, name, device, lambda into: _copy_whole(folder, into))
-    if config:
+        return load_generative(folder, family, name, device, lambda into: copy_writer(folder, into))
+    if (folder / _TIMM_CONFIG).is_file():
         name = model.rpartition("/")[2] if is_hub(model) else folder.name
         return _timm(_created(f"local-dir:{folder}", pretrained=True), name, device)
     raise UnknownModelError(
@@ -236,34 +224,3 @@ def _tower(teacher: ClipTeacher) -> Student:
         student.embed.weight.copy_(projection)
         student.embed.bias.zero_()
     return student
-
-
-def _config_of(folder: Path) -> dict[str, Any]:
-    """What a `config.json` says; nothing where there is none.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        return dict(json.loads((folder / _TIMM_CONFIG).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"cannot read {folder / _TIMM_CONFIG}: {error}") from error
-
-
-def _copy_whole(source: Path, folder: Path) -> None:
-    """All files of a folder that transformers wrote, but for weights in other formats."""
-    shutil.copytree(
-        source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.bin", "*.h5", "*.msgpack", ".*")
-    )
-
-
-def _copy(source: Path, folder: Path) -> None:
-    """What `load_teacher` reads of a folder: configuration, weights, and a tokeniser where it has its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in (CONFIG, WEIGHTS, *TOKENIZER_FILES):
-        if (source / file).is_file():
-            shutil.copyfile(source / file, folder / file)
-    if (source / TEXT).is_dir():
-        shutil.copytree(source / TEXT, folder / TEXT, dirs_exist_ok=True)

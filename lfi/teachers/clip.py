@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lfi.errors import ConfigError, UnsupportedModelError
 from lfi.maps import InteractionMaps
+from lfi.teachers.base import pad, unit
 from lfi.teachers.content import Tokenizer
-from lfi.teachers.openclip import OpenClipTeacher, pad, unit
+from lfi.teachers.openclip import OpenClipTeacher
 from lfi.teachers.taps import inputs_of, values
 from lfi.teachers.teacher import EncodedImages
 
@@ -35,6 +36,8 @@ class ClipTeacher(OpenClipTeacher):
         variant: one of `VARIANTS`.
         dense_variant: what the maps' one layer is called instead, of a tower that another class reads.
     """
+
+    kind = "CLIP"
 
     def __init__(
         self,

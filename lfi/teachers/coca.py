@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
+from lfi.teachers.base import full_precision, is_word, of_head, pad, unit
 from lfi.teachers.content import Tokenizer
-from lfi.teachers.openclip import OpenClipTeacher, full_precision, is_word, pad, unit
+from lfi.teachers.openclip import OpenClipTeacher
 from lfi.teachers.taps import inputs_of, project, tap, values
 from lfi.teachers.teacher import EncodedImages
 
@@ -50,6 +51,8 @@ class CoCaTeacher(OpenClipTeacher):
 
     Args: as for `OpenClipTeacher`.
     """
+
+    kind = "CoCa"
 
     def __init__(self, model: Any, tokenizer: Tokenizer, *, name: str = "CoCa", **options: Any):
         decoder = getattr(model, "text_decoder", None)
@@ -181,7 +184,7 @@ class CoCaTeacher(OpenClipTeacher):
         rows = last[which] + torch.arange(which.shape[1]) * text.shape[1]
         return names, text[which.to(text.device)], rows
 
-    def _embed(self, texts: Sequence[str], ids: Tensor) -> Tensor:
+    def _embed_ids(self, texts: Sequence[str], ids: Tensor) -> Tensor:
         return self._encode_texts(texts, ids)[0]
 
     def _encode_texts(self, texts: Sequence[str], ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -251,7 +254,7 @@ class CoCaTeacher(OpenClipTeacher):
         weights = weights * is_word(names).to(weights.device)[:, None, *[None] * heads, :, None]
         if heads:
             weights = weights.transpose(2, 3).flatten(2, 3)
-            names = [[_of_head(name, head) for name in row for head in range(self.heads)] for row in names]
+            names = [[of_head(name, head) for name in row for head in range(self.heads)] for row in names]
         return InteractionMaps.from_scores(
             weights,
             grid=self.grid,
@@ -327,7 +330,3 @@ def _mean_weights(scores: Tensor) -> Tensor:
 
 def _log_sum_exp(scores: Tensor) -> Tensor:
     return scores.logsumexp(-1).mean(1)
-
-
-def _of_head(name: str, head: int) -> str:
-    return f"{name} · head {head + 1}" if name else name

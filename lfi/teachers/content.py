@@ -11,7 +11,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from lfi.teachers.scripts import INVISIBLE, SYMBOL, visible
-from lfi.teachers.subwords import SubwordTokenizer
+from lfi.teachers.subwords import PlainTokenizer, SubwordTokenizer
 from lfi.teachers.words import WordTokenizer
 
 _STOP_WORDS = (
@@ -70,7 +70,7 @@ def align(tokenizer: Tokenizer, text: str) -> list[Word]:
     Raises:
         TypeError: for a tokeniser that is neither open_clip's `SimpleTokenizer` nor one of ours.
     """
-    if isinstance(tokenizer, SubwordTokenizer):
+    if isinstance(tokenizer, SubwordTokenizer | PlainTokenizer):
         return [Word(word, position) for word, position in tokenizer.words(text)]
     if isinstance(tokenizer, WordTokenizer):
         return [Word(word, index) for index, word in enumerate(tokenizer.words(text), start=1)]

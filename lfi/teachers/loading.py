@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -24,15 +25,18 @@ from lfi.errors import CheckpointError, ConfigError, UnknownModelError, Unsuppor
 from lfi.hub import is_hub, local_folder
 from lfi.plugins import is_reference, load_reference
 from lfi.shipped import shipped_teacher
+from lfi.teachers.base import BaseTeacher
 from lfi.teachers.checkpoints import fetch, fit
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.coca import CoCaTeacher
 from lfi.teachers.content import Tokenizer, byte_pairs
+from lfi.teachers.generative import load_generative_teacher
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.teachers.subwords import SubwordTokenizer, need_transformers
 from lfi.teachers.timmclip import TimmClipTeacher, is_timm_clip
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
+from lfi.teachers.writerfiles import copy_writer, family_of
 from lfi.weights import read_weights
 
 CONFIG = "open_clip_config.json"
@@ -46,20 +50,22 @@ _OLD_WEIGHTS = "open_clip_pytorch_model.bin"
 TEXT = "text"
 """Beside them the configuration of a text tower from transformers; its tokeniser's files lie beside the weights."""
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+_OF_TOKENIZERS = (*_TOKENIZER, "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
 _OF_TOKENS = (".vision_transformer", ".eva", ".beit", ".deit")
 _NO_TOWER = {"image_size": 8, "patch_size": 8, "width": 8, "layers": 0, "head_width": 8}  # until the real one is there
 
 
 def load_teacher(
     name: str | Path, pretrained: str | Path | None = None, device: str | torch.device = "cpu"
-) -> CoCaTeacher | ClipTeacher:
+) -> BaseTeacher:
     """A teacher by name or folder, in eval mode on `device`.
 
     Args:
         name: an open_clip architecture; `scenes`, the teacher that comes with LFI; a folder with
             `open_clip_config.json` (`{"model_cfg", "preprocess_cfg": {"mean", "std"}, "lfi": {"name", "vocabulary",
-            "default_layers"}}`) and `open_clip_model.safetensors`; `hf-hub:ORG/NAME[@REVISION]`, a repository of the
-            Hugging Face hub with the same files; or `FILE.py:NAME`, a function that makes a teacher.
+            "default_layers"}}`) and `open_clip_model.safetensors`; the folder of a BLIP or a LLaVA that transformers
+            wrote; `hf-hub:ORG/NAME[@REVISION]`, a repository of the Hugging Face hub with the same files; or
+            `FILE.py:NAME`, a function that makes a teacher.
         pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
             file that `weights_only` reads. A folder brings its own weights.
 
@@ -71,7 +77,7 @@ def load_teacher(
     """
     name = str(local_folder(name) if is_hub(name) else shipped_teacher(str(name)) or name)
     if os.path.isdir(name):
-        return _to(_from_folder(Path(name), pretrained), device)
+        return _to(_from_folder(Path(name), pretrained, device), device)
     if is_reference(name):
         return _to(_made_by(name), device)
     model, model_cfg, preprocess = _named(name, pretrained)
@@ -123,10 +129,10 @@ def _named(name: str, pretrained: str | Path | None) -> tuple[nn.Module, dict[st
     return model, model_cfg, preprocess
 
 
-def _made_by(reference: str) -> CoCaTeacher | ClipTeacher:
+def _made_by(reference: str) -> BaseTeacher:
     """The teacher that a researcher's own function makes."""
     made = load_reference(reference)()
-    if not isinstance(made, CoCaTeacher | ClipTeacher):
+    if not isinstance(made, BaseTeacher):
         raise ConfigError(f"{reference} returned a {type(made).__name__}; a CoCaTeacher or a ClipTeacher was expected")
     return made
 
@@ -199,10 +205,30 @@ def save_teacher(
     safetensors.torch.save_file(weights, folder / WEIGHTS)
 
 
-def _from_folder(folder: Path, pretrained: str | Path | None) -> CoCaTeacher | ClipTeacher:
+def is_teacher(folder: Path) -> bool:
+    """Whether a folder holds what `load_teacher` reads."""
+    return (folder / CONFIG).is_file() or bool(family_of(folder))
+
+
+def copy_teacher(source: Path, folder: Path) -> None:
+    """What `load_teacher` reads of a folder: configuration, weights, names, and a tokeniser where it has its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (source / CONFIG).is_file():
+        copy_writer(source, folder)
+        return
+    for file in (CONFIG, WEIGHTS, NAMES, *_OF_TOKENIZERS):
+        if (source / file).is_file():
+            shutil.copyfile(source / file, folder / file)
+    if (source / TEXT).is_dir():
+        shutil.copytree(source / TEXT, folder / TEXT, dirs_exist_ok=True)
+
+
+def _from_folder(folder: Path, pretrained: str | Path | None, device: str | torch.device) -> BaseTeacher:
     if pretrained is not None:
         raise ConfigError(f"{folder} has its own weights; pretrained={str(pretrained)!r} cannot be used with it")
     path = folder / CONFIG
+    if not path.is_file() and (family := family_of(folder)):
+        return load_generative_teacher(folder, family, device)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         model_cfg, preprocess, card = (
@@ -229,7 +255,7 @@ def _teacher(
     name: str,
     preprocess: Mapping[str, Any],
     default_layers: Sequence[int] | None,
-) -> CoCaTeacher | ClipTeacher:
+) -> BaseTeacher:
     kind: Any = CoCaTeacher if isinstance(model, CoCa) else TimmClipTeacher if is_timm_clip(model) else ClipTeacher
     return kind(
         model,
@@ -298,7 +324,7 @@ def _is_of_tokens(tower: str) -> bool:
     return not timm.is_model(tower) or timm.models.model_entrypoint(tower).__module__.endswith(_OF_TOKENS)
 
 
-def _to(teacher: CoCaTeacher | ClipTeacher, device: str | torch.device) -> CoCaTeacher | ClipTeacher:
+def _to(teacher: BaseTeacher, device: str | torch.device) -> BaseTeacher:
     try:
         teacher.model.to(device)
     except (RuntimeError, AssertionError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import regex
+import torch
 from torch import Tensor
 
 from lfi.errors import CheckpointError, UnsupportedModelError
@@ -58,17 +59,61 @@ class SubwordTokenizer:
         """The words of a text, lower-cased, each with the position of its last token."""
         cleaned = self.whole.clean_fn(visible(text))
         encoded = self.whole.tokenizer(cleaned, return_offsets_mapping=True)
-        spans = encoded["offset_mapping"]
-        found = []
-        for match in _WORD.finditer(cleaned):
-            over = [index for index, (begin, end) in enumerate(spans) if begin < match.end() and end > match.start()]
-            if over:
-                found.append((match.group().lower(), over[-1]))
-        return found
+        return placed(cleaned, encoded["offset_mapping"])
 
     def save(self, folder: Path) -> None:
         """Write the files that make it again."""
         self.whole.save_pretrained(str(folder))
+
+
+class PlainTokenizer:
+    """A fast tokeniser of transformers as it is, for models that write.
+
+    Args:
+        whole: of transformers.
+        context_length: tokens of a text that the model reads.
+    """
+
+    def __init__(self, whole: Any, context_length: int):
+        self.whole, self.context_length = whole, context_length
+
+    def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
+        """Padded ids, int64 `[text, context_length]`."""
+        length = context_length or self.context_length
+        rows = [self.pieces(text)[0][:length] for text in ([texts] if isinstance(texts, str) else texts)]
+        return torch.tensor([row + [self.whole.pad_token_id or 0] * (length - len(row)) for row in rows])
+
+    def pieces(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids of a text that goes on, without what ends one, and the letters that each stands for, `begin, end`."""
+        encoded = self.whole(text, return_offsets_mapping=True)
+        ids, spans = list(encoded["input_ids"]), [tuple(each) for each in encoded["offset_mapping"]]
+        while ids and spans[-1][0] == spans[-1][1]:
+            ids, spans = ids[:-1], spans[:-1]
+        return ids, spans
+
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """The words of a text, lower-cased, each with the position of its last token."""
+        seen = visible(text)
+        return placed(seen, self.pieces(seen)[1])
+
+
+def spelled(text: str) -> list[tuple[str, int, int]]:
+    """The words of a text, lower-cased, each with the letters that it stands at, `begin, end`."""
+    return [(match.group().lower(), match.start(), match.end()) for match in _WORD.finditer(text)]
+
+
+def placed(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
+    """The words of a text, each with the position of its last token.
+
+    Args:
+        spans: of every token the letters that it stands for.
+    """
+    found = []
+    for word, first, last in spelled(text):
+        over = [index for index, (begin, end) in enumerate(spans) if begin < last and end > first]
+        if over:
+            found.append((word, over[-1]))
+    return found
 
 
 def need_transformers(name: str) -> None:

@@ -16,9 +16,9 @@ from timm.layers import AttentionPoolLatent
 from torch import Tensor
 
 from lfi.errors import UnsupportedModelError
+from lfi.teachers.base import unit
 from lfi.teachers.clip import ClipTeacher
 from lfi.teachers.content import Tokenizer
-from lfi.teachers.openclip import unit
 from lfi.teachers.teacher import EncodedImages
 
 POOLED = "attention pool's value path"

@@ -36,6 +36,9 @@ ABOUT = {
 CLIP = {"kind": "CLIP", "summary": "A CLIP: its maps are the similarity of every patch and the word."}
 """Of a teacher that has no decoder."""
 
+WRITES = "A model that writes: a word's map is its decoder's attention to the image where it has written the word."
+"""Of a teacher that does."""
+
 
 def trio_card(
     name: str,

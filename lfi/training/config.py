@@ -111,8 +111,8 @@ class TeacherSource:
     """Which teacher, and which of its maps are copied.
 
     Attributes:
-        model: folder of a trained teacher, `scenes` (the one that comes with LFI), or an open_clip name such as
-            `coca_ViT-B-32`.
+        model: folder of a trained teacher, of a BLIP or of a LLaVA, `scenes` (the one that comes with LFI), or an
+            open_clip name such as `coca_ViT-B-32`.
         pretrained: for an open_clip name: its tag or a checkpoint file.
         maps: `statements` (every word of an image alone) or `captions` (its content words within the whole caption).
         layers: decoder layers whose maps are the targets, counted from 0; the student's taps are spread over them,

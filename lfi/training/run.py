@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,7 @@ from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, DataError
 from lfi.images import normalise
 from lfi.students import Student
-from lfi.teachers import load_teacher
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers import BaseTeacher, GenerativeTeacher, load_teacher
 from lfi.training import cache
 from lfi.training.config import TrainConfig
 from lfi.training.distributed import connect, main_first
@@ -28,6 +28,7 @@ from lfi.training.streaming import StreamViews
 from lfi.training.student import StudentTask, TargetSpec
 from lfi.training.targets import Answers, Questions, blocks_of
 from lfi.training.views import TargetViews, resized
+from lfi.training.written import with_own_captions
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Prepared:
     """
 
     config: TrainConfig
-    teacher: OpenClipTeacher
+    teacher: BaseTeacher
     images: ImageSet
     validation: ImageSet
     questions: Questions
@@ -61,7 +62,8 @@ def prepare(
         ConfigError, DataError, UnknownModelError, UnsupportedModelError, CheckpointError: each says what is wrong.
     """
     teacher = load_teacher(config.teacher.model, config.teacher.pretrained or None, device=device)
-    images, validation = sets or main_first(lambda: image_sets(config.data), connect(device))
+    writes = (partial(with_own_captions, teacher, config.teacher),) if isinstance(teacher, GenerativeTeacher) else ()
+    images, validation = sets or main_first(lambda: image_sets(config.data, *writes), connect(device))
     questions = Questions(teacher, config.teacher, images, tuple(fields or config.objective.fields))
     answers: Answers | None = None
     if config.teacher.online:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +24,16 @@ from lfi.teachers.words import WordTokenizer
 from lfi.training.config import DataConfig
 
 
-def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
+def image_sets(
+    config: DataConfig, complete: Callable[[ImageSet], ImageSet] = lambda images: images
+) -> tuple[ImageSet, ImageSet]:
     """Training and validation images of a configuration, the former at its `fraction`.
 
     A stream's samples are read while training (`streaming.py`): its validation images, of the same classes and words,
     stand here for both.
+
+    Args:
+        complete: adds what is not said of images that were just read (`written.py`).
 
     Raises:
         DataError: for data that is missing or not laid out as its `source` says.
@@ -49,9 +54,9 @@ def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
         )
         train, validation = split.train, split.validation
     elif config.stream:
-        train = validation = labelled(_read(config, held_out=True), config.most_classes)
+        train = validation = labelled(complete(_read(config, held_out=True)), config.most_classes)
     elif config.validation_root:
-        train, validation = _read(config), _read(config, held_out=True)
+        train, validation = complete(_read(config)), complete(_read(config, held_out=True))
         by_words = not train.classes
         train = labelled(train, config.most_classes)
         validation = labelled_by_words(validation, train.classes) if by_words else labelled(validation)
@@ -61,7 +66,7 @@ def image_sets(config: DataConfig) -> tuple[ImageSet, ImageSet]:
                 f"{_first_difference(train.classes, validation.classes)}"
             )
     else:
-        images = labelled(_read(config), config.most_classes)
+        images = labelled(complete(_read(config)), config.most_classes)
         train, validation = split_off(images, config.validation_share, config.seed)
     for images, place in ((train, config.root), (validation, config.validation_root)):
         if place or images is train:

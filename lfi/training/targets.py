@@ -21,9 +21,9 @@ from lfi.errors import UnsupportedModelError
 from lfi.images import MEAN, STD
 from lfi.objectives import activation_map
 from lfi.teachers import CoCaTeacher, EncodedImages
+from lfi.teachers.base import BaseTeacher
 from lfi.teachers.content import align, content_words
 from lfi.teachers.explicit import decode, encode_text
-from lfi.teachers.openclip import OpenClipTeacher
 from lfi.teachers.taps import outputs_of, tap
 from lfi.teachers.words import WordTokenizer
 from lfi.training.config import TeacherSource
@@ -75,7 +75,7 @@ class Questions:
         vocabulary: every word, the classes first; `bank`: their text embeddings `[word, dim]`, unit norm.
     """
 
-    teacher: OpenClipTeacher
+    teacher: BaseTeacher
     source: TeacherSource
     images: ImageSet
     wanted: tuple[str, ...]
@@ -212,20 +212,20 @@ class Questions:
         return presence(self.teacher, encoded, classes)
 
 
-def blocks_of(teacher: OpenClipTeacher) -> Sequence[nn.Module]:
+def blocks_of(teacher: BaseTeacher) -> Sequence[nn.Module]:
     """Blocks of the image tower, whose attention can be transferred; none if it is not a transformer."""
-    transformer = getattr(teacher.model.visual, "transformer", None)
+    transformer = getattr(getattr(teacher.model, "visual", None), "transformer", None)
     return () if transformer is None else transformer.resblocks
 
 
-def judges_presence(teacher: OpenClipTeacher) -> bool:
+def judges_presence(teacher: BaseTeacher) -> bool:
     """Whether a teacher was trained on presence statements, and so answers whether something is in an image."""
     tokenizer = teacher.tokenizer
     known = isinstance(tokenizer, WordTokenizer) and {"yes", "no"} <= set(tokenizer.vocabulary)
     return isinstance(teacher, CoCaTeacher) and known and teacher.model.visual.attn_pool is None
 
 
-def presence(teacher: OpenClipTeacher, encoded, classes: Sequence[str]) -> Tensor:  # type: ignore[no-untyped-def]
+def presence(teacher: BaseTeacher, encoded, classes: Sequence[str]) -> Tensor:  # type: ignore[no-untyped-def]
     """Log-odds that the teacher answers `yes` to each class's name, float32 `[n, class]`.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,12 @@ from lfi.hub import local_folder
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
 from lfi.students.explanations import explanations_of, layers_of
-from lfi.teachers import ClipTeacher, load_teacher
+from lfi.teachers import BaseTeacher, ClipTeacher, GenerativeTeacher, load_teacher
 from lfi.teachers.content import STOP_WORDS
-from lfi.teachers.loading import CONFIG, NAMES, WEIGHTS
+from lfi.teachers.loading import copy_teacher, is_teacher
 from lfi.teachers.words import WordTokenizer
-from lfi.training.cards import ABOUT, CLIP, parameters_of, read_object, run_card, trio_card
-from lfi.trio import PEERS, AnyTeacher, Trio
+from lfi.training.cards import ABOUT, CLIP, WRITES, parameters_of, read_object, run_card, trio_card
+from lfi.trio import PEERS, Trio
 
 PREFERRED = ("gradient", "grad-cam")
 """Explanations that are shown, if the baseline can give them, where none was chosen by measurement."""
@@ -40,7 +39,7 @@ class Members:
         peers: third-party models, by the names under which they are requested.
     """
 
-    teacher: AnyTeacher
+    teacher: BaseTeacher
     students: dict[str, Student]
     folders: dict[str, Path]
     peers: dict[str, Peer] = field(default_factory=dict)
@@ -88,7 +87,7 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
     """Load the models of a trio to be.
 
     Args:
-        teacher: a folder that open_clip reads, or that of a run that trained one.
+        teacher: a folder that `load_teacher` reads, or that of a run that trained one.
         lfi, baseline: a run's folder, or the safetensors in it. Any of the three may be `hf-hub:ORG/NAME`.
         peers: other models by name, each as for `load_peer`.
 
@@ -99,7 +98,7 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
         CheckpointError: one cannot be read, or a student does not fit the teacher or was taught by another one.
     """
     teacher, lfi, baseline = (local_folder(each) for each in (teacher, lfi, baseline))
-    folder = teacher / "teacher" if (teacher / "teacher" / CONFIG).is_file() else teacher
+    folder = teacher / "teacher" if is_teacher(teacher / "teacher") else teacher
     if not folder.is_dir():
         raise UnknownModelError(f"{teacher} is not a folder; a teacher's folder was expected")
     loaded = load_teacher(folder)
@@ -118,7 +117,7 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
     return Members(loaded, students, folders, beside)
 
 
-def _check_teacher_of(student: Student, file: Path, teacher: AnyTeacher) -> None:
+def _check_teacher_of(student: Student, file: Path, teacher: BaseTeacher) -> None:
     """What a student learned of one teacher's text space says nothing in another's, however wide both are."""
     environment = file.parent / "environment.json"
     if not environment.is_file() or (student.name is None and student.embed is None):
@@ -174,6 +173,8 @@ def own_card(
     }
     if isinstance(teacher, ClipTeacher):
         cards["teacher"] |= CLIP
+    elif isinstance(teacher, GenerativeTeacher):
+        cards["teacher"] |= {"kind": teacher.kind, "summary": WRITES}
     cards["teacher"] |= {**kept.get("models", {}).get("teacher", {}), **limits}
     cards["baseline"]["explanation"] = explanation
     for part, title in (titles or {}).items():
@@ -201,10 +202,7 @@ def write_own_trio(folder: Path, members: Members, card: Mapping[str, Any]) -> N
     Trio(members.teacher, members.students["lfi"], members.students["baseline"], dict(card), members.peers)
     check_empty(folder)
     try:
-        (folder / "teacher").mkdir(parents=True, exist_ok=True)
-        for file in (CONFIG, WEIGHTS, NAMES):
-            if file != NAMES or (members.folders["teacher"] / NAMES).is_file():
-                shutil.copyfile(members.folders["teacher"] / file, folder / "teacher" / file)
+        copy_teacher(members.folders["teacher"], folder / "teacher")
         for name, peer in members.peers.items():
             peer.write(folder / PEERS / name)
         write_trio(folder, members.students, card)

@@ -10,13 +10,13 @@ from open_clip.model import convert_to_custom_text_state_dict
 from torch import nn
 
 from lfi.errors import UnsupportedModelError
-from lfi.teachers import ClipTeacher, CoCaTeacher
+from lfi.teachers import BaseTeacher, GenerativeTeacher
 from lfi.teachers.words import WordTokenizer
 
 _SPECIAL = 3  # ids before the first word's
 
 
-def warm_start(task: Any, teacher: CoCaTeacher | ClipTeacher) -> None:
+def warm_start(task: Any, teacher: BaseTeacher) -> None:
     """Begin a task with the weights of a teacher of the same sizes and kind of tokeniser.
 
     A word that the teacher does not know begins afresh.
@@ -25,8 +25,10 @@ def warm_start(task: Any, teacher: CoCaTeacher | ClipTeacher) -> None:
         task: its `model` is filled, `words` names the words of its tokeniser (none for byte pairs).
 
     Raises:
-        UnsupportedModelError: if the teacher has other sizes, or another kind of tokeniser.
+        UnsupportedModelError: if the teacher is of another kind, or has other sizes or another kind of tokeniser.
     """
+    if isinstance(teacher, GenerativeTeacher):
+        raise UnsupportedModelError(f"{teacher.name} is a {teacher.kind}; a CoCa or a CLIP was expected to start from")
     words = teacher.tokenizer.vocabulary if isinstance(teacher.tokenizer, WordTokenizer) else ()
     if bool(words) != bool(task.words):
         kinds = "byte pairs", "a vocabulary of words"

@@ -188,3 +188,18 @@ def test_what_is_wrong_is_said_in_one_line(wrong, said, classes, tmp_path, monke
     assert lfi(*command) == 2
     assert said in one_line(capsys)
     assert not Path("trios").exists()
+
+
+@pytest.mark.slow
+def test_a_model_that_writes_is_distilled(shapes: Path, tmp_path: Path, capsys):
+    pytest.importorskip("transformers")
+    from tiny_writers import write_blip
+
+    folder, out = write_blip(tmp_path / "tiny-blip"), tmp_path / "trios" / "blip"
+    command = ["distil", "--teacher", folder, "--images", shapes, "--captions", shapes / "captions.csv", *SMALL]
+    assert lfi(*command, "--device", "cpu", "--out", out, "--runs", tmp_path / "runs") == 0
+    assert "a BLIP, 0 M parameters, 24 px, 3 x 3 patches" in capsys.readouterr().out
+    trio = Trio.load(out)
+    assert (trio.teacher.name, trio.cards["teacher"]["kind"]) == ("tiny-blip", "BLIP")
+    found = trio.compare(Image.open(shapes / "0.png"), ["red", "star"])
+    assert set(found.maps) == {"teacher", "lfi", "baseline"}

@@ -22,7 +22,7 @@ from lfi.errors import ConfigError
 from lfi.methods import Method
 from lfi.students import Student
 from lfi.students.explanations import explanations_of
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.training.cache.compression import compress
 from lfi.training.config import LoopConfig, TrainConfig
 from lfi.training.distil.request import Request, to_learn_from
@@ -78,13 +78,13 @@ class Measured:
     judge: float
 
 
-def fields_for(teacher: OpenClipTeacher, images: ImageSet) -> tuple[str, ...]:
+def fields_for(teacher: BaseTeacher, images: ImageSet) -> tuple[str, ...]:
     """What can be asked of a teacher about images with such labels."""
     logits = not images.multilabel or judges_presence(teacher)
     return ("maps", "logits", "latents") if logits else ("maps", "latents")
 
 
-def show(request: Request, teacher: OpenClipTeacher, listing: Listing) -> Shown:
+def show(request: Request, teacher: BaseTeacher, listing: Listing) -> Shown:
     """Read a few images and ask the teacher about them."""
     rows = np.unique(np.linspace(0, len(listing) - 1, min(SAMPLE, len(listing))).astype(int))
     some = listing.take(rows)
@@ -137,7 +137,7 @@ def _few_steps(prepared: Prepared, size: Size, method: Method, loop: LoopConfig,
     return loop.batch_size / float(np.median(speeds[1:])), student.to(device)
 
 
-def _asking(teacher: OpenClipTeacher, lfi: Student, baseline: Student, images: ImageSet) -> tuple[float, float]:
+def _asking(teacher: BaseTeacher, lfi: Student, baseline: Student, images: ImageSet) -> tuple[float, float]:
     """Seconds an image: of every answer that a trio has, and of its three models."""
     answerers = line_up(teacher, lfi, baseline, explanations_of(baseline)[0])
     pictures = [Image.fromarray(image) for image in np.asarray(images.images[:2])]

@@ -16,8 +16,7 @@ import torch
 from lfi.data.imagecache import cache_folder
 from lfi.data.listing import Listing
 from lfi.errors import ConfigError
-from lfi.teachers import CoCaTeacher
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers.base import BaseTeacher
 from lfi.training.distil.measure import Measured, Shown, cores, measure, show
 from lfi.training.distil.plan import Plan, Stage, sized
 from lfi.training.distil.request import Request, named, split
@@ -35,7 +34,7 @@ def training(method: str) -> str:
     return f"training {'LFI' if method == 'lfi' else method}"
 
 
-def make_plan(request: Request, teacher: OpenClipTeacher, listing: Listing, device: str) -> Plan:
+def make_plan(request: Request, teacher: BaseTeacher, listing: Listing, device: str) -> Plan:
     """Measure and decide. Nothing is written.
 
     Raises:
@@ -50,13 +49,12 @@ def make_plan(request: Request, teacher: OpenClipTeacher, listing: Listing, devi
         found = largest(shown, count, held, device)
     stages = stages_of(shown, found, count, held)
     parameters, _ = describe_size(found.size)
-    kind = "CoCa" if isinstance(teacher, CoCaTeacher) else "CLIP"
     sides = f"{teacher.image_size} px, {teacher.grid[0]} x {teacher.grid[1]} patches"
     size = sum(each.numel() for each in teacher.model.parameters())
     return Plan(
         request=request.record(),
         teacher=teacher.label,
-        about=f"a {kind}, {size / 1e6:.0f} M parameters, {sides}",
+        about=f"a {teacher.kind}, {size / 1e6:.0f} M parameters, {sides}",
         images=count,
         held_out=held,
         classes=len(listing.classes),

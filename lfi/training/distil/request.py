@@ -19,9 +19,9 @@ from lfi.data.notes import Notes
 from lfi.errors import ConfigError, DataError, UnknownModelError, WordsError
 from lfi.hub import is_hub, local_folder
 from lfi.shipped import shipped_teacher
-from lfi.teachers import CoCaTeacher, load_teacher
-from lfi.teachers.loading import CONFIG, WEIGHTS, save_named
-from lfi.teachers.openclip import OpenClipTeacher
+from lfi.teachers import CoCaTeacher, GenerativeTeacher, load_teacher
+from lfi.teachers.base import BaseTeacher
+from lfi.teachers.loading import CONFIG, WEIGHTS, is_teacher, save_named
 from lfi.teachers.words import WordTokenizer
 from lfi.training.config import DataConfig, TeacherSource
 from lfi.training.sources import labelled, labelled_by_words, said
@@ -37,7 +37,8 @@ class Request:
     """What `lfi distil` was called with.
 
     Attributes:
-        teacher: an open_clip `NAME:TAG` (or `NAME:FILE`), a folder, or the name of a teacher that comes with LFI.
+        teacher: an open_clip `NAME:TAG` (or `NAME:FILE`), a folder (of a BLIP or a LLaVA, too), or the name of a
+            teacher that comes with LFI.
         images: folder of the images: `CLASS/*` where there are no captions.
         captions: CSV, TSV, JSONL, or COCO's captions JSON, whose paths are relative to `images`; `""` for none.
         hours: that all of it may take on this machine; the largest student for which that is enough is trained.
@@ -91,19 +92,20 @@ class Request:
         kind = "captions" if self.captions else "folders"
         return DataConfig(source=kind, root=str(self.captions or self.images), size=pixels, crop=0.6, seed=self.seed)
 
-    def source(self, teacher: OpenClipTeacher, folder: Path | str, layer: int = 0) -> TeacherSource:
+    def source(self, teacher: BaseTeacher, folder: Path | str, layer: int = 0) -> TeacherSource:
         """How this teacher is asked about these images.
 
-        A CoCa of other people's reads whole captions, as it was trained to; one of ours was trained to answer single
-        words, and a CLIP compares each of them with the patches.
+        A CoCa of other people's, a BLIP or a LLaVA reads whole captions, as it was trained to; a CoCa of ours was
+        trained to answer single words, and a CLIP compares each of them with the patches.
         """
-        reads = self.captions is not None and isinstance(teacher, CoCaTeacher) and not judges_presence(teacher)
-        own = isinstance(teacher.tokenizer, WordTokenizer)
+        writes = isinstance(teacher, CoCaTeacher | GenerativeTeacher)
+        reads = self.captions is not None and writes and not judges_presence(teacher)
+        bare = isinstance(teacher.tokenizer, WordTokenizer) or isinstance(teacher, GenerativeTeacher)
         return TeacherSource(
             model=str(folder),
             maps="captions" if reads else "statements",
             layers=(layer,),
-            prompt="{}" if own else "a photo of a {}",
+            prompt="{}" if bare else "a photo of a {}",
         )
 
 
@@ -126,7 +128,7 @@ def named(text: str) -> tuple[str, str | None]:
     if is_hub(text):
         return str(local_folder(text)), None
     folder = Path(text)
-    if (folder / "teacher" / CONFIG).is_file():
+    if is_teacher(folder / "teacher"):
         return str(folder / "teacher"), None
     if folder.is_dir():
         return text, None
@@ -162,13 +164,13 @@ def teacher_folder(text: str, runs: Path) -> Path:
     return kept
 
 
-def asked_teacher(text: str, device: str) -> OpenClipTeacher:
+def asked_teacher(text: str, device: str) -> BaseTeacher:
     """The teacher, loaded; nothing is written."""
     name, tag = named(text)
     return load_teacher(name, tag, device=device)
 
 
-def to_learn_from(images: ImageSet, teacher: OpenClipTeacher, fewest: int = 2) -> ImageSet:
+def to_learn_from(images: ImageSet, teacher: BaseTeacher, fewest: int = 2) -> ImageSet:
     """A set as students are trained on it, with no word that the teacher does not know.
 
     Args:
@@ -194,7 +196,7 @@ def to_learn_from(images: ImageSet, teacher: OpenClipTeacher, fewest: int = 2) -
     return labelled_by_words(replace(images, words=words, notes=notes.all()), fewest=fewest)
 
 
-def _knows(teacher: OpenClipTeacher, word: str) -> bool:
+def _knows(teacher: BaseTeacher, word: str) -> bool:
     try:
         teacher.check_prompts([word])
     except WordsError:

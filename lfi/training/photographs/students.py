@@ -18,8 +18,8 @@ from lfi.data.imageset import ImageSet
 from lfi.methods import METHODS, Method
 from lfi.students import Student
 from lfi.teachers import CoCaTeacher, EncodedImages, load_teacher
+from lfi.teachers.base import unit
 from lfi.teachers.names import NameTokenizer
-from lfi.teachers.openclip import unit
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.photographs.bank import Part, Truth, shrunk
 from lfi.training.photographs.teacher import SHARES, Sources, images
