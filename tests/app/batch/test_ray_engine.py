@@ -93,7 +93,8 @@ def test_ray_gives_what_the_plain_command_gives_and_resumes(images, shards, trio
         assert [row["name"] for row in found] == ["part-0/a.png", "part-1/b.jpg", "part-1/c.jpg"]
         for row in found:
             record = expected[Path(row["name"]).name]
-            assert json.loads(row["rows"]) == record["rows"]
+            # another process may add up in another order
+            assert json.loads(row["rows"]) == [pytest.approx(each, abs=1e-5) for each in record["rows"]]
             assert [row[name] for name in ("sha256", "width", "height", "problem", "note")] == [
                 record[name] for name in ("sha256", "width", "height", "problem", "note")
             ]
@@ -105,7 +106,7 @@ def test_ray_gives_what_the_plain_command_gives_and_resumes(images, shards, trio
                 arrays = [name for name in one if one[name].dtype.kind == "f"]
                 assert arrays
                 for name in arrays:
-                    np.testing.assert_array_equal(one[name], other[name])
+                    np.testing.assert_allclose(one[name], other[name], atol=1e-6)
 
         files[1].unlink()  # as if it had been killed before the second part
         untouched = files[0].stat().st_mtime_ns
