@@ -18,7 +18,9 @@ for module in (serve, study, hostile, upload):
 
 @benchmark.command()
 def transfer(
-    scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 2 hours) or full (a GPU).")] = "small",
+    scale: Annotated[
+        str, typer.Option(help="tiny (a test), small or photographs (2 cores, 2 hours), medium or full (a GPU).")
+    ] = "small",
     tiny_imagenet: Annotated[
         str, typer.Option(help="Folder with TinyImageNet's wnids.txt; skipped if not given.")
     ] = "",
@@ -46,10 +48,12 @@ def transfer(
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
-    from evaluation.transfer import COMPARED, SCALES, TransferSetup, teacher_scores
+    from evaluation.transfer import COMPARED, TransferSetup
     from evaluation.transfer import transfer as run_all
+    from evaluation.transfer_scales import SCALES
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
+    from evaluation.transfer_teacher import teacher_scores
     from lfi.data.domains import stored_side
     from lfi.devices import best_device
     from lfi.errors import ConfigError
@@ -105,7 +109,8 @@ def tune(
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
-    from evaluation.transfer import SCALES, TransferSetup
+    from evaluation.transfer import TransferSetup
+    from evaluation.transfer_scales import SCALES
     from evaluation.tuning import SEED, write
     from evaluation.tuning import tune as search
     from lfi.devices import best_device
