@@ -53,7 +53,7 @@ SCALES = {
         "photographs",
         (48, 96, 4, 3),
         (0.1,),
-        (15, 5, 5),
+        (5, 5, 5),
         32,
         weights=_WEIGHTS,
         autocast=True,

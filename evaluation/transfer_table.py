@@ -70,6 +70,7 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
                     results.goals[f"{part}: {ours} less {best}"] = Goal(gain, goal, gain >= goal)
             convergence(runs, part, best, ours, results)
             settled([run for run in runs if (run.part, run.method) == (part, best)], results)
+            along([run for run in runs if run.part == part], ours, best, results)
         if part.startswith("TinyImageNet"):
             compare_to_goals(part, methods, ours, results)
     costs(runs, results)
@@ -133,9 +134,23 @@ def settled(runs: Sequence[TransferRun], results: Results) -> None:
         if len(steps) >= 5:
             gains.append(float(scores[-1] - scores[np.abs(steps - 0.8 * steps[-1]).argmin()]))
     if gains:
-        name = f"{runs[0].part}: gain of {runs[0].method} in the last fifth of its steps"
+        name = f"{runs[0].part}: gain of {runs[0].method} in the last fifth of its steps, at most"
         results.figures[name] = figure = over_seeds(gains, "points")
         results.goals[name] = Goal(figure.value, SETTLED, figure.value <= SETTLED)
+
+
+def along(runs: Sequence[TransferRun], ours: str, best: str, results: Results) -> None:
+    """The lead after every fifth of the steps, on the images of the curves: whether it is only a head start."""
+    curves = {name: {run.seed: dict(run.curve) for run in runs if run.method == name} for name in (ours, best)}
+    every = [set(curve) for by_seed in curves.values() for curve in by_seed.values()]
+    steps = sorted(set.intersection(*every)) if every else []
+    if len(steps) < 5:
+        return
+    for share in (0.2, 0.4, 0.6, 0.8, 1.0):
+        step = min(steps, key=lambda each: abs(each - share * steps[-1]))
+        scores = [{seed: curve[step] for seed, curve in curves[name].items()} for name in (ours, best)]
+        name = f"{runs[0].part}, after {share:.0%} of the steps: {ours} less {best}"
+        results.figures[name] = paired(*scores, lambda a, b: a - b, "points")
 
 
 def costs(runs: Sequence[TransferRun], results: Results) -> None:

@@ -135,8 +135,11 @@ def tune(
 def detection(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
     teacher: Annotated[
-        str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
-    ] = "scenes",
+        str, typer.Option(help="A folder, or one that comes with LFI; scenes, or photographs with --coco, without it.")
+    ] = "",
+    coco: Annotated[
+        str, typer.Option(help="Folder with COCO's train2017, val2017 and annotations, instead of generated scenes.")
+    ] = "",
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; resumes from there.")] = Path(
         "runs/detection"
     ),
@@ -148,7 +151,7 @@ def detection(
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
+    """Mask R-CNN on backbones trained by every method: box mAP and mask AP on generated scenes, or on COCO."""
     from evaluation.detection_benchmark import COMPARED, WAYS, DetectionSetup
     from evaluation.detection_benchmark import detection as run_all
     from evaluation.detection_table import plot as draw
@@ -157,25 +160,31 @@ def detection(
     from evaluation.results import Results
     from lfi.devices import best_device
 
-    setup = DetectionSetup(scale, teacher, str(runs), device or best_device())
-    done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
-    only = [f"--way {each}" for each in way or ()] + [f'--method "{each}"' for each in method or ()]
+    teacher = teacher or ("photographs" if coco else "scenes")
+    setup = DetectionSetup(scale, teacher, str(runs), device or best_device(), coco)
+    done = run_all(setup, range(seeds), method or [m for m in COMPARED if m in setup.known], way or WAYS, workers)
+    on = "COCO" if coco else f"generated scenes (categories by {setup.at.by})"
+    counts = {
+        "labelled scenes for students": setup.at.labelled,
+        "scenes for detectors": setup.at.train,
+        "test scenes": setup.at.test,
+    }
+    only = (
+        ["--coco DIR"] * bool(coco)
+        + [f"--way {each}" for each in way or ()]
+        + [f'--method "{each}"' for each in method or ()]
+    )
     results = Results(
         command=" ".join([f"lfi benchmark detection --scale {scale} --seeds {seeds}", *only]),
         seeds=list(range(seeds)),
-        n={
-            "detectors": len(done),
-            "labelled scenes for students": setup.at.labelled,
-            "scenes for detectors": setup.at.train,
-            "test scenes": setup.at.test,
-        },
-        title=f"Mask R-CNN on generated scenes (categories by {setup.at.by}), by how its backbone was trained",
+        n={"detectors": len(done)} | ({} if coco else counts),
+        title=f"Mask R-CNN on {on}, by how its backbone was trained",
     )
     summarise(done, results)
     if json:
         results.write(json)
     if plot:
-        draw(done, plot, "Mask R-CNN on generated scenes")
+        draw(done, plot, f"Mask R-CNN on {'COCO' if coco else 'generated scenes'}")
     print(markdown(results.record()))
 
 
