@@ -1,9 +1,10 @@
 """`lfi benchmark detection`: does a backbone that learned from interactions detect and segment better?
 
-Every method trains the same backbone on the same labelled scenes (as `lfi evaluate scenes` does); then the same Mask
-R-CNN is trained on each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The
-recipe is one for all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the
-last weights. Each finished run is a record; an interrupted benchmark resumes.
+On generated scenes, or on COCO itself (`--coco`), where students learn which classes an image shows. Every method trains
+the same backbone on the same labelled images (as `lfi evaluate scenes` does); then the same Mask R-CNN is trained on
+each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The recipe is one for
+all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the last weights. Each
+finished run is a record; an interrupted benchmark resumes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from lfi.teachers import load_teacher
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
 from lfi.training.detection_config import DetectionConfig
+from lfi.training.distil.request import named
 from lfi.training.run import Prepared, prepare, train_student, validate
 from lfi.training.targets import judges_presence
 
@@ -46,6 +48,7 @@ class DetectionScale:
         by: what the detectors' categories are; see `lfi.data.coco_writer.CATEGORIES`.
         train, test, passes: scenes that detectors learn from and are measured on, and how often they see the former.
         detection: the detector's sizes.
+        side, share: of COCO's images: what detectors see of them in pixels, and the share of the training images.
     """
 
     labelled: int
@@ -55,13 +58,15 @@ class DetectionScale:
     test: int
     passes: int
     detection: DetectionConfig
+    side: int
+    share: float
 
 
 _SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=16, proposals=100, most=20)
 _LARGE = DetectionConfig(layer_decay=0.8, width=256, most=20)
 SCALES = {
-    "tiny": DetectionScale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
-    "small": DetectionScale(2000, 10, "colour", 1000, 300, 3, _SMALL),
+    "tiny": DetectionScale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20), 64, 1.0),
+    "small": DetectionScale(2000, 10, "colour", 1000, 300, 3, _SMALL, 128, 0.02),
     "full": DetectionScale(2000, 20, "name", 5000, 1000, 24, _LARGE, 512, 1.0),
 }
 
@@ -71,6 +76,7 @@ class DetectionSetup:
     """Where things are, and how large they are to be.
 
     Attributes:
+        teacher: a folder, one that comes with LFI, or open_clip's NAME:TAG.
         coco: folder of COCO 2017 in its stock layout (`train2017/`, `val2017/`, `annotations/`), whose classes the
             teacher must know; generated scenes without it.
     """
@@ -93,7 +99,7 @@ class DetectionSetup:
     @property
     def fields(self) -> tuple[str, ...]:
         """What the teacher is asked for: of images with several classes logits only if it says what is absent."""
-        if not self.coco or judges_presence(load_teacher(self.teacher)):
+        if not self.coco or judges_presence(load_teacher(*named(self.teacher))):
             return FIELDS
         return tuple(name for name in FIELDS if name != "logits")
 
@@ -235,9 +241,10 @@ def prepared(setup: DetectionSetup) -> Prepared:
             fraction=setup.at.share,
             crop=0.6,
         )
+    model, tag = named(setup.teacher)
     config = TrainConfig(
         data=data,
-        teacher=TeacherSource(model=setup.teacher, cache=str(setup.folder / "cache")),
+        teacher=TeacherSource(model=model, pretrained=tag or "", cache=str(setup.folder / "cache")),
         loop=loop_of(setup, 0, setup.at.epochs, batch_size=32),
     )
     return prepare(config, setup.device, setup.fields)

@@ -135,7 +135,7 @@ def tune(
 def detection(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
     teacher: Annotated[
-        str, typer.Option(help="A folder, or one that comes with LFI; scenes, or photographs with --coco, without it.")
+        str, typer.Option(help="A folder, one that comes with LFI, or open_clip's NAME:TAG; with --coco it is needed.")
     ] = "",
     coco: Annotated[
         str, typer.Option(help="Folder with COCO's train2017, val2017 and annotations, instead of generated scenes.")
@@ -159,9 +159,14 @@ def detection(
     from evaluation.report import markdown
     from evaluation.results import Results
     from lfi.devices import best_device
+    from lfi.errors import ConfigError
 
-    teacher = teacher or ("photographs" if coco else "scenes")
-    setup = DetectionSetup(scale, teacher, str(runs), device or best_device(), coco)
+    if coco and not teacher:
+        raise ConfigError(
+            "--coco needs a --teacher that knows COCO's classes, such as coca_ViT-B-32:laion2b_s13b_b90k; "
+            "those that come with LFI do not"
+        )
+    setup = DetectionSetup(scale, teacher or "scenes", str(runs), device or best_device(), coco)
     done = run_all(setup, range(seeds), method or [m for m in COMPARED if m in setup.known], way or WAYS, workers)
     on = "COCO" if coco else f"generated scenes (categories by {setup.at.by})"
     counts = {

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 
 import pytest
+from commandline import lfi
 
 from evaluation.detection_benchmark import DetectionRun, DetectionSetup, detection, record_of
 from evaluation.detection_table import plot, summarise
@@ -54,6 +55,11 @@ def test_on_coco_students_and_detectors_learn_from_its_images(tmp_path):
     assert silent.fields == ("maps", "latents")
     assert {"feature KD", "LFI"} <= set(silent.known)
     assert not {"logit KD", "DIST + feature KD"} & set(silent.known)
+
+
+def test_coco_needs_a_teacher_that_knows_its_classes(tmp_path, capsys):
+    assert lfi("benchmark", "detection", "--coco", tmp_path) == 2
+    assert "--coco needs a --teacher that knows COCO's classes" in capsys.readouterr().err
 
 
 def test_gains_are_paired_and_against_the_best_result_oriented(tmp_path):
