@@ -1,10 +1,10 @@
 """`lfi benchmark detection`: does a backbone that learned from interactions detect and segment better?
 
-On generated scenes, or on COCO itself (`--coco`), where students learn which classes an image shows. Every method trains
-the same backbone on the same labelled images (as `lfi evaluate scenes` does); then the same Mask R-CNN is trained on
-each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The recipe is one for
-all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the last weights. Each
-finished run is a record; an interrupted benchmark resumes.
+On generated scenes, or on COCO itself (`--coco`), where students learn which classes an image shows. Every method
+trains the same backbone on the same labelled images (as `lfi evaluate scenes` does); then the same Mask R-CNN is
+trained on each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The recipe
+is one for all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the last
+weights. Each finished run is a record; an interrupted benchmark resumes.
 """
 
 from __future__ import annotations
