@@ -148,9 +148,9 @@ def along(runs: Sequence[TransferRun], ours: str, best: str, results: Results) -
         return
     for share in (0.2, 0.4, 0.6, 0.8, 1.0):
         step = min(steps, key=lambda each: abs(each - share * steps[-1]))
-        scores = [{seed: curve[step] for seed, curve in curves[name].items()} for name in (ours, best)]
+        own, theirs = ({seed: curve[step] for seed, curve in curves[name].items()} for name in (ours, best))
         name = f"{runs[0].part}, after {share:.0%} of the steps: {ours} less {best}"
-        results.figures[name] = paired(*scores, lambda a, b: a - b, "points")
+        results.figures[name] = paired(own, theirs, lambda a, b: a - b, "points")
 
 
 def costs(runs: Sequence[TransferRun], results: Results) -> None:
