@@ -57,7 +57,7 @@ SCALES = {
         32,
         weights=_WEIGHTS,
         autocast=True,
-        judged=2000,
+        judged=500,
     ),
     "medium": TransferScale("medium", (112, 384, 12, 6), (1.0,), (30, 60, 60), 512, weights=_WEIGHTS, patch=16),
     "full": TransferScale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
