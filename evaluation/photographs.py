@@ -80,6 +80,7 @@ def evaluate_photographs(models: Trio | OpenClipTeacher, tiny: Path, pacs: Path 
         seeds=[SEED],
         n={"validation images": len(images)},
         title="TinyImageNet's validation images, and PACS at 112 px" if pacs else "TinyImageNet's validation images",
+        models=models.fingerprints if isinstance(models, Trio) else {"teacher": models.fingerprint},
     )
     shown = shown_by(models)
     teacher = models.teacher if isinstance(models, Trio) else models

@@ -40,7 +40,11 @@ class Goal:
 
 @dataclass
 class Results:
-    """One run of an `lfi evaluate` or `lfi benchmark` command."""
+    """One run of an `lfi evaluate` or `lfi benchmark` command.
+
+    Attributes:
+        models: fingerprints of the models that were measured, by name, where the record speaks of models that ship.
+    """
 
     command: str
     seeds: list[int]
@@ -48,20 +52,24 @@ class Results:
     figures: dict[str, Figure] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     title: str = ""
+    models: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: float, unit: str) -> None:
         """A figure without an interval."""
         self.figures[name] = Figure(value, float("nan"), float("nan"), unit)
 
     def record(self) -> dict[str, Any]:
-        """As plain values, with commit, date and hardware added; null stands for NaN."""
+        """As plain values, with commit, date and hardware added; null stands for NaN, and `models` only where named."""
         made = {
             "command": self.command,
             "commit": revision(digits=7),
             "date": date.today().isoformat(),
             "hardware": hardware(),
         }
-        return _plain({**made, **asdict(self)})
+        found = asdict(self)
+        if not self.models:
+            del found["models"]
+        return _plain({**made, **found})
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -48,6 +48,15 @@ class Comparison:
         absent = answer in self.absent and self.absent[answer][word]
         return absence(self.words[word], self.presence[answer][word]) if absent else ""
 
+    def finding(self, word: int, answers: Sequence[str] = ()) -> list[str]:
+        """Those of `answers` (all by default) whose maps of a word set its colour scale: they do not say that it is
+        absent. All of them, if all do.
+
+        A map of what a model does not find is drawn faint; its peak would darken the maps that matter.
+        """
+        asked = list(answers or self.maps)
+        return [answer for answer in asked if not self.absence(answer, word)] or asked
+
     def absences(self) -> Iterator[tuple[str, str, str]]:
         """Answer, word and sentence of every word that an answer says is absent."""
         for index, word in enumerate(self.words):

@@ -33,8 +33,16 @@ MOST_OVERLAYS = 96
 
 
 def comparison_scale(comparison: Comparison) -> Scale:
-    """The one scale on which the overlays of a comparison are drawn: that of the layers they show."""
-    return shared_scale(maps.layer(comparison.default_layer[model]) for model, maps in comparison.maps.items())
+    """The one scale on which the overlays of a comparison are drawn: that of the layers they show.
+
+    A model that does not find a word has no say in it (`Comparison.finding`).
+    """
+    shown = []
+    for model, maps in comparison.maps.items():
+        heads = len(maps.queries[0]) // len(comparison.words)  # a word has a map, or one per head
+        found = [query for query in range(len(maps.queries[0])) if model in comparison.finding(query // heads)]
+        shown.append(maps.layer(comparison.default_layer[model]).select(queries=found))
+    return shared_scale(shown)
 
 
 def at_layer(comparison: Comparison, layer: int | None) -> Comparison:

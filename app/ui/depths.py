@@ -61,24 +61,16 @@ def film_scales(comparison: Comparison, columns: Sequence[str]) -> list[Scale]:
     queries = [] if comparison.queries is None else [comparison.queries]
     return [
         shared_scale(
-            [*(comparison.maps[each].select(queries=[word]) for each in finding(comparison, columns, word)), *queries]
+            [*(comparison.maps[each].select(queries=[word]) for each in comparison.finding(word, columns)), *queries]
         )
         for word in range(len(comparison.words))
     ]
 
 
-def finding(comparison: Comparison, columns: Sequence[str], word: int) -> list[str]:
-    """The answers whose maps of a word set its scale: those that do not say it is absent, or all if all do.
-
-    A map of what a model does not find there is drawn faint; its peak would darken the maps that matter.
-    """
-    return [column for column in columns if not comparison.absence(column, word)] or list(columns)
-
-
 def _position(comparison: Comparison, columns: Sequence[str], layers: dict[str, int]) -> Position:
     maps = {answer: comparison.maps[answer].layer(layers[answer]) for answer in dict.fromkeys((*columns, "teacher"))}
     words = range(len(comparison.words))
-    found = [finding(comparison, columns, word) for word in words]
+    found = [comparison.finding(word, columns) for word in words]
     word_scales = tuple(shared_scale(maps[each].select(queries=[word]) for each in found[word]) for word in words)
     shown = [maps[each].select(queries=[word for word in words if each in found[word]]) for each in columns]
     pairs = tuple(

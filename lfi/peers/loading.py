@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,8 @@ from torch import nn
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
 from lfi.hub import is_hub, local_folder
 from lfi.peers.featured import CANNOT_BE_READ, FeaturePeer, said
+from lfi.peers.generative import KINDS as GENERATIVE
+from lfi.peers.generative import load_generative
 from lfi.peers.peer import Classifier, Peer, StudentPeer
 from lfi.students import Student, StudentConfig
 from lfi.students.vit import is_plain
@@ -46,8 +49,8 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
 
     Args:
         model: `timm:NAME` with the weights that timm knows, `timm:NAME:FILE`, `timm:NAME:random` (a control);
-            `open_clip:NAME:TAG` or a file for TAG; a folder that open_clip reads, or one that timm wrote; such a
-            repository of the hub, `hf-hub:ORG/NAME`.
+            `open_clip:NAME:TAG` or a file for TAG; a folder that open_clip reads, one that timm wrote, or a BLIP or
+            LLaVA that transformers wrote; such a repository of the hub, `hf-hub:ORG/NAME`.
 
     Raises:
         UnknownModelError: no such model; names the nearest.
@@ -66,7 +69,11 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
     folder = local_folder(model)
     if (folder / CONFIG).is_file():
         return _clip(load_teacher(folder, device=device), lambda into: _copy(folder, into))
-    if (folder / _TIMM_CONFIG).is_file():
+    config = _config_of(folder)
+    if config.get("model_type") in GENERATIVE:
+        name = model.rpartition("/")[2] if is_hub(model) else folder.name
+        return load_generative(folder, config, name, device, lambda into: _copy_whole(folder, into))
+    if config:
         name = model.rpartition("/")[2] if is_hub(model) else folder.name
         return _timm(_created(f"local-dir:{folder}", pretrained=True), name, device)
     raise UnknownModelError(
@@ -229,6 +236,27 @@ def _tower(teacher: ClipTeacher) -> Student:
         student.embed.weight.copy_(projection)
         student.embed.bias.zero_()
     return student
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """What a `config.json` says; nothing where there is none.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return dict(json.loads((folder / _TIMM_CONFIG).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read {folder / _TIMM_CONFIG}: {error}") from error
+
+
+def _copy_whole(source: Path, folder: Path) -> None:
+    """All files of a folder that transformers wrote, but for weights in other formats."""
+    shutil.copytree(
+        source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.bin", "*.h5", "*.msgpack", ".*")
+    )
 
 
 def _copy(source: Path, folder: Path) -> None:

@@ -128,6 +128,7 @@ export function makeProbe({ panels }) {
     const shown = shownIn(panel);
     if (!shown || !peeked) return null;
     const { maps, layers, view } = shown;
+    if ("word" in peeked && maps.absences?.[peeked.word]) return null; // it has no region of what is not there
     if ("word" in peeked) return { map: maps.at(layers[panel.key], peeked.word), grid: maps.grid };
     if (panel.key !== "lfi" || !view.queries) return null;
     return { map: view.queries.at(layers.lfi, peeked.query), grid: view.queries.grid };

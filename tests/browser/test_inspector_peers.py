@@ -41,4 +41,5 @@ def test_a_word_that_a_peer_does_not_know_stays_and_the_peer_is_named(looking):
     looking.find("text=/Vit does not know/i").first.wait_for()
     assert looking.find(".lfi-panel:visible").count() == 3
     looking.find("select[aria-label='Column 3 shows']").select_option("vit:self-attention")
-    looking.find(".lfi-panel[data-answer='vit:self-attention'] dd >> text=self-attention").first.wait_for()
+    chosen = looking.find(".lfi-panel[data-answer='vit:self-attention'] dd >> text=self-attention")
+    chosen.first.wait_for(state="attached")  # among the details, which are folded

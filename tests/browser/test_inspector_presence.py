@@ -50,6 +50,9 @@ def test_an_absent_word_is_said_to_be_absent_and_its_map_is_fainter(uploaded):
     assert not uploaded.find(".lfi-panel[data-model=lfi] .lfi-peak").is_visible()
     assert uploaded.find(".lfi-panel[data-model=baseline] .lfi-peak").is_visible()
     assert "finds no star here" in (uploaded.panels()["lfi"].label)
+    uploaded.find(".lfi-chip-word").first.hover()  # outlines the word's region, where there is one
+    uploaded.find(".lfi-panel[data-model=baseline] .lfi-region .lfi-region-line").wait_for(state="attached")
+    assert uploaded.find(".lfi-panel[data-model=lfi] .lfi-region .lfi-region-line").count() == 0
 
 
 def test_what_the_teacher_sees_in_a_new_picture_is_proposed_and_can_be_clicked(uploaded, folder):

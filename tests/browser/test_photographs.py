@@ -10,8 +10,8 @@ from serving import served
 
 from lfi.shipped import STATIC
 
-CUP = (0.28, 0.03, 0.82, 0.97)
-"""Left, top, right and bottom of cup and saucer in the picture of the coffee, as shares of its sides."""
+ASTRONAUT = (0.08, 0.0, 0.74, 1.0)
+"""Left, top, right and bottom of the person in the picture of the astronaut, as shares of its sides."""
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def service(tmp_path_factory):
 
 @pytest.fixture
 def uploaded(profile, service, tmp_path):
-    shutil.copy(STATIC / "samples" / "coffee.jpg", tmp_path / "breakfast.jpg")
+    shutil.copy(STATIC / "samples" / "astronaut.jpg", tmp_path / "portrait.jpg")
     page = InspectorPage(profile.new_page(), service)
-    page.load_picture(tmp_path / "breakfast.jpg")
+    page.load_picture(tmp_path / "portrait.jpg")
     yield page
     assert page.errors == []
     page.page.close()
@@ -39,22 +39,22 @@ def peak(page: InspectorPage, model: str) -> tuple[float, float]:
 
 
 def test_an_everyday_word_is_found_where_it_is(uploaded):
-    uploaded.type_word("cups")
-    uploaded.wait_for_maps("cups")
+    uploaded.type_word("people")
+    uploaded.wait_for_maps("people")
     assert set(uploaded.panels()) == set(MODELS)
     for model in ("teacher", "lfi"):
         across, down = peak(uploaded, model)
-        assert CUP[0] <= across <= CUP[2], (model, across, down)
-        assert CUP[1] <= down <= CUP[3], (model, across, down)
+        assert ASTRONAUT[0] <= across <= ASTRONAUT[2], (model, across, down)
+        assert ASTRONAUT[1] <= down <= ASTRONAUT[3], (model, across, down)
         assert not uploaded.find(f".lfi-panel[data-model={model}] .lfi-absence").is_visible()
 
 
 def test_a_word_that_is_not_there_is_said_not_to_be(uploaded):
-    uploaded.type_word("giraffe")
-    uploaded.wait_for_maps("giraffe")
+    uploaded.type_word("zebra")
+    uploaded.wait_for_maps("zebra")
     for model in ("teacher", "lfi"):
         said = uploaded.find(f".lfi-panel[data-model={model}] .lfi-absence").inner_text()
-        assert said.startswith("Finds no giraffe here (p "), said
+        assert said.startswith("Finds no zebra here (p "), said
 
 
 def test_a_word_that_nobody_knows_is_answered_with_what_is_near_and_what_is_here(uploaded):

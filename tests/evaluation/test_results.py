@@ -13,6 +13,7 @@ from evaluation.results import Goal, Results, over_clusters, over_seeds
 from evaluation.scenes import SceneRun, summarise
 from evaluation.summary import ROWS, summary
 from lfi.errors import DataError
+from lfi.trio import Trio
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,8 +124,14 @@ def test_every_record_has_the_agreed_form():
     for path in sorted((ROOT / "results").glob("*.json")):
         record = json.loads(path.read_text())
         more = {"chosen"} if record["command"].startswith("lfi benchmark tune") else set()  # methods to train with
+        more |= {"models"} & set(record)  # that ship
         fields = {"command", "commit", "date", "hardware", "seeds", "n", "figures", "goals", "title"}
         assert set(record) == fields | more, path
         assert all(set(figure) == {"value", "low", "high", "unit"} for figure in record["figures"].values())
         assert all(set(goal) == {"value", "goal", "holds"} for goal in record["goals"].values())
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
+
+
+def test_the_photographs_are_recorded_of_the_models_that_ship():
+    record = json.loads((ROOT / "results" / "photographs.json").read_text())
+    assert record["models"] == Trio.load(ROOT / "static" / "models" / "photographs").fingerprints

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from app.engine.downloads import comparison_scale
 from app.ui.depths import film_scales, positions
 from lfi.comparison import Comparison
 from lfi.maps import InteractionMaps
@@ -42,6 +45,7 @@ def tops(shown: Comparison) -> list[float]:
     (first, *_) = positions(shown, COLUMNS)
     films = [scale.high for scale in film_scales(shown, COLUMNS)]
     assert films == [scale.high for scale in first.word_scales]
+    assert comparison_scale(shown) == first.scale  # of files and answers, as on the page
     return [first.scale.high, *films]
 
 
@@ -54,3 +58,9 @@ def test_without_judgement_or_where_nobody_finds_it_all_count():
     assert tops(comparison()) == pytest.approx([3.6, 3.6, 3.6])
     nobody = dict.fromkeys(COLUMNS, (True, True))
     assert tops(comparison(**nobody)) == pytest.approx([3.6, 3.6, 3.6])
+
+
+def test_heads_of_a_word_that_is_not_there_do_not_set_the_scale_either():
+    heads = maps(0.6, 0.6, 0.9, 0.9)
+    shown = replace(comparison(baseline=(False, True)), maps={"teacher": maps(0.5, 0.5, 0.5, 0.5), "baseline": heads})
+    assert comparison_scale(shown).high == pytest.approx(2.4)

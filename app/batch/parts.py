@@ -1,0 +1,231 @@
+"""A batch too large for one machine, in parts: a shard, or some hundred files, is answered at once and becomes a file.
+
+Every part goes through the same folder as a batch of one machine does, so what is in `parts/*.parquet` is what
+`lfi batch` would have kept, a row an image: its name, checksum, size, scores (`rows`, JSON), raw maps (`maps`, an npz),
+what was missing of it (`note`), or why it could not be read (`problem`). Names of files that are no images stand in the
+file's metadata. A part that is there is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.batch.folder import BatchFolder, BatchQuestion, Record
+from app.batch.sources import Images, open_images
+from app.batch.work import answer_image, question_of
+from app.engine import Engine, MapsRequest, Turn
+from app.settings import Settings
+from lfi.data.archives import find_shards
+from lfi.data.imagefiles import has_image_suffix
+from lfi.errors import ConfigError, ImageError, ImageTooLargeError
+
+FILES = 256
+"""Of a folder or zip in a part."""
+QUESTION = "question.json"
+_OTHERS = b"not images"
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("rows", pa.string()),
+        ("problem", pa.string()),
+        ("note", pa.string()),
+        ("maps", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is answered at a time: some images of a source, or a whole shard.
+
+    Attributes:
+        name: of its file in `parts/`.
+        names: of the images; None for all of a shard.
+        first: whether it also tells which files of the source are no images.
+    """
+
+    name: str
+    source: str
+    names: tuple[str, ...] | None = None
+    first: bool = True
+
+    def text(self) -> str:
+        """As it is sent to another process."""
+        return json.dumps([self.name, self.source, self.names, self.first])
+
+    @classmethod
+    def of(cls, text: str) -> Part:
+        """The reverse of `text`."""
+        name, source, names, first = json.loads(text)
+        return cls(name, source, None if names is None else tuple(names), first)
+
+    def open(self) -> Images:
+        """Its images.
+
+        Raises:
+            ArchiveError, DataError: the source cannot be read any more.
+        """
+        return TarImages(self.source) if self.names is None else open_images(Path(self.source))
+
+
+class TarImages:
+    """The images of a shard, by `SHARD/NAME`.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+
+    def __init__(self, shard: str):
+        try:
+            self._tar = tarfile.open(shard, "r:")  # noqa: SIM115 - it is read from as long as this lives
+            members = [each for each in self._tar.getmembers() if each.isreg()]
+        except (tarfile.TarError, OSError) as error:
+            raise ConfigError(f"the shard {shard} cannot be read: {error}") from error
+        stem = Path(shard).stem
+        self._members = {f"{stem}/{each.name}": each for each in members if has_image_suffix(each.name)}
+        self.names = tuple(sorted(self._members))
+        self.others = tuple(f"{stem}/{each.name}" for each in members if f"{stem}/{each.name}" not in self._members)
+
+    def read(self, name: str, most: int) -> bytes:
+        """As `Images.read`."""
+        member = self._members[name]
+        if member.size > most:
+            raise ImageTooLargeError(f"the file is larger than {most / 1e6:g} MB, which is the limit")
+        try:
+            file = self._tar.extractfile(member)
+            assert file is not None  # of a regular file there is one
+            return file.read()
+        except (tarfile.TarError, OSError) as error:
+            raise ImageError(f"cannot be read: {error}") from error
+
+
+def parts_of(source: str) -> list[Part]:
+    """Shards (a folder of them, a file, `part-{000..099}.tar`) one by one; else files, some hundred at a time.
+
+    Raises:
+        ArchiveError, DataError: there are no images.
+    """
+    folder = Path(source)
+    if ".tar" in folder.name or (folder.is_dir() and any(folder.glob("*.tar"))):
+        return [
+            Part(f"{Path(shard).stem}-{_short(str(Path(shard).resolve()))}", shard) for shard in find_shards(source)
+        ]
+    names = open_images(folder).names
+    starts = range(0, len(names), FILES)
+    return [
+        Part(
+            f"{start:09d}-{_short(json.dumps(names[start : start + FILES]))}",
+            source,
+            names[start : start + FILES],
+            not start,
+        )
+        for start in starts
+    ]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def begin(out: Path, asked: BatchQuestion) -> None:
+    """The folder of the parts, made or gone on with.
+
+    Raises:
+        ConfigError: it holds parts of another question, or cannot be written.
+    """
+    wanted = json.loads(json.dumps(asdict(asked)))
+    try:
+        (out / "parts").mkdir(parents=True, exist_ok=True)
+        if (out / QUESTION).is_file():
+            if json.loads((out / QUESTION).read_text(encoding="utf-8")) != wanted:
+                raise ConfigError(f"{out} has answers to another question; choose another folder")
+        else:
+            (out / QUESTION).write_text(json.dumps(wanted, indent=2, ensure_ascii=False), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot use {out}: {error}") from error
+
+
+def file_of(out: Path, part: Part) -> Path:
+    """Where a part is kept."""
+    return out / "parts" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', part.name)}.parquet"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the file of a part says of its images.
+
+    Attributes:
+        answered: how many were.
+        unread, noted: names, and why they could not be read, or what was missing of them.
+        others: names of files that are no images.
+    """
+
+    answered: int
+    unread: tuple[tuple[str, str], ...]
+    noted: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
+
+
+def told(file: Path) -> Told:
+    """Of a finished part, without its maps."""
+    table = pq.read_table(file, columns=["name", "problem", "note"])
+    rows = table.to_pylist()
+    unread = tuple((row["name"], row["problem"]) for row in rows if row["problem"])
+    noted = tuple((row["name"], row["note"]) for row in rows if row["note"])
+    return Told(len(rows) - len(unread), unread, noted, tuple(json.loads(table.schema.metadata[_OTHERS])))
+
+
+def answer_part(engine: Engine, request: MapsRequest, part: Part, out: Path) -> None:
+    """Answer a part and keep it, whole or not at all."""
+    images = part.open()
+    with tempfile.TemporaryDirectory(prefix="lfi-part-") as folder:
+        kept = BatchFolder(Path(folder), question_of(engine, request))
+        records = [answer_image(kept, images, name, engine, request, Turn()) for name in part.names or images.names]
+        others = images.others if part.first else ()
+        _write(file_of(out, part), kept, records, others)
+
+
+def _write(path: Path, kept: BatchFolder, records: Sequence[Record], others: Sequence[str]) -> None:
+    rows = [
+        {
+            "name": record.name,
+            "sha256": record.sha256,
+            "width": record.width,
+            "height": record.height,
+            "rows": json.dumps(record.rows, ensure_ascii=False),
+            "problem": record.problem,
+            "note": record.note,
+            "maps": None if record.problem else kept.maps_file(record).read_bytes(),
+        }
+        for record in records
+    ]
+    fresh = path.with_suffix(".part")
+    schema = SCHEMA.with_metadata({_OTHERS: json.dumps(others, ensure_ascii=False).encode()})
+    pq.write_table(pa.Table.from_pylist(rows, schema), fresh)
+    fresh.replace(path)
+
+
+class Worker:
+    """An engine that answers parts: what runs in another process, or on another machine."""
+
+    def __init__(self, settings: Settings, request: MapsRequest, out: str):
+        self.request, self.out = request, Path(out)
+        self.engine = Engine(settings)
+        self.engine.trios.need(settings.trio)
+
+    def __call__(self, part: Part) -> None:
+        """As `answer_part`."""
+        answer_part(self.engine, self.request, part, self.out)

@@ -1,0 +1,119 @@
+"""`lfi batch --engine ray`: the answers of the plain command, part by part, on a Ray of this machine."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from commandline import lfi as run
+from uploads import as_bytes, scene, truncated_jpeg
+
+from app.batch.parts import FILES, Part, TarImages, parts_of
+from lfi.errors import ConfigError, ImageTooLargeError
+
+WORDS = ["--word", "star", "--word", "red circle"]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of three pictures, one of them damaged, and a file that is none."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(as_bytes(scene(60, 40)))
+    (folder / "b.jpg").write_bytes(as_bytes(scene(48, 48), "JPEG"))
+    (folder / "c.jpg").write_bytes(truncated_jpeg())
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture
+def shards(images: Path, tmp_path: Path) -> Path:
+    """The same in two shards."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for number, names in enumerate((("a.png", "notes.txt"), ("b.jpg", "c.jpg"))):
+        with tarfile.open(folder / f"part-{number}.tar", "w") as tar:
+            for name in names:
+                tar.add(images / name, name)
+    return folder
+
+
+def test_a_shard_is_a_part_and_so_are_some_files_of_a_folder(images, shards):
+    assert [(Path(part.source).name, part.names) for part in parts_of(str(shards))] == [
+        ("part-0.tar", None),
+        ("part-1.tar", None),
+    ]
+    assert parts_of(f"{shards}/part-{{0..1}}.tar") == parts_of(str(shards))
+    (part,) = parts_of(str(images))
+    assert part.names == ("a.png", "b.jpg", "c.jpg")
+    assert Part.of(part.text()) == part
+    for number in range(FILES):
+        (images / f"{number}.png").write_bytes(b"")
+    assert [len(each.names) for each in parts_of(str(images))] == [FILES, 3]
+
+
+def test_images_of_a_shard_are_read_as_those_of_a_folder(images, shards):
+    found = TarImages(str(shards / "part-0.tar"))
+    assert (found.names, found.others) == (("part-0/a.png",), ("part-0/notes.txt",))
+    assert found.read("part-0/a.png", 10**6) == (images / "a.png").read_bytes()
+    with pytest.raises(ImageTooLargeError, match="larger than"):
+        found.read("part-0/a.png", 10)
+    (shards / "part-0.tar").write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        TarImages(str(shards / "part-0.tar"))
+
+
+def test_another_engine_is_refused(images, tmp_path, capsys):
+    assert run("batch", images, *WORDS, "--out", tmp_path / "out", "--engine", "spark") == 2
+    assert capsys.readouterr().err == "lfi: --engine is 'spark'; here or ray was expected\n"
+
+
+@pytest.mark.slow
+def test_ray_gives_what_the_plain_command_gives_and_resumes(images, shards, trio_folder, tmp_path, capsys):
+    ray = pytest.importorskip("ray")
+    plain, out = tmp_path / "plain", tmp_path / "parts"
+    assert run("batch", images, *WORDS, "--out", plain, "--trio", trio_folder) == 0
+    expected = {json.loads(line)["name"]: json.loads(line) for line in (plain / "records.jsonl").open()}
+    command = ["batch", shards, *WORDS, "--out", out, "--trio", trio_folder, "--engine", "ray"]
+    capsys.readouterr()
+    try:
+        assert run(*command) == 0
+        said = capsys.readouterr().out
+        assert "2 of 3 images, 1 not read; 0 of 2 parts were there" in said
+        assert "not read: part-1/c.jpg: " in said
+        assert "skipped, as they are not images: 1 (part-0/notes.txt)" in said
+        files = sorted((out / "parts").iterdir())
+        assert [file.suffix for file in files] == [".parquet"] * 2
+        found = [row for file in files for row in pq.read_table(file).to_pylist()]
+        assert [row["name"] for row in found] == ["part-0/a.png", "part-1/b.jpg", "part-1/c.jpg"]
+        for row in found:
+            record = expected[Path(row["name"]).name]
+            assert json.loads(row["rows"]) == record["rows"]
+            assert [row[name] for name in ("sha256", "width", "height", "problem", "note")] == [
+                record[name] for name in ("sha256", "width", "height", "problem", "note")
+            ]
+            if record["problem"]:
+                assert row["maps"] is None
+                continue
+            with np.load(plain / "maps" / f"{record['stem']}.npz") as one, np.load(io.BytesIO(row["maps"])) as other:
+                assert set(one) == set(other)
+                arrays = [name for name in one if one[name].dtype.kind == "f"]
+                assert arrays
+                for name in arrays:
+                    np.testing.assert_array_equal(one[name], other[name])
+
+        files[1].unlink()  # as if it had been killed before the second part
+        untouched = files[0].stat().st_mtime_ns
+        assert run(*command) == 0
+        assert "2 of 3 images, 1 not read; 1 of 2 parts were there" in capsys.readouterr().out
+        assert files[1].is_file()
+        assert files[0].stat().st_mtime_ns == untouched
+        assert run(*command, "--models", "teacher") == 2
+        assert "has answers to another question" in capsys.readouterr().err
+    finally:
+        ray.shutdown()
