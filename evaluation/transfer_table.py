@@ -177,7 +177,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
 
     scores = table(runs)
     parts = [part for part in scores if not part.startswith("PACS without")]
-    figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 4.6), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(1, len(parts), figsize=(4.2 * len(parts), 4.6), squeeze=False, layout="constrained")
     for axis, part in zip(axes[0], parts, strict=True):
         methods = [method for method in ORDER if method in scores[part]]
         if "LFI" in methods:
@@ -194,7 +194,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
                 else "#555555"
             )
             axis.errorbar(found.value, row, xerr=reach, fmt="o", color=colour, capsize=3)
-        axis.set_yticks(range(len(methods)), methods)
+        axis.set_yticks(range(len(methods)), [fill(method, 26) for method in methods])
         axis.invert_yaxis()
         axis.set_xlabel("mAP, %" if part.startswith("scenes") else "top-1, %")
         axis.set_title(fill(part, 24), fontsize=9)
