@@ -1,9 +1,10 @@
 """`lfi benchmark detection`: does a backbone that learned from interactions detect and segment better?
 
-Every method trains the same backbone on the same labelled scenes (as `lfi evaluate scenes` does); then the same Mask
-R-CNN is trained on each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The
-recipe is one for all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the
-last weights. Each finished run is a record; an interrupted benchmark resumes.
+On generated scenes, or on COCO itself (`--coco`), where students learn which classes an image shows. Every method
+trains the same backbone on the same labelled images (as `lfi evaluate scenes` does); then the same Mask R-CNN is
+trained on each, on other scenes in COCO's format: once with the backbone fine-tuned, once with it frozen. The recipe
+is one for all; its sizes were chosen on validation scenes, and the test scenes were looked at once, with the last
+weights. Each finished run is a record; an interrupted benchmark resumes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from zlib import crc32
 
 from tqdm import tqdm
 
@@ -21,15 +23,16 @@ from evaluation.runs import check_known, in_processes, keep
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
 from lfi.methods import METHODS
+from lfi.teachers import load_teacher
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
 from lfi.training.detection_config import DetectionConfig
+from lfi.training.distil.request import named
 from lfi.training.run import Prepared, prepare, train_student, validate
+from lfi.training.targets import judges_presence
 
 BOTH = "LFI + logit + feature KD"
 FIELDS = ("maps", "logits", "latents")
-KNOWN = tuple(name for name, method in METHODS.items() if set(method.objective.fields) <= set(FIELDS))
-"""What a backbone can be trained with."""
 COMPARED = ("no distillation", "logit KD", "feature KD", "logit + feature KD", "shuffled maps", "LFI", BOTH)
 WAYS = ("fine-tuned", "frozen")
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 40, 41, 42
@@ -45,6 +48,7 @@ class DetectionScale:
         by: what the detectors' categories are; see `lfi.data.coco_writer.CATEGORIES`.
         train, test, passes: scenes that detectors learn from and are measured on, and how often they see the former.
         detection: the detector's sizes.
+        side, share: of COCO's images: what detectors see of them in pixels, and the share of the training images.
     """
 
     labelled: int
@@ -54,24 +58,34 @@ class DetectionScale:
     test: int
     passes: int
     detection: DetectionConfig
+    side: int
+    share: float
 
 
 _SMALL = DetectionConfig(layer_decay=0.8, width=32, regions=16, proposals=100, most=20)
+_LARGE = DetectionConfig(layer_decay=0.8, width=256, most=20)
 SCALES = {
-    "tiny": DetectionScale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20)),
-    "small": DetectionScale(2000, 10, "colour", 1000, 300, 3, _SMALL),
-    "full": DetectionScale(2000, 20, "name", 5000, 1000, 24, DetectionConfig(layer_decay=0.8, width=256, most=20)),
+    "tiny": DetectionScale(64, 1, "colour", 16, 8, 1, replace(_SMALL, width=8, proposals=20), 64, 1.0),
+    "small": DetectionScale(2000, 10, "colour", 1000, 300, 3, _SMALL, 128, 0.02),
+    "full": DetectionScale(2000, 20, "name", 5000, 1000, 24, _LARGE, 512, 1.0),
 }
 
 
 @dataclass(frozen=True)
 class DetectionSetup:
-    """Where things are, and how large they are to be."""
+    """Where things are, and how large they are to be.
+
+    Attributes:
+        teacher: a folder, one that comes with LFI, or open_clip's NAME:TAG.
+        coco: folder of COCO 2017 in its stock layout (`train2017/`, `val2017/`, `annotations/`), whose classes the
+            teacher must know; generated scenes without it.
+    """
 
     scale: str
     teacher: str
     runs: str
     device: str = "cpu"
+    coco: str = ""
 
     @property
     def at(self) -> DetectionScale:
@@ -79,10 +93,32 @@ class DetectionSetup:
 
     @property
     def folder(self) -> Path:
-        return Path(self.runs) / self.scale
+        name = f"-{Path(self.coco).resolve().name}-{crc32(str(Path(self.coco).resolve()).encode()):08x}"
+        return Path(self.runs) / (self.scale + (name if self.coco else ""))
 
-    def scenes(self, part: str) -> tuple[Path, Path]:
-        """Folder of images and file of instances of `train` or `test`, written where they are not there yet."""
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What the teacher is asked for: of images with several classes logits only if it says what is absent."""
+        if not self.coco or judges_presence(load_teacher(*named(self.teacher))):
+            return FIELDS
+        return tuple(name for name in FIELDS if name != "logits")
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Methods that a backbone can be trained by."""
+        fields = set(self.fields)
+        return tuple(name for name, method in METHODS.items() if set(method.objective.fields) <= fields)
+
+    @property
+    def side(self) -> int:
+        """Of what detectors see, in pixels."""
+        return self.at.side if self.coco else DataConfig().size
+
+    def images(self, part: str) -> tuple[Path, Path]:
+        """Folder of images and file of instances of `train` or `test`; scenes are written if they are not there yet."""
+        if self.coco:
+            year = {"train": "train2017", "test": "val2017"}[part]
+            return Path(self.coco) / year, Path(self.coco) / "annotations" / f"instances_{year}.json"
         count, seed = {"train": (self.at.train, TRAIN_SEED), "test": (self.at.test, TEST_SEED)}[part]
         folder = self.folder / part
         if not (folder / INSTANCES).exists():
@@ -95,8 +131,8 @@ class DetectionRun:
     """One trained detector.
 
     Attributes:
-        scores: `box mAP` and `mask AP` on test scenes, in percent.
-        classification: of the student that its backbone is from, in % mAP on validation scenes.
+        scores: `box mAP` and `mask AP` on test images, in percent.
+        classification: of the student that its backbone is from, in % mAP on validation images.
     """
 
     method: str
@@ -116,7 +152,7 @@ def detection(
         ConfigError: for an unknown scale, method or way.
     """
     check_known("scale", [setup.scale], SCALES)
-    check_known("method", methods, KNOWN)
+    check_known("method", methods, setup.known)
     check_known("way", ways, WAYS)
     wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
     missing: dict[tuple[str, int], list[str]] = {}
@@ -124,7 +160,7 @@ def detection(
         if not record_of(setup, method, seed, way).exists():
             missing.setdefault((method, seed), []).append(way)
     if missing:
-        setup.scenes("train"), setup.scenes("test")
+        setup.images("train"), setup.images("test")
         prepared(setup)  # the teacher is asked once, here
         prepared.cache_clear()
         jobs = [(setup, *run, todo) for run, todo in missing.items()]
@@ -150,15 +186,21 @@ def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[s
     classification = backbone(setup, method, seed, folder)
     done = []
     for way in ways:
-        images, annotations = setup.scenes("train")
+        images, annotations = setup.images("train")
         config = TrainConfig(
             task="detection",
-            data=DataConfig(source="coco", root=str(images), annotations=str(annotations)),
+            data=DataConfig(
+                source="coco",
+                root=str(images),
+                annotations=str(annotations),
+                size=setup.side,
+                fraction=setup.at.share if setup.coco else 1.0,
+            ),
             detection=replace(setup.at.detection, backbone=str(folder), frozen=way == "frozen"),
             loop=replace(loop_of(setup, seed, setup.at.passes, batch_size=8), learning_rate=2e-3),
         )
         detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
-        scores = average_precision(detector.to(setup.device), *setup.scenes("test"))
+        scores = average_precision(detector.to(setup.device), *setup.images("test"))
         run = DetectionRun(method, seed, way, setup.scale, scores, classification)
         keep(record_of(setup, method, seed, way), asdict(run))
         done.append(run)
@@ -186,13 +228,26 @@ def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> flo
 
 @lru_cache(maxsize=1)
 def prepared(setup: DetectionSetup) -> Prepared:
-    """Labelled scenes and what the teacher says of them."""
+    """Labelled images and what the teacher says of them."""
+    data = DataConfig(count=setup.at.labelled, validation=setup.at.labelled // 2)
+    if setup.coco:
+        (root, annotations), (other, truth) = setup.images("train"), setup.images("test")
+        data = DataConfig(
+            source="coco",
+            root=str(root),
+            annotations=str(annotations),
+            validation_root=str(other),
+            validation_annotations=str(truth),
+            fraction=setup.at.share,
+            crop=0.6,
+        )
+    model, tag = named(setup.teacher)
     config = TrainConfig(
-        data=DataConfig(count=setup.at.labelled, validation=setup.at.labelled // 2),
-        teacher=TeacherSource(model=setup.teacher, cache=str(setup.folder / "cache")),
+        data=data,
+        teacher=TeacherSource(model=model, pretrained=tag or "", cache=str(setup.folder / "cache")),
         loop=loop_of(setup, 0, setup.at.epochs, batch_size=32),
     )
-    return prepare(config, setup.device, FIELDS)
+    return prepare(config, setup.device, setup.fields)
 
 
 def loop_of(setup: DetectionSetup, seed: int, epochs: int, batch_size: int) -> LoopConfig:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -21,18 +22,23 @@ from torch import Tensor
 from tqdm import tqdm
 
 from evaluation.runs import check_known, in_processes, keep
+from evaluation.transfer_scales import SCALES, TransferScale
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
+from lfi.data.names import with_names_above
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.errors import ConfigError
 from lfi.images import normalise
-from lfi.methods import ABLATIONS, METHODS, Method
+from lfi.methods import ABLATIONS, METHODS, Method, weighted
 from lfi.students import Student
 from lfi.teachers import load_teacher
+from lfi.teachers.names import NameTokenizer
+from lfi.training.checkpoints import discard
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
 from lfi.training.sources import image_sets, split_off
+from lfi.training.targets import blocks_of
 from lfi.training.views import resized
 
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
@@ -46,43 +52,6 @@ COMPARED = (
 """Methods compared by default."""
 SEEN = 1000
 """Test images that a learning curve is measured on; the final score is of all of them."""
-
-
-@dataclass(frozen=True)
-class TransferScale:
-    """How large the benchmark is.
-
-    Attributes:
-        student: side of the images that students see, width, depth and heads of the backbone.
-        fractions: shares of TinyImageNet's labels.
-        epochs: of TinyImageNet, PACS and scenes.
-    """
-
-    name: str
-    student: tuple[int, int, int, int]
-    fractions: tuple[float, ...]
-    epochs: tuple[int, int, int]
-    batch_size: int
-    learning_rate: float = 1e-3
-
-    @property
-    def overrides(self) -> dict[str, int]:
-        size, width, depth, heads = self.student
-        return {"img_size": size, "patch_size": 8, "embed_dim": width, "depth": depth, "num_heads": heads}
-
-    def __str__(self) -> str:
-        size, width, depth, _ = self.student
-        return (
-            f"{self.name}: students of {depth} blocks, width {width}, {size} px; "
-            f"{'/'.join(map(str, self.epochs))} epochs of TinyImageNet/PACS/scenes in batches of {self.batch_size}"
-        )
-
-
-SCALES = {
-    "tiny": TransferScale("tiny", (48, 24, 2, 2), (0.2,), (1, 1, 1), 32),
-    "small": TransferScale("small", (48, 96, 4, 3), (0.1,), (5, 5, 5), 32),
-    "full": TransferScale("full", (64, 192, 12, 3), (0.1, 1.0), (100, 60, 60), 256),
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +74,9 @@ class TransferSetup:
     @property
     def methods(self) -> dict[str, Method]:
         """All that can be trained, by name."""
-        return tuned_methods(Path(self.tuned)) if self.tuned else METHODS | ABLATIONS
+        if self.tuned:
+            return tuned_methods(Path(self.tuned))
+        return {name: weighted(method, self.at.weights) for name, method in (METHODS | ABLATIONS).items()}
 
     @property
     def folder(self) -> Path:
@@ -208,7 +179,9 @@ def check_weights(setup: TransferSetup, path: Path, method: str) -> None:
 def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> TransferRun:
     """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
-    student, records = train_one(setup, part, setup.methods[method], seed, method)
+    path = record_of(setup, part, method, seed)
+    folder = path.with_name(f"{path.stem}-{crc32(repr((setup.methods[method], setup.at)).encode()):08x}")
+    student, records = train_one(setup, part, setup.methods[method], seed, method, folder)
     main = main_score(ready)
     scores = {main: validate(student, tests["test"])[main]}
     if "zero-shot" in tests and (student.embed is not None or student.name is not None):
@@ -227,16 +200,16 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
         parameters=sum(parameter.numel() for parameter in student.parameters()),
         trained=asdict(setup.methods[method]),
     )
-    path = record_of(setup, part, method, seed)
     student.save(path.with_suffix(".safetensors"))
     keep(path, asdict(run))
+    discard(folder / "checkpoint.safetensors")
     return run
 
 
 def train_one(
-    setup: TransferSetup, part: str, method: Method, seed: int, title: str
+    setup: TransferSetup, part: str, method: Method, seed: int, title: str, folder: Path | None = None
 ) -> tuple[Student, list[dict[str, float]]]:
-    """A student of a part, and what was recorded while it was trained."""
+    """A student of a part, and what was recorded while it was trained; an interrupted one goes on from `folder`."""
     ready, _ = prepared(setup, part)
     config = replace(
         ready.config,
@@ -244,7 +217,8 @@ def train_one(
         objective=method.objective,
         loop=replace(ready.config.loop, seed=seed),
     )
-    return train_student(replace(ready, config=config), device=setup.device, title=f"{part}, {title}, seed {seed}")
+    title = f"{part}, {title}, seed {seed}"
+    return train_student(replace(ready, config=config), folder, resume=True, device=setup.device, title=title)
 
 
 def main_score(ready: Prepared) -> str:
@@ -284,11 +258,15 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
         tests, evaluations = {"test": held}, 1
+    half = scale.autocast or setup.device != "cpu"
     if setup.scale == "tiny":
         train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
         tests = {
             name: images.take(np.arange(0, len(images), max(1, len(images) // 100))) for name, images in tests.items()
         }
+    source = load_teacher(teacher)
+    if isinstance(source.tokenizer, NameTokenizer):
+        train = with_names_above(train, source.tokenizer.names)
     config = TrainConfig(
         data=data,
         teacher=TeacherSource(
@@ -298,13 +276,15 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
             epochs=epochs,
             batch_size=scale.batch_size,
             learning_rate=scale.learning_rate,
-            autocast=setup.device != "cpu",
+            autocast=half,
             evaluations=evaluations,
             tensorboard=False,
         ),
     )
     seen = tests["test"].take(np.random.default_rng(0).permutation(len(tests["test"]))[:SEEN])
-    return prepare(config, setup.device, FIELDS, (train, seen)), tests
+    fields = FIELDS if blocks_of(source) else FIELDS[:3]  # a convolutional tower attends to nothing
+    with torch.autocast(torch.device(setup.device).type, torch.bfloat16, enabled=scale.autocast):
+        return prepare(config, setup.device, fields, (train, seen)), tests
 
 
 def half_of(images: ImageSet) -> ImageSet:
@@ -330,26 +310,3 @@ def similarity(names: Tensor | None, embedding: Tensor | None, texts: Tensor) ->
         return (torch.nn.functional.normalize(names.float(), dim=-1) @ texts.T).amax(1)
     assert embedding is not None
     return torch.nn.functional.normalize(embedding.float(), dim=-1) @ texts.T
-
-
-def teacher_scores(setup: TransferSetup) -> dict[str, float]:
-    """Zero-shot accuracy of the teacher for photographs itself, in percent, by part."""
-    found: dict[str, Any] = {}
-    if setup.tiny:
-        ready, tests = prepared(setup, setup.parts[0])
-        found["TinyImageNet"] = teacher_top1(ready, tests["test"])
-        if "zero-shot" in tests:
-            found["PACS zero-shot"] = teacher_top1(ready, tests["zero-shot"])
-    return found
-
-
-@torch.inference_mode()
-def teacher_top1(ready: Prepared, images: ImageSet, batch: int = 250) -> float:
-    """Top-1 of the teacher's zero-shot logits, in percent."""
-    teacher = load_teacher(ready.config.teacher.model)
-    labels, right = [ready.config.teacher.prompt.format(name) for name in images.classes], 0
-    for start in range(0, len(images), batch):
-        pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))
-        logits = teacher.classify(teacher.from_pixels(pixels.permute(0, 3, 1, 2).float() / 255), labels)
-        right += int((logits.argmax(1) == torch.from_numpy(images.labels[start : start + batch])).sum())
-    return 100 * right / len(images)

@@ -11,10 +11,23 @@ import numpy as np
 from evaluation.convergence import GOAL, Curve, add_times
 from evaluation.results import Figure, Goal, Results, over_seeds
 from evaluation.transfer import TransferRun
-from lfi.methods import ABLATIONS, CONTROLS, CONTROLS_OF_THE_BEST, METHODS, ORDER, RESULT_ORIENTED
+from lfi.methods import (
+    ABLATIONS,
+    CONTROLS,
+    CONTROLS_OF_THE_BEST,
+    METHODS,
+    ORDER,
+    PATCHES,
+    RESULT_ORIENTED,
+    SHUFFLED,
+    UNSHUFFLED,
+)
 
 GOALS = {"TinyImageNet": 3.3, "PACS": 2.4}
 """Gain in top-1 over the best result-oriented student, in points, as the paper's abstract claims."""
+OVER_SHUFFLED, ACCURACY, SETTLED = 1.0, 25.0, 0.3
+"""On TinyImageNet: LFI's lead over itself with another image's maps, in points; top-1 of the best student, in percent;
+what the last fifth of a converged run's steps gains at most, in points."""
 AVERAGE = "PACS, mean of held-out domains"
 
 
@@ -43,7 +56,7 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
             (name for name in methods if name.startswith("LFI")),
             key=lambda name: np.mean(list(methods[name].values())),
         )
-        for against in (best, *CONTROLS, *CONTROLS_OF_THE_BEST):
+        for against in (best, *CONTROLS, *CONTROLS_OF_THE_BEST, PATCHES):
             if against not in methods:
                 continue
             for own in dict.fromkeys(name for name in ("LFI", ours) if name in methods):
@@ -56,6 +69,10 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
                 if part.startswith(prefix) and "zero-shot" not in part:
                     results.goals[f"{part}: {ours} less {best}"] = Goal(gain, goal, gain >= goal)
             convergence(runs, part, best, ours, results)
+            settled([run for run in runs if (run.part, run.method) == (part, best)], results)
+            along([run for run in runs if run.part == part], ours, best, results)
+        if part.startswith("TinyImageNet"):
+            compare_to_goals(part, methods, ours, results)
     costs(runs, results)
 
 
@@ -99,10 +116,47 @@ def convergence(runs: Sequence[TransferRun], part: str, best: str, ours: str, re
         results.goals[name] = Goal(ratio, GOAL, ratio >= GOAL)
 
 
+def compare_to_goals(part: str, methods: dict[str, dict[int, float]], ours: str, results: Results) -> None:
+    """The lead over shuffled maps with LFI's own losses, and the best student's score, next to their goals."""
+    name = f"{part}: {ours} less {SHUFFLED}"
+    if SHUFFLED in methods and ours == UNSHUFFLED:
+        gain = results.figures[name].value
+        results.goals[name] = Goal(gain, OVER_SHUFFLED, gain >= OVER_SHUFFLED)
+        best = max(float(np.mean(list(each.values()))) for each in methods.values())
+        results.goals[f"{part}: the best student"] = Goal(best, ACCURACY, best >= ACCURACY)
+
+
+def settled(runs: Sequence[TransferRun], results: Results) -> None:
+    """What the last fifth of the steps gained, of one method; curves of fewer than five points say nothing."""
+    gains = []
+    for run in runs:
+        steps, scores = np.array(run.curve, float).T
+        if len(steps) >= 5:
+            gains.append(float(scores[-1] - scores[np.abs(steps - 0.8 * steps[-1]).argmin()]))
+    if gains:
+        name = f"{runs[0].part}: gain of {runs[0].method} in the last fifth of its steps, at most"
+        results.figures[name] = figure = over_seeds(gains, "points")
+        results.goals[name] = Goal(figure.value, SETTLED, figure.value <= SETTLED)
+
+
+def along(runs: Sequence[TransferRun], ours: str, best: str, results: Results) -> None:
+    """The lead after every fifth of the steps, on the images of the curves: whether it is only a head start."""
+    curves = {name: {run.seed: dict(run.curve) for run in runs if run.method == name} for name in (ours, best)}
+    every = [set(curve) for by_seed in curves.values() for curve in by_seed.values()]
+    steps = sorted(set.intersection(*every)) if every else []
+    if len(steps) < 5:
+        return
+    for share in (0.2, 0.4, 0.6, 0.8, 1.0):
+        step = min(steps, key=lambda each: abs(each - share * steps[-1]))
+        own, theirs = ({seed: curve[step] for seed, curve in curves[name].items()} for name in (ours, best))
+        name = f"{runs[0].part}, after {share:.0%} of the steps: {ours} less {best}"
+        results.figures[name] = paired(own, theirs, lambda a, b: a - b, "points")
+
+
 def costs(runs: Sequence[TransferRun], results: Results) -> None:
     """Parameters and step time of every method, as ratios to plain supervision (or else to LFI) in the same part."""
     methods = dict.fromkeys(run.method for run in runs)
-    against = next((name for name in ("no distillation", "LFI") if name in methods), "")
+    against = next((name for name in ("no distillation", "LFI", *RESULT_ORIENTED) if name in methods), "")
     reference = {(run.part, run.seed): run for run in runs if run.method == against}
     unit = f"ratio to {'plain' if against == 'no distillation' else against}"
     for method in methods:
@@ -123,7 +177,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
 
     scores = table(runs)
     parts = [part for part in scores if not part.startswith("PACS without")]
-    figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 4.6), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(1, len(parts), figsize=(4.2 * len(parts), 4.6), squeeze=False, layout="constrained")
     for axis, part in zip(axes[0], parts, strict=True):
         methods = [method for method in ORDER if method in scores[part]]
         if "LFI" in methods:
@@ -140,7 +194,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
                 else "#555555"
             )
             axis.errorbar(found.value, row, xerr=reach, fmt="o", color=colour, capsize=3)
-        axis.set_yticks(range(len(methods)), methods)
+        axis.set_yticks(range(len(methods)), [fill(method, 26) for method in methods])
         axis.invert_yaxis()
         axis.set_xlabel("mAP, %" if part.startswith("scenes") else "top-1, %")
         axis.set_title(fill(part, 24), fontsize=9)

@@ -6,6 +6,7 @@ Recipes (`method = "LFI"`), benchmarks and the trio that ships read them here. W
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,13 +43,16 @@ class Method:
         )
 
 
+def weighted(method: Method, weights: Mapping[str, float]) -> Method:
+    """A method with other weights for those losses that it has."""
+    own: dict[str, Any] = {name: each for name, each in weights.items() if getattr(method.objective, name)}
+    return replace(method, objective=replace(method.objective, **own))
+
+
 def raised(method: Method) -> Method:
     """A method with its result-oriented weights at 1: so far below the best ones for one label among many that the
     weights of `METHODS` would lie at the edge of what is searched (`evaluation/tuning.py`)."""
-    at_one: dict[str, Any] = {
-        name: 1.0 for name in ("logit_kd", "feature_kd", "dist") if getattr(method.objective, name)
-    }
-    return replace(method, objective=replace(method.objective, **at_one))
+    return weighted(method, dict.fromkeys(("logit_kd", "feature_kd", "dist"), 1.0))
 
 
 _LFI = ObjectiveConfig(interaction=0.03, relation=0.03, naming=0.15)
@@ -63,7 +67,9 @@ METHODS: dict[str, Method] = {
     "relational KD": Method(ObjectiveConfig(relational_kd=0.02)),
     "DIST": Method(ObjectiveConfig(dist=1.0)),
     "DIST + feature KD": Method(ObjectiveConfig(dist=1.0, feature_kd=0.1)),
+    "DIST + feature KD, head that reads names": Method(ObjectiveConfig(dist=1.0, feature_kd=0.1, naming=0.15), 8),
     "token labelling": Method(ObjectiveConfig(token_labelling=0.5)),
+    "token labelling + DIST + feature KD": Method(ObjectiveConfig(token_labelling=0.5, dist=1.0, feature_kd=0.1)),
     "queries only": Method(ObjectiveConfig(), 8),
     "queries + names, no maps": Method(replace(_LFI, interaction=0.0, relation=0.0), 8),
     "shuffled maps": Method(replace(_LFI, shuffle=True), 8),
@@ -74,10 +80,16 @@ METHODS: dict[str, Method] = {
     "LFI + logit + feature KD": Method(replace(_LFI, logit_kd=1.0, feature_kd=0.1), 8),
     "LFI + DIST + feature KD": Method(replace(_LFI, dist=1.0, feature_kd=0.1), 8),
     "LFI + patch words + DIST + feature KD": Method(replace(_LFI, patch_words=0.15, dist=1.0, feature_kd=0.1), 8),
+    "shuffled maps + patch words + DIST + feature KD": Method(
+        replace(_LFI, patch_words=0.15, dist=1.0, feature_kd=0.1, shuffle=True), 8
+    ),
 }
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST", "DIST + feature KD")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
-CONTROLS = ("queries only", "shuffled maps")
+UNSHUFFLED, SHUFFLED = "LFI + patch words + DIST + feature KD", "shuffled maps + patch words + DIST + feature KD"
+PATCHES = "token labelling + DIST + feature KD"
+CONTROLS = ("queries only", "shuffled maps", "DIST + feature KD, head that reads names", SHUFFLED)
+"""What LFI has besides the right maps: its queries, its head and its names, maps of another image."""
 CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
 """Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
 

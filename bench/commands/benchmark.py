@@ -18,7 +18,9 @@ for module in (serve, study, hostile, upload):
 
 @benchmark.command()
 def transfer(
-    scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 2 hours) or full (a GPU).")] = "small",
+    scale: Annotated[
+        str, typer.Option(help="tiny (a test), small or photographs (2 cores, 2 hours), medium or full (a GPU).")
+    ] = "small",
     tiny_imagenet: Annotated[
         str, typer.Option(help="Folder with TinyImageNet's wnids.txt; skipped if not given.")
     ] = "",
@@ -46,10 +48,12 @@ def transfer(
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
-    from evaluation.transfer import COMPARED, SCALES, TransferSetup, teacher_scores
+    from evaluation.transfer import COMPARED, TransferSetup
     from evaluation.transfer import transfer as run_all
+    from evaluation.transfer_scales import SCALES
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
+    from evaluation.transfer_teacher import teacher_scores
     from lfi.data.domains import stored_side
     from lfi.devices import best_device
     from lfi.errors import ConfigError
@@ -105,7 +109,8 @@ def tune(
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
-    from evaluation.transfer import SCALES, TransferSetup
+    from evaluation.transfer import TransferSetup
+    from evaluation.transfer_scales import SCALES
     from evaluation.tuning import SEED, write
     from evaluation.tuning import tune as search
     from lfi.devices import best_device
@@ -130,8 +135,11 @@ def tune(
 def detection(
     scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores, 40 minutes) or full (a GPU).")] = "small",
     teacher: Annotated[
-        str, typer.Option(help="Teacher for scenes: a folder, or the one that comes with LFI.")
-    ] = "scenes",
+        str, typer.Option(help="A folder, one that comes with LFI, or open_clip's NAME:TAG; with --coco it is needed.")
+    ] = "",
+    coco: Annotated[
+        str, typer.Option(help="Folder with COCO's train2017, val2017 and annotations, instead of generated scenes.")
+    ] = "",
     runs: Annotated[Path, typer.Option(help="Keeps scenes, students and finished runs; resumes from there.")] = Path(
         "runs/detection"
     ),
@@ -143,7 +151,7 @@ def detection(
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Mask R-CNN on backbones trained by every method, on generated scenes in COCO's format: box mAP and mask AP."""
+    """Mask R-CNN on backbones trained by every method: box mAP and mask AP on generated scenes, or on COCO."""
     from evaluation.detection_benchmark import COMPARED, WAYS, DetectionSetup
     from evaluation.detection_benchmark import detection as run_all
     from evaluation.detection_table import plot as draw
@@ -151,26 +159,37 @@ def detection(
     from evaluation.report import markdown
     from evaluation.results import Results
     from lfi.devices import best_device
+    from lfi.errors import ConfigError
 
-    setup = DetectionSetup(scale, teacher, str(runs), device or best_device())
-    done = run_all(setup, range(seeds), method or COMPARED, way or WAYS, workers)
-    only = [f"--way {each}" for each in way or ()] + [f'--method "{each}"' for each in method or ()]
+    if coco and not teacher:
+        raise ConfigError(
+            "--coco needs a --teacher that knows COCO's classes, such as coca_ViT-B-32:laion2b_s13b_b90k; "
+            "those that come with LFI do not"
+        )
+    setup = DetectionSetup(scale, teacher or "scenes", str(runs), device or best_device(), coco)
+    done = run_all(setup, range(seeds), method or [m for m in COMPARED if m in setup.known], way or WAYS, workers)
+    on = "COCO" if coco else f"generated scenes (categories by {setup.at.by})"
+    counts = {
+        "labelled scenes for students": setup.at.labelled,
+        "scenes for detectors": setup.at.train,
+        "test scenes": setup.at.test,
+    }
+    only = (
+        ["--coco DIR"] * bool(coco)
+        + [f"--way {each}" for each in way or ()]
+        + [f'--method "{each}"' for each in method or ()]
+    )
     results = Results(
         command=" ".join([f"lfi benchmark detection --scale {scale} --seeds {seeds}", *only]),
         seeds=list(range(seeds)),
-        n={
-            "detectors": len(done),
-            "labelled scenes for students": setup.at.labelled,
-            "scenes for detectors": setup.at.train,
-            "test scenes": setup.at.test,
-        },
-        title=f"Mask R-CNN on generated scenes (categories by {setup.at.by}), by how its backbone was trained",
+        n={"detectors": len(done)} | ({} if coco else counts),
+        title=f"Mask R-CNN on {on}, by how its backbone was trained",
     )
     summarise(done, results)
     if json:
         results.write(json)
     if plot:
-        draw(done, plot, "Mask R-CNN on generated scenes")
+        draw(done, plot, f"Mask R-CNN on {'COCO' if coco else 'generated scenes'}")
     print(markdown(results.record()))
 
 

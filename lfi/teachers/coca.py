@@ -314,9 +314,10 @@ class CoCaTeacher(OpenClipTeacher):
         """Keys and values of every cross-attention, as `EncodedImages.projected`."""
         assert encoded.tokens is not None
         found = []
-        for cross in self.model.text_decoder.cross_attn:
-            seen = cross.ln_1_kv(encoded.tokens)
-            found.append((project(cross.attn, seen, 1).contiguous(), project(cross.attn, seen, 2).contiguous()))
+        with full_precision(encoded.tokens.device):
+            for cross in self.model.text_decoder.cross_attn:
+                seen = cross.ln_1_kv(encoded.tokens.float())
+                found.append((project(cross.attn, seen, 1).contiguous(), project(cross.attn, seen, 2).contiguous()))
         return tuple(found)
 
 

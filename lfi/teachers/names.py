@@ -121,6 +121,12 @@ class Names:
             words = words[1:]
         return next((self._index[form] for form in forms(words) if form in self._index), None)
 
+    def above(self, number: int, most: int) -> list[str]:
+        """Names that cover all that this one covers and more, the nearest (that cover least) first."""
+        own, sizes = self.covers[number], self.covers.sum(1)
+        over = np.flatnonzero((self.covers >= own).all(1) & (sizes > own.sum()))
+        return [self.names[each] for each in over[np.argsort(sizes[over], kind="stable")][:most]]
+
     def nearest(self, text: str, count: int = 3) -> list[str]:
         """Names nearest in meaning, best first; where the meaning is unknown, nearest in spelling."""
         words = split(text)

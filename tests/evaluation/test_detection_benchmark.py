@@ -3,12 +3,15 @@
 from dataclasses import asdict, replace
 
 import pytest
+from commandline import lfi
 
 from evaluation.detection_benchmark import DetectionRun, DetectionSetup, detection, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.runs import keep
+from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
+from lfi.data.scenes import Scenes
 from lfi.errors import ConfigError
 
 TEACHER = "static/models/scenes/teacher"
@@ -30,6 +33,33 @@ def test_what_is_missing_is_trained_and_what_is_there_is_read(tmp_path):
     assert all(0 <= score <= 100 for score in (*runs[0].scores.values(), runs[0].classification))
     assert (tmp_path / "tiny/students/no_distillation-0/student.safetensors").is_file()
     assert detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1) == runs, "nothing is left to do"
+
+
+@pytest.mark.slow
+def test_on_coco_students_and_detectors_learn_from_its_images(tmp_path):
+    """COCO's stock layout, here with drawn scenes; a teacher that cannot say what is absent is asked for no logits."""
+    for part, count in (("train2017", 24), ("val2017", 8)):
+        written = tmp_path / part
+        write_coco(Scenes(count, 7 + count), written, "shape")
+        (tmp_path / "coco/annotations").mkdir(parents=True, exist_ok=True)
+        (written / INSTANCES).rename(tmp_path / "coco/annotations" / f"instances_{part}.json")
+        (written / IMAGES).rename(tmp_path / "coco" / part)
+    setup = DetectionSetup("tiny", TEACHER, str(tmp_path / "runs"), coco=str(tmp_path / "coco"))
+    assert "logit KD" in setup.known
+    (found,) = detection(setup, [0], ["LFI + patch words"], ["frozen"], 1)
+    assert set(found.scores) == {"box mAP", "mask AP"}
+    assert found.classification > 0
+    assert setup.folder.name.startswith("tiny-coco-")
+
+    silent = replace(setup, teacher="photographs")
+    assert silent.fields == ("maps", "latents")
+    assert {"feature KD", "LFI"} <= set(silent.known)
+    assert not {"logit KD", "DIST + feature KD"} & set(silent.known)
+
+
+def test_coco_needs_a_teacher_that_knows_its_classes(tmp_path, capsys):
+    assert lfi("benchmark", "detection", "--coco", tmp_path) == 2
+    assert "--coco needs a --teacher that knows COCO's classes" in capsys.readouterr().err
 
 
 def test_gains_are_paired_and_against_the_best_result_oriented(tmp_path):

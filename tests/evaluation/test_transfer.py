@@ -25,11 +25,12 @@ from evaluation.transfer import (
     student_of,
     transfer,
 )
+from evaluation.transfer_scales import SCALES
 from evaluation.transfer_table import AVERAGE, plot, summarise
 from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
-from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS
+from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, PATCHES, SHUFFLED, UNSHUFFLED
 from lfi.teachers import save_teacher
 from lfi.training.teacher import build_coca
 from lfi.training.teacher_config import TeacherConfig
@@ -268,6 +269,42 @@ def test_gains_are_paired_by_seed_and_measured_against_the_best_result_oriented_
     assert results.figures["step time: LFI"].value == pytest.approx(2)
     assert results.figures["parameters: LFI"].value == pytest.approx(1.1)
     assert math.isnan(results.figures["parameters: LFI"].low)
+
+
+def test_the_lead_over_shuffled_maps_the_best_score_and_the_last_fifth_have_goals():
+    part = "TinyImageNet 10% of labels"
+    scores = {"DIST + feature KD": 20, UNSHUFFLED: 26, SHUFFLED: 25.5, PATCHES: 21}
+    curve = [(step, 18 + step / 10) for step in range(2, 21, 2)]
+    ahead = [(step, score + 2) for step, score in curve]
+    runs = [
+        replace(run(part, method, 0, score), curve=ahead if method == UNSHUFFLED else curve)
+        for method, score in scores.items()
+    ]
+    results = Results("c", [0], {"runs": len(runs)})
+    summarise(runs, results)
+    lead = results.goals[f"{part}: {UNSHUFFLED} less {SHUFFLED}"]
+    assert (lead.value, lead.goal, lead.holds) == (0.5, 1.0, False)
+    best = results.goals[f"{part}: the best student"]
+    assert (best.value, best.goal, best.holds) == (26, 25, True)
+    late = results.goals[f"{part}: gain of DIST + feature KD in the last fifth of its steps, at most"]
+    assert (late.value, late.goal, late.holds) == (pytest.approx(0.4), 0.3, False)
+    assert results.figures[f"{part}: {UNSHUFFLED} less {PATCHES}"].value == 5
+    early = results.figures[f"{part}, after 40% of the steps: {UNSHUFFLED} less DIST + feature KD"]
+    assert early.value == pytest.approx(2)
+    assert results.figures[f"step time: {UNSHUFFLED}"].unit == "ratio to DIST + feature KD"
+
+
+def test_a_scales_weights_are_those_of_its_methods_losses_alone():
+    setup = TransferSetup("photographs", "", "", "", "", "")
+    found, plain = setup.methods[UNSHUFFLED].objective, setup.methods["no distillation"].objective
+    assert (found.dist, found.interaction, found.patch_words, found.logit_kd) == (3.0, 0.2, 0.5, 0.0)
+    assert plain == METHODS["no distillation"].objective
+    assert setup.methods[SHUFFLED].objective == replace(found, shuffle=True)
+    head = setup.methods["DIST + feature KD, head that reads names"]
+    assert (head.objective.fields, head.queries, head.by_name) == (("logits", "latents"), 8, True)
+    assert replace(setup, scale="small").methods == METHODS | ABLATIONS
+    vit = student_of(setup.methods["LFI"], SCALES["medium"]).overrides
+    assert (vit["img_size"], vit["patch_size"], vit["embed_dim"], vit["depth"]) == (112, 16, 384, 12)
 
 
 def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):

@@ -1,0 +1,122 @@
+"""What the gain depends on: differences from several records side by side, as `docs/results.md` shows them.
+
+python -m evaluation.dependence results docs/dependence.svg
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Drawing
+
+from evaluation.drawing import STYLE
+from evaluation.results import read
+from lfi.errors import DataError
+
+
+class Point(NamedTuple):
+    """A difference: what to call it, its record and its name there."""
+
+    label: str
+    record: str
+    figure: str
+
+
+_SCENES, _TINY = "scenes without sketch", "TinyImageNet 10% of labels"
+_TUNED = "LFI + DIST + feature KD less"
+_OURS = "LFI + patch words + DIST + feature KD less"
+_SHUFFLED, _HEAD = "shuffled maps + patch words + DIST + feature KD", "DIST + feature KD, head that reads names"
+REACH = 8
+"""Of the scale, in points."""
+PANELS: dict[str, tuple[Point, ...]] = {
+    "whether the teacher points: LFI less\nthe best result-oriented": (
+        Point("drawn scenes (87 % of words hit)", "scenes", "LFI minus best result-oriented (logit + feature KD)"),
+        Point("drawn scenes, another style", "transfer", f"{_SCENES}: LFI less DIST"),
+        Point("TinyImageNet, frozen tower", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("TinyImageNet, teacher from nothing", "transfer-tuned", f"{_TINY}: {_TUNED} DIST + feature KD"),
+    ),
+    "whether it points: LFI less\nanother image's maps": (
+        Point("drawn scenes (87 % of words hit)", "scenes", "LFI minus shuffled maps"),
+        Point("drawn scenes, another style", "transfer", f"{_SCENES}: LFI less shuffled maps"),
+        Point("TinyImageNet, frozen tower", "transfer-photographs", f"{_TINY}: {_OURS} {_SHUFFLED}"),
+        Point("TinyImageNet, teacher from nothing", "transfer-tuned", f"{_TINY}: {_TUNED} the best LFI, shuffled maps"),
+    ),
+    "losses: without one, less LFI": (
+        Point("no naming", "ablation", f"{_SCENES}: no naming less LFI"),
+        Point("no maps", "ablation", f"{_SCENES}: no maps less LFI"),
+        Point("no relation", "ablation", f"{_SCENES}: no relation less LFI"),
+    ),
+    "queries and taps: changed, less LFI\n(8 queries, every block)": (
+        Point("4 queries", "ablation", f"{_SCENES}: 4 queries less LFI"),
+        Point("16 queries", "ablation", f"{_SCENES}: 16 queries less LFI"),
+        Point("every second block tapped", "ablation", f"{_SCENES}: every second block tapped less LFI"),
+        Point("last block tapped", "ablation", f"{_SCENES}: last block tapped less LFI"),
+        Point("one assignment per layer", "ablation", f"{_SCENES}: one assignment per layer less LFI"),
+        Point("feedback into the patches", "ablation", f"{_SCENES}: feedback into the patches less LFI"),
+    ),
+    "what else gives the gain (TinyImageNet):\nLFI less": (
+        Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {_HEAD}"),
+        Point(
+            "token labelling",
+            "transfer-photographs",
+            f"{_TINY}: {_OURS} token labelling + DIST + feature KD",
+        ),
+    ),
+    "training: LFI less DIST + feature KD\nafter a share of the steps (TinyImageNet)": tuple(
+        Point(share, "transfer-photographs", f"{_TINY}, after {share} of the steps: {_OURS} DIST + feature KD")
+        for share in ("20%", "40%", "60%", "80%", "100%")
+    ),
+}
+"""By what it depends on."""
+
+
+def gathered(folder: Path) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """The figures of every panel.
+
+    Raises:
+        DataError: a record or a figure is missing.
+    """
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for title, points in PANELS.items():
+        for point in points:
+            path = folder / f"{point.record}.json"
+            if not path.is_file():
+                raise DataError(f"there is no {path}, from which {point.label!r} is drawn")
+            figures = read(path)["figures"]
+            if point.figure not in figures:
+                raise DataError(f"{path} has no figure {point.figure!r}")
+            found.setdefault(title, []).append((point.label, figures[point.figure]))
+    return found
+
+
+def draw(panels: dict[str, list[tuple[str, dict[str, Any]]]], path: Path) -> None:
+    """One panel a question, a row a difference, with its 95 % interval where there is one; all on one scale.
+
+    Intervals wider than the scale run off it: those of two seeds.
+    """
+    with mpl.rc_context(STYLE):
+        drawing = Drawing(figsize=(11, 6.4), layout="constrained")
+        axes = drawing.subplots(-(-len(panels) // 2), 2, sharex=True).flat
+        for axis, (title, rows) in zip(axes, panels.items(), strict=False):
+            for row, (_, each) in enumerate(rows):
+                known = each["low"] is not None
+                reach = [[each["value"] - each["low"]], [each["high"] - each["value"]]] if known else None
+                axis.errorbar(each["value"], row, xerr=reach, fmt="o", color="#0072b2", capsize=2, markersize=4)
+            axis.axvline(0, color="#767676", linewidth=0.8)
+            axis.set_yticks(range(len(rows)), [label for label, _ in rows])
+            axis.set_ylim(len(rows) - 0.4, -0.6)
+            axis.set_xlim(-REACH, REACH)
+            axis.set_title(title, fontsize=9)
+            axis.tick_params(labelbottom=True)
+            axis.grid(axis="x", alpha=0.3)
+            axis.spines[["top", "right"]].set_visible(False)
+        drawing.supxlabel("points; 95 % interval over seeds", fontsize=9)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawing.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+if __name__ == "__main__":
+    draw(gathered(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -1,0 +1,45 @@
+"""What the teacher for photographs of `lfi benchmark transfer` itself reaches, without training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+
+from evaluation.runs import keep
+from evaluation.transfer import TransferSetup, prepared
+from evaluation.transfer_scales import TransferScale
+from lfi.data.imageset import ImageSet
+from lfi.teachers import load_teacher
+from lfi.training.run import Prepared
+
+
+def teacher_scores(setup: TransferSetup) -> dict[str, float]:
+    """Zero-shot accuracy of the teacher for photographs itself, in percent, by part; kept next to the runs."""
+    if not setup.tiny:
+        return {}
+    kept = setup.folder / "teacher.json"
+    label = load_teacher(setup.photographs).label
+    if kept.exists() and (stored := json.loads(kept.read_text()))["teacher"] == label:
+        return stored["scores"]
+    ready, tests = prepared(setup, setup.parts[0])
+    found = {"TinyImageNet": teacher_top1(ready, tests["test"], setup.at)}
+    if "zero-shot" in tests:
+        found["PACS zero-shot"] = teacher_top1(ready, tests["zero-shot"], setup.at)
+    keep(kept, {"teacher": label, "scores": found})
+    return found
+
+
+@torch.inference_mode()
+def teacher_top1(ready: Prepared, images: ImageSet, scale: TransferScale, batch: int = 250) -> float:
+    """Top-1 of the teacher's zero-shot logits, in percent."""
+    teacher = load_teacher(ready.config.teacher.model)
+    labels, right = [ready.config.teacher.prompt.format(name) for name in images.classes], 0
+    images = images.take(np.random.default_rng(1).permutation(len(images))[: scale.judged or len(images)])
+    for start in range(0, len(images), batch):
+        pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))
+        with torch.autocast(teacher.device.type, torch.bfloat16, enabled=scale.autocast):
+            logits = teacher.classify(teacher.from_pixels(pixels.permute(0, 3, 1, 2).float() / 255), labels)
+        right += int((logits.argmax(1) == torch.from_numpy(images.labels[start : start + batch])).sum())
+    return 100 * right / len(images)
