@@ -3,7 +3,8 @@
 batch.json         what is asked: words, models, trio and fingerprints
 records.jsonl      one line an image: its scores, or why it could not be read
 maps/              raw maps of every layer, one npz an image
-thumbnails/        the images, small; as large as a figure for a paper shows them
+thumbnails/        the images, as large as a figure for a paper shows them
+photos/            the same, as small as the gallery does
 scores.csv         and
 index.html         made of the above by `app.batch.gallery`
 """
@@ -26,8 +27,8 @@ from evaluation.scores import columns
 from lfi.errors import ConfigError
 from lfi.rendering import encode_webp
 
-THUMBNAIL = 400
-"""Longest side, in pixels."""
+THUMBNAIL, PHOTO = 400, 240
+"""Longest sides, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class BatchFolder:
         self.bytes = 0
         self.records: dict[str, Record] = {}
         try:
-            for folder in (path, path / "maps", path / "thumbnails"):
+            for folder in (path, path / "maps", path / "thumbnails", path / "photos"):
                 folder.mkdir(parents=True, exist_ok=True)
             self._begin()
         except OSError as error:
@@ -128,10 +129,16 @@ class BatchFolder:
     def add(self, record: Record, thumbnail: Image.Image | None = None, maps: bytes = b"") -> None:
         """Keep an image's answer; the record comes last, so that a record stands for files that are whole."""
         if thumbnail is not None:
-            small = encode_webp(thumbnail, quality=70)
-            self.maps_file(record).write_bytes(maps)
-            self.thumbnail_file(record).write_bytes(small)
-            self.bytes += len(maps) + len(small)
+            photo = thumbnail.copy()
+            photo.thumbnail((PHOTO, PHOTO), Image.Resampling.LANCZOS)
+            kept = {
+                self.maps_file(record): maps,
+                self.thumbnail_file(record): encode_webp(thumbnail, quality=70),
+                self.photo_file(record): encode_webp(photo, quality=70),
+            }
+            for file, data in kept.items():
+                file.write_bytes(data)
+                self.bytes += len(data)
         with (self.path / "records.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
         self.records[record.name] = record
@@ -141,8 +148,12 @@ class BatchFolder:
         return self.path / "maps" / f"{record.stem}.npz"
 
     def thumbnail_file(self, record: Record) -> Path:
-        """Where the small image lies."""
+        """Where the image for figures lies."""
         return self.path / "thumbnails" / f"{record.stem}.webp"
+
+    def photo_file(self, record: Record) -> Path:
+        """Where the image for the gallery lies."""
+        return self.path / "photos" / f"{record.stem}.webp"
 
 
 def open_folder(path: Path) -> BatchFolder:

@@ -25,12 +25,10 @@ from app.engine.downloads import array_stem
 from app.settings import STATIC
 from evaluation.scores import REFERENCE
 from lfi.presence import absence
-from lfi.rendering import LONG_TITLES, NO_PREFERENCE, SHORT_TITLES, Scale, encode_webp, titled, veil
+from lfi.rendering import LONG_TITLES, NO_PREFERENCE, SHORT_TITLES, Scale, titled, veil
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import SMALLEST_TOP
 
-_PHOTO = 240
-"""Longest side of an image on the page in pixels."""
 _VEIL = 96
 """Longest side of a map's layer in pixels; the browser stretches it over the image."""
 _LEGEND = {
@@ -68,7 +66,10 @@ def gallery_page(folder: BatchFolder, names: Sequence[str]) -> str:
     photos: list[str] = []
     rows: list[dict[str, Any]] = []
     for number, record in enumerate(read):
-        photos.append(_photo(f"p{number}", folder.thumbnail_file(record), record))
+        kept = folder.photo_file(record)
+        if not kept.is_file():  # earlier versions kept one, as small as this
+            kept = folder.thumbnail_file(record)
+        photos.append(_photo(f"p{number}", kept.read_bytes(), record))
         rows += _rows(folder, record, f"p{number}", scale, [name for name, _ in figures])
     ticks = scale.ticks(4)
     return _template().render(
@@ -157,11 +158,8 @@ def _layer(image: Image.Image) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _photo(name: str, kept: Path, record: Record) -> str:
-    with Image.open(kept) as image:
-        small = image.convert("RGB")
-    small.thumbnail((_PHOTO, _PHOTO), Image.Resampling.LANCZOS)
-    source = f"data:image/webp;base64,{base64.b64encode(encode_webp(small, quality=70)).decode()}"
+def _photo(name: str, small: bytes, record: Record) -> str:
+    source = f"data:image/webp;base64,{base64.b64encode(small).decode()}"
     return f".{name}{{--ratio:{record.width / record.height:.4f};background-image:url({source})}}\n"
 
 

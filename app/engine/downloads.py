@@ -37,10 +37,12 @@ def comparison_scale(comparison: Comparison) -> Scale:
 
     A model that does not find a word has no say in it (`Comparison.finding`).
     """
+    finding = [comparison.finding(word) for word in range(len(comparison.words))]
     shown = []
     for model, maps in comparison.maps.items():
-        heads = len(maps.queries[0]) // len(comparison.words)  # a word has a map, or one per head
-        found = [query for query in range(len(maps.queries[0])) if model in comparison.finding(query // heads)]
+        queries = range(len(maps.queries[0]))
+        heads = len(queries) // len(finding)  # a word has a map, or one per head
+        found = [query for query in queries if model in finding[query // heads]]
         shown.append(maps.layer(comparison.default_layer[model]).select(queries=found))
     return shared_scale(shown)
 
