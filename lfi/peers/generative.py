@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import regex
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from lfi.maps import InteractionMaps
 from lfi.peers.peer import Peer
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.content import STOP_WORDS
+from lfi.teachers.subwords import spelled
 from lfi.teachers.writerfiles import load_writer, normalisation
 from lfi.teachers.writers import FAMILIES, Writer
 
@@ -71,7 +71,7 @@ class GenerativePeer(Peer):
         found: list[tuple[str, InteractionMaps | None]] = []
         tokens = self.writer.look(images)
         for own, text in zip(tokens.split(1), self.writer.write(tokens), strict=True):
-            spans = [(begin, end) for begin, end in _words(text) if text[begin:end].lower() not in STOP_WORDS]
+            spans = [(begin, end) for word, begin, end in spelled(text) if word not in STOP_WORDS]
             names = [text[begin:end] for begin, end in spans]
             rows = self.writer.read(own, [text], [[end for _, end in spans]]) if spans else None
             found.append((text, None if rows is None else self._maps(rows, names, model)))
@@ -122,7 +122,3 @@ def load_generative(folder: Path, family: str, name: str, device: str, write: An
         "parameters": sum(each.numel() for each in model.parameters()),
     }
     return GenerativePeer(model, (size, size), mean, std, about, fingerprint_of(model), write, writer=writer)
-
-
-def _words(text: str) -> list[tuple[int, int]]:
-    return [match.span() for match in regex.finditer(r"[\p{L}\p{M}\p{N}]+", text)]

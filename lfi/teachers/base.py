@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ _TEXTS_REMEMBERED = 4096
 _TEXTS_AT_ONCE = 256
 
 
-class BaseTeacher:
+class BaseTeacher(ABC):
     """A model that is read as interactions. It fulfils `Teacher`; what is particular to a model, subclasses say.
 
     Args:
@@ -93,9 +94,9 @@ class BaseTeacher:
         return next(self.model.parameters()).device
 
     @property
+    @abstractmethod
     def logit_scale(self) -> Tensor:
         """What the cosine of image and text is multiplied by to be a logit."""
-        raise NotImplementedError
 
     def preprocess(self, images: Sequence[PIL.Image.Image]) -> Tensor:
         """Images, squashed so that nothing is cut off -> normalised float32 `[batch, 3, size, size]`."""
@@ -111,31 +112,31 @@ class BaseTeacher:
             pixels = F.interpolate(pixels, side, mode="bicubic", antialias=True).clamp(0, 1)
         return (pixels - self.mean.to(pixels)) / self.std.to(pixels)
 
+    @abstractmethod
     def encode(self, images: Tensor) -> EncodedImages:
         """Run the image tower once, for any number of prompts."""
-        raise NotImplementedError
 
     def project(self, encoded: EncodedImages) -> EncodedImages:
         """The images with all that answers about them read again and again; here there is nothing more to keep."""
         return encoded
 
+    @abstractmethod
     def interactions(
         self, images: Tensor | EncodedImages, captions: Sequence[str], *, heads: bool = False
     ) -> InteractionMaps:
         """Where the content words of each image's own caption look."""
-        raise NotImplementedError
 
+    @abstractmethod
     def interactions_of(
         self, images: Tensor | EncodedImages, prompts: Sequence[str], *, heads: bool = False
     ) -> InteractionMaps:
         """Where each prompt, a word or a phrase on its own, looks in every image."""
-        raise NotImplementedError
 
+    @abstractmethod
     def interactions_for(
         self, images: Tensor | EncodedImages, words: Sequence[Sequence[str]], *, heads: bool = False
     ) -> InteractionMaps:
         """Where each image's own words, each read on its own, look in it."""
-        raise NotImplementedError
 
     def evidence(self, images: EncodedImages, words: Sequence[Sequence[str]]) -> Tensor:
         """How much of each image's own words is in it, float32 `[batch, word, feature]`; not calibrated.
@@ -172,9 +173,9 @@ class BaseTeacher:
             return torch.zeros(0, self.embed_dim, device=self.device)
         return torch.stack([known[text] for text in texts])
 
+    @abstractmethod
     def _embed(self, texts: Sequence[str]) -> Tensor:
         """Unit-norm embeddings `[text, dim]`."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def classify(self, images: Tensor | EncodedImages, labels: Sequence[str]) -> Tensor:
@@ -183,18 +184,18 @@ class BaseTeacher:
         with full_precision(self.device):
             return self.logit_scale * latent @ texts.T
 
+    @abstractmethod
     def dense(self, images: Tensor | EncodedImages, prompts: Sequence[str]) -> InteractionMaps:
         """Similarity of each patch's embedding to each prompt's."""
-        raise NotImplementedError
 
     def check_words(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordError` for words outside a small vocabulary; other tokenisers read any."""
         if isinstance(self.tokenizer, WordTokenizer):
             self.tokenizer.check(texts)
 
+    @abstractmethod
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Raise what `interactions_of` would for these prompts, before anything is computed."""
-        raise NotImplementedError
 
     def _encoded(self, images: Tensor | EncodedImages) -> EncodedImages:
         if isinstance(images, Tensor):
@@ -231,6 +232,13 @@ def unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors.float(), dim=-1)
 
 
-def of_head(name: str, head: int) -> str:
-    """What a word's map of one head is called; padding stays padding."""
-    return f"{name} · head {head + 1}" if name else name
+def per_head(weights: Tensor, names: Sequence[Sequence[str]]) -> tuple[Tensor, list[list[str]]]:
+    """A query for each head of each word, and what they are called; padding stays padding.
+
+    Args:
+        weights: `[batch, layer, head, word, patch]`; they become `[batch, layer, word * head, patch]`.
+        names: of each image's words.
+    """
+    heads = range(weights.shape[2])
+    called = [[f"{name} · head {head + 1}" if name else name for name in row for head in heads] for row in names]
+    return weights.transpose(2, 3).flatten(2, 3), called

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
 from lfi.maps import InteractionMaps
-from lfi.teachers.base import full_precision, is_word, of_head, pad, unit
+from lfi.teachers.base import full_precision, is_word, pad, per_head, unit
 from lfi.teachers.content import Tokenizer
 from lfi.teachers.openclip import OpenClipTeacher
 from lfi.teachers.taps import inputs_of, project, tap, values
@@ -253,8 +253,7 @@ class CoCaTeacher(OpenClipTeacher):
                 weights = torch.einsum("bl...rm,bmp->bl...rp", weights, encoded.pool)
         weights = weights * is_word(names).to(weights.device)[:, None, *[None] * heads, :, None]
         if heads:
-            weights = weights.transpose(2, 3).flatten(2, 3)
-            names = [[of_head(name, head) for name in row for head in range(self.heads)] for row in names]
+            weights, names = per_head(weights, names)
         return InteractionMaps.from_scores(
             weights,
             grid=self.grid,

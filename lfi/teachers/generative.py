@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lfi.errors import UnsupportedModelError, WordsError
 from lfi.maps import InteractionMaps
-from lfi.teachers.base import BaseTeacher, of_head, pad, unit
+from lfi.teachers.base import BaseTeacher, pad, per_head, unit
 from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.scripts import visible
 from lfi.teachers.subwords import spelled
@@ -178,8 +178,7 @@ class GenerativeTeacher(BaseTeacher):
 
     def _maps(self, weights: Tensor, names: Sequence[Sequence[str]], heads: bool) -> InteractionMaps:
         if heads:
-            weights = weights.transpose(2, 3).flatten(2, 3)
-            names = [[of_head(name, head) for name in row for head in range(self.heads)] for row in names]
+            weights, names = per_head(weights, names)
         return InteractionMaps.from_scores(
             weights,
             grid=self.grid,
