@@ -15,6 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from evaluation.drawing import STYLE
 from evaluation.results import read
 from lfi.errors import DataError
+from lfi.methods import HEAD_ALONE, PATCHES, SHUFFLED, UNSHUFFLED
 
 
 class Point(NamedTuple):
@@ -27,8 +28,7 @@ class Point(NamedTuple):
 
 _SCENES, _TINY = "scenes without sketch", "TinyImageNet 10% of labels"
 _TUNED = "LFI + DIST + feature KD less"
-_OURS = "LFI + patch words + DIST + feature KD less"
-_SHUFFLED, _HEAD = "shuffled maps + patch words + DIST + feature KD", "DIST + feature KD, head that reads names"
+_OURS = f"{UNSHUFFLED} less"
 REACH = 8
 """Of the scale, in points."""
 PANELS: dict[str, tuple[Point, ...]] = {
@@ -41,7 +41,7 @@ PANELS: dict[str, tuple[Point, ...]] = {
     "whether it points: LFI less\nanother image's maps": (
         Point("drawn scenes (87 % of words hit)", "scenes", "LFI minus shuffled maps"),
         Point("drawn scenes, another style", "transfer", f"{_SCENES}: LFI less shuffled maps"),
-        Point("TinyImageNet, frozen tower", "transfer-photographs", f"{_TINY}: {_OURS} {_SHUFFLED}"),
+        Point("TinyImageNet, frozen tower", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
         Point("TinyImageNet, teacher from nothing", "transfer-tuned", f"{_TINY}: {_TUNED} the best LFI, shuffled maps"),
     ),
     "losses: without one, less LFI": (
@@ -58,12 +58,8 @@ PANELS: dict[str, tuple[Point, ...]] = {
         Point("feedback into the patches", "ablation", f"{_SCENES}: feedback into the patches less LFI"),
     ),
     "what else gives the gain (TinyImageNet):\nLFI less": (
-        Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {_HEAD}"),
-        Point(
-            "token labelling",
-            "transfer-photographs",
-            f"{_TINY}: {_OURS} token labelling + DIST + feature KD",
-        ),
+        Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {HEAD_ALONE}"),
+        Point("token labelling", "transfer-photographs", f"{_TINY}: {_OURS} {PATCHES}"),
     ),
     "training: LFI less DIST + feature KD\nafter a share of the steps (TinyImageNet)": tuple(
         Point(share, "transfer-photographs", f"{_TINY}, after {share} of the steps: {_OURS} DIST + feature KD")

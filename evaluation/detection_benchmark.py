@@ -27,9 +27,9 @@ from lfi.teachers import load_teacher
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
 from lfi.training.detection_config import DetectionConfig
+from lfi.training.distil.measure import fields_for
 from lfi.training.distil.request import named
 from lfi.training.run import Prepared, prepare, train_student, validate
-from lfi.training.targets import judges_presence
 
 BOTH = "LFI + logit + feature KD"
 FIELDS = ("maps", "logits", "latents")
@@ -98,10 +98,8 @@ class DetectionSetup:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What the teacher is asked for: of images with several classes logits only if it says what is absent."""
-        if not self.coco or judges_presence(load_teacher(*named(self.teacher))):
-            return FIELDS
-        return tuple(name for name in FIELDS if name != "logits")
+        """What the teacher is asked for."""
+        return _asked_of(self.teacher) if self.coco else FIELDS
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -224,6 +222,11 @@ def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> flo
         student.save(folder / "student.safetensors")
         keep(record, {"mAP": validate(student, ready.validation)["mAP"]})
     return float(json.loads(record.read_text())["mAP"])
+
+
+@lru_cache(maxsize=1)
+def _asked_of(teacher: str) -> tuple[str, ...]:
+    return fields_for(load_teacher(*named(teacher)), multilabel=True)
 
 
 @lru_cache(maxsize=1)

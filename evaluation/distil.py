@@ -213,7 +213,7 @@ class Distillation:
             student=self.size.source,
             loop=self.plan.loop,
         )
-        questions = Questions(self.teacher, config.teacher, self.whole, fields_for(self.teacher, self.whole))
+        questions = Questions(self.teacher, config.teacher, self.whole, fields_for(self.teacher, self.whole.multilabel))
         answers = Rows(cached_answers(questions, self.runs / "cache", self.device), torch.from_numpy(self.rows))
         return Prepared(config, self.teacher, self.train, self.validation, questions, answers)
 

@@ -86,9 +86,10 @@ METHODS: dict[str, Method] = {
 }
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST", "DIST + feature KD")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
+HEAD_ALONE = "DIST + feature KD, head that reads names"
 UNSHUFFLED, SHUFFLED = "LFI + patch words + DIST + feature KD", "shuffled maps + patch words + DIST + feature KD"
 PATCHES = "token labelling + DIST + feature KD"
-CONTROLS = ("queries only", "shuffled maps", "DIST + feature KD, head that reads names", SHUFFLED)
+CONTROLS = ("queries only", "shuffled maps", HEAD_ALONE, SHUFFLED)
 """What LFI has besides the right maps: its queries, its head and its names, maps of another image."""
 CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
 """Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""

@@ -167,7 +167,8 @@ def detection(
             "those that come with LFI do not"
         )
     setup = DetectionSetup(scale, teacher or "scenes", str(runs), device or best_device(), coco)
-    done = run_all(setup, range(seeds), method or [m for m in COMPARED if m in setup.known], way or WAYS, workers)
+    known = setup.known
+    done = run_all(setup, range(seeds), method or [each for each in COMPARED if each in known], way or WAYS, workers)
     on = "COCO" if coco else f"generated scenes (categories by {setup.at.by})"
     counts = {
         "labelled scenes for students": setup.at.labelled,

@@ -10,6 +10,7 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +149,16 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
     def text(x: float, y: float, words: str, **how: Any) -> None:
         figure.text(x / width, 1 - y / height, words, **how)
 
+    @cache
+    def outline(size: tuple[int, int]) -> Image.Image:
+        assert sheet.region is not None
+        return _outline(sheet.region, size)
+
     def show(row: int, column: int, *drawings: Image.Image) -> None:
         """Pictures one above the other in the middle of a cell, the region's outline on the last."""
         *below, last = drawings
         if sheet.region is not None:
-            mark = _outline(sheet.region, last.size)
-            last = Image.composite(Image.new(last.mode, last.size, _MARK), last, mark)
+            last = Image.composite(Image.new(last.mode, last.size, _MARK), last, outline(last.size))
         tall = layout.talls[row]
         wide = min(tall * last.width / last.height, cell)
         panel = axes(layout.x(column) + (cell - wide) / 2, layout.tops[row], wide, tall)

@@ -78,9 +78,9 @@ class Measured:
     judge: float
 
 
-def fields_for(teacher: BaseTeacher, images: ImageSet) -> tuple[str, ...]:
-    """What can be asked of a teacher about images with such labels."""
-    logits = not images.multilabel or judges_presence(teacher)
+def fields_for(teacher: BaseTeacher, multilabel: bool) -> tuple[str, ...]:
+    """What can be asked of a teacher: of images with several labels logits only if it says what is absent."""
+    logits = not multilabel or judges_presence(teacher)
     return ("maps", "logits", "latents") if logits else ("maps", "latents")
 
 
@@ -92,7 +92,7 @@ def show(request: Request, teacher: BaseTeacher, listing: Listing) -> Shown:
     images = some.load(teacher.image_size, limit=1.0)
     decode = (time.perf_counter() - before) / len(rows) / cores()
     images = to_learn_from(images, teacher, fewest=1)
-    questions = Questions(teacher, request.source(teacher, ""), images, fields_for(teacher, images))
+    questions = Questions(teacher, request.source(teacher, ""), images, fields_for(teacher, images.multilabel))
     questions.ask(np.arange(2))  # warm
     before = time.perf_counter()
     answers = questions.all(batch=16)
