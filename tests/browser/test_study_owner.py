@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plans import CHECK
 from playwright.sync_api import BrowserContext, Page
 from study_service import StudyService
 from study_steps import DESK, PHONE, READY, answer, preview, sign_in, to_trials, violations, visitor
@@ -17,14 +18,6 @@ GUARDED = """
 prolific = true
 prolific_study = "P1"
 entry = "signed"
-[[check]]
-question = { en = "What do you judge?", de = "Was beurteilen Sie?" }
-answers = { en = ["the picture", "the highlight"], de = ["das Bild", "die Hervorhebung"] }
-right = 2
-[[check]]
-question = { en = "Is your name stored?", de = "Wird Ihr Name gespeichert?" }
-answers = { en = ["no", "yes"], de = ["nein", "ja"] }
-right = 1
 """
 CODES = 'code = "C0DE-42"\nno_consent_code = "N0"\nscreened_out_code = "0UT"'
 
@@ -35,7 +28,7 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     service = StudyService(tmp_path_factory.mktemp("study"), models, STATIC / "samples")
     pilot, guarded = service.folder / "pilot.toml", service.folder / "guarded.toml"
     text = pilot.read_text().replace('code = "C0DE-42"', CODES).replace('name = "pilot"', 'name = "guarded"')
-    guarded.write_text(text + GUARDED)
+    guarded.write_text(text + GUARDED + CHECK)
     for plan in (pilot, guarded):
         service.lfi("create", plan)
         service.lfi("open", plan.stem)
