@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -63,6 +63,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.at)
+
+    @property
+    def fields(self) -> Collection[str]:
+        """As `Answers.fields`."""
+        return self.answers.fields
 
     def rows(self, indices: Tensor, fields: Any = None) -> dict[str, Tensor]:
         """As `Answers.rows`."""

@@ -96,17 +96,41 @@ class ImageSet:
         Raises:
             DataError: for a share outside (0, 1].
         """
-        if not 0 < share <= 1:
-            raise DataError(f"a fraction of {share} was asked for; more than 0 and at most 1 was expected")
+        return self if share == 1 else self.take(self._share(share, seed))
+
+    def labelled(self, share: float, seed: int = 0) -> ImageSet:
+        """All images, and what is known of a share of every class: of the others neither class nor caption nor words.
+
+        Raises:
+            DataError: for a share outside (0, 1], or for images that can have several classes.
+        """
         if share == 1:
             return self
+        if self.multilabel:
+            raise DataError("labels of images with several classes cannot be hidden, only those of one class each")
+        known = np.isin(np.arange(len(self)), self._share(share, seed))
+
+        def hidden(values: tuple, nothing: object) -> tuple:
+            return tuple(value if here else nothing for value, here in zip(values, known, strict=True))
+
+        return replace(
+            self,
+            labels=np.where(known, self.labels, -1),
+            captions=hidden(self.captions, ""),
+            words=hidden(self.words, ()),
+            boxes=None if self.boxes is None else np.where(known[:, None], self.boxes, np.nan).astype(np.float32),
+        )
+
+    def _share(self, share: float, seed: int) -> np.ndarray:
+        if not 0 < share <= 1:
+            raise DataError(f"a fraction of {share} was asked for; more than 0 and at most 1 was expected")
         rng = np.random.default_rng(seed)
         groups = np.zeros(len(self), np.int64) if self.multilabel else self.labels
         kept = []
         for group in np.unique(groups):
             rows = rng.permutation(np.flatnonzero(groups == group))
             kept.append(rows[: max(1, round(share * len(rows)))])
-        return self.take(np.sort(np.concatenate(kept)))
+        return np.sort(np.concatenate(kept))
 
 
 def concatenate(parts: Sequence[ImageSet]) -> ImageSet:

@@ -45,7 +45,7 @@ def masked_mean(values: Tensor, words: Tensor) -> Tensor:
 
     Args:
         values: any shape.
-        words: bool, broadcast to `values`.
+        words: bool, or how much each entry counts; broadcast to `values`.
     """
     words = words.expand_as(values)
     count = global_count(words.sum(dtype=values.dtype))

@@ -19,7 +19,7 @@ def interaction_loss(teacher: Tensor, log_student: Tensor, words: Tensor) -> Ten
         teacher: teacher maps `[batch, layer, word, patch]`, non-negative, each summing to 1 over patches.
         log_student: log of the matched student maps, the same shape.
         words: bool `[batch, word]`, or `[batch, layer, word]` where layers were assigned one by one; False for
-            padding and unmatched words.
+            padding and unmatched words; or how much each word counts.
     """
     divergence = F.kl_div(log_student, teacher, reduction="none").sum(-1)
     return masked_mean(divergence, words[:, None] if words.ndim == 2 else words)

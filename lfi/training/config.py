@@ -14,7 +14,8 @@ from lfi.training.tracking import TRACKERS
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
-MAPS = ("statements", "captions")
+WORDS = ("words", "names", "presence")
+MAPS = ("statements", "captions", "seen")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class DataConfig:
         most_classes: of captions, whose content words are the labels: the most frequent ones are.
         size: side of the images in pixels.
         fraction: share of the training images of every class that is used.
+        labelled: of those, the share whose class, caption and words are known; the others are learnt from by what the
+            teacher itself says of them (`teacher.maps = "seen"`).
         held_out: for `domains`: the domain that is not trained on (leave-one-domain-out).
         limit: largest share of files that may be unreadable.
         crop: smallest share of an image that a random crop keeps; 1 for no crops.
@@ -57,6 +60,7 @@ class DataConfig:
     validation_share: float = 0.2
     size: int = 64
     fraction: float = 1.0
+    labelled: float = 1.0
     held_out: str = ""
     limit: float = 0.01
     crop: float = 1.0
@@ -84,7 +88,7 @@ class DataConfig:
             self._check_stream()
         if self.source == "domains" and not self.held_out:
             raise ConfigError("data.held_out is missing: the domain to leave out of training")
-        for name in ("fraction", "crop"):
+        for name in ("fraction", "labelled", "crop"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"data.{name} is {getattr(self, name)}; more than 0 and at most 1 was expected")
         for name in ("flip", "limit", "validation_share"):
@@ -102,8 +106,9 @@ class DataConfig:
             raise ConfigError(f"data.workers is {self.workers}; 0 or more was expected")
         if not self.validation_root:
             raise ConfigError("data.validation_root is missing: no share of a stream can be held out")
-        if self.fraction < 1:
-            raise ConfigError(f"data.fraction is {self.fraction}; no share can be taken of a stream")
+        for name in ("fraction", "labelled"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"data.{name} is {getattr(self, name)}; no share can be taken of a stream")
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,9 @@ class TeacherSource:
         model: folder of a trained teacher, of a BLIP or of a LLaVA, `scenes` (the one that comes with LFI), or an
             open_clip name such as `coca_ViT-B-32`.
         pretrained: for an open_clip name: its tag or a checkpoint file.
-        maps: `statements` (every word of an image alone) or `captions` (its content words within the whole caption).
+        maps: `statements` (every word of an image alone), `captions` (its content words within the whole caption) or
+            `seen` (every class and every name above one that the teacher itself is sure to see, weighted by how sure).
+        sure: for `seen`: the lowest probability of a word.
         layers: decoder layers whose maps are the targets, counted from 0; the student's taps are spread over them,
             first to first and last to last.
         tower_layers: blocks of the image tower that attention transfer reads; empty for the middle and the last.
@@ -127,6 +134,7 @@ class TeacherSource:
     model: str = "scenes"
     pretrained: str = ""
     maps: str = "statements"
+    sure: float = 0.2
     layers: tuple[int, ...] = (0,)
     tower_layers: tuple[int, ...] = ()
     prompt: str = "{}"
@@ -136,7 +144,9 @@ class TeacherSource:
 
     def __post_init__(self) -> None:
         if self.maps not in MAPS:
-            raise ConfigError(f"teacher.maps is {self.maps!r}; 'statements' or 'captions' was expected")
+            raise ConfigError(f"teacher.maps is {self.maps!r}; 'statements', 'captions' or 'seen' was expected")
+        if not 0 < self.sure <= 1:
+            raise ConfigError(f"teacher.sure is {self.sure}; a probability above 0 and at most 1 was expected")
         if "{}" not in self.prompt:
             raise ConfigError(f"teacher.prompt is {self.prompt!r}; a text with {{}} for the name was expected")
         if self.precision not in ("float16", "uint8"):
@@ -227,8 +237,9 @@ class ObjectiveConfig:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What a batch must hold for these losses: `fields`, and the words where maps or names are of some."""
-        return (*self.fields, *(("words", "names") if "maps" in self.fields or self.naming > 0 else ()))
+        """What a batch holds for these losses: `fields`, and the words where maps or names are of some, with how likely
+        they are if the teacher chose them."""
+        return (*self.fields, *(WORDS if "maps" in self.fields or self.naming > 0 else ()))
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def cache_settings(questions: Questions) -> cache.Settings:
     mean, std = (", ".join(f"{value:.4f}" for value in part.flatten().tolist()) for part in (teacher.mean, teacher.std))
     return cache.Settings(
         teacher=teacher.label,
-        maps=source.maps,
+        maps=f"seen, at least {source.sure}" if source.maps == "seen" else source.maps,
         layers=source.layers,
         tower_layers=questions.tower_layers if wants_tower else (),
         prompt=source.prompt,

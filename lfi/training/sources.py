@@ -71,7 +71,7 @@ def image_sets(
     for images, place in ((train, config.root), (validation, config.validation_root)):
         if place or images is train:
             announce(images.notes, place or config.source)
-    return train.fraction(config.fraction, config.seed), validation
+    return train.fraction(config.fraction, config.seed).labelled(config.labelled, config.seed), validation
 
 
 def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:

@@ -141,10 +141,10 @@ class StudentTask(nn.Module):
             losses |= self.interaction(out.attention, out.names, batch)
         if weights.patch_words:
             assert self.student.name is not None
-            patches, last = self.student.name(out.patches.float()), batch["maps"][:, -1].float()
+            patches, last = self.student.name(out.patches.float()), present(batch)[:, -1]
             losses["patch_words"] = patch_words_loss(last, patches, self.bank, batch["names"], batch["words"])
         if self.token_head is not None:
-            tokens, last = self.token_head(out.patches.float()), batch["maps"][:, -1].float()
+            tokens, last = self.token_head(out.patches.float()), present(batch)[:, -1]
             losses["token_labelling"] = token_labelling_loss(last, tokens, batch["names"], batch["words"])
         return losses | {name: loss(out, batch) for name, loss in self.extra.items()}
 
@@ -171,7 +171,10 @@ class StudentTask(nn.Module):
             matched = mask & (placed >= 0)
             student = pick(attention, placed, 2)
             if weights.interaction:
-                losses["interaction"] = interaction_loss(teacher, student.clamp_min(1e-8).log(), matched)
+                counts = matched
+                if "presence" in batch:
+                    counts = matched * (batch["presence"] if matched.ndim == 2 else batch["presence"][:, None])
+                losses["interaction"] = interaction_loss(teacher, student.clamp_min(1e-8).log(), counts)
             if weights.relation:
                 losses["relation"] = relation_loss(teacher, student, matched)
         else:  # without maps a query is found by its name
@@ -187,3 +190,9 @@ class StudentTask(nn.Module):
             targets[image, assignment[image, word]] = batch["names"][image, word]
             losses["naming"] = naming_loss(names.float(), self.bank, self.nothing, targets)
         return losses
+
+
+def present(batch: dict[str, Tensor]) -> Tensor:
+    """The teacher's maps `[batch, layer, word, patch]`, each summing to how likely the word is there, else to 1."""
+    maps = batch["maps"].float()
+    return maps * batch["presence"][:, None, :, None] if "presence" in batch else maps

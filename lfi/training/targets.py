@@ -6,9 +6,9 @@ Asked once before training and kept in memory or in a cache on disk (`cache.py`)
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,9 +24,11 @@ from lfi.teachers import CoCaTeacher, EncodedImages
 from lfi.teachers.base import BaseTeacher
 from lfi.teachers.content import align, content_words
 from lfi.teachers.explicit import decode, encode_text
+from lfi.teachers.names import NameTokenizer
 from lfi.teachers.taps import outputs_of, tap
 from lfi.teachers.words import WordTokenizer
 from lfi.training.config import TeacherSource
+from lfi.training.seen import SeenWords
 
 MOST_WORDS = 8
 """Words of an image that the teacher is asked about, most important first."""
@@ -34,6 +36,10 @@ MOST_WORDS = 8
 
 class Answers(Protocol):
     """What was asked, row by row."""
+
+    @property
+    def fields(self) -> Collection[str]:
+        """Their names."""
 
     def __len__(self) -> int: ...
 
@@ -71,7 +77,7 @@ class Questions:
         source: which of its maps and layers.
         images: whose words are asked for.
         wanted: which of `maps`, `logits`, `latents`, `activations`, `attentions`.
-        words: per image the words that are asked for, at most `MOST_WORDS`.
+        words: per image the words that are asked for, at most `MOST_WORDS`; empty where the teacher chooses (`seen`).
         vocabulary: every word, the classes first; `bank`: their text embeddings `[word, dim]`, unit norm.
     """
 
@@ -89,11 +95,18 @@ class Questions:
             raise UnsupportedModelError(
                 f"teacher.layers is {list(self.source.layers)}; {self.teacher.name} has layers 0 to {layers - 1}"
             )
-        self.words = tuple(row[:MOST_WORDS] for row in self._said(self.images))
-        self.vocabulary = tuple(dict.fromkeys((*self.images.classes, *(word for row in self.words for word in row))))
+        self.seen: SeenWords | None = None
+        if self.source.maps == "seen":
+            self.seen = seen_words(self.teacher, self.images, self.source.sure)
+            self.images, self.words = unsaid(self.images), ((),) * len(self.images)
+            self.vocabulary, self.most = self.seen.vocabulary, self.seen.most
+        else:
+            self.words = tuple(row[:MOST_WORDS] for row in self._said(self.images))
+            every = (word for row in self.words for word in row)
+            self.vocabulary = tuple(dict.fromkeys((*self.images.classes, *every)))
+            self.most = max(map(len, self.words), default=0) or 1
         self.bank = self.teacher.embed_texts(list(self.vocabulary)).cpu()
         self._place = {word: index for index, word in enumerate(self.vocabulary)}
-        self.most = max(map(len, self.words), default=0) or 1
 
     def _said(self, images: ImageSet) -> tuple[tuple[str, ...], ...]:
         if self.source.maps == "statements":
@@ -107,6 +120,9 @@ class Questions:
         """The same questions, with the same vocabulary, about other images; words that are not in it do not count."""
         other = copy.copy(self)
         other.images = images
+        if self.seen is not None:
+            other.images, other.words = unsaid(images), ((),) * len(images)
+            return other
         said = self._said(images)
         if self.source.maps == "statements":  # within a caption every word keeps its place
             said = tuple(tuple(word for word in row if word in self._place) for row in said)
@@ -136,6 +152,7 @@ class Questions:
 
         Returns:
             words: bool `[n, k]`; names: int64 `[n, k]`, indices into the vocabulary, 0 for padding.
+            presence: float32 `[n, k]`, how likely the word is there; only where the teacher chooses the words.
             maps: float32 `[n, layer, k, patch]`, each summing to 1, even where a word only pads.
             logits: float32 `[n, class]`: zero-shot logits; log-odds of presence where images have several labels.
             latents: float32 `[n, dim]`, unit norm.
@@ -143,7 +160,7 @@ class Questions:
             attentions: float32 `[n, tower layer, 1 + patch, patch]`: CLS and patches over patches, mean over heads.
         """
         teacher, wanted = self.teacher, self.wanted
-        if not wanted:
+        if not wanted and self.seen is None:
             return self._words(rows)
         if pictures is None:
             pixels = torch.from_numpy(np.ascontiguousarray(self.images.images[rows])).permute(0, 3, 1, 2).float() / 255
@@ -166,13 +183,19 @@ class Questions:
 
     def answer(self, encoded: EncodedImages, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """What `ask` gives of encoded images, except for what their tower attends to."""
-        found = self._words(rows)
+        found, own = {}, [self.words[row] for row in rows]
+        logits = self._logits(encoded) if "logits" in self.wanted or self.seen is not None else None
+        if self.seen is not None:
+            assert logits is not None
+            own, found["presence"] = self._choose(self.seen, logits.cpu())
+        found |= self._words(rows, own)
         if "maps" in self.wanted:
-            found["maps"] = self._maps(encoded, rows)
+            found["maps"] = self._maps(encoded, rows, own)
         if "latents" in self.wanted:
             found["latents"] = encoded.latent
         if "logits" in self.wanted:
-            found["logits"] = self._logits(encoded)
+            assert logits is not None
+            found["logits"] = logits
         return found
 
     def all(self, batch: int = 64) -> InMemory:
@@ -185,16 +208,24 @@ class Questions:
                 parts.setdefault(name, []).append(value.half() if small else value)
         return InMemory({name: torch.cat(values) for name, values in parts.items()})
 
-    def _words(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+    def _choose(self, seen: SeenWords, logits: Tensor) -> tuple[list[tuple[str, ...]], Tensor]:
+        """Words that the teacher is sure of, and how likely it finds them, `[n, most]`, 0 for padding."""
+        chances = logits.sigmoid() if self.images.multilabel else logits.softmax(-1)
+        chosen, likely = seen.choose(chances)
+        presence = torch.zeros(len(chosen), seen.most)
+        for row, values in zip(presence, likely, strict=True):
+            row[: len(values)] = torch.tensor(values)
+        return [tuple(seen.vocabulary[word] for word in row) for row in chosen], presence
+
+    def _words(self, rows: Sequence[int] | np.ndarray, own: Sequence[Sequence[str]] | None = None) -> dict[str, Tensor]:
+        own = [self.words[row] for row in rows] if own is None else own
         words, names = np.zeros((len(rows), self.most), bool), np.zeros((len(rows), self.most), np.int64)
-        for index, row in enumerate(rows):
-            own = self.words[row]
-            words[index, : len(own)] = [word in self._place for word in own]
-            names[index, : len(own)] = [self._place.get(word, 0) for word in own]
+        for index, row in enumerate(own):
+            words[index, : len(row)] = [word in self._place for word in row]
+            names[index, : len(row)] = [self._place.get(word, 0) for word in row]
         return {"words": torch.from_numpy(words), "names": torch.from_numpy(names)}
 
-    def _maps(self, encoded, rows: Sequence[int] | np.ndarray) -> Tensor:  # type: ignore[no-untyped-def]
-        own = [self.words[row] for row in rows]
+    def _maps(self, encoded, rows: Sequence[int] | np.ndarray, own: Sequence[Sequence[str]]) -> Tensor:  # type: ignore[no-untyped-def]
         if not any(own):
             maps = torch.zeros(len(own), len(self.teacher.layers), 0, self.teacher.grid[0] * self.teacher.grid[1])
         elif self.source.maps == "captions":
@@ -210,6 +241,24 @@ class Questions:
         if not self.images.multilabel:
             return self.teacher.classify(encoded, [self.source.prompt.format(name) for name in classes])
         return presence(self.teacher, encoded, classes)
+
+
+def unsaid(images: ImageSet) -> ImageSet:
+    """The images without what is said of them: what the teacher sees depends on pixels alone, so that one cache serves
+    any share of the labels."""
+    return replace(images, captions=("",) * len(images), words=((),) * len(images))
+
+
+def seen_words(teacher: BaseTeacher, images: ImageSet, sure: float) -> SeenWords:
+    """How a teacher's own words of these images are chosen.
+
+    Raises:
+        UnsupportedModelError: the images have no classes, between which it could choose.
+    """
+    if not images.classes:
+        raise UnsupportedModelError("teacher.maps is 'seen', which needs classes; images without classes have captions")
+    names = teacher.tokenizer.names if isinstance(teacher.tokenizer, NameTokenizer) else None
+    return SeenWords(images.classes, names, MOST_WORDS, sure)
 
 
 def blocks_of(teacher: BaseTeacher) -> Sequence[nn.Module]:

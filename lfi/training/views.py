@@ -10,7 +10,7 @@ from torch import Tensor
 from lfi.data.augment import Views
 from lfi.data.imageset import ImageSet
 from lfi.images import normalise
-from lfi.training.config import TrainConfig
+from lfi.training.config import WORDS, TrainConfig
 from lfi.training.targets import Answers, InMemory, Questions
 
 RESIDENT = 8 << 30
@@ -46,8 +46,11 @@ class TargetViews:
         self.data, self.batch_size, self.seed = config.data, config.loop.batch_size, config.loop.seed
         self.source: Tensor | None = None
         self.wanted = config.objective.targets
+        if answers is not None:
+            self.wanted = tuple(name for name in self.wanted if name != "presence" or name in answers.fields)
         if config.objective.shuffle:
-            counts = np.array([len(row) for row in questions.words])
+            assert answers is not None
+            counts = answers.rows(torch.arange(len(answers)), ("words",))["words"].sum(1).numpy()
             self.source = torch.from_numpy(partners(counts, self.seed))
         self.images = torch.from_numpy(np.ascontiguousarray(images.images))
         self.labels = torch.from_numpy(images.labels)
@@ -80,7 +83,7 @@ class TargetViews:
         if self.answers is None:
             asked = self.questions.ask(rows.numpy(), images)
             return batch | moved(asked, Views.whole(len(rows)), self.teacher_grid, self.grid)
-        others = ("maps", "words", "names") if self.source is not None else ()
+        others = ("maps", *WORDS) if self.source is not None else ()
         found = self.answers.rows(rows, [name for name in self.wanted if name not in others])
         if self.source is not None:
             found |= self.answers.rows(self.source[rows], [name for name in self.wanted if name in others])

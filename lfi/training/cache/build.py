@@ -66,7 +66,8 @@ def build(
         ask: rows of `images` (int64) to float32 `maps` `[n, layer, k, patch]`, each summing to 1, `logits`
             `[n, class]`, `latents` `[n, dim]`, `activations` `[n, layer, patch]`, `attentions`
             `[n, layer, 1 + patch, patch]`, `words` bool `[n, k]`, `names` int64 `[n, k]`: those of `settings.fields`,
-            `words` and `names` also where maps are among them. `k` may differ between batches.
+            `words` and `names` also where maps are among them; `presence` float32 `[n, k]` if it is answered. `k` may
+            differ between batches.
         shard: images of a shard; an unfinished store keeps its own.
         batch: images of one question.
 

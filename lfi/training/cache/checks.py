@@ -17,8 +17,8 @@ Answers = dict[str, np.ndarray]
 WORDS = 8
 """Words of an image that are kept, unless the teacher answers with more at once."""
 
-_TYPES = {"words": np.dtype(bool), "names": np.dtype(np.int64)}
-_AXES = {"maps": 4, "logits": 2, "latents": 2, "activations": 3, "attentions": 4, "words": 2, "names": 2}
+_TYPES = {"words": np.dtype(bool), "names": np.dtype(np.int64), "presence": np.dtype(np.float32)}
+_AXES = {"maps": 4, "logits": 2, "latents": 2, "activations": 3, "attentions": 4, "words": 2, "names": 2, "presence": 2}
 _SUM = 0.01  # how far a map's sum may be from 1: half precision over a thousand patches
 
 
@@ -28,7 +28,7 @@ def checked(
     """`ask`, with its answers checked, of one type, and padded to one number of words.
 
     That number is `width` or, where that is 0, the larger of the first answer's and of the most words of any image (at
-    most `WORDS`). Padding has `words` False, `names` 0 and uniform maps.
+    most `WORDS`). Padding has `words` False, `names` and `presence` 0 and uniform maps.
     """
     fixed, width = width > 0, width or min(WORDS, max(map(len, images.words)))
     wanted: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ def checked(
         if absent:
             raise DataError(f"the teacher answered {', '.join(found)}, but not {', '.join(absent)}")
         values = {name: _typed(name, found[name], rows, images) for name in wanted}
-        for name in values.keys() & {"words", "names"}:
+        for name in values.keys() & _TYPES.keys():
             values[name] = _pad(values[name], 1, width)
         if "maps" in values:
             values["maps"] = _maps(_pad(values["maps"], 2, width), values["words"], rows, images)

@@ -22,7 +22,7 @@ from lfi.training.cache.samples import locate, samples_of
 from lfi.training.cache.settings import Settings
 
 _OPEN = 512  # memory maps held open at once: each takes a file descriptor
-_LINKS = ("words", "names")
+_LINKS = ("words", "names", "presence")
 
 
 def open_store(folder: Path, images: ImageSet, settings: Settings, *, verify: bool = True) -> Store:
@@ -102,7 +102,7 @@ class Store:
 
         Returns:
             By field a tensor of one row for each index: float32 `maps` (each summing to 1), `logits`, `latents`,
-            `activations`, `attentions`; bool `words`; int64 `names`.
+            `activations`, `attentions`, `presence`; bool `words`; int64 `names`.
 
         Raises:
             DataError: a field that was not asked for when the store was opened.

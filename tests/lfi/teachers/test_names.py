@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from lfi.data.imageset import ImageSet
-from lfi.data.names import IMAGENET_NAMES, with_names_above
+from lfi.data.names import IMAGENET_NAMES
 from lfi.data.wordnet import imagenet_names, read_nouns
 from lfi.errors import CheckpointError, DataError, UnknownWordError
 from lfi.teachers.content import align, content_words
@@ -63,16 +62,6 @@ def test_names_above_a_class_are_the_nearest_first_and_said_of_its_images(names)
     covered = [names.covers[names.number(name)] for name in every]
     assert all(each[names.covers[names.number("Labrador retriever")]].all() for each in covered)
     assert [int(each.sum()) for each in covered] == sorted(int(each.sum()) for each in covered)
-    images = ImageSet(
-        images=np.zeros((3, 4, 4, 3), np.uint8),
-        ids=("a", "b", "c"),
-        classes=("school bus", "thing"),
-        labels=np.array([0, 1, 0]),
-        captions=("",) * 3,
-        words=(("school bus",), ("no such thing",), ()),
-    )
-    assert with_names_above(images, names).words == (("school bus", "bus", "public transport"), ("no such thing",), ())
-    assert with_names_above(images, names, most=1).words[0] == ("school bus", "bus")
 
 
 @pytest.mark.parametrize(("unknown", "first"), [("puppy", "dog"), ("skyscraper", "building"), ("woman", "person")])
