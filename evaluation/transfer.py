@@ -22,11 +22,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from evaluation.runs import check_known, in_processes, keep
+from evaluation.transfer_pointing import pointing_scores
 from evaluation.transfer_scales import SCALES, TransferScale
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
-from lfi.data.names import with_names_above
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.errors import ConfigError
 from lfi.images import normalise
@@ -70,6 +70,7 @@ class TransferSetup:
     runs: str
     device: str = "cpu"
     tuned: str = ""
+    vlcs: str = ""
 
     @property
     def methods(self) -> dict[str, Method]:
@@ -87,15 +88,25 @@ class TransferSetup:
     def parts(self) -> tuple[str, ...]:
         """Names of the parts for which there is data."""
         fractions = [f"TinyImageNet {share:.0%} of labels".replace("100% of", "all") for share in self.at.fractions]
-        domains = [f"PACS without {name}" for name in PACS]
-        return (*(fractions if self.tiny else ()), *(domains if self.pacs else ()), "scenes without sketch")
+        domains = [f"{data} without {name}" for data in self.roots for name in DOMAINS_OF[data]]
+        return (*(fractions if self.tiny else ()), *domains, "scenes without sketch")
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """Folders of those of `DOMAINS_OF` that there are."""
+        return {name: root for name, root in (("PACS", self.pacs), ("VLCS", self.vlcs)) if root}
 
     @property
     def at(self) -> TransferScale:
         return SCALES[self.scale]
 
 
-PACS = ("art_painting", "cartoon", "photo", "sketch")
+DOMAINS_OF = {
+    "PACS": ("art_painting", "cartoon", "photo", "sketch"),
+    "VLCS": ("Caltech101", "LabelMe", "SUN09", "VOC2007"),
+}
+ZERO_SHOT = {name: f"{name} zero-shot" for name in DOMAINS_OF}
+"""Names of scores and of parts: all of a data set's domains, of which a student of TinyImageNet had no labels."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +159,12 @@ def transfer(
 
 def record_of(setup: TransferSetup, part: str, method: str, seed: int) -> Path:
     """Where a run's record is kept."""
-    name = f"{part}-{method}-{seed}".replace(" ", "_").replace("%", "").replace("+", "and")
-    return setup.folder / f"{name}.json"
+    return setup.folder / f"{name_of(part, method, seed)}.json"
+
+
+def name_of(part: str, method: str, seed: int) -> str:
+    """What a run's files are called."""
+    return f"{part}-{method}-{seed}".replace(" ", "_").replace("%", "").replace("+", "and")
 
 
 def read_run(path: Path) -> TransferRun:
@@ -184,8 +199,10 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
     student, records = train_one(setup, part, setup.methods[method], seed, method, folder)
     main = main_score(ready)
     scores = {main: validate(student, tests["test"])[main]}
-    if "zero-shot" in tests and (student.embed is not None or student.name is not None):
-        scores["zero-shot"] = zero_shot(student, ready, tests["zero-shot"])
+    if student.embed is not None or student.name is not None:
+        scores |= {name: zero_shot(student, ready, tests[name]) for name in ZERO_SHOT.values() if name in tests}
+    if tests["test"].boxes is not None:
+        scores |= pointing_scores(student, ready.teacher, tests["test"])
     batch = ready.config.loop.batch_size
     seconds = [batch / record["images/s"] for record in records if "images/s" in record]
     run = TransferRun(
@@ -240,15 +257,15 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
     base = part.removesuffix(SOURCE_VALIDATION)
     if part.startswith("TinyImageNet"):
         share = dict(zip([p for p in setup.parts if p.startswith("Tiny")], scale.fractions, strict=True))[base]
-        data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=share, crop=0.6)
+        used, labelled = scale.shares(share)
+        data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=used, labelled=labelled, crop=0.6)
         train, test = image_sets(data)
         epochs, tests["test"] = tiny, test
-        if setup.pacs:
-            tests["zero-shot"] = half_of(domain_folders(Path(setup.pacs), size=data.size))
-    elif part.startswith("PACS"):
-        held_out = base.removeprefix("PACS without ")
-        data = DataConfig(source="domains", root=setup.pacs, held_out=held_out, crop=0.6)
-        split = leave_one_out(half_of(domain_folders(Path(setup.pacs), size=data.size)), held_out, seed=0)
+        tests |= {ZERO_SHOT[name]: untaught(setup, name, data.size) for name in setup.roots}
+    elif (name := base.split()[0]) in setup.roots:
+        held_out = base.removeprefix(f"{name} without ")
+        data = DataConfig(source="domains", root=setup.roots[name], held_out=held_out, crop=0.6)
+        split = leave_one_out(untaught(setup, name, data.size), held_out, seed=0)
         epochs, train, tests["test"] = pacs, split.train, split.test
     else:
         data = DataConfig(domains=DOMAINS[:3])
@@ -257,34 +274,50 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
         teacher = setup.scenes
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
-        tests, evaluations = {"test": held}, 1
-    half = scale.autocast or setup.device != "cpu"
+        known = np.arange(len(held)) if held.multilabel else np.flatnonzero(held.labels >= 0)
+        tests, evaluations = {"test": held.take(known)}, 1
     if setup.scale == "tiny":
         train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
         tests = {
             name: images.take(np.arange(0, len(images), max(1, len(images) // 100))) for name, images in tests.items()
         }
     source = load_teacher(teacher)
-    if isinstance(source.tokenizer, NameTokenizer):
-        train = with_names_above(train, source.tokenizer.names)
     config = TrainConfig(
         data=data,
         teacher=TeacherSource(
-            model=teacher, cache=str(Path(setup.runs) / setup.scale / "cache" / part.replace(" ", "_"))
+            model=teacher,
+            maps="seen" if data.labelled < 1 or isinstance(source.tokenizer, NameTokenizer) else "statements",
+            cache=str(Path(setup.runs) / setup.scale / "cache" / cached_as(setup, part).replace(" ", "_")),
         ),
         loop=LoopConfig(
             epochs=epochs,
             batch_size=scale.batch_size,
             learning_rate=scale.learning_rate,
-            autocast=half,
+            autocast=in_bfloat16(setup.device),
             evaluations=evaluations,
             tensorboard=False,
         ),
     )
     seen = tests["test"].take(np.random.default_rng(0).permutation(len(tests["test"]))[:SEEN])
     fields = FIELDS if blocks_of(source) else FIELDS[:3]  # a convolutional tower attends to nothing
-    with torch.autocast(torch.device(setup.device).type, torch.bfloat16, enabled=scale.autocast):
+    with torch.autocast(torch.device(setup.device).type, torch.bfloat16, enabled=in_bfloat16(setup.device)):
         return prepare(config, setup.device, fields, (train, seen)), tests
+
+
+def cached_as(setup: TransferSetup, part: str) -> str:
+    """What the teacher's answers about a part are called; those about images without labels serve all shares."""
+    return "TinyImageNet" if part.startswith("TinyImageNet") and setup.at.unlabelled else part
+
+
+def in_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is faster there than float32: on a GPU, and on a CPU with AMX."""
+    return device != "cpu" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def untaught(setup: TransferSetup, name: str, size: int) -> ImageSet:
+    """What the teacher for photographs never saw of a data set: half of PACS, and all of VLCS."""
+    images = domain_folders(Path(setup.roots[name]), size=size)
+    return half_of(images) if name == "PACS" else images
 
 
 def half_of(images: ImageSet) -> ImageSet:

@@ -14,7 +14,9 @@ class TransferScale:
         fractions: shares of TinyImageNet's labels.
         epochs: of TinyImageNet, PACS and scenes.
         weights: of losses, in place of those in `lfi/methods.py`.
-        autocast: bfloat16 on a CPU, too, for students and teacher; one with AMX takes half the time.
+        unlabelled: whether images without labels are learnt from, too, by what the teacher says of them; else a share
+            of the labels means that share of the images.
+        used: share of TinyImageNet's training images that anything is learnt from.
         judged: test images on which the teacher itself is measured; all of them if 0.
         patch: side of a patch in pixels.
     """
@@ -26,9 +28,14 @@ class TransferScale:
     batch_size: int
     learning_rate: float = 1e-3
     weights: dict[str, float] = field(default_factory=dict)
-    autocast: bool = False
+    unlabelled: bool = False
+    used: float = 1.0
     judged: int = 0
     patch: int = 8
+
+    def shares(self, labels: float) -> tuple[float, float]:
+        """Which share of TinyImageNet's training images is used, and of which share of those the labels are."""
+        return (self.used, labels / self.used) if self.unlabelled else (labels, 1.0)
 
     @property
     def overrides(self) -> dict[str, int]:
@@ -52,11 +59,12 @@ SCALES = {
     "photographs": TransferScale(
         "photographs",
         (48, 96, 4, 3),
-        (0.1,),
-        (5, 5, 5),
-        32,
+        (0.1, 0.01, 0.5),
+        (4, 4, 5),
+        64,
         weights=_WEIGHTS,
-        autocast=True,
+        unlabelled=True,
+        used=0.5,
         judged=500,
     ),
     "medium": TransferScale("medium", (112, 384, 12, 6), (1.0,), (30, 60, 60), 512, weights=_WEIGHTS, patch=16),

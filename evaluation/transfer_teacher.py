@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from evaluation.runs import keep
-from evaluation.transfer import TransferSetup, prepared
+from evaluation.transfer import ZERO_SHOT, TransferSetup, in_bfloat16, prepared
 from evaluation.transfer_scales import TransferScale
 from lfi.data.imageset import ImageSet
 from lfi.teachers import load_teacher
@@ -25,8 +25,7 @@ def teacher_scores(setup: TransferSetup) -> dict[str, float]:
         return stored["scores"]
     ready, tests = prepared(setup, setup.parts[0])
     found = {"TinyImageNet": teacher_top1(ready, tests["test"], setup.at)}
-    if "zero-shot" in tests:
-        found["PACS zero-shot"] = teacher_top1(ready, tests["zero-shot"], setup.at)
+    found |= {name: teacher_top1(ready, tests[name], setup.at) for name in ZERO_SHOT.values() if name in tests}
     keep(kept, {"teacher": label, "scores": found})
     return found
 
@@ -39,7 +38,7 @@ def teacher_top1(ready: Prepared, images: ImageSet, scale: TransferScale, batch:
     images = images.take(np.random.default_rng(1).permutation(len(images))[: scale.judged or len(images)])
     for start in range(0, len(images), batch):
         pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))
-        with torch.autocast(teacher.device.type, torch.bfloat16, enabled=scale.autocast):
+        with torch.autocast(teacher.device.type, torch.bfloat16, enabled=in_bfloat16(teacher.device.type)):
             logits = teacher.classify(teacher.from_pixels(pixels.permute(0, 3, 1, 2).float() / 255), labels)
         right += int((logits.argmax(1) == torch.from_numpy(images.labels[start : start + batch])).sum())
     return 100 * right / len(images)

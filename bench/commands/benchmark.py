@@ -25,6 +25,7 @@ def transfer(
         str, typer.Option(help="Folder with TinyImageNet's wnids.txt; skipped if not given.")
     ] = "",
     pacs: Annotated[str, typer.Option(help="Folder with PACS's domains; skipped if not given.")] = "",
+    vlcs: Annotated[str, typer.Option(help="Folder with VLCS's domains; skipped if not given.")] = "",
     photographs: Annotated[
         str, typer.Option(help="Teacher for photographs, trained on at most every second image of PACS.")
     ] = "photographs",
@@ -44,7 +45,7 @@ def transfer(
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Every objective and both controls: TinyImageNet, PACS leave-one-domain-out and zero-shot, scenes."""
+    """Every objective and both controls: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
@@ -63,10 +64,10 @@ def transfer(
     check_known("scale", [scale], SCALES)
     if ablation and tuned:
         raise ConfigError("--ablation and --tuned are two tables; one of them was expected")
-    if tiny_imagenet or pacs:
+    if tiny_imagenet or pacs or vlcs:
         load_teacher(photographs)  # before hours of work
     setup = TransferSetup(
-        scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or "")
+        scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or ""), vlcs
     )
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else COMPARED)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
@@ -74,8 +75,9 @@ def transfer(
     only += [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
     of = "LFI with one thing changed; " if ablation else "weights tuned on source validation; " if tuned else ""
     title = f"{of}{SCALES[scale]}"
-    if pacs and any(each.startswith("PACS") for each in part or setup.parts):
-        title += f"; PACS at {stored_side(Path(pacs))} px"
+    for name, root in setup.roots.items():
+        if any(each.startswith(name) for each in part or setup.parts):
+            title += f"; {name} at {stored_side(Path(root))} px"
     results = Results(
         command=" ".join(
             [f"lfi benchmark transfer --scale {scale} --seeds {seeds}", *["--ablation"] * ablation, *only]

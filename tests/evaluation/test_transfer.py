@@ -25,9 +25,11 @@ from evaluation.transfer import (
     student_of,
     transfer,
 )
+from evaluation.transfer_pointing import pointing_scores
 from evaluation.transfer_scales import SCALES
-from evaluation.transfer_table import AVERAGE, plot, summarise
+from evaluation.transfer_table import AVERAGES, plot, summarise
 from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
+from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
 from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, PATCHES, SHUFFLED, UNSHUFFLED
@@ -63,16 +65,22 @@ def setup(tmp_path_factory) -> TransferSetup:
     rows = [(f"val_{index}.JPEG", wnid) for index, wnid in enumerate([*wnids] * 3)]
     for name, _ in rows:
         picture(tiny / "val" / "images" / name)
-    (tiny / "val" / "val_annotations.txt").write_text("".join(f"{name}\t{wnid}\t0\t0\t63\t63\n" for name, wnid in rows))
+    (tiny / "val" / "val_annotations.txt").write_text("".join(f"{name}\t{wnid}\t0\t0\t31\t31\n" for name, wnid in rows))
     (tiny / "wnids.txt").write_text("\n".join(wnids))
     (tiny / "words.txt").write_text("\n".join(f"{wnid}\t{name}" for wnid, name in wnids.items()))
     for domain in ("art_painting", "cartoon", "photo", "sketch"):
         for kind in ("dog", "horse"):
             for index in range(8):
                 picture(root / "PACS" / domain / kind / f"{index}.jpg")
-    teacher = untrained_teacher(root / "teacher", ("goldfish", "bullfrog", "tailed", "frog", "pizza", "dog", "horse"))
+    for domain in ("Caltech101", "LabelMe", "SUN09", "VOC2007"):
+        for kind in ("bird", "car"):
+            for index in range(4):
+                picture(root / "VLCS" / domain / "full" / kind / f"{index}.jpg")
+    known = ("goldfish", "bullfrog", "tailed", "frog", "pizza", "dog", "horse", "bird", "car")
+    teacher = untrained_teacher(root / "teacher", known)
     return TransferSetup(
-        "tiny", str(tiny), str(root / "PACS"), str(teacher), "static/models/scenes/teacher", str(root / "runs")
+        *("tiny", str(tiny), str(root / "PACS"), str(teacher), "static/models/scenes/teacher", str(root / "runs")),
+        vlcs=str(root / "VLCS"),
     )
 
 
@@ -89,14 +97,15 @@ def untrained_teacher(folder: Path, words: tuple[str, ...]) -> Path:
 def test_methods_and_ablations_are_trained_and_resumed(setup, monkeypatch):
     from evaluation import transfer as module
 
-    for part in (setup.parts[0], "PACS without photo"):
+    for part in (setup.parts[0], "PACS without photo", "VLCS without SUN09"):
         ready, _ = prepared(setup, part)
         assert ready.answers is not None
         for method in SOME if part == setup.parts[0] else ("LFI",):
             found = module.run_one(setup, part, method, 0)
             assert 0 <= found.scores["top-1"] <= 100
             assert found.step > 0
-            assert ("zero-shot" in found.scores) == (part == setup.parts[0] and _can_name(method))
+            for score in ("PACS zero-shot", "VLCS zero-shot", "boxes", "canvases"):
+                assert (score in found.scores) == (part == setup.parts[0] and _can_name(method))
     monkeypatch.setattr(module, "run_one", None)  # nothing is left to train
     again = transfer(setup, [0], SOME, [setup.parts[0]], workers=1)
     assert [each.method for each in again] == SOME
@@ -110,7 +119,7 @@ def _can_name(method: str) -> bool:
 
 @pytest.mark.slow
 def test_missing_runs_are_trained_in_processes_of_their_own(setup):
-    found = transfer(replace(setup, tiny="", pacs=""), [3], ["LFI"], [DRAWN], workers=1)
+    found = transfer(replace(setup, tiny="", pacs="", vlcs=""), [3], ["LFI"], [DRAWN], workers=1)
     assert [(each.part, each.seed) for each in found] == [(DRAWN, 3)]
     record = record_of(setup, DRAWN, "LFI", 3)
     stored = json.loads(record.read_text())
@@ -125,7 +134,7 @@ def test_missing_runs_are_trained_in_processes_of_their_own(setup):
 
 
 def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup, tmp_path):
-    here = replace(setup, runs=str(tmp_path), tiny="", pacs="")
+    here = replace(setup, runs=str(tmp_path), tiny="", pacs="", vlcs="")
     path = record_of(here, DRAWN, "LFI", 0)
     path.parent.mkdir(parents=True)
     now = json.loads(json.dumps(asdict(METHODS["LFI"])))
@@ -307,6 +316,19 @@ def test_a_scales_weights_are_those_of_its_methods_losses_alone():
     assert (vit["img_size"], vit["patch_size"], vit["embed_dim"], vit["depth"]) == (112, 16, 384, 12)
 
 
+def test_images_without_labels_are_learnt_from_and_asked_about_once_for_all_shares(setup, monkeypatch):
+    scale = replace(SCALES["tiny"], fractions=(0.05, 0.25), unlabelled=True, used=0.5)
+    assert (scale.shares(0.05), scale.shares(0.5)) == ((0.5, 0.1), (0.5, 1.0))
+    assert SCALES["small"].shares(0.1) == (0.1, 1.0)
+    monkeypatch.setitem(SCALES, "tiny", scale)
+    prepared.cache_clear()
+    few, more = (prepared(setup, f"TinyImageNet {share} of labels")[0] for share in ("5%", "25%"))
+    prepared.cache_clear()
+    assert few.images.ids == more.images.ids
+    assert (few.images.labels >= 0).sum() < (more.images.labels >= 0).sum() < len(more.images)
+    assert few.config.teacher.cache == more.config.teacher.cache
+
+
 def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):
     domains = ("art_painting", "cartoon", "photo", "sketch")
     runs = [
@@ -317,8 +339,8 @@ def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):
     ]
     results = Results("c", [0, 1], {"runs": len(runs)}, title="tiny: a test")
     summarise(runs, results)
-    assert results.figures[f"{AVERAGE}: LFI"].value == pytest.approx(23 + 15 + 0.5)
-    assert results.goals[f"{AVERAGE}: LFI less logit KD"].value == pytest.approx(3)
+    assert results.figures[f"{AVERAGES['PACS']}: LFI"].value == pytest.approx(23 + 15 + 0.5)
+    assert results.goals[f"{AVERAGES['PACS']}: LFI less logit KD"].value == pytest.approx(3)
     text = markdown(results.record())
     assert "**tiny: a test**" in text
     assert "| LFI |" in text
@@ -336,11 +358,49 @@ def test_ablations_are_compared_with_lfi_where_no_baseline_was_trained(tmp_path)
     ]
     results = Results("c", [0, 1], {"runs": len(runs)}, title="an ablation")
     summarise(runs, results)
-    assert results.figures[f"{AVERAGE}: no relation"].value == pytest.approx(20.5)
-    assert results.figures[f"{AVERAGE}: no relation less LFI"].value == pytest.approx(-3)
+    assert results.figures[f"{AVERAGES['PACS']}: no relation"].value == pytest.approx(20.5)
+    assert results.figures[f"{AVERAGES['PACS']}: no relation less LFI"].value == pytest.approx(-3)
     assert results.figures["parameters: no relation"].value == pytest.approx(0.9)
     assert results.figures["step time: no relation"].value == pytest.approx(0.8)
     assert results.figures["step time: no relation"].unit == "ratio to LFI"
     assert not results.goals
     plot(runs, tmp_path / "ablation.png", "an ablation")
     assert (tmp_path / "ablation.png").stat().st_size > 5000
+
+
+def test_where_a_student_looks_is_measured_at_its_best_layer(monkeypatch):
+    rng = np.random.default_rng(0)
+    images = ImageSet(
+        images=rng.integers(0, 256, (8, 64, 64, 3), np.uint8),
+        ids=tuple(map(str, range(8))),
+        classes=("cat", "dog"),
+        labels=np.arange(8) % 2,
+        captions=("",) * 8,
+        words=(("cat",), ("dog",)) * 4,
+        boxes=np.array([[0, 0, 32, 32]] * 6 + [[0, 0, 64, 64]] * 2, np.float32),
+    )
+
+    def peaks(answerer, pictures, words):
+        """Layer 1 finds the lower right corner, layer 2 the upper left one; the last picture of all is missed."""
+        points = np.tile(np.array([[48.0, 48.0], [16.0, 16.0]])[:, None], (len(pictures), 1, 1, 1))
+        points[-1] = 60.0
+        return list(points)
+
+    monkeypatch.setattr("evaluation.transfer_pointing.answerers_of", lambda *_: ["any"])
+    monkeypatch.setattr("evaluation.transfer_pointing.layer_peaks", peaks)
+    monkeypatch.setattr("evaluation.transfer_pointing.found_words", lambda *_: np.array([[1, 0, 0, 0], [1, 1, 1, 0]]))
+    scores = pointing_scores(None, None, images)
+    assert scores["boxes"] == pytest.approx(100 * 5 / 6), "6 small boxes, of which one is missed"
+    assert scores["canvases"] == pytest.approx(75)
+    monkeypatch.setattr("evaluation.transfer_pointing.answerers_of", lambda *_: [])
+    assert pointing_scores(None, None, images) == {}
+
+
+def test_where_students_look_has_parts_and_units_of_its_own():
+    first = run("TinyImageNet 10% of labels", "LFI", 0, 20.0, scores={"top-1": 20.0, "boxes": 60.0, "canvases": 50.0})
+    second = replace(first, method="DIST", scores={"top-1": 19.0, "boxes": 50.0, "canvases": 45.0})
+    results = Results("", [0], {})
+    summarise([first, second], results)
+    assert results.figures["peaks in boxes of under half of the image: LFI less DIST"].value == pytest.approx(10)
+    assert results.figures["peaks in the right photograph of a canvas: LFI"].unit == "% of words"
+    assert not any("peaks" in name for name in results.goals)
