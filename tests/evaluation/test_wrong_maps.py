@@ -30,7 +30,7 @@ def test_every_picture_is_drawn_with_the_teacher_and_all_students(runs):
     assert drawn.count("<image") >= len(ASKED) * (1 + len(TITLES))
     missing = runs / f"{name_of(PART, STUDENTS['wrong'], 0)}.safetensors"
     missing.unlink()
-    with pytest.raises(DataError, match="shuffled maps.* trains it"):
+    with pytest.raises(DataError, match=r"shuffled maps.* trains it"):
         draw(runs, runs / "maps.svg")
 
 
