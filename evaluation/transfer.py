@@ -119,6 +119,7 @@ class TransferRun:
         step: seconds of a step, data included.
         parameters: of the student, without the teacher.
         trained: the method's losses, queries and taps; empty in records from before they were kept.
+        setting: how it was trained (`setting_of`).
     """
 
     part: str
@@ -131,6 +132,7 @@ class TransferRun:
     step: float
     parameters: int
     trained: dict[str, Any] = field(default_factory=dict)
+    setting: dict[str, Any] = field(default_factory=dict)
 
 
 def transfer(
@@ -147,7 +149,7 @@ def transfer(
     missing = [run for run in wanted if not record_of(setup, *run).exists()]
     for run in wanted:
         if run not in missing:
-            check_weights(setup, record_of(setup, *run), run[1])
+            check_record(setup, record_of(setup, *run), run[1])
     if missing:
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
@@ -172,23 +174,30 @@ def read_run(path: Path) -> TransferRun:
     return TransferRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
 
 
-def check_weights(setup: TransferSetup, path: Path, method: str) -> None:
-    """Refuse a record that was trained with other weights than its method has now.
+def check_record(setup: TransferSetup, path: Path, method: str) -> None:
+    """Refuse a record that was trained with other weights, or at another scale, than it would be now.
 
     Records from before weights were kept are accepted if their folder's name states the weights (`--tuned`).
 
     Raises:
         ConfigError: it was, or does not say.
     """
-    trained, now = read_run(path).trained, json.loads(json.dumps(asdict(setup.methods[method])))
-    if trained == now or (not trained and setup.tuned):
+    run = read_run(path)
+    if run.trained and run.trained != json.loads(json.dumps(asdict(setup.methods[method]))):
+        said = f"was trained with other weights than {method!r} has now"
+    elif not run.trained and not setup.tuned:
+        said = "does not say with which weights it was trained"
+    elif run.trained and run.setting != json.loads(json.dumps(setting_of(setup))):
+        said = f"was trained otherwise than --scale {setup.scale} trains now, or does not say how"
+    else:
         return
-    said = (
-        f"was trained with other weights than {method!r} has now"
-        if trained
-        else "does not say with which weights it was trained"
-    )
     raise ConfigError(f"{path} {said}; move it away, or pass another --runs")
+
+
+def setting_of(setup: TransferSetup) -> dict[str, Any]:
+    """What of the scale decides how students are trained."""
+    names = ("student", "epochs", "batch_size", "learning_rate", "patch", "unlabelled", "used")
+    return {name: getattr(setup.at, name) for name in names}
 
 
 def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> TransferRun:
@@ -197,12 +206,13 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
     path = record_of(setup, part, method, seed)
     folder = path.with_name(f"{path.stem}-{crc32(repr((setup.methods[method], setup.at)).encode()):08x}")
     student, records = train_one(setup, part, setup.methods[method], seed, method, folder)
+    student.save(path.with_suffix(".safetensors"))
     main = main_score(ready)
     scores = {main: validate(student, tests["test"])[main]}
     if student.embed is not None or student.name is not None:
         scores |= {name: zero_shot(student, ready, tests[name]) for name in ZERO_SHOT.values() if name in tests}
     if tests["test"].boxes is not None:
-        scores |= pointing_scores(student, ready.teacher, tests["test"])
+        scores |= pointing_scores(student, load_teacher(ready.config.teacher.model), tests["test"])  # both on the CPU
     batch = ready.config.loop.batch_size
     seconds = [batch / record["images/s"] for record in records if "images/s" in record]
     run = TransferRun(
@@ -216,8 +226,8 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
         step=float(np.median(seconds)),
         parameters=sum(parameter.numel() for parameter in student.parameters()),
         trained=asdict(setup.methods[method]),
+        setting=setting_of(setup),
     )
-    student.save(path.with_suffix(".safetensors"))
     keep(path, asdict(run))
     discard(folder / "checkpoint.safetensors")
     return run
@@ -282,11 +292,12 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
             name: images.take(np.arange(0, len(images), max(1, len(images) // 100))) for name, images in tests.items()
         }
     source = load_teacher(teacher)
+    chooses = isinstance(source.tokenizer, NameTokenizer) or (part.startswith("TinyImageNet") and scale.unlabelled)
     config = TrainConfig(
         data=data,
         teacher=TeacherSource(
             model=teacher,
-            maps="seen" if data.labelled < 1 or isinstance(source.tokenizer, NameTokenizer) else "statements",
+            maps="seen" if chooses else "statements",
             cache=str(Path(setup.runs) / setup.scale / "cache" / cached_as(setup, part).replace(" ", "_")),
         ),
         loop=LoopConfig(
@@ -306,7 +317,9 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
 
 def cached_as(setup: TransferSetup, part: str) -> str:
     """What the teacher's answers about a part are called; those about images without labels serve all shares."""
-    return "TinyImageNet" if part.startswith("TinyImageNet") and setup.at.unlabelled else part
+    if not (part.startswith("TinyImageNet") and setup.at.unlabelled):
+        return part
+    return "TinyImageNet" + SOURCE_VALIDATION * part.endswith(SOURCE_VALIDATION)
 
 
 def in_bfloat16(device: str) -> bool:

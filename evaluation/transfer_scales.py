@@ -47,6 +47,7 @@ class TransferScale:
         return (
             f"{self.name}: students of {depth} blocks, width {width}, {size} px; "
             f"{'/'.join(map(str, self.epochs))} epochs of TinyImageNet/PACS/scenes in batches of {self.batch_size}"
+            + (f"; {self.used:.0%} of TinyImageNet's images, most of them without labels" if self.unlabelled else "")
         )
 
 

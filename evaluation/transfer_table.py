@@ -79,15 +79,19 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
 
 def unit_of(part: str) -> str:
     """What a part is measured in."""
-    return "% mAP" if part.startswith("scenes") else "% of words" if part in POINTING.values() else "% top-1"
+    if part.startswith("scenes"):
+        return "% mAP"
+    return "% of words" if part.startswith(tuple(POINTING.values())) else "% top-1"
 
 
 def table(runs: Sequence[TransferRun]) -> dict[str, dict[str, dict[int, float]]]:
     """Main scores by part, method and seed; zero-shot, where students look and means over domains are parts, too."""
     found: dict[str, dict[str, dict[int, float]]] = {}
+    several = len({run.part for run in runs if run.part.startswith("TinyImageNet")}) > 1
     for run in runs:
         for name, score in run.scores.items():
-            part = name if name in ZERO_SHOT.values() else POINTING.get(name, run.part)
+            shared = name if name in ZERO_SHOT.values() else POINTING.get(name, "")
+            part = run.part if not shared else f"{shared}, {run.part}" if several else shared
             found.setdefault(part, {}).setdefault(run.method, {})[run.seed] = score
     for data, average in AVERAGES.items():
         domains = [part for part in found if part.startswith(f"{data} without")]

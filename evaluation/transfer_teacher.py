@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ def teacher_scores(setup: TransferSetup) -> dict[str, float]:
         return {}
     kept = setup.folder / "teacher.json"
     label = load_teacher(setup.photographs).label
-    if kept.exists() and (stored := json.loads(kept.read_text()))["teacher"] == label:
-        return stored["scores"]
+    wanted = {"TinyImageNet", *(ZERO_SHOT[name] for name in setup.roots)}
+    stored: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"teacher": ""}
+    if stored["teacher"] == label and wanted <= stored["scores"].keys():
+        return {name: score for name, score in stored["scores"].items() if name in wanted}
     ready, tests = prepared(setup, setup.parts[0])
     found = {"TinyImageNet": teacher_top1(ready, tests["test"], setup.at)}
     found |= {name: teacher_top1(ready, tests[name], setup.at) for name in ZERO_SHOT.values() if name in tests}

@@ -87,7 +87,8 @@ def cache(
     kept = str(folder or settings.teacher.cache)
     if not kept:
         raise ConfigError("the cache needs a folder; pass --folder, or set teacher.cache in the configuration")
-    if not settings.objective.fields:
+    objective, seen = settings.objective, settings.teacher.maps == "seen"
+    if not (objective.fields or (seen and objective.targets)):
         raise ConfigError(f"the objectives of {config} need nothing from a teacher, so there is nothing to cache")
     from lfi.training.run import prepare
 

@@ -99,7 +99,7 @@ class ImageSet:
         return self if share == 1 else self.take(self._share(share, seed))
 
     def labelled(self, share: float, seed: int = 0) -> ImageSet:
-        """All images, and what is known of a share of every class: of the others neither class nor caption nor words.
+        """All images, and what is known of a share of every class: of the others no class, caption, word or box.
 
         Raises:
             DataError: for a share outside (0, 1], or for images that can have several classes.
@@ -107,7 +107,10 @@ class ImageSet:
         if share == 1:
             return self
         if self.multilabel:
-            raise DataError("labels of images with several classes cannot be hidden, only those of one class each")
+            raise DataError(
+                f"{share} of the labels were asked for (data.labelled), and images have several classes each; labels "
+                "can be hidden only where an image has one"
+            )
         known = np.isin(np.arange(len(self)), self._share(share, seed))
 
         def hidden(values: tuple, nothing: object) -> tuple:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lfi.errors import ConfigError
+from lfi.objectives.counting import masked_mean
 
 
 def supervision(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -24,10 +25,8 @@ def supervision(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tenso
         ConfigError: for labels of any other type.
     """
     if labels.dtype == torch.int64:
-        known = labels >= 0
-        if not bool(known.any()):
-            return logits.sum() * 0
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing, ignore_index=-1)
+        each = F.cross_entropy(logits, labels.clamp_min(0), label_smoothing=smoothing, reduction="none")
+        return masked_mean(each, labels >= 0)
     if labels.is_floating_point():
         return F.binary_cross_entropy_with_logits(logits, labels * (1 - smoothing) + smoothing / 2)
     raise ConfigError(f"labels are {labels.dtype}; int64 classes or floating presences were expected")

@@ -14,7 +14,8 @@ from lfi.training.tracking import TRACKERS
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
-WORDS = ("words", "names", "presence")
+WORD_FIELDS = ("words", "names", "presence")
+"""Answers of a teacher with an entry for each word of an image."""
 MAPS = ("statements", "captions", "seen")
 
 
@@ -120,7 +121,7 @@ class TeacherSource:
             open_clip name such as `coca_ViT-B-32`.
         pretrained: for an open_clip name: its tag or a checkpoint file.
         maps: `statements` (every word of an image alone), `captions` (its content words within the whole caption) or
-            `seen` (every class and every name above one that the teacher itself is sure to see, weighted by how sure).
+            `seen` (classes and names above them that the teacher itself is sure to see, weighted by how sure).
         sure: for `seen`: the lowest probability of a word.
         layers: decoder layers whose maps are the targets, counted from 0; the student's taps are spread over them,
             first to first and last to last.
@@ -239,7 +240,7 @@ class ObjectiveConfig:
     def targets(self) -> tuple[str, ...]:
         """What a batch holds for these losses: `fields`, and the words where maps or names are of some, with how likely
         they are if the teacher chose them."""
-        return (*self.fields, *(WORDS if "maps" in self.fields or self.naming > 0 else ()))
+        return (*self.fields, *(WORD_FIELDS if "maps" in self.fields or self.naming > 0 else ()))
 
 
 @dataclass(frozen=True)
@@ -325,6 +326,19 @@ class TrainConfig:
             raise ConfigError(f"task is {self.task!r}; one of {', '.join(TASKS)} was expected")
         if self.data.stream:
             self._check_stream()
+        if self.data.labelled < 1 and self.task != "student":
+            raise ConfigError(
+                f"data.labelled is {self.data.labelled} and task is {self.task!r}; only a student learns from images "
+                "without labels; data.fraction uses fewer images"
+            )
+        if self.task == "student" and not self.student.queries:
+            for name in ("interaction", "relation", "naming"):
+                weight = getattr(self.objective, name)
+                if weight > 0:
+                    raise ConfigError(
+                        f"objective.{name} is {weight} and student.queries is 0; only Interaction Queries learn it: "
+                        "set student.queries, or the weight to 0"
+                    )
 
     def _check_stream(self) -> None:
         if self.task != "student":

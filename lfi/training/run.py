@@ -35,7 +35,7 @@ from lfi.training.written import with_own_captions
 class Prepared:
     """All that runs with the same data and teacher share.
 
-    `answers` is None where the teacher is asked online; `images` of a stream are those it is validated on.
+    `answers` is None where the teacher is asked online or not at all; `images` of a stream are those that validate it.
     """
 
     config: TrainConfig
@@ -64,14 +64,17 @@ def prepare(
     teacher = load_teacher(config.teacher.model, config.teacher.pretrained or None, device=device)
     writes = (partial(with_own_captions, teacher, config.teacher),) if isinstance(teacher, GenerativeTeacher) else ()
     images, validation = sets or main_first(lambda: image_sets(config.data, *writes), connect(device))
-    questions = Questions(teacher, config.teacher, images, tuple(fields or config.objective.fields))
+    wanted, targets = tuple(fields or config.objective.fields), config.objective.targets
+    if config.teacher.maps == "seen" and targets and not wanted:
+        wanted = ("logits",)  # by which the words are chosen
+    questions = Questions(teacher, config.teacher, images, wanted)
     answers: Answers | None = None
     if config.teacher.online:
         if config.objective.shuffle:
             raise ConfigError("objective.shuffle needs the maps of other images; it cannot be used with teacher.online")
     elif config.teacher.cache and questions.wanted:
         answers = cached_answers(questions, Path(config.teacher.cache), device)
-    elif not config.data.stream:
+    elif not config.data.stream and (wanted or targets):
         answers = questions.all()
     return Prepared(config, teacher, images, validation, questions, answers)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lfi.teachers.base import full_precision
 from lfi.teachers.names import Names
 
 ABOVE = 3
@@ -17,9 +19,9 @@ ABOVE = 3
 class SeenWords:
     """Chooses an image's words from what a teacher says of its classes.
 
-    Asked about are the likeliest class, every other class that is likely enough, and the names above these. A name
-    above some classes is as likely as all of them together: a teacher that hesitates between two breeds is sure of the
-    dog.
+    Candidates are the likeliest class, every other class that is likely enough, and the nearest names above each. A
+    name above some classes is as likely as all of them together: a teacher that hesitates between two breeds is sure
+    of the dog. Asked about are the likeliest candidates, as far as they are likely enough.
 
     Args:
         classes: of the images.
@@ -46,9 +48,11 @@ class SeenWords:
         Args:
             chances: of every class, `[n, class]`.
         """
-        best = F.one_hot(chances.argmax(1), chances.shape[1])
-        asked = torch.maximum(best, (chances >= self.sure).float()) @ self.near.T > 0
-        likely = (chances @ self.covers.T).clamp(max=1) * asked
+        chances = chances.float()
+        with full_precision(chances.device):
+            best = F.one_hot(chances.argmax(1), chances.shape[1])
+            asked = torch.maximum(best, (chances >= self.sure).float()) @ self.near.T > 0
+            likely = (chances @ self.covers.T).clamp(max=1) * asked
         values, words = likely.sort(dim=1, descending=True, stable=True)
         counts = (values >= self.sure).sum(1).clamp(max=self.most).tolist()
         return (
@@ -61,12 +65,17 @@ def _covers(words: Sequence[str], classes: Sequence[str], names: Names | None) -
     """1 where everything of a class is of a word, `[word, class]`; 0 where either has no place in the hierarchy."""
     found = torch.zeros(len(words), len(classes))
     if names is not None:
-        rows, columns = ([names.number(each) for each in group] for group in (words, classes))
-        for row, word in enumerate(rows):
-            for column, own in enumerate(columns):
-                if word is not None and own is not None:
-                    found[row, column] = float((names.covers[word] >= names.covers[own]).all())
+        rows, above = _places(words, names)
+        columns, own = _places(classes, names)
+        inside = names.covers[own].astype(np.float32)
+        found[np.ix_(rows, columns)] = torch.from_numpy(names.covers[above] @ inside.T == inside.sum(1)).float()
     return found
+
+
+def _places(words: Sequence[str], names: Names) -> tuple[list[int], list[int]]:
+    """Which of the words have a name, and its number."""
+    numbers = {row: number for row, word in enumerate(words) if (number := names.number(word)) is not None}
+    return list(numbers), list(numbers.values())
 
 
 def _above(name: str, names: Names | None) -> list[str]:

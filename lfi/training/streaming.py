@@ -52,6 +52,7 @@ class StreamViews:
     ):
         self.questions, self.grid, self.device, self.size = questions, grid, device, size
         self.data, self.batch_size, self.seed = config.data, config.loop.batch_size, config.loop.seed
+        self.wanted = config.objective.targets
         if self.data.length < self.batch_size:
             raise ConfigError(
                 f"data.length is {self.data.length}; at least a batch of {self.batch_size} images was expected"
@@ -70,8 +71,10 @@ class StreamViews:
         rng = np.random.default_rng((self.seed, step, rank))
         views = Views.draw(len(images), rng, self.data.crop, flip=self.data.flip)
         pictures = shown(normalise(torch.from_numpy(images.images).to(self.device)), views)
-        asked = self.questions.about(images).ask(np.arange(len(images)), pictures)
-        targets = moved(asked, Views.whole(len(images)), self.questions.teacher.grid, self.grid)
+        targets: dict[str, Tensor] = {}
+        if self.wanted:
+            asked = self.questions.about(images).ask(np.arange(len(images)), pictures)
+            targets = moved(asked, Views.whole(len(images)), self.questions.teacher.grid, self.grid)
         return {"images": resized(pictures, self.size), "labels": torch.from_numpy(images.labels), **targets}
 
     def _samples(self, step: int, rank: int, world: int) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ class Questions:
     Attributes:
         teacher: any open_clip teacher.
         source: which of its maps and layers.
-        images: whose words are asked for.
+        images: whose words are asked for; without captions and words where the teacher chooses.
         wanted: which of `maps`, `logits`, `latents`, `activations`, `attentions`.
         words: per image the words that are asked for, at most `MOST_WORDS`; empty where the teacher chooses (`seen`).
         vocabulary: every word, the classes first; `bank`: their text embeddings `[word, dim]`, unit norm.
@@ -253,10 +253,16 @@ def seen_words(teacher: BaseTeacher, images: ImageSet, sure: float) -> SeenWords
     """How a teacher's own words of these images are chosen.
 
     Raises:
-        UnsupportedModelError: the images have no classes, between which it could choose.
+        UnsupportedModelError: the images have no classes, between which it could choose, or several each, and the
+            teacher does not judge presence.
     """
     if not images.classes:
         raise UnsupportedModelError("teacher.maps is 'seen', which needs classes; images without classes have captions")
+    if images.multilabel and not judges_presence(teacher):
+        raise UnsupportedModelError(
+            f"teacher.maps is 'seen', and images have several classes each: {teacher.name} was not trained on presence "
+            "statements and cannot say which are there; use 'statements' or 'captions'"
+        )
     names = teacher.tokenizer.names if isinstance(teacher.tokenizer, NameTokenizer) else None
     return SeenWords(images.classes, names, MOST_WORDS, sure)
 

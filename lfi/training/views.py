@@ -10,7 +10,7 @@ from torch import Tensor
 from lfi.data.augment import Views
 from lfi.data.imageset import ImageSet
 from lfi.images import normalise
-from lfi.training.config import WORDS, TrainConfig
+from lfi.training.config import WORD_FIELDS, TrainConfig
 from lfi.training.targets import Answers, InMemory, Questions
 
 RESIDENT = 8 << 30
@@ -48,7 +48,7 @@ class TargetViews:
         self.wanted = config.objective.targets
         if answers is not None:
             self.wanted = tuple(name for name in self.wanted if name != "presence" or name in answers.fields)
-        if config.objective.shuffle:
+        if config.objective.shuffle and self.wanted:
             assert answers is not None
             counts = answers.rows(torch.arange(len(answers)), ("words",))["words"].sum(1).numpy()
             self.source = torch.from_numpy(partners(counts, self.seed))
@@ -83,7 +83,7 @@ class TargetViews:
         if self.answers is None:
             asked = self.questions.ask(rows.numpy(), images)
             return batch | moved(asked, Views.whole(len(rows)), self.teacher_grid, self.grid)
-        others = ("maps", *WORDS) if self.source is not None else ()
+        others = ("maps", *WORD_FIELDS) if self.source is not None else ()
         found = self.answers.rows(rows, [name for name in self.wanted if name not in others])
         if self.source is not None:
             found |= self.answers.rows(self.source[rows], [name for name in self.wanted if name in others])

@@ -21,6 +21,7 @@ from evaluation.transfer import (
     prepared,
     record_of,
     run_one,
+    setting_of,
     similarity,
     student_of,
     transfer,
@@ -138,14 +139,18 @@ def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup
     path = record_of(here, DRAWN, "LFI", 0)
     path.parent.mkdir(parents=True)
     now = json.loads(json.dumps(asdict(METHODS["LFI"])))
-    done = run(DRAWN, "LFI", 0, 20.0, trained=now)
+    done = run(DRAWN, "LFI", 0, 20.0, trained=now, setting=json.loads(json.dumps(setting_of(here))))
     path.write_text(json.dumps(asdict(done)))
     assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [done]
     other = {**now, "objective": {**now["objective"], "interaction": 0.1}}
     path.write_text(json.dumps(asdict(replace(done, trained=other))))
     with pytest.raises(ConfigError, match="was trained with other weights than 'LFI' has now; move it away"):
         transfer(here, [0], ["LFI"], [DRAWN], 1)
-    old = {name: value for name, value in asdict(done).items() if name != "trained"}
+    for setting in ({**done.setting, "epochs": [9, 9, 9]}, {}):
+        path.write_text(json.dumps(asdict(replace(done, setting=setting))))
+        with pytest.raises(ConfigError, match="was trained otherwise than --scale tiny trains now, or does not say"):
+            transfer(here, [0], ["LFI"], [DRAWN], 1)
+    old = {name: value for name, value in asdict(done).items() if name not in ("trained", "setting")}
     path.write_text(json.dumps(old))
     with pytest.raises(ConfigError, match="does not say with which weights it was trained; move it away"):
         transfer(here, [0], ["LFI"], [DRAWN], 1)
@@ -156,7 +161,7 @@ def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup
     kept = record_of(tuned, DRAWN, "LFI", 0)
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps(old))
-    assert transfer(tuned, [0], ["LFI"], [DRAWN], 1) == [replace(done, trained={})]
+    assert transfer(tuned, [0], ["LFI"], [DRAWN], 1) == [replace(done, trained={}, setting={})]
 
 
 def test_a_search_that_began_with_other_weights_is_refused(setup, tmp_path):
@@ -317,16 +322,19 @@ def test_a_scales_weights_are_those_of_its_methods_losses_alone():
 
 
 def test_images_without_labels_are_learnt_from_and_asked_about_once_for_all_shares(setup, monkeypatch):
-    scale = replace(SCALES["tiny"], fractions=(0.05, 0.25), unlabelled=True, used=0.5)
+    scale = replace(SCALES["tiny"], fractions=(0.05, 0.5), unlabelled=True, used=0.5)
     assert (scale.shares(0.05), scale.shares(0.5)) == ((0.5, 0.1), (0.5, 1.0))
     assert SCALES["small"].shares(0.1) == (0.1, 1.0)
     monkeypatch.setitem(SCALES, "tiny", scale)
     prepared.cache_clear()
-    few, more = (prepared(setup, f"TinyImageNet {share} of labels")[0] for share in ("5%", "25%"))
+    few, every = (prepared(setup, f"TinyImageNet {share} of labels")[0] for share in ("5%", "50%"))
+    part = prepared(setup, f"TinyImageNet 5% of labels{SOURCE_VALIDATION}")[0]
     prepared.cache_clear()
-    assert few.images.ids == more.images.ids
-    assert (few.images.labels >= 0).sum() < (more.images.labels >= 0).sum() < len(more.images)
-    assert few.config.teacher.cache == more.config.teacher.cache
+    assert few.images.ids == every.images.ids
+    assert (few.images.labels >= 0).sum() < (every.images.labels >= 0).sum() == len(every.images)
+    assert few.config.teacher == every.config.teacher
+    assert few.config.teacher.maps == "seen"
+    assert part.config.teacher.cache != few.config.teacher.cache, "of other images"
 
 
 def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):
@@ -404,3 +412,10 @@ def test_where_students_look_has_parts_and_units_of_its_own():
     assert results.figures["peaks in boxes of under half of the image: LFI less DIST"].value == pytest.approx(10)
     assert results.figures["peaks in the right photograph of a canvas: LFI"].unit == "% of words"
     assert not any("peaks" in name for name in results.goals)
+    fewer = replace(first, part="TinyImageNet 1% of labels", scores={"top-1": 9.0, "boxes": 30.0})
+    both = Results("", [0], {})
+    summarise([first, fewer], both)
+    boxes = "peaks in boxes of under half of the image, TinyImageNet {} of labels: LFI"
+    assert both.figures[boxes.format("10%")].value == 60
+    assert both.figures[boxes.format("1%")].value == 30
+    assert both.figures[boxes.format("1%")].unit == "% of words"

@@ -18,7 +18,7 @@ class Settings:
 
     Attributes:
         teacher: `name@fingerprint`.
-        maps: how maps are asked for, `statements` or `captions`.
+        maps: how maps are asked for, `statements`, `captions` or `seen, at least P`.
         layers: decoder layers of the maps.
         tower_layers: layers of the image tower whose activations and attentions are kept.
         prompt: the sentence that class names are put into.

@@ -20,9 +20,9 @@ from lfi.training.cache.files import damage, path_of
 from lfi.training.cache.index import Index, read_index, read_samples
 from lfi.training.cache.samples import locate, samples_of
 from lfi.training.cache.settings import Settings
+from lfi.training.config import WORD_FIELDS
 
 _OPEN = 512  # memory maps held open at once: each takes a file descriptor
-_LINKS = ("words", "names", "presence")
 
 
 def open_store(folder: Path, images: ImageSet, settings: Settings, *, verify: bool = True) -> Store:
@@ -44,7 +44,7 @@ def open_store(folder: Path, images: ImageSet, settings: Settings, *, verify: bo
             "`lfi cache CONFIG` continues it"
         )
     at = locate(read_samples(folder, index), samples_of(images), folder)
-    fields = tuple(name for name in (*settings.fields, *_LINKS) if name in index.arrays)
+    fields = tuple(name for name in (*settings.fields, *WORD_FIELDS) if name in index.arrays)
     _check(folder, index, np.unique(at // index.shard), fields, verify)
     return Store(folder, index, at, fields)
 

@@ -53,6 +53,7 @@ LOSSES = {
     "dist inter": lambda out, b: dist(out, b["logits"], intra=0),
     "dist intra": lambda out, b: dist(out, b["logits"], inter=0),
     "supervision": lambda out, b: supervision(out, b["labels"], 0.1),
+    "supervision of some": lambda out, b: supervision(out, torch.where(b["known"], b["labels"], -1), 0.1),
     "supervision of presences": lambda out, b: supervision(out, (b["logits"] > 0).double()),
     # contrast of a share's rows with the whole batch: every process computes another part of the loss
     "contrast": lambda out, b: nn.functional.cross_entropy(out @ gathered(out.tanh()).T, b["row"], reduction="mean"),
@@ -88,6 +89,7 @@ def whole_batch():
         "logits": normal(6, 24, seed=5),
         "embedding": normal(6, 5, seed=6),
         "labels": torch.tensor([0, 23, 4, 4, 7, 11]),
+        "known": torch.tensor([True, True, False, False, True, False]),  # two in the first share, one in the second
         "row": torch.arange(6),
     }
 

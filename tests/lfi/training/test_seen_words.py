@@ -14,7 +14,7 @@ from lfi.teachers import CoCaTeacher
 from lfi.teachers.names import Names
 from lfi.teachers.words import WordTokenizer
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
-from lfi.training.run import Prepared, cached_answers, train_student
+from lfi.training.run import Prepared, cached_answers, prepare, train_student
 from lfi.training.seen import SeenWords
 from lfi.training.student import present
 from lfi.training.targets import InMemory, Questions
@@ -71,7 +71,7 @@ def test_a_share_of_every_class_keeps_what_is_known_of_it():
     assert (some.labels[known] == images.labels[known]).all()
     assert len(some) == len(images)
     assert images.labelled(1.0) is images
-    with pytest.raises(DataError, match="several classes cannot be hidden"):
+    with pytest.raises(DataError, match="images have several classes each"):
         replace(images, labels=np.ones((30, 3), np.float32)).labelled(0.5)
     with pytest.raises(ConfigError, match=r"data\.labelled is 0"):
         DataConfig(labelled=0.0)
@@ -194,5 +194,36 @@ def test_words_cannot_be_chosen_without_classes(teacher):
     bare = replace(coloured(3), classes=(), labels=np.full(3, -1))
     with pytest.raises(UnsupportedModelError, match="needs classes"):
         Questions(teacher, TeacherSource(maps="seen"), bare, ("maps",))
+    several = replace(coloured(3), labels=np.eye(3, dtype=np.float32))
+    with pytest.raises(UnsupportedModelError, match="was not trained on presence statements and cannot say which"):
+        Questions(teacher, TeacherSource(maps="seen"), several, ("maps",))
     with pytest.raises(ConfigError, match=r"teacher\.sure is 0"):
         TeacherSource(sure=0.0)
+
+
+def test_likelihoods_are_not_rounded_where_a_teacher_is_asked_in_bfloat16(seen):
+    plain = named(seen, [0.2003, 0.3002, 0.1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert named(seen, [0.2003, 0.3002, 0.1]) == plain
+    assert plain["retriever"] == pytest.approx(0.5005, abs=1e-6)
+
+
+def test_the_teacher_is_asked_only_for_what_a_loss_reads(teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr("lfi.training.run.load_teacher", lambda *_, **__: teacher)
+    sets = (coloured(6).labelled(0.5), coloured(3))
+    plain = TrainConfig(teacher=TeacherSource(maps="seen", cache=str(tmp_path / "none")), objective=ObjectiveConfig())
+    ready = prepare(plain, sets=sets)
+    assert ready.answers is None
+    assert not (tmp_path / "none").exists()
+    views = TargetViews(ready.images, ready.questions, None, replace(plain, loop=LoopConfig(batch_size=2)), (8, 8))
+    assert views.batch(0).keys() == {"images", "labels"}
+    named = replace(plain, teacher=replace(plain.teacher, sure=0.34), objective=ObjectiveConfig(naming=1.0))
+    assert {"words", "names", "presence"} <= set(prepare(named, sets=sets).answers.fields)
+
+
+def test_settings_that_cannot_work_together_are_refused():
+    with pytest.raises(ConfigError, match=r"data\.labelled is 0\.5 and task is 'detection'"):
+        TrainConfig(task="detection", data=DataConfig(labelled=0.5))
+    without = replace(TrainConfig().student, queries=0)
+    with pytest.raises(ConfigError, match=r"objective\.naming is 0\.1 and student\.queries is 0"):
+        TrainConfig(student=without, objective=ObjectiveConfig(naming=0.1))
