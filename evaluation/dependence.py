@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Drawing
 
 from evaluation.drawing import STYLE
 from evaluation.results import read
+from evaluation.transfer_pointing import POINTING
 from lfi.errors import DataError
 from lfi.methods import HEAD_ALONE, PATCHES, SHUFFLED, UNSHUFFLED
 
@@ -29,7 +30,9 @@ class Point(NamedTuple):
 _SCENES, _TINY = "scenes without sketch", "TinyImageNet 10% of labels"
 _TUNED = "LFI + DIST + feature KD less"
 _OURS = f"{UNSHUFFLED} less"
-REACH = 8
+_FEW = "transfer-photographs-labelled"
+_BOXES, _CANVASES = POINTING["boxes"], POINTING["canvases"]
+REACH = 16
 """Of the scale, in points."""
 PANELS: dict[str, tuple[Point, ...]] = {
     "whether the teacher points: LFI less\nthe best result-oriented": (
@@ -58,8 +61,19 @@ PANELS: dict[str, tuple[Point, ...]] = {
         Point("feedback into the patches", "ablation", f"{_SCENES}: feedback into the patches less LFI"),
     ),
     "what else gives the gain (TinyImageNet):\nLFI less": (
+        Point("another image's maps", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
         Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {HEAD_ALONE}"),
-        Point("token labelling", "transfer-photographs", f"{_TINY}: {_OURS} {PATCHES}"),
+        Point("token labelling, labelled images alone", _FEW, f"{_TINY}: {_OURS} {PATCHES}"),
+    ),
+    "images without labels (TinyImageNet):\nLFI less DIST + feature KD": (
+        Point("10,000 labelled images, 5 epochs", _FEW, f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("40,000 more without labels, 4 epochs", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+    ),
+    "where words peak (photographs):\nLFI less": (
+        Point("another image's maps, small objects", "transfer-photographs", f"{_BOXES}: {_OURS} {SHUFFLED}"),
+        Point("no maps, small objects", "transfer-photographs", f"{_BOXES}: {_OURS} {HEAD_ALONE}"),
+        Point("another image's maps, canvases", "transfer-photographs", f"{_CANVASES}: {_OURS} {SHUFFLED}"),
+        Point("no maps, canvases", "transfer-photographs", f"{_CANVASES}: {_OURS} {HEAD_ALONE}"),
     ),
     "training: LFI less DIST + feature KD\nafter a share of the steps (TinyImageNet)": tuple(
         Point(share, "transfer-photographs", f"{_TINY}, after {share} of the steps: {_OURS} DIST + feature KD")
@@ -94,7 +108,7 @@ def draw(panels: dict[str, list[tuple[str, dict[str, Any]]]], path: Path) -> Non
     Intervals wider than the scale run off it: those of two seeds.
     """
     with mpl.rc_context(STYLE):
-        drawing = Drawing(figsize=(11, 6.4), layout="constrained")
+        drawing = Drawing(figsize=(11, 8.4), layout="constrained")
         axes = drawing.subplots(-(-len(panels) // 2), 2, sharex=True).flat
         for axis, (title, rows) in zip(axes, panels.items(), strict=False):
             for row, (_, each) in enumerate(rows):

@@ -60,7 +60,7 @@ ROWS = (
         "hit rate of LFI over the baseline's best explanation, both less the floor",
     ),
     Row(
-        "photographs: gain on TinyImageNet, 10 % of labels, both sides tuned, points",
+        "photographs: gain on TinyImageNet, 10 % of labels, weak teacher, both sides tuned, points",
         "transfer-tuned",
         f"TinyImageNet 10% of labels: {_TUNED}",
         f"TinyImageNet 10% of labels: {_TUNED}",
@@ -72,7 +72,7 @@ ROWS = (
         f"PACS, mean of held-out domains: {_TUNED}",
     ),
     Row(
-        "photographs: gain on TinyImageNet, teacher that points, few steps, points",
+        "photographs: gain on TinyImageNet, 10 % of labels, teacher that points, points",
         "transfer-photographs",
         f"{_POINTS} DIST + feature KD",
         f"{_POINTS} DIST + feature KD",

@@ -28,6 +28,7 @@ from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
+from lfi.devices import faster_in_bfloat16
 from lfi.errors import ConfigError
 from lfi.images import normalise
 from lfi.methods import ABLATIONS, METHODS, Method, weighted
@@ -304,14 +305,13 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
             epochs=epochs,
             batch_size=scale.batch_size,
             learning_rate=scale.learning_rate,
-            autocast=in_bfloat16(setup.device),
             evaluations=evaluations,
             tensorboard=False,
         ),
     )
     seen = tests["test"].take(np.random.default_rng(0).permutation(len(tests["test"]))[:SEEN])
     fields = FIELDS if blocks_of(source) else FIELDS[:3]  # a convolutional tower attends to nothing
-    with torch.autocast(torch.device(setup.device).type, torch.bfloat16, enabled=in_bfloat16(setup.device)):
+    with torch.autocast(torch.device(setup.device).type, torch.bfloat16, enabled=faster_in_bfloat16(setup.device)):
         return prepare(config, setup.device, fields, (train, seen)), tests
 
 
@@ -320,11 +320,6 @@ def cached_as(setup: TransferSetup, part: str) -> str:
     if not (part.startswith("TinyImageNet") and setup.at.unlabelled):
         return part
     return "TinyImageNet" + SOURCE_VALIDATION * part.endswith(SOURCE_VALIDATION)
-
-
-def in_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is faster there than float32: on a GPU, and on a CPU with AMX."""
-    return device != "cpu" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def untaught(setup: TransferSetup, name: str, size: int) -> ImageSet:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from evaluation.runs import keep
-from evaluation.transfer import ZERO_SHOT, TransferSetup, in_bfloat16, prepared
+from evaluation.transfer import ZERO_SHOT, TransferSetup, prepared
 from evaluation.transfer_scales import TransferScale
 from lfi.data.imageset import ImageSet
+from lfi.devices import faster_in_bfloat16
 from lfi.teachers import load_teacher
 from lfi.training.run import Prepared
 
@@ -41,7 +42,7 @@ def teacher_top1(ready: Prepared, images: ImageSet, scale: TransferScale, batch:
     images = images.take(np.random.default_rng(1).permutation(len(images))[: scale.judged or len(images)])
     for start in range(0, len(images), batch):
         pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))
-        with torch.autocast(teacher.device.type, torch.bfloat16, enabled=in_bfloat16(teacher.device.type)):
+        with torch.autocast(teacher.device.type, torch.bfloat16, enabled=faster_in_bfloat16(teacher.device.type)):
             logits = teacher.classify(teacher.from_pixels(pixels.permute(0, 3, 1, 2).float() / 255), labels)
         right += int((logits.argmax(1) == torch.from_numpy(images.labels[start : start + batch])).sum())
     return 100 * right / len(images)

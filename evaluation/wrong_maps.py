@@ -1,12 +1,13 @@
 """Right maps, wrong maps and none side by side: students of `lfi benchmark transfer`, asked about sample photographs.
 
-python -m evaluation.wrong_maps RUNS/photographs docs/wrong-maps.png
+python -m evaluation.wrong_maps RUNS/photographs docs/wrong-maps.webp
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -56,7 +57,7 @@ def rows(models: Mapping[str, Answerer]) -> list[GridRow]:
 
 
 def draw(runs: Path, path: Path, part: str = "TinyImageNet 10% of labels", seed: int = 0) -> None:
-    """The figure, of students in `runs`, a folder of one scale.
+    """The figure, of students in `runs`, a folder of one scale, in the format that the path's ending names.
 
     Raises:
         DataError: a student is missing.
@@ -72,7 +73,8 @@ def draw(runs: Path, path: Path, part: str = "TinyImageNet 10% of labels", seed:
             raise DataError(f"{file} is missing; `lfi benchmark transfer` with --method {method!r} trains it")
         student = Student.load(file)
         (models[name],) = answerers_of(student, teacher, teacher.tokenizer.names.names)
-    grid_figure(rows(models), path=path, paper=Paper(17.5, 7), titles=TITLES, contour=True)
+    drawn = grid_figure(rows(models), "png", paper=Paper(17.5, 7), titles=TITLES, contour=True)
+    Image.open(BytesIO(drawn)).convert("RGB").save(path, quality=85)
 
 
 if __name__ == "__main__":

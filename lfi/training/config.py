@@ -251,7 +251,7 @@ class LoopConfig:
         batch_size: images of one step, over all processes and micro-batches together.
         warmup: share of the steps in which the learning rate rises.
         clip: largest norm of the gradient; 0 for none.
-        autocast: bfloat16 autocast, on CPU and GPU.
+        autocast: bfloat16 autocast where it is faster: on GPUs, and on CPUs that multiply bfloat16.
         seed: of every random generator; process `r` draws from `(seed, r)`.
         checkpoint_every, log_every: in steps.
         evaluations: how many in a run, evenly spread; 0 for none.

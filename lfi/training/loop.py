@@ -24,6 +24,7 @@ from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lfi.devices import faster_in_bfloat16
 from lfi.errors import TrainingError
 from lfi.training import checkpoints, randomness
 from lfi.training.config import LoopConfig
@@ -121,6 +122,7 @@ class Run:
     ) -> None:
         self.task, self.data, self.config, self.folder, self.processes = task, data, config, folder, processes
         self.device = processes.device
+        self.autocast = config.autocast and faster_in_bfloat16(self.device.type)
         self.steps = config.epochs * data.steps_per_epoch
         self.start = 0
         self.records: list[dict[str, float]] = []
@@ -212,7 +214,7 @@ class Run:
         for index, part in enumerate(parts):
             share = rows_of(part) / rows
             with self.parallel.synchronised(index == len(parts) - 1):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                     loss, values = self.parallel(part)
                 (loss * share if len(parts) > 1 else loss).backward()
             if len(parts) > 1:

@@ -133,7 +133,7 @@ def test_a_compiled_run_learns_the_same(monkeypatch):
     assert [r["loss"] for r in compiled] == pytest.approx([r["loss"] for r in plain], rel=1e-9)
 
 
-def test_autocast_computes_in_bfloat16():
+def test_autocast_computes_in_bfloat16_where_that_is_faster(monkeypatch):
     seen = []
 
     class Watching(Regression):
@@ -142,9 +142,10 @@ def test_autocast_computes_in_bfloat16():
             seen.append(out.dtype)
             return {"loss": out.float().square().mean()}
 
-    train(Watching(), Points(), LoopConfig(**(EXACT | {"autocast": True}), batch_size=10))
-    train(Watching(), Points(), LoopConfig(**EXACT, batch_size=10))
-    assert seen == [torch.bfloat16] * 3 + [torch.float32] * 3
+    for able, asked in (("amx_bf16", True), ("avx512_bf16", True), ("avx512_f", True), ("amx_bf16", False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
+        train(Watching(), Points(), LoopConfig(**(EXACT | {"autocast": asked}), batch_size=10))
+    assert seen == [torch.bfloat16] * 6 + [torch.float32] * 6
 
 
 def test_the_deterministic_mode_refuses_what_is_not_and_ends_with_the_run():
