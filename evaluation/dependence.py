@@ -32,7 +32,7 @@ _TUNED = "LFI + DIST + feature KD less"
 _OURS = f"{UNSHUFFLED} less"
 _FEW = "transfer-photographs-labelled"
 _BOXES, _CANVASES = POINTING["boxes"], POINTING["canvases"]
-REACH = 16
+REACH = (-6, 19)
 """Of the scale, in points."""
 PANELS: dict[str, tuple[Point, ...]] = {
     "whether the teacher points: LFI less\nthe best result-oriented": (
@@ -103,10 +103,7 @@ def gathered(folder: Path) -> dict[str, list[tuple[str, dict[str, Any]]]]:
 
 
 def draw(panels: dict[str, list[tuple[str, dict[str, Any]]]], path: Path) -> None:
-    """One panel a question, a row a difference, with its 95 % interval where there is one; all on one scale.
-
-    Intervals wider than the scale run off it: those of two seeds.
-    """
+    """One panel a question, a row a difference, with its 95 % interval where there is one; all on one scale."""
     with mpl.rc_context(STYLE):
         drawing = Drawing(figsize=(11, 8.4), layout="constrained")
         axes = drawing.subplots(-(-len(panels) // 2), 2, sharex=True).flat
@@ -118,7 +115,7 @@ def draw(panels: dict[str, list[tuple[str, dict[str, Any]]]], path: Path) -> Non
             axis.axvline(0, color="#767676", linewidth=0.8)
             axis.set_yticks(range(len(rows)), [label for label, _ in rows])
             axis.set_ylim(len(rows) - 0.4, -0.6)
-            axis.set_xlim(-REACH, REACH)
+            axis.set_xlim(*REACH)
             axis.set_title(title, fontsize=9)
             axis.tick_params(labelbottom=True)
             axis.grid(axis="x", alpha=0.3)

@@ -193,7 +193,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
 
     scores = table(runs)
     parts = [part for part in scores if not left_out(part)]
-    figure, axes = plt.subplots(1, len(parts), figsize=(4.2 * len(parts), 4.6), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(1, len(parts), figsize=(2 + 3 * len(parts), 4.6), squeeze=False, layout="constrained")
     for axis, part in zip(axes[0], parts, strict=True):
         methods = [method for method in ORDER if method in scores[part]]
         if "LFI" in methods:
@@ -210,7 +210,10 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
                 else "#555555"
             )
             axis.errorbar(found.value, row, xerr=reach, fmt="o", color=colour, capsize=3)
-        axis.set_yticks(range(len(methods)), [fill(method, 26) for method in methods])
+        same = axis is not axes[0][0] and methods == [method for method in ORDER if method in scores[parts[0]]]
+        axis.set_yticks(range(len(methods)), [] if same else [fill(method, 26) for method in methods])
+        if same:
+            axis.tick_params(left=False)
         axis.invert_yaxis()
         axis.set_xlabel(unit_of(part))
         axis.set_title(fill(part, 24), fontsize=9)
