@@ -13,7 +13,7 @@ def best_device() -> str:
 def faster_in_bfloat16(device: str) -> bool:
     """Whether bfloat16 is faster there than float32: on GPUs, and on CPUs that multiply it (AMX or AVX-512 BF16).
 
-    On other CPUs a step in bfloat16 takes several times as long.
+    On a CPU with AVX-512 alone a step of a small student in bfloat16 took 1.9 times as long.
     """
     import torch
 

@@ -87,8 +87,7 @@ def cache(
     kept = str(folder or settings.teacher.cache)
     if not kept:
         raise ConfigError("the cache needs a folder; pass --folder, or set teacher.cache in the configuration")
-    objective, seen = settings.objective, settings.teacher.maps == "seen"
-    if not (objective.fields or (seen and objective.targets)):
+    if not settings.asked:
         raise ConfigError(f"the objectives of {config} need nothing from a teacher, so there is nothing to cache")
     from lfi.training.run import prepare
 

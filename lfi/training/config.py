@@ -340,6 +340,13 @@ class TrainConfig:
                         "set student.queries, or the weight to 0"
                     )
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What the teacher is asked for: `objective.fields`, or the logits by which it chooses words to be named."""
+        if self.teacher.maps == "seen" and self.objective.targets:
+            return self.objective.fields or ("logits",)
+        return self.objective.fields
+
     def _check_stream(self) -> None:
         if self.task != "student":
             raise ConfigError(

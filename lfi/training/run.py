@@ -64,9 +64,7 @@ def prepare(
     teacher = load_teacher(config.teacher.model, config.teacher.pretrained or None, device=device)
     writes = (partial(with_own_captions, teacher, config.teacher),) if isinstance(teacher, GenerativeTeacher) else ()
     images, validation = sets or main_first(lambda: image_sets(config.data, *writes), connect(device))
-    wanted, targets = tuple(fields or config.objective.fields), config.objective.targets
-    if config.teacher.maps == "seen" and targets and not wanted:
-        wanted = ("logits",)  # by which the words are chosen
+    wanted = tuple(fields or config.asked)
     questions = Questions(teacher, config.teacher, images, wanted)
     answers: Answers | None = None
     if config.teacher.online:
@@ -74,7 +72,7 @@ def prepare(
             raise ConfigError("objective.shuffle needs the maps of other images; it cannot be used with teacher.online")
     elif config.teacher.cache and questions.wanted:
         answers = cached_answers(questions, Path(config.teacher.cache), device)
-    elif not config.data.stream and (wanted or targets):
+    elif not config.data.stream and (wanted or config.objective.targets):
         answers = questions.all()
     return Prepared(config, teacher, images, validation, questions, answers)
 

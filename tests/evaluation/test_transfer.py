@@ -26,11 +26,9 @@ from evaluation.transfer import (
     student_of,
     transfer,
 )
-from evaluation.transfer_pointing import pointing_scores
 from evaluation.transfer_scales import SCALES
 from evaluation.transfer_table import AVERAGES, plot, summarise
 from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
-from lfi.data.imageset import ImageSet
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
 from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, PATCHES, SHUFFLED, UNSHUFFLED
@@ -374,34 +372,6 @@ def test_ablations_are_compared_with_lfi_where_no_baseline_was_trained(tmp_path)
     assert not results.goals
     plot(runs, tmp_path / "ablation.png", "an ablation")
     assert (tmp_path / "ablation.png").stat().st_size > 5000
-
-
-def test_where_a_student_looks_is_measured_at_its_best_layer(monkeypatch):
-    rng = np.random.default_rng(0)
-    images = ImageSet(
-        images=rng.integers(0, 256, (8, 64, 64, 3), np.uint8),
-        ids=tuple(map(str, range(8))),
-        classes=("cat", "dog"),
-        labels=np.arange(8) % 2,
-        captions=("",) * 8,
-        words=(("cat",), ("dog",)) * 4,
-        boxes=np.array([[0, 0, 32, 32]] * 6 + [[0, 0, 64, 64]] * 2, np.float32),
-    )
-
-    def peaks(answerer, pictures, words):
-        """Layer 1 finds the lower right corner, layer 2 the upper left one; the last picture of all is missed."""
-        points = np.tile(np.array([[48.0, 48.0], [16.0, 16.0]])[:, None], (len(pictures), 1, 1, 1))
-        points[-1] = 60.0
-        return list(points)
-
-    monkeypatch.setattr("evaluation.transfer_pointing.answerers_of", lambda *_: ["any"])
-    monkeypatch.setattr("evaluation.transfer_pointing.layer_peaks", peaks)
-    monkeypatch.setattr("evaluation.transfer_pointing.found_words", lambda *_: np.array([[1, 0, 0, 0], [1, 1, 1, 0]]))
-    scores = pointing_scores(None, None, images)
-    assert scores["boxes"] == pytest.approx(100 * 5 / 6), "6 small boxes, of which one is missed"
-    assert scores["canvases"] == pytest.approx(75)
-    monkeypatch.setattr("evaluation.transfer_pointing.answerers_of", lambda *_: [])
-    assert pointing_scores(None, None, images) == {}
 
 
 def test_where_students_look_has_parts_and_units_of_its_own():
