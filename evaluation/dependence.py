@@ -5,11 +5,11 @@ python -m evaluation.dependence results docs/dependence.svg
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import matplotlib as mpl
+import typer
 from matplotlib.figure import Figure as Drawing
 
 from evaluation.drawing import STYLE
@@ -125,5 +125,16 @@ def draw(panels: dict[str, list[tuple[str, dict[str, Any]]]], path: Path) -> Non
         drawing.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
+def main(
+    results: Annotated[Path, typer.Argument(help="Folder of the records.")],
+    figure: Annotated[Path, typer.Argument(help="Where the figure goes; its ending names the format.")],
+) -> None:
+    """What the gain depends on: differences from several records side by side."""
+    try:
+        draw(gathered(results), figure)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 if __name__ == "__main__":
-    draw(gathered(Path(sys.argv[1])), Path(sys.argv[2]))
+    typer.run(main)

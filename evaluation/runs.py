@@ -29,7 +29,7 @@ def in_processes(
 
 
 def _share_cores(workers: int) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))  # of those that the environment grants
 
 
 def check_known(what: str, given: Iterable[str], known: Collection[str]) -> None:

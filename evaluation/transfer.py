@@ -197,7 +197,7 @@ def check_record(setup: TransferSetup, path: Path, method: str) -> None:
 
 def setting_of(setup: TransferSetup) -> dict[str, Any]:
     """What of the scale decides how students are trained."""
-    names = ("student", "epochs", "batch_size", "learning_rate", "patch", "unlabelled", "used")
+    names = ("student", "epochs", "batch_size", "learning_rate", "optimizer", "patch", "unlabelled", "used")
     return {name: getattr(setup.at, name) for name in names}
 
 
@@ -305,6 +305,7 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
             epochs=epochs,
             batch_size=scale.batch_size,
             learning_rate=scale.learning_rate,
+            optimizer=scale.optimizer,
             evaluations=evaluations,
             tensorboard=False,
         ),

@@ -13,6 +13,7 @@ class TransferScale:
         student: side of the images that students see, width, depth and heads of the backbone.
         fractions: shares of TinyImageNet's labels.
         epochs: of TinyImageNet, PACS and scenes.
+        optimizer: see `LoopConfig`.
         weights: of losses, in place of those in `lfi/methods.py`.
         unlabelled: whether images without labels are learnt from, too, by what the teacher says of them; else a share
             of the labels means that share of the images.
@@ -27,6 +28,7 @@ class TransferScale:
     epochs: tuple[int, int, int]
     batch_size: int
     learning_rate: float = 1e-3
+    optimizer: str = "adamw"
     weights: dict[str, float] = field(default_factory=dict)
     unlabelled: bool = False
     used: float = 1.0
@@ -47,6 +49,7 @@ class TransferScale:
         return (
             f"{self.name}: students of {depth} blocks, width {width}, {size} px; "
             f"{'/'.join(map(str, self.epochs))} epochs of TinyImageNet/PACS/scenes in batches of {self.batch_size}"
+            + (f", {self.optimizer} at {self.learning_rate:g}" if self.optimizer != "adamw" else "")
             + (f"; {self.used:.0%} of TinyImageNet's images, most of them without labels" if self.unlabelled else "")
         )
 
@@ -63,6 +66,8 @@ SCALES = {
         (0.1, 0.01, 0.5),
         (4, 4, 5),
         64,
+        3e-3,
+        "muon",
         weights=_WEIGHTS,
         unlabelled=True,
         used=0.5,

@@ -5,11 +5,12 @@ python -m evaluation.wrong_maps RUNS/photographs docs/wrong-maps.webp
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from PIL import Image, ImageOps
 
 from evaluation.transfer_pointing import answerers_of
@@ -77,5 +78,16 @@ def draw(runs: Path, path: Path, part: str = "TinyImageNet 10% of labels", seed:
     Image.open(BytesIO(drawn)).convert("RGB").save(path, quality=85)
 
 
+def main(
+    runs: Annotated[Path, typer.Argument(help="Folder of one scale of `lfi benchmark transfer --runs`.")],
+    figure: Annotated[Path, typer.Argument(help="Where the figure goes; its ending names the format.")],
+) -> None:
+    """Right maps, wrong maps and none side by side, in sample photographs."""
+    try:
+        draw(runs, figure)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), Path(sys.argv[2]))
+    typer.run(main)

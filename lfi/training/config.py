@@ -14,6 +14,7 @@ from lfi.training.tracking import TRACKERS
 
 SOURCES = ("scenes", "tiny-imagenet", "domains", "folders", "coco", "captions", "shards")
 TASKS = ("student", "teacher", "detection")
+OPTIMIZERS = ("adamw", "muon")
 WORD_FIELDS = ("words", "names", "presence")
 """Answers of a teacher with an entry for each word of an image."""
 MAPS = ("statements", "captions", "seen")
@@ -249,6 +250,7 @@ class LoopConfig:
 
     Attributes:
         batch_size: images of one step, over all processes and micro-batches together.
+        optimizer: `adamw`, or `muon`: Muon for matrices and AdamW for all else, which learns more a step.
         warmup: share of the steps in which the learning rate rises.
         clip: largest norm of the gradient; 0 for none.
         autocast: bfloat16 autocast where it is faster: on GPUs, and on CPUs that multiply bfloat16.
@@ -267,6 +269,7 @@ class LoopConfig:
 
     epochs: int = 20
     batch_size: int = 32
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.05
@@ -288,6 +291,10 @@ class LoopConfig:
     def __post_init__(self) -> None:
         if self.tracker not in TRACKERS:
             raise ConfigError(f"loop.tracker is {self.tracker!r}; one of {', '.join(map(repr, TRACKERS))} was expected")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(
+                f"loop.optimizer is {self.optimizer!r}; one of {', '.join(map(repr, OPTIMIZERS))} was expected"
+            )
         for name in ("epochs", "batch_size", "checkpoint_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; at least 1 was expected")

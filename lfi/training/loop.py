@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lfi.devices import faster_in_bfloat16
-from lfi.errors import TrainingError
+from lfi.errors import CheckpointError, TrainingError
 from lfi.training import checkpoints, randomness
 from lfi.training.config import LoopConfig
 from lfi.training.distributed import Processes, connect, micro_batches, rows_of
 from lfi.training.ema import Average
 from lfi.training.feeding import Data, Feed
 from lfi.training.logbook import Logbook
+from lfi.training.optimizers import optimizer
 from lfi.training.parallel import Parallel, whole
 from lfi.training.progress import Meter, peak_flops, step_flops
 from lfi.training.tracking import Tracker
@@ -90,7 +91,8 @@ def train(
         of evaluations too. `task` then has the trained (with `config.ema`: averaged) weights in every process.
 
     Raises:
-        CheckpointError: neither the checkpoint nor the one before it can be read, or they are of another model.
+        CheckpointError: neither the checkpoint nor the one before it can be read, or they are of another model or
+            optimiser.
         TrainingError: the loss is not a number, or processes disagree.
     """
     processes = connect(device)
@@ -130,18 +132,19 @@ class Run:
         task.to(self.device).train()
         self.meter = Meter(self._seconds_at_peak())
         self.parallel = Parallel(task, processes, config.parallel, config.compile)
-        self.optimizer = torch.optim.AdamW(
-            groups(self.parallel.module, config.weight_decay),
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
+        self.optimizer = optimizer(groups(self.parallel.module, config.weight_decay), config)
         self.average = Average(self.parallel.module, config.ema) if config.ema else None
 
     def resume(self, path: Path) -> None:
         """Resume the run that the checkpoint at `path`, or the one before it, belongs to."""
         tensors, meta, warning = checkpoints.load_latest(path)
         self.processes.agree(meta["step"], "the step to resume from")
+        began = meta.get("config", {}).get("optimizer", "adamw")  # checkpoints from before there was a choice
+        if began != self.config.optimizer:
+            raise CheckpointError(
+                f"{path} is of a run with loop.optimizer {began!r}, and {self.config.optimizer!r} was asked for; "
+                "resume with the former, or start again without --resume"
+            )
         checkpoints.unpack(tensors, self.parallel.module, self.optimizer, self.average)
         own = f"rng.{self.processes.rank}."
         randomness.restore(

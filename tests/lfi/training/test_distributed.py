@@ -28,8 +28,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run alone, and by two processes: the same run in several ways, and the end of one that began alone."""
     folder = tmp_path_factory.mktemp("runs")
     plain, average, fsdp = EXACT, EXACT | {"ema": 0.9}, EXACT | {"parallel": "fsdp"}
+    muon = EXACT | {"optimizer": "muon"}
     run(folder / "one", plain)
     run(folder / "one-ema", average)
+    run(folder / "one-muon", muon)
     for part in ("from-1-to-2", "from-1-to-fsdp"):
         run(folder / part, plain, stop=9)
     jobs = [
@@ -46,6 +48,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"folder": folder / "fsdp-ema", "loop": fsdp | average | {"accumulate": 2}},
         {"folder": folder / "from-1-to-fsdp", "loop": fsdp, "resume": True},
         {"folder": folder / "from-fsdp-to-1", "loop": fsdp, "stop": 9},
+        {"folder": folder / "two-muon", "loop": muon},
+        {"folder": folder / "fsdp-muon", "loop": fsdp | muon},
     ]
     finish(start(jobs, processes=2))
     for part in ("from-2-to-1", "from-fsdp-to-1"):
@@ -67,6 +71,14 @@ def test_processes_learn_as_one_with_the_same_global_batch(runs, way):
     one, other = (load_file(runs / name / "weights.safetensors") for name in (alone, way))
     assert one.keys() == other.keys()
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 20 * TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["two-muon", "fsdp-muon"])
+def test_processes_learn_as_one_with_muon(runs, way):
+    """Nearly: it makes updates orthogonal in bfloat16, which magnifies what the order of sums does to gradients."""
+    assert curve(runs / way) == pytest.approx(curve(runs / "one-muon"), rel=0.01)
+    assert curve(runs / way) != pytest.approx(curve(runs / "one"), rel=0.01)
 
 
 @pytest.mark.slow

@@ -1,0 +1,58 @@
+"""Muon beside AdamW: what a step is, that a run resumes with its own, and that another's checkpoint is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_run import run
+
+from lfi.errors import CheckpointError, ConfigError
+from lfi.training.config import LoopConfig
+from lfi.training.optimizers import optimizer
+
+MUON = {"optimizer": "muon", "autocast": False}
+
+
+def test_a_step_of_muon_moves_a_matrix_equally_far_in_all_directions_and_a_vector_as_adamw_does():
+    """Its first step against the polar factor of the gradient, by singular values (Jordan et al. 2024)."""
+    torch.manual_seed(0)
+    matrix, vector = (torch.nn.Parameter(torch.randn(shape)) for shape in ((24, 8), (8,)))
+    before = matrix.detach().clone(), vector.detach().clone()
+    matrix.grad, vector.grad = torch.randn(24, 8) @ torch.diag(10.0 ** -torch.arange(0, 2, 0.25)), torch.randn(8)
+    config = LoopConfig(optimizer="muon", learning_rate=0.01)
+    optimizer([{"params": [matrix, vector], "weight_decay": 0.0}], config).step()
+
+    moved = (before[0] - matrix.detach()) / (0.01 * 0.2 * math.sqrt(24))
+    left, strengths, right = torch.linalg.svd(matrix.grad, full_matrices=False)
+    assert strengths[0] / strengths[-1] > 20, "AdamW would follow the first of them"
+    kept = (left.T @ moved @ right.T).diagonal()
+    assert kept.min() > 0.6
+    assert kept.max() < 1.3
+    assert torch.nn.functional.cosine_similarity(moved.flatten(), (left @ right).flatten(), dim=0) > 0.95
+    assert torch.equal((before[1] - vector.detach()).sign(), vector.grad.sign())
+    assert float((before[1] - vector.detach()).abs().max()) < 0.02
+
+
+def test_a_run_with_muon_resumes_bit_for_bit(tmp_path):
+    run(tmp_path / "whole", MUON)
+    run(tmp_path / "part", MUON, stop=7)
+    run(tmp_path / "part", MUON, resume=True)
+    run(tmp_path / "adamw", {"autocast": False})
+    whole, part, other = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "part", "adamw"))
+    assert [name for name in whole if not torch.equal(whole[name], part[name])] == []
+    assert any(not torch.equal(whole[name], other[name]) for name in whole)
+
+
+@pytest.mark.parametrize(("began", "goes_on"), [("adamw", "muon"), ("muon", "adamw")])
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path, began, goes_on):
+    run(tmp_path, {"optimizer": began}, stop=5)
+    with pytest.raises(CheckpointError, match=f"loop.optimizer '{began}', and '{goes_on}' was asked for"):
+        run(tmp_path, {"optimizer": goes_on}, resume=True)
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(ConfigError, match=r"loop.optimizer is 'sgd'; one of 'adamw', 'muon' was expected"):
+        LoopConfig(optimizer="sgd")
