@@ -1,4 +1,5 @@
-# Two commands: `make run` starts the app, `make test` checks everything. Both make what they need in .venv first.
+# `make run` starts the app; `make test` checks the code and runs its tests, `make test-slow` the rest of them, which take
+# ten seconds or more each. All make what they need in .venv first.
 # Needs git, make and Python 3.11 to 3.13. Another port: LFI_PORT=8000 make run. Another Python: make run PYTHON=python3.12
 
 VENV := .venv
@@ -14,7 +15,9 @@ COMPILE := $(UV) pip compile --universal --generate-hashes --no-header --no-anno
 
 NPM := $(shell command -v npm 2>/dev/null)
 
-.PHONY: run test scripts audit lock results clean
+PYTEST := --numprocesses=2 --dist=loadfile --durations=15
+
+.PHONY: run test test-slow scripts audit lock results clean
 
 run: $(VENV)/.run
 	@$(BIN)/lfi serve
@@ -25,7 +28,11 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	@$(MAKE) --no-print-directory scripts
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=15
+	$(BIN)/pytest $(PYTEST) -m "not slow"
+
+# Whole runs that are killed and resumed, benchmarks at their smallest, services that stop and start.
+test-slow: $(VENV)/.test
+	$(BIN)/pytest $(PYTEST) -m slow
 
 # The pages' scripts, checked by TypeScript. Browsers run them as they are, so nothing else needs npm.
 scripts: $(if $(NPM),node_modules/.package-lock.json)

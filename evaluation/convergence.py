@@ -2,7 +2,8 @@
 
 Curves come from runs of `lfi train` (`metrics.jsonl`) and from records of `lfi benchmark transfer`. Runs are paired by
 their seeds: a ratio is the baseline's whole schedule over what ours needs until it first has the baseline's final score
-with the same seed.
+with the same seed. Next to it stands what the baseline itself needs until it first has that score, over the same: the
+fairer one if its curve is flat at the end.
 """
 
 from __future__ import annotations
@@ -52,10 +53,15 @@ def steps_to(curve: Sequence[tuple[float, float]], score: float) -> float:
     return float("inf")
 
 
-def ratios(ours: Curve, theirs: Curve) -> tuple[float, float]:
-    """Ratio of steps and of seconds: their whole run over ours to their final score; 0 if ours never gets there."""
+def ratios(ours: Curve, theirs: Curve) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ratios of steps and of seconds, over ours to their final score: of their whole run, and of theirs to that score.
+
+    Their curve may have the score before its end, by chance or as it is flat by then. All are 0 if ours never gets there.
+    """
     steps, seconds = _reached(ours, theirs.scores[-1])
-    return float(theirs.steps[-1]) / steps, float(theirs.seconds[-1]) / seconds
+    first = _reached(theirs, theirs.scores[-1])
+    whole = float(theirs.steps[-1]), float(theirs.seconds[-1])
+    return (whole[0] / steps, whole[1] / seconds), (first[0] / steps, first[1] / seconds)
 
 
 def _reached(curve: Curve, score: float) -> tuple[float, float]:
@@ -86,12 +92,14 @@ def add_times(curves: Sequence[Curve], ours: str, best: str, results: Results, p
             label = f"{unit} to the final score of {best}: {name}"
             results.figures[f"{part}, {label}" if part else label] = over_seeds(known, unit)
     shared = sorted(set(methods[ours]) & set(methods[best]))
-    found = np.array([ratios(methods[ours][seed], methods[best][seed]) for seed in shared]).reshape(-1, 2)
-    for unit, values in zip(("steps", "seconds"), found.T, strict=True):
-        label = f"{unit} of {best} over those of {ours} to the same score"
-        if len(values):
-            results.figures[f"{part}: {label}" if part else label] = over_seeds(values.tolist(), f"ratio of {unit}")
-    return float(found[:, 0].mean()) if len(found) else float("nan")
+    found = np.array([ratios(methods[ours][seed], methods[best][seed]) for seed in shared]).reshape(-1, 2, 2)
+    for which, until in enumerate(("to the same score", "each until it first has that score")):
+        for column, unit in enumerate(("steps", "seconds")):
+            label = f"{unit} of {best} over those of {ours}{',' * which} {until}"
+            if shared:
+                values = found[:, which, column].tolist()
+                results.figures[f"{part}: {label}" if part else label] = over_seeds(values, f"ratio of {unit}")
+    return float(found[:, 0, 0].mean()) if shared else float("nan")
 
 
 def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results: Results) -> str:

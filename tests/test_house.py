@@ -101,12 +101,13 @@ def test_no_file_names_a_folder_of_somebodys_machine():
     assert {name: paths for name, paths in found.items() if paths} == {}
 
 
-def test_the_readme_starts_with_the_command_that_runs_it_and_names_the_one_that_tests_it():
+def test_the_readme_starts_with_the_command_that_runs_it_and_names_those_that_test_it():
     readme = (ROOT / "README.md").read_text()
     found = re.findall(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     commands = [[line.split("#")[0].strip() for line in block.splitlines() if line.strip()] for block in found]
     assert commands[0] == ["make run"]
-    assert ["make test"] in commands
+    assert ["make test", "make test-slow"] in commands
+    assert "\nCI=true make --keep-going test test-slow\n" in (ROOT / ".ci/run").read_text()
 
 
 def test_the_makefile_and_the_dockerfile_install_with_the_same_uv():

@@ -31,7 +31,7 @@ class Part(StrEnum):
 class Kind(StrEnum):
     """The layouts that are read."""
 
-    TINYIMAGENET = "tinyimagenet"
+    TINYIMAGENET = "tiny-imagenet"
     DOMAINS = "domains"
     FOLDERS = "folders"
     COCO = "coco"
@@ -48,7 +48,7 @@ def describe(
     root: Annotated[Path, typer.Argument(help="Folder of the data; for captions, the table.", show_default=False)],
     size: Annotated[int, typer.Option(min=1, max=1024, help="Side of the decoded images, in pixels.")] = 64,
     limit: Annotated[float, typer.Option(min=0, max=1, help="Largest share of files that may be unreadable.")] = 1.0,
-    split: Annotated[Part, typer.Option(help="Split, for tinyimagenet.")] = Part.TRAIN,
+    split: Annotated[Part, typer.Option(help="Split, for tiny-imagenet.")] = Part.TRAIN,
     annotations: Annotated[Path | None, typer.Option(help="Instances JSON, for coco.")] = None,
     captions: Annotated[Path | None, typer.Option(help="Captions JSON, for coco.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of the paths, for captions.")] = "image",

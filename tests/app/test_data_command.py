@@ -81,6 +81,6 @@ def test_every_layout_is_described(describe, root, tmp_path):
 
 def test_what_is_missing_is_one_line_and_exit_2(describe, tmp_path):
     assert describe("coco", tmp_path)[2] == "lfi: coco needs --annotations, the JSON file of its instances\n"
-    assert describe("tinyimagenet", tmp_path, "--split", "val")[0] == 2
+    assert describe("tiny-imagenet", tmp_path, "--split", "val")[0] == 2
     code, _, err = describe("folders", tmp_path / "nowhere")
     assert (code, err.count("\n")) == (2, 1)

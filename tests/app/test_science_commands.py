@@ -84,6 +84,7 @@ def test_mistakes_are_one_line_and_exit_2(arguments, message, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_maps_are_measured_into_json_and_a_plot(tmp_path, capsys):
     record, picture = tmp_path / "maps.json", tmp_path / "maps.png"
     assert lfi("evaluate", "maps", "--scenes", "10", "--json", str(record), "--plot", str(picture)) == 0
@@ -222,6 +223,7 @@ def test_convergence_is_told_from_runs(tmp_path, capsys):
     assert "no run of 'magic'; there are runs of LFI, logit KD" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_maps_are_measured_on_real_layouts(tmp_path, capsys):
     drawn, record = tmp_path / "set", tmp_path / "found.json"
     assert lfi("scenes", "write", str(drawn), "--count", "12", "--size", "64") == 0

@@ -14,6 +14,7 @@ from uploads import as_bytes, scene
 from bench.servers import Service
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_middle_loses_no_request(trio_folder: Path, tmp_path: Path):
     environment = {
         "LFI_MODELS_DIR": str(trio_folder.parent),

@@ -121,6 +121,7 @@ def test_a_teacher_that_belongs_to_a_trio_brings_its_card(trio_folder, models, t
     assert trio.cards["teacher"]["limits"] == ["It has learned nothing."]
 
 
+@pytest.mark.slow
 def test_peers_stand_beside_the_three_everywhere(models, tmp_path, capsys):
     clip, vit = clip_folder(tmp_path / "sources" / "clip"), timm_folder(tmp_path / "sources" / "vit")
     out = tmp_path / "trios" / "peered"

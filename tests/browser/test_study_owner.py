@@ -87,6 +87,7 @@ def test_the_owner_sees_the_study_and_runs_it(page, service):
     page.wait_for_selector("#token")
 
 
+@pytest.mark.slow
 def test_the_report_is_made_once_the_study_is_closed(page, service, tmp_path):
     service.lfi("invite", "pilot", 1, "--out", tmp_path / "links.csv", "--address", service.address)
     page.goto((tmp_path / "links.csv").read_text().splitlines()[1].partition(",")[2])
@@ -108,6 +109,7 @@ def test_the_report_is_made_once_the_study_is_closed(page, service, tmp_path):
     page.wait_for_selector(".lfi-admin-status[data-status=open]")
 
 
+@pytest.mark.slow
 def test_an_owner_adds_what_the_inspector_shows_to_a_draft(page, service):
     plan = service.folder / "next.toml"
     plan.write_text((service.folder / "pilot.toml").read_text().replace('name = "pilot"', 'name = "next"'))

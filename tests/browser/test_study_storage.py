@@ -108,6 +108,7 @@ def moves_on(page: Page, done: int) -> None:
     assert page.evaluate(KEPT) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [locked, full], ids=["locked", "full"])
 def test_an_answer_waits_on_the_page_until_it_can_be_stored(service, page, fault, tmp_path):
     with fault(service):
@@ -120,6 +121,7 @@ def test_an_answer_waits_on_the_page_until_it_can_be_stored(service, page, fault
     assert stored(service, tmp_path).count(fault.__name__) == 1
 
 
+@pytest.mark.slow
 def test_a_service_that_comes_back_without_its_database_loses_nothing(service, page, tmp_path):
     service.kill()
     answer(page, "without a database")
@@ -188,6 +190,7 @@ def test_what_can_never_be_stored_is_dropped_and_the_rater_is_told(service, page
     assert len({"the second to come", "from the other window"} & set(found)) == 1
 
 
+@pytest.mark.slow
 def test_somebody_else_s_answer_in_the_service_s_place_drops_nothing(service, page, tmp_path):
     """A proxy, a captive portal, an older service: none has said that the answer is stored."""
     said = [

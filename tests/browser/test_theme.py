@@ -58,6 +58,7 @@ def looks(tab: Page, address: str) -> tuple[str, str, str]:
     return tab.evaluate("early"), tab.evaluate("getComputedStyle(document.body).backgroundColor"), button.inner_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_follows_the_system_until_somebody_chooses(chromium, service, scheme):
     context = visitor(chromium, service, scheme)

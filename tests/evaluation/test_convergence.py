@@ -35,11 +35,20 @@ def run(folder, seed: int, scores: list[float], speed: float = 64.0):
 
 def test_twice_as_soon_in_steps_is_as_soon_in_seconds_where_steps_take_twice_as_long():
     ours, theirs = curve("LFI", 0, [10, 20, 30, 40], second=2.0), curve("logit KD", 0, [5, 10, 15, 20])
-    assert ratios(ours, theirs) == (2.0, 1.0)
+    assert ratios(ours, theirs) == ((2.0, 1.0), (2.0, 1.0))
+
+
+def test_a_baseline_that_is_flat_at_the_end_has_its_score_sooner_than_it_ends():
+    ours, theirs = curve("LFI", 0, [10, 20, 30, 40]), curve("logit KD", 0, [15, 20, 20, 20])
+    assert ratios(ours, theirs) == ((2.0, 2.0), (1.0, 1.0))
+    results = Results("x", [0], {})
+    converge([ours, theirs], "LFI", [], results)
+    assert results.figures["steps of logit KD over those of LFI to the same score"].value == 2.0
+    assert results.figures["steps of logit KD over those of LFI, each until it first has that score"].value == 1.0
 
 
 def test_a_method_that_never_gets_there_has_the_ratio_0():
-    assert ratios(curve("LFI", 0, [5, 6]), curve("logit KD", 0, [5, 10])) == (0.0, 0.0)
+    assert ratios(curve("LFI", 0, [5, 6]), curve("logit KD", 0, [5, 10])) == ((0.0, 0.0), (0.0, 0.0))
 
 
 def test_seeds_are_paired_and_the_best_baseline_is_the_one_that_ends_highest():

@@ -74,6 +74,7 @@ def test_a_teachers_figures_come_with_intervals_and_goals(trio, held_out):
     assert results.goals["teacher energy over area, all"].value > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["LFI", "shuffled maps", "logit + feature KD"])
 def test_a_method_is_trained_and_measured(trio, held_out, method):
     config = TrainConfig(data=DataConfig(count=64, validation=32), loop=LoopConfig(epochs=1, evaluations=2))

@@ -11,6 +11,8 @@ from evaluation.results import Results
 from lfi.data.scenes import Scenes
 from lfi.trio import Trio
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found():

@@ -217,6 +217,7 @@ def test_an_unknown_method_or_part_is_refused_by_name(setup):
         transfer(setup, [0], ["LFI"], ["CIFAR"], 1)
 
 
+@pytest.mark.slow
 def test_the_whole_of_a_held_out_domain_is_tested_and_none_of_it_trained_on(setup):
     ready, tests = prepared(setup, "PACS without sketch")
     assert set(ready.images.domains) == {"art_painting", "cartoon", "photo"}

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.servers import Service
 
 PROFILE = Path(__file__).parent / "locustfile.py"
 
 
+@pytest.mark.slow
 def test_a_few_users_are_answered_without_a_failure(trio_folder: Path, tmp_path: Path):
     environment = {"LFI_MODELS_DIR": str(trio_folder.parent), "LFI_TRIO": trio_folder.name}
     service = Service(environment | {"LFI_STUDY_FOLDER": str(tmp_path)}, tmp_path / "service.log")

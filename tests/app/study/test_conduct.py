@@ -81,6 +81,7 @@ def test_answers_that_were_exported_before_the_end_are_said(studies, create, tmp
     assert looks_at(studies, name).exported == (clock.now,)
 
 
+@pytest.mark.slow
 def test_a_planned_look_opens_the_report_when_its_answers_are_in(studies, engine, tmp_path):
     path = write_plan(tmp_path, overlap=1, trials=16, images=8)
     path.write_text(path.read_text().replace("[analysis]", "[analysis]\ndraws = 100\nsecondary = []\nlooks = [0.5]"))

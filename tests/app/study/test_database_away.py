@@ -249,6 +249,7 @@ def test_readiness_knows_the_database_and_the_room_on_its_disk(client, studies, 
         client.app.state.studies = before
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_lock_stalls_no_other_page(app, studies, rater):
     """More requests wait for the database than the application has threads for everything else."""

@@ -261,6 +261,7 @@ def test_whoever_waits_for_a_drawing_is_told_how_far_it_is(app, studies, engine,
     assert TestClient(app).get("/admin/pilot/drawing").status_code == 403
 
 
+@pytest.mark.slow
 def test_the_owner_runs_a_study_from_the_page(app, studies, create):
     name = create(open=False, overlap=1, trials=32)
     owner = OwnerBrowser(app, OWNER)

@@ -67,6 +67,7 @@ def test_words_are_addressed_as_in_the_trio(folder, trio, picture):
     assert np.abs(maps - expected.maps["lfi"].weights[0].numpy()).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_an_embedding_is_exported_where_there_is_one(picture, tmp_path):
     torch.manual_seed(0)
     student = Student(StudentConfig(classes=5, queries=4, text_dim=16, embed=True, taps=(1, 2), overrides=SMALL)).eval()
