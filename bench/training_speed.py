@@ -30,6 +30,7 @@ from lfi.teachers.coca import CoCaTeacher
 from lfi.training import cache
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.loop import parameter_groups
+from lfi.training.optimizers import optimizer
 from lfi.training.run import Prepared, cache_settings, target_spec
 from lfi.training.student import StudentTask
 from lfi.training.targets import Questions
@@ -55,7 +56,7 @@ def training_speed(backbone: str, batch: int, rounds: int, device: str = "cpu", 
         data=DataConfig(size=224, crop=0.6),
         teacher=TeacherSource(model="coca_ViT-B-32", layers=(0,)),
         student=StudentSource(backbone=backbone, overrides={}),
-        loop=LoopConfig(batch_size=batch, autocast=autocast),
+        loop=LoopConfig(batch_size=batch, learning_rate=1e-4, autocast=autocast),
     )
     questions = Questions(teacher, config.teacher, images, ("maps",))
     with TemporaryDirectory() as folder:
@@ -114,13 +115,13 @@ def step_of(prepared: Prepared, device: str) -> Callable[[int], None]:
     config = prepared.config
     task = StudentTask(config.student, config.objective, target_spec(prepared)).to(device).train()
     data = TargetViews(prepared.images, prepared.questions, prepared.answers, config, task.student.grid, device)
-    optimizer = torch.optim.AdamW(parameter_groups(task, config.loop.weight_decay), lr=1e-4, fused=True)
+    stepper = optimizer(parameter_groups(task, config.loop.weight_decay), config.loop)
 
     def step(index: int) -> None:
         batch = {name: value.to(device) for name, value in data.batch(index).items()}
         with torch.autocast(device, torch.bfloat16, enabled=config.loop.autocast):
             losses = task(batch)
-        update(losses["loss"], task, optimizer)
+        update(losses["loss"], task, stepper)
 
     return step
 

@@ -56,7 +56,7 @@ def steps_to(curve: Sequence[tuple[float, float]], score: float) -> float:
 def ratios(ours: Curve, theirs: Curve) -> tuple[tuple[float, float], tuple[float, float]]:
     """Ratios of steps and of seconds, over ours to their final score: of their whole run, and of theirs to that score.
 
-    Their curve may have the score before its end, by chance or as it is flat by then. All are 0 if ours never gets there.
+    Their curve may have the score before its end, by chance or as it is flat by then. All are 0 if ours never has it.
     """
     steps, seconds = _reached(ours, theirs.scores[-1])
     first = _reached(theirs, theirs.scores[-1])
@@ -111,7 +111,7 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
             that are not controls.
 
     Raises:
-        ConfigError: a method that no run is of, no rival, or no seed that both have.
+        ConfigError: a method that no run is of, no rival, no seed that both have, or two runs of one seed.
     """
     methods = _by_method(curves)
     for name in (ours, *rivals):
@@ -136,7 +136,12 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
 def _by_method(curves: Sequence[Curve]) -> dict[str, dict[int, Curve]]:
     methods: dict[str, dict[int, Curve]] = {}
     for curve in curves:
-        methods.setdefault(curve.method, {})[curve.seed] = curve
+        by_seed = methods.setdefault(curve.method, {})
+        if curve.seed in by_seed:
+            raise ConfigError(
+                f"there are two runs of {curve.method!r} with seed {curve.seed}; one of a seed was expected"
+            )
+        by_seed[curve.seed] = curve
     return methods
 
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from tqdm import tqdm
 
 from evaluation.detection import average_precision
-from evaluation.runs import check_known, in_processes, keep
+from evaluation.runs import check_known, check_recipe, in_processes, keep
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
 from lfi.methods import METHODS
@@ -118,7 +119,7 @@ class DetectionSetup:
             year = {"train": "train2017", "test": "val2017"}[part]
             return Path(self.coco) / year, Path(self.coco) / "annotations" / f"instances_{year}.json"
         count, seed = {"train": (self.at.train, TRAIN_SEED), "test": (self.at.test, TEST_SEED)}[part]
-        folder = self.folder / part
+        folder = self.folder / f"{part}-{count}-by-{self.at.by}"
         if not (folder / INSTANCES).exists():
             write_coco(Scenes(count, seed), folder, self.at.by)
         return folder / IMAGES, folder / INSTANCES
@@ -131,6 +132,7 @@ class DetectionRun:
     Attributes:
         scores: `box mAP` and `mask AP` on test images, in percent.
         classification: of the student that its backbone is from, in % mAP on validation images.
+        recipe: what decides how both were trained (`recipe_of`).
     """
 
     method: str
@@ -139,6 +141,7 @@ class DetectionRun:
     scale: str
     scores: dict[str, float]
     classification: float
+    recipe: dict[str, Any] = field(default_factory=dict)
 
 
 def detection(
@@ -147,7 +150,7 @@ def detection(
     """Train what is missing, `workers` backbones at a time, and return every run asked for.
 
     Raises:
-        ConfigError: for an unknown scale, method or way.
+        ConfigError: for an unknown scale, method or way, or a record that was made otherwise than it would be now.
     """
     check_known("scale", [setup.scale], SCALES)
     check_known("method", methods, setup.known)
@@ -155,8 +158,10 @@ def detection(
     wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
     missing: dict[tuple[str, int], list[str]] = {}
     for method, seed, way in wanted:
-        if not record_of(setup, method, seed, way).exists():
+        if not (path := record_of(setup, method, seed, way)).exists():
             missing.setdefault((method, seed), []).append(way)
+        else:
+            check_recipe(path, json.loads(path.read_text()).get("recipe", {}), recipe_of(setup, method))
     if missing:
         setup.images("train"), setup.images("test")
         prepared(setup)  # the teacher is asked once, here
@@ -195,11 +200,11 @@ def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[s
                 fraction=setup.at.share if setup.coco else 1.0,
             ),
             detection=replace(setup.at.detection, backbone=str(folder), frozen=way == "frozen"),
-            loop=replace(loop_of(setup, seed, setup.at.passes, batch_size=8), learning_rate=2e-3),
+            loop=detectors_loop(setup, seed),
         )
         detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
         scores = average_precision(detector.to(setup.device), *setup.images("test"))
-        run = DetectionRun(method, seed, way, setup.scale, scores, classification)
+        run = DetectionRun(method, seed, way, setup.scale, scores, classification, recipe_of(setup, method))
         keep(record_of(setup, method, seed, way), asdict(run))
         done.append(run)
     return done
@@ -208,7 +213,9 @@ def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[s
 def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> float:
     """The student of a method in `folder`, trained if it is not there; its validation mAP in percent."""
     record = folder / "student.json"
-    if not record.exists():
+    if record.exists():
+        check_recipe(record, json.loads(record.read_text()).get("recipe", {}), recipe_of(setup, method))
+    else:
         ready = prepared(setup)
         config = replace(
             ready.config,
@@ -220,8 +227,24 @@ def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> flo
             replace(ready, config=config), device=setup.device, title=f"{method}, seed {seed}, student"
         )
         student.save(folder / "student.safetensors")
-        keep(record, {"mAP": validate(student, ready.validation)["mAP"]})
+        keep(record, {"mAP": validate(student, ready.validation)["mAP"], "recipe": recipe_of(setup, method)})
     return float(json.loads(record.read_text())["mAP"])
+
+
+def recipe_of(setup: DetectionSetup, method: str) -> dict[str, Any]:
+    """What decides how a student and its detectors are trained."""
+    return {
+        "teacher": _label_of(setup.teacher),
+        "method": asdict(METHODS[method]),
+        "scale": asdict(setup.at),
+        "students": asdict(students_loop(setup, 0)),
+        "detectors": asdict(detectors_loop(setup, 0)),
+    }
+
+
+@lru_cache(maxsize=1)
+def _label_of(teacher: str) -> str:
+    return load_teacher(*named(teacher)).label
 
 
 @lru_cache(maxsize=1)
@@ -248,18 +271,16 @@ def prepared(setup: DetectionSetup) -> Prepared:
     config = TrainConfig(
         data=data,
         teacher=TeacherSource(model=model, pretrained=tag or "", cache=str(setup.folder / "cache")),
-        loop=loop_of(setup, 0, setup.at.epochs, batch_size=32),
+        loop=students_loop(setup, 0),
     )
     return prepare(config, setup.device, setup.fields)
 
 
-def loop_of(setup: DetectionSetup, seed: int, epochs: int, batch_size: int) -> LoopConfig:
-    """Float32 on a CPU, where bfloat16 is slow on most."""
+def students_loop(setup: DetectionSetup, seed: int) -> LoopConfig:
+    return LoopConfig(epochs=setup.at.epochs, batch_size=32, seed=seed, evaluations=0, tensorboard=False)
+
+
+def detectors_loop(setup: DetectionSetup, seed: int) -> LoopConfig:
     return LoopConfig(
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        autocast=setup.device != "cpu",
-        evaluations=0,
-        tensorboard=False,
+        epochs=setup.at.passes, batch_size=8, learning_rate=2e-3, seed=seed, evaluations=0, tensorboard=False
     )

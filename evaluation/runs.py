@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from lfi.errors import ConfigError
+from lfi.training.provenance import difference
 
 T = TypeVar("T")
 
@@ -24,8 +25,12 @@ def in_processes(
     """What `work(*run)` returns for every run, as runs finish; each process takes its share of the cores."""
     with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
         futures = [pool.submit(work, *run) for run in runs]
-        for future in tqdm(as_completed(futures), total=len(futures), desc=title, unit=unit, dynamic_ncols=True):
-            yield future.result()
+        try:
+            for future in tqdm(as_completed(futures), total=len(futures), desc=title, unit=unit, dynamic_ncols=True):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # none is begun any more; those at work finish and are kept
+            raise
 
 
 def _share_cores(workers: int) -> None:
@@ -41,6 +46,21 @@ def check_known(what: str, given: Iterable[str], known: Collection[str]) -> None
     for each in given:
         if each not in known:
             raise ConfigError(f"unknown {what} {each!r}; one of {', '.join(known)} was expected")
+
+
+def check_recipe(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse what was made by another recipe than it would be now; see `difference`.
+
+    Raises:
+        ConfigError: names the first difference, or says that the file has no recipe.
+    """
+    if not before:
+        raise ConfigError(f"{path} does not say how it was made; move it away, or pass another --runs")
+    if found := difference(before, now):
+        name, was, value = found
+        raise ConfigError(
+            f"{path} was made with {name} {was!r}, which is {value!r} now; move it away, or pass another --runs"
+        )
 
 
 def keep(path: Path, record: dict[str, Any]) -> None:

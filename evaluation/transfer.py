@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation.runs import check_known, in_processes, keep
+from evaluation.runs import check_known, check_recipe, in_processes, keep
 from evaluation.transfer_pointing import pointing_scores
 from evaluation.transfer_scales import SCALES, TransferScale
 from evaluation.tuned import fingerprint, tuned_methods
@@ -29,13 +29,12 @@ from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.devices import faster_in_bfloat16
-from lfi.errors import ConfigError
 from lfi.images import normalise
 from lfi.methods import ABLATIONS, METHODS, Method, weighted
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.names import NameTokenizer
-from lfi.training.checkpoints import discard
+from lfi.training.checkpoints import CHECKPOINT, discard
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.run import Prepared, prepare, train_student, validate
 from lfi.training.sources import image_sets, split_off
@@ -51,6 +50,8 @@ COMPARED = (
     "LFI + logit + feature KD",
 )
 """Methods compared by default."""
+CROP = 0.6
+"""The least share of a photograph that is seen of it in training."""
 SEEN = 1000
 """Test images that a learning curve is measured on; the final score is of all of them."""
 
@@ -142,15 +143,16 @@ def transfer(
     """Train what is missing, `workers` runs at a time, and return every run asked for.
 
     Raises:
-        ConfigError: for an unknown method or part, or a record of a method that had other weights.
+        ConfigError: for an unknown method or part, or a record that was made otherwise than it would be now.
     """
     check_known("method", methods, setup.methods)
     check_known("part", parts, setup.parts)
     wanted = [(part, method, seed) for seed in seeds for part in parts for method in methods]
     missing = [run for run in wanted if not record_of(setup, *run).exists()]
-    for run in wanted:
-        if run not in missing:
-            check_record(setup, record_of(setup, *run), run[1])
+    labels = {model: load_teacher(model).label for model in {teacher_of(setup, part) for part, *_ in wanted}}
+    for part, method, seed in wanted:
+        if (part, method, seed) not in missing:
+            check_record(setup, record_of(setup, part, method, seed), method, labels[teacher_of(setup, part)])
     if missing:
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
@@ -175,30 +177,41 @@ def read_run(path: Path) -> TransferRun:
     return TransferRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]})
 
 
-def check_record(setup: TransferSetup, path: Path, method: str) -> None:
-    """Refuse a record that was trained with other weights, or at another scale, than it would be now.
+def check_record(setup: TransferSetup, path: Path, method: str, teacher: str) -> None:
+    """Refuse a record that was made with another teacher, other weights, or at another scale than it would be now.
 
     Records from before weights were kept are accepted if their folder's name states the weights (`--tuned`).
+
+    Args:
+        teacher: label of the one that would be asked now.
 
     Raises:
         ConfigError: it was, or does not say.
     """
-    run = read_run(path)
-    if run.trained and run.trained != json.loads(json.dumps(asdict(setup.methods[method]))):
-        said = f"was trained with other weights than {method!r} has now"
-    elif not run.trained and not setup.tuned:
-        said = "does not say with which weights it was trained"
-    elif run.trained and run.setting != json.loads(json.dumps(setting_of(setup))):
-        said = f"was trained otherwise than --scale {setup.scale} trains now, or does not say how"
-    else:
-        return
-    raise ConfigError(f"{path} {said}; move it away, or pass another --runs")
+    run, now = read_run(path), recipe_of(setup, method, teacher)
+    setting = {"optimizer": "adamw", **run.setting} if run.setting else {}  # from before there was a choice
+    before = {"teacher": run.teacher, "method": run.trained, "scale": setting}
+    if not (run.trained and setting) and not (setup.tuned and not run.trained):
+        before = {}
+    check_recipe(path, before, now)
+
+
+def recipe_of(setup: TransferSetup, method: str, teacher: str) -> dict[str, Any]:
+    """What decides how a student is trained."""
+    return {"teacher": teacher, "method": asdict(setup.methods[method]), "scale": setting_of(setup)}
 
 
 def setting_of(setup: TransferSetup) -> dict[str, Any]:
-    """What of the scale decides how students are trained."""
+    """What of the scale decides how students are trained, and what all scales have in common."""
     names = ("student", "epochs", "batch_size", "learning_rate", "optimizer", "patch", "unlabelled", "used")
-    return {name: getattr(setup.at, name) for name in names}
+    loop = LoopConfig()
+    shared = {name: getattr(loop, name) for name in ("weight_decay", "warmup", "clip", "ema")}
+    return {name: getattr(setup.at, name) for name in names} | {"crop": CROP} | shared
+
+
+def teacher_of(setup: TransferSetup, part: str) -> str:
+    """Where the teacher of a part lies."""
+    return setup.scenes if part.startswith("scenes") else setup.photographs
 
 
 def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> TransferRun:
@@ -230,7 +243,7 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
         setting=setting_of(setup),
     )
     keep(path, asdict(run))
-    discard(folder / "checkpoint.safetensors")
+    discard(folder / CHECKPOINT)
     return run
 
 
@@ -264,25 +277,24 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
     """Images, the teacher's answers and test sets of a part; the latest is kept."""
     scale, tests = setup.at, {}
     tiny, pacs, drawn = scale.epochs
-    teacher, evaluations = setup.photographs, 10
+    teacher, evaluations = teacher_of(setup, part), 10
     base = part.removesuffix(SOURCE_VALIDATION)
     if part.startswith("TinyImageNet"):
         share = dict(zip([p for p in setup.parts if p.startswith("Tiny")], scale.fractions, strict=True))[base]
         used, labelled = scale.shares(share)
-        data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=used, labelled=labelled, crop=0.6)
+        data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=used, labelled=labelled, crop=CROP)
         train, test = image_sets(data)
         epochs, tests["test"] = tiny, test
         tests |= {ZERO_SHOT[name]: untaught(setup, name, data.size) for name in setup.roots}
     elif (name := base.split()[0]) in setup.roots:
         held_out = base.removeprefix(f"{name} without ")
-        data = DataConfig(source="domains", root=setup.roots[name], held_out=held_out, crop=0.6)
+        data = DataConfig(source="domains", root=setup.roots[name], held_out=held_out, crop=CROP)
         split = leave_one_out(untaught(setup, name, data.size), held_out, seed=0)
         epochs, train, tests["test"] = pacs, split.train, split.test
     else:
         data = DataConfig(domains=DOMAINS[:3])
         drawings = Scenes(1000, 12, data.size, DOMAINS[3:]).load(masks=False)
         epochs, train, tests["test"] = drawn, image_sets(data)[0], drawings.image_set("test")
-        teacher = setup.scenes
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
         known = np.arange(len(held)) if held.multilabel else np.flatnonzero(held.labels >= 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evaluation.photographs import found_words, hits, layer_peaks, words_alone
 from lfi.answerers import Answerer, QueriesAnswerer, explained_answerers
-from lfi.data.canvases import compose
+from lfi.data.canvases import Canvases, compose
 from lfi.data.imageset import ImageSet
 from lfi.students import Student
 from lfi.teachers.base import BaseTeacher
@@ -18,7 +19,43 @@ POINTING = {
     "canvases": "peaks in the right photograph of a canvas",
 }
 """What is measured, by the name of the score in a run's record."""
+FLOORS = {"boxes": "the image's centre", "canvases": "the share of it that is right"}
 BOXES, CANVASES, SEED = 500, 200, 5
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What students are asked to find, the same for all: words in small boxes, and on canvases.
+
+    Attributes:
+        words: of every image, its class alone.
+        small: rows of images whose box fills less than half of them.
+        on_them: of every canvas, the words of its photographs.
+    """
+
+    images: ImageSet
+    words: list[tuple[str]]
+    small: np.ndarray
+    canvases: Canvases
+    on_them: list[tuple[str, ...]]
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """Of the small ones, `[case, 4]` in pixels."""
+        assert self.images.boxes is not None
+        return self.images.boxes[self.small]
+
+
+def cases_of(images: ImageSet) -> Cases:
+    """The cases that TinyImageNet's validation images, with their boxes, make."""
+    assert images.boxes is not None
+    words = [(images.classes[label],) for label in images.labels]
+    small = (images.boxes[:, 2:] - images.boxes[:, :2]).prod(1) < 0.5 * images.images.shape[1] ** 2
+    rng = np.random.default_rng(SEED)
+    chosen = np.sort(rng.permutation(np.flatnonzero(small))[:BOXES])
+    canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
+    on_them = [tuple(words[row][0] for row in own if row >= 0) for own in canvases.rows]
+    return Cases(images, words, chosen, canvases, on_them)
 
 
 def pointing_scores(student: Student, texts: BaseTeacher, images: ImageSet) -> dict[str, float]:
@@ -34,22 +71,32 @@ def pointing_scores(student: Student, texts: BaseTeacher, images: ImageSet) -> d
     answerers = answerers_of(student, texts, images.classes)
     if not answerers:
         return {}
-    assert images.boxes is not None
-    words = [(images.classes[label],) for label in images.labels]
-    small = (images.boxes[:, 2:] - images.boxes[:, :2]).prod(1) < 0.5 * images.images.shape[1] ** 2
-    rng = np.random.default_rng(SEED)
-    chosen = np.sort(rng.permutation(np.flatnonzero(small))[:BOXES])
-    pictures, boxes = np.asarray(images.images[chosen]), images.boxes[chosen]
-    canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
-    on_them = [tuple(words[row][0] for row in own if row >= 0) for own in canvases.rows]
+    cases = cases_of(images)
+    pictures = np.asarray(images.images[cases.small])
     found: dict[str, list[float]] = {name: [] for name in POINTING}
     for answerer in answerers:
-        if len(chosen):
-            points = np.stack(layer_peaks(answerer, pictures, [words[row] for row in chosen]), 1)[:, :, 0]
-            found["boxes"] += [float(hits(layer, boxes, 64).mean()) for layer in points]
-        if len(words_alone(canvases, on_them)):
-            found["canvases"] += found_words(answerer, canvases, on_them).mean(1).tolist()
+        if len(cases.small):
+            points = np.stack(layer_peaks(answerer, pictures, [cases.words[row] for row in cases.small]), 1)[:, :, 0]
+            found["boxes"] += [float(hits(layer, cases.boxes, 64).mean()) for layer in points]
+        if len(words_alone(cases.canvases, cases.on_them)):
+            found["canvases"] += found_words(answerer, cases.canvases, cases.on_them).mean(1).tolist()
     return {name: 100 * max(shares) for name, shares in found.items() if shares}
+
+
+def floors(images: ImageSet) -> dict[str, float]:
+    """What knowing nothing of a word gives, in percent, by the keys of `POINTING`.
+
+    In boxes it is a peak in the middle of the image, where photographers put things; on canvases the share of the
+    canvas that the right photograph takes.
+    """
+    cases = cases_of(images)
+    found = {}
+    if len(cases.small):
+        found["boxes"] = 100 * float(hits(np.full((len(cases.small), 2), 32.0), cases.boxes, 64).mean())
+    if len(asked := words_alone(cases.canvases, cases.on_them)):
+        regions = cases.canvases.regions[asked[:, 0], asked[:, 1]]
+        found["canvases"] = 100 * float((regions[:, 2:] - regions[:, :2]).prod(1).mean()) / 64**2
+    return found
 
 
 def answerers_of(student: Student, texts: BaseTeacher, phrases: tuple[str, ...]) -> list[Answerer[Any]]:

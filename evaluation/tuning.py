@@ -18,10 +18,19 @@ from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
 from evaluation.results import Results
-from evaluation.runs import in_processes
-from evaluation.transfer import SOURCE_VALIDATION, TransferSetup, main_score, prepared, train_one
+from evaluation.runs import check_recipe, in_processes
+from evaluation.transfer import (
+    SOURCE_VALIDATION,
+    TransferSetup,
+    main_score,
+    prepared,
+    setting_of,
+    teacher_of,
+    train_one,
+)
 from lfi.errors import ConfigError
 from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method, raised
+from lfi.teachers import load_teacher
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
@@ -78,15 +87,16 @@ def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchR
         return reached
 
     study.optimize(score, max(0, trials - len(finished(study))))
-    done = finished(study)
-    return SearchResult(name, varied(study.best_trial, CONTENDERS[name]), float(done[0].value or 0), study.best_value)
+    done = finished(study)[:trials]  # no more than the others have
+    best = max(done, key=lambda trial: trial.value or 0)
+    return SearchResult(name, varied(best, CONTENDERS[name]), float(done[0].value or 0), float(best.value or 0))
 
 
 def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
     """The search of a contender, kept in a file; a new one begins with the contender as it is.
 
     Raises:
-        ConfigError: the file's search began with other weights.
+        ConfigError: the file's search began with other weights, another teacher or at another scale.
     """
     kept = Path(setup.runs) / setup.scale / "tuning" / f"{part}-{name}.journal".replace(" ", "_")
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +106,11 @@ def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
         direction="maximize",
         load_if_exists=True,
     )
+    now = {"teacher": load_teacher(teacher_of(setup, part)).label, "scale": setting_of(setup)}
+    if study.trials:
+        check_recipe(kept, study.user_attrs.get("recipe", {}), now)
+    else:
+        study.set_user_attr("recipe", json.loads(json.dumps(now)))
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
     begun = next((trial.params for trial in finished(study)), None)
     if begun is None:

@@ -51,6 +51,7 @@ def transfer(
     from evaluation.runs import check_known
     from evaluation.transfer import COMPARED, TransferSetup
     from evaluation.transfer import transfer as run_all
+    from evaluation.transfer_pointing import FLOORS, POINTING, floors
     from evaluation.transfer_scales import SCALES
     from evaluation.transfer_table import plot as draw
     from evaluation.transfer_table import summarise
@@ -60,6 +61,8 @@ def transfer(
     from lfi.errors import ConfigError
     from lfi.methods import ABLATIONS
     from lfi.teachers import load_teacher
+    from lfi.training.config import DataConfig
+    from lfi.training.sources import image_sets
 
     check_known("scale", [scale], SCALES)
     if ablation and tuned:
@@ -89,6 +92,9 @@ def transfer(
     for name, score in teacher_scores(setup).items():
         results.add(f"{name}: the teacher itself, zero-shot", score, "% top-1")
     summarise(done, results)
+    if any(name in run.scores for run in done for name in POINTING):
+        for name, share in floors(image_sets(DataConfig(source="tiny-imagenet", root=tiny_imagenet))[1]).items():
+            results.add(f"{POINTING[name]}: {FLOORS[name]}", share, "% of words")
     if json:
         results.write(json)
     if plot:
@@ -179,6 +185,7 @@ def detection(
     }
     only = (
         ["--coco DIR"] * bool(coco)
+        + [f"--teacher {teacher}"] * bool(teacher)
         + [f"--way {each}" for each in way or ()]
         + [f'--method "{each}"' for each in method or ()]
     )

@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from lfi.data.instances import Example, Instances
 from lfi.images import MEAN
+from lfi.training.distributed import check_shares
 
 
 class InstanceViews:
@@ -54,8 +55,9 @@ class InstanceViews:
         """
         epoch, position = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((self.seed, 21, epoch)).permutation(self.rows)
-        chosen = order[position * self.batch_size : (position + 1) * self.batch_size][rank::world].tolist()
-        return collate([self.view(row, epoch) for row in chosen])
+        chosen = order[position * self.batch_size : (position + 1) * self.batch_size].tolist()
+        check_shares(len(chosen), world)
+        return collate([self.view(row, epoch) for row in chosen[rank::world]])
 
     def view(self, row: int, epoch: int) -> dict[str, Tensor]:
         """One image as it is shown in an epoch."""

@@ -34,8 +34,9 @@ def patch_words_loss(
         names: int64 `[batch, word]`: the words in `bank`.
         words: bool `[batch, word]`, False for padding.
     """
-    asked = gathered(torch.where(words, names, -1)).unique()
-    asked = asked[asked >= 0]
+    here = torch.zeros(1, len(bank), dtype=torch.uint8, device=names.device)
+    here[0, names[words]] = 1
+    asked = gathered(here).amax(0).nonzero().flatten()
     target = columns(teacher, torch.searchsorted(asked, names), words, len(asked))
     mass = target.sum(1)  # [batch, patch]
     share = target / mass[:, None].clamp_min(torch.finfo(mass.dtype).tiny)

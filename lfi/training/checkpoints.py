@@ -17,6 +17,9 @@ from lfi.errors import CheckpointError
 from lfi.training.ema import Average
 from lfi.training.parallel import spread, whole
 
+CHECKPOINT = "checkpoint.safetensors"
+"""In a run's folder."""
+
 
 def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """Write atomically; the file that was at `path` moves to `path.previous`."""
@@ -105,10 +108,16 @@ def unpack(
     """
     _fill(model.state_dict(), part(tensors, "model."))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
+    state: dict[int, dict[str, Tensor | bool]] = {}
     for name, tensor in part(tensors, "optimizer.").items():
         key, field = name.split(".", 1)
-        state.setdefault(int(key), {})[field] = spread(tensor, parameters[int(key)])
+        if int(key) >= len(parameters) or (tensor.ndim and tensor.shape != parameters[int(key)].shape):
+            raise CheckpointError(
+                "the checkpoint does not fit the optimiser: it has a state for parameter "
+                f"{key} of shape {list(tensor.shape)}; other parameters were trained then"
+            )
+        flag = field == "use_muon"  # no tensor where it comes from: as one on a GPU, every step would wait for it
+        state.setdefault(int(key), {})[field] = bool(tensor) if flag else spread(tensor, parameters[int(key)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if average:
         model_weights = {name: tensor for name, tensor in part(tensors, "model.").items() if name in average.weights}

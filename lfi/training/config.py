@@ -208,6 +208,11 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         if self.patch_words > 0 and not self.naming > 0:
             raise ConfigError("objective.patch_words needs the head that names; set objective.naming above 0, too")
+        for name, value in asdict(self).items():
+            if isinstance(value, float) and value < 0:
+                raise ConfigError(f"objective.{name} is {value}; 0 or more was expected")
+        if not self.temperature > 0:
+            raise ConfigError(f"objective.temperature is {self.temperature}; more than 0 was expected")
         for reference in self.extra:
             load_reference(reference)
 

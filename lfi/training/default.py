@@ -25,6 +25,7 @@ from lfi.training import checkpoints, pretraining
 from lfi.training.cards import ABOUT, losses_of, parameters_of, read_object, trio_card
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.config_file import load_config
+from lfi.training.provenance import check_begun
 from lfi.training.run import prepare, train_student
 from lfi.training.trio import write_trio
 
@@ -68,14 +69,15 @@ def _steps(config: TrainConfig) -> int:
 def train_students(runs: Path, teacher: Path, device: str = "cpu", resume: bool = True) -> dict[str, Student]:
     """The LFI student and the baseline: the same scenes, steps, seed and backbone, other losses."""
     config = TrainConfig(data=STUDENT_DATA, teacher=TeacherSource(model=str(teacher)), loop=STUDENT_LOOP)
-    prepared, students = None, {}
+    prepared, students, label = None, {}, load_teacher(teacher).label
     for part, method in (("lfi", LFI), ("baseline", BASELINE)):
         finished = runs / part / "student.safetensors"
+        own = replace(config, objective=method.objective, student=method.student(config.student))
         if resume and finished.exists():
+            check_begun(runs / part, own, teacher=label)
             students[part] = Student.load(finished)
             continue
         prepared = prepared or prepare(config, device, fields=("maps", "logits", "latents"))
-        own = replace(config, objective=method.objective, student=method.student(config.student))
         student, _ = train_student(replace(prepared, config=own), runs / part, resume=resume, device=device, title=part)
         students[part] = student
     return students

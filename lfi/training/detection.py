@@ -82,7 +82,7 @@ def train_detector(
         rows=np.sort(rows[: max(1, round(data.fraction * len(rows)))]),
     )
     if folder and processes.main:
-        write_provenance(folder, config, backbone=chosen.backbone or name)
+        write_provenance(folder, config, resume, backbone=chosen.backbone or name)
     records = train(
         task,
         views,

@@ -68,8 +68,8 @@ class Processes:
         """This process's rows `rank::world` of the global batch."""
         if self.world == 1:
             return batch
-        if (rows := rows_of(batch)) % self.world:
-            raise ConfigError(f"a batch has {rows} images; a multiple of {self.world} processes was expected")
+        rows = rows_of(batch)
+        check_shares(rows, self.world)
         return {
             name: value[self.rank :: self.world] if is_per_row(name, value, rows, shared) else value
             for name, value in batch.items()
@@ -116,6 +116,16 @@ def main_first(work: Callable[[], T], processes: Processes) -> T:
     finally:
         if processes.main:
             processes.wait()
+
+
+def check_shares(rows: int, world: int) -> None:
+    """Refuse a batch that processes cannot share evenly: each would weigh its images otherwise than the others.
+
+    Raises:
+        ConfigError: says what was expected.
+    """
+    if rows % world:
+        raise ConfigError(f"a batch has {rows} images; a multiple of {world} processes was expected")
 
 
 def rows_of(batch: Mapping[str, Tensor]) -> int:

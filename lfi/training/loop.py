@@ -40,17 +40,21 @@ from lfi.training.tracking import Tracker
 __all__ = ["Data", "learning_rate", "parameter_groups", "train"]
 
 Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
-_NOT_DECAYED = ("*pos_embed*", "*positional*", "*cls_*", "*queries.start*")
+_NOT_DECAYED = ("*pos_embed*", "*positional*", "*cls_token*", "*cls_emb*", "*queries.start*")
 _HARMLESS = ("checkpoint_every", "log_every", "evaluations", "prefetch", "tensorboard", "tracker", "parallel")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; vectors, scalars and embeddings of positions and queries do not.
+    """Matrices decay; vectors, scalars and embeddings of positions and queries do not, and are never Muon's.
 
     Those that decay come first, as in every checkpoint: the optimiser's state is kept by position.
     """
     groups = param_groups_weight_decay(module, 1.0, no_weight_decay_list=_NOT_DECAYED)  # at 0 timm would join them
-    return [{**group, "weight_decay": weight_decay * group["weight_decay"]} for group in reversed(groups)]
+    return [
+        {**group, "weight_decay": weight_decay * decays, "use_fallback": not decays}
+        for group in reversed(groups)
+        for decays in (group["weight_decay"],)
+    ]
 
 
 def learning_rate(config: LoopConfig, step: int, steps: int) -> float:
@@ -98,7 +102,7 @@ def train(
     processes = connect(device)
     with randomness.deterministic(config.deterministic):
         run = Run(task, data, config, folder if processes.main else None, processes, groups)
-        path = folder / "checkpoint.safetensors" if folder else None
+        path = folder / checkpoints.CHECKPOINT if folder else None
         found = path is not None and resume and checkpoints.exists(path)
         processes.agree(found, "whether there is a checkpoint")
         if path and found:
@@ -164,7 +168,7 @@ class Run:
             tracker = Tracker(config.tracker, self.folder, asdict(config), resumed=self.start > 0)
         book = Logbook(self.folder, self.start, config.tensorboard, tracker)
         feed = Feed(self.data, processes, self.start, self.steps, config.prefetch if self.device.type == "cuda" else 0)
-        evaluate_every = max(1, self.steps // config.evaluations) if evaluate and config.evaluations else 0
+        evaluate_every = math.ceil(self.steps / config.evaluations) if evaluate and config.evaluations else 0
         progress = tqdm(
             range(self.start, self.steps),
             initial=self.start,

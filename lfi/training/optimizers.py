@@ -15,8 +15,11 @@ def optimizer(groups: list[dict[str, Any]], config: LoopConfig) -> torch.optim.O
 
     Muon (Jordan et al. 2024) makes the update of a matrix orthogonal: all its directions move equally far, where
     AdamW follows the few that gradients agree on. Updates are scaled to the size of AdamW's (Liu et al. 2025, arXiv
-    2502.16982), so learning rates are of the same kind. Vectors, positions and other tensors that are no matrices
-    are left to AdamW with Nesterov momentum.
+    2502.16982), so learning rates are of the same kind. AdamW with Nesterov momentum moves the groups that set
+    `use_fallback`, and tensors that are no matrices or very thin ones.
+
+    Args:
+        groups: as `parameter_groups` makes them.
     """
     if config.optimizer == "muon":
         return Muon(

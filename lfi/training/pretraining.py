@@ -63,7 +63,7 @@ def train_teacher(
         sentences = captions_to_read(images, chosen, loop)
     if processes.main:
         begins = load_teacher(chosen.start_from).label if chosen.start_from else "random weights"
-        write_provenance(folder, config, **{"starts from": begins})
+        write_provenance(folder, config, resume, **{"starts from": begins})
     return pretrain(sentences, validation, chosen, loop, folder, resume=resume, device=device, title=title)
 
 

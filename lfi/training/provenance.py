@@ -4,24 +4,88 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from lfi.errors import ConfigError
 from lfi.images import MEAN, STD
 from lfi.revision import revision
+from lfi.training.checkpoints import CHECKPOINT, exists
 from lfi.training.config import TrainConfig
 
+_PLACES = {
+    *("data.root", "data.annotations", "data.captions", "data.limit"),
+    *("data.validation_root", "data.validation_annotations", "data.validation_captions"),
+    *("teacher.model", "teacher.pretrained", "teacher.cache", "teacher.batch_size"),
+    *("detection.backbone", "pretraining.start_from"),
+}
+"""Settings that may change while a run is interrupted: where things lie (a teacher's fingerprint may not), and how many
+files may be damaged."""
 
-def write_provenance(folder: Path, config: TrainConfig, **more: str) -> None:
+
+def write_provenance(folder: Path, config: TrainConfig, resume: bool = False, **more: str) -> None:
     """`config.json` and `environment.json` in a run's folder, which is made if it is not there.
 
     Args:
+        resume: the run goes on, if it was begun: then it must be for the same.
         more: what else the run depends on, such as its teacher.
+
+    Raises:
+        ConfigError: the run that is to go on was begun with other models, losses or data.
     """
+    if resume and exists(folder / CHECKPOINT):
+        check_begun(folder, config, **more)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
     (folder / "environment.json").write_text(json.dumps(environment() | more, indent=2) + "\n")
+
+
+def check_begun(folder: Path, config: TrainConfig, **more: str) -> None:
+    """Refuse to go on with a run that was begun with another task, other data, models or losses.
+
+    The loop's own settings may change: `lfi.training.loop` tells of it.
+
+    Raises:
+        ConfigError: names the first difference, and both values.
+    """
+    try:
+        begun = json.loads((folder / "config.json").read_text())
+        begun["environment"] = json.loads((folder / "environment.json").read_text())
+    except (OSError, ValueError):
+        return  # its checkpoint alone was copied here
+    now = config.to_dict() | {"environment": more}
+    del now["loop"]
+    if found := difference(begun, now, _PLACES):
+        name, was, value = found
+        raise ConfigError(
+            f"{folder} was begun with {name} {was!r}, and {value!r} was asked for; go on with the former, or start "
+            "anew in another folder"
+        )
+
+
+def difference(
+    before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()
+) -> tuple[str, Any, Any] | None:
+    """The first setting that is not what it was: its name, what it was, what it is.
+
+    Args:
+        before: settings, or sections of settings, as JSON has them. What is not named there counts as unchanged.
+        now: the same as they are, in any form that JSON can hold.
+        free: names (`section.setting`) that may differ.
+    """
+    for section, settings in json.loads(json.dumps(now)).items():
+        inside = isinstance(settings, dict)
+        old = before.get(section, {} if inside else settings)
+        pairs = {f"{section}.{name}": (name, value) for name, value in settings.items()} if inside else {}
+        for full, (name, value) in pairs.items():
+            if full not in free and (old or {}).get(name, value) != value:
+                return full, old[name], value
+        if not inside and old != settings:
+            return section, old, settings
+    return None
 
 
 def environment() -> dict[str, str]:

@@ -155,7 +155,7 @@ def train_student(
         images, questions, answers = prepared.images, prepared.questions, prepared.answers
         data = TargetViews(images, questions, answers, config, student.grid, device_of, student.image_size)
     if folder and processes.main:
-        write_provenance(folder, config, teacher=teacher.label)
+        write_provenance(folder, config, resume, teacher=teacher.label)
     records = train(
         task,
         data,

@@ -11,6 +11,7 @@ from lfi.data.augment import Views
 from lfi.data.imageset import ImageSet
 from lfi.images import normalise
 from lfi.training.config import WORD_FIELDS, TrainConfig
+from lfi.training.distributed import check_shares
 from lfi.training.targets import Answers, InMemory, Questions
 
 RESIDENT = 8 << 30
@@ -71,6 +72,7 @@ class TargetViews:
         epoch, position = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
         chosen = np.sort(order[position * self.batch_size : (position + 1) * self.batch_size])
+        check_shares(len(chosen), world)
         rng = np.random.default_rng((self.seed, epoch, position))
         every = Views.draw(len(chosen), rng, self.data.crop, flip=self.data.flip)
         views = Views(every.boxes[rank::world], every.flipped[rank::world])

@@ -1,11 +1,12 @@
 """The benchmark of detection: real students and detectors on tiny data, resumed; its table says what the runs say."""
 
+import json
 from dataclasses import asdict, replace
 
 import pytest
 from commandline import lfi
 
-from evaluation.detection_benchmark import DetectionRun, DetectionSetup, detection, record_of
+from evaluation.detection_benchmark import DetectionRun, DetectionSetup, backbone, detection, recipe_of, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results
@@ -24,7 +25,8 @@ def run(method, seed, box, way="fine-tuned", mask=0.0):
 @pytest.mark.slow
 def test_what_is_missing_is_trained_and_what_is_there_is_read(tmp_path):
     setup = DetectionSetup("tiny", TEACHER, str(tmp_path))
-    done = run("no distillation", 0, 12.0, "frozen", 3.0)
+    recipe = json.loads(json.dumps(recipe_of(setup, "no distillation")))
+    done = replace(run("no distillation", 0, 12.0, "frozen", 3.0), recipe=recipe)
     keep(record_of(setup, "no distillation", 0, "frozen"), asdict(done))
     runs = detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1)
     assert runs[1] == done
@@ -33,6 +35,14 @@ def test_what_is_missing_is_trained_and_what_is_there_is_read(tmp_path):
     assert all(0 <= score <= 100 for score in (*runs[0].scores.values(), runs[0].classification))
     assert (tmp_path / "tiny/students/no_distillation-0/student.safetensors").is_file()
     assert detection(setup, [0], ["no distillation"], ["fine-tuned", "frozen"], 1) == runs, "nothing is left to do"
+    student = tmp_path / "tiny/students/no_distillation-0/student.json"
+    student.write_text(student.read_text().replace('"batch_size": 32', '"batch_size": 64'))
+    with pytest.raises(ConfigError, match=r"student\.json was made with students\.batch_size 64, which is 32 now"):
+        backbone(setup, "no distillation", 0, student.parent)
+    for change, said in (({"teacher": "another@0123"}, "made with teacher 'another@0123'"), ({}, "does not say how")):
+        keep(record_of(setup, "no distillation", 0, "frozen"), asdict(replace(done, recipe=change)))
+        with pytest.raises(ConfigError, match=said):
+            detection(setup, [0], ["no distillation"], ["frozen"], 1)
 
 
 @pytest.mark.slow

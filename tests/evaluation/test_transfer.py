@@ -32,7 +32,7 @@ from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
 from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, PATCHES, SHUFFLED, UNSHUFFLED
-from lfi.teachers import save_teacher
+from lfi.teachers import load_teacher, save_teacher
 from lfi.training.teacher import build_coca
 from lfi.training.teacher_config import TeacherConfig
 
@@ -137,20 +137,32 @@ def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup
     path = record_of(here, DRAWN, "LFI", 0)
     path.parent.mkdir(parents=True)
     now = json.loads(json.dumps(asdict(METHODS["LFI"])))
-    done = run(DRAWN, "LFI", 0, 20.0, trained=now, setting=json.loads(json.dumps(setting_of(here))))
+    label = load_teacher(here.scenes).label
+    done = run(DRAWN, "LFI", 0, 20.0, trained=now, setting=json.loads(json.dumps(setting_of(here))), teacher=label)
     path.write_text(json.dumps(asdict(done)))
     assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [done]
     other = {**now, "objective": {**now["objective"], "interaction": 0.1}}
     path.write_text(json.dumps(asdict(replace(done, trained=other))))
-    with pytest.raises(ConfigError, match="was trained with other weights than 'LFI' has now; move it away"):
+    with pytest.raises(ConfigError, match=r"made with method\.objective .*'interaction': 0\.1.* now; move it away"):
         transfer(here, [0], ["LFI"], [DRAWN], 1)
-    for setting in ({**done.setting, "epochs": [9, 9, 9]}, {}):
-        path.write_text(json.dumps(asdict(replace(done, setting=setting))))
-        with pytest.raises(ConfigError, match="was trained otherwise than --scale tiny trains now, or does not say"):
+    for change, said in (
+        (
+            {"setting": {**done.setting, "epochs": [9, 9, 9]}},
+            r"made with scale\.epochs \[9, 9, 9\], which is \[1, 1, 1\]",
+        ),
+        ({"setting": {**done.setting, "optimizer": "muon"}}, "made with scale.optimizer 'muon', which is 'adamw' now"),
+        ({"setting": {}}, "does not say how it was made; move it away"),
+        ({"teacher": "another@0123"}, "made with teacher 'another@0123', which is 'scenes CoCa@"),
+    ):
+        path.write_text(json.dumps(asdict(replace(done, **change))))
+        with pytest.raises(ConfigError, match=said):
             transfer(here, [0], ["LFI"], [DRAWN], 1)
+    fewer = {name: value for name, value in done.setting.items() if name not in ("optimizer", "clip")}
+    path.write_text(json.dumps(asdict(replace(done, setting=fewer))))  # from before these were kept
+    assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [replace(done, setting=fewer)]
     old = {name: value for name, value in asdict(done).items() if name not in ("trained", "setting")}
     path.write_text(json.dumps(old))
-    with pytest.raises(ConfigError, match="does not say with which weights it was trained; move it away"):
+    with pytest.raises(ConfigError, match="does not say how it was made; move it away"):
         transfer(here, [0], ["LFI"], [DRAWN], 1)
 
     record = tmp_path / "tuning.json"
@@ -170,6 +182,15 @@ def test_a_search_that_began_with_other_weights_is_refused(setup, tmp_path):
     with pytest.raises(ConfigError, match="started from other weights") as refused:
         study_of(here, DRAWN, "LFI + DIST + feature KD")
     assert str(tmp_path) in str(refused.value)
+
+
+def test_a_search_at_another_scale_or_with_another_optimizer_is_refused(setup, tmp_path, monkeypatch):
+    here = replace(setup, runs=str(tmp_path))
+    study_of(here, DRAWN, "LFI + DIST + feature KD")
+    study_of(here, DRAWN, "LFI + DIST + feature KD")  # it is gone on with
+    monkeypatch.setitem(SCALES, "tiny", replace(SCALES["tiny"], optimizer="muon"))
+    with pytest.raises(ConfigError, match=r"journal was made with scale\.optimizer 'adamw', which is 'muon' now"):
+        study_of(here, DRAWN, "LFI + DIST + feature KD")
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Where the benchmark's students look: the best layer counts, and only small boxes do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from evaluation.transfer_pointing import pointing_scores
+from evaluation.transfer_pointing import floors, pointing_scores
 from lfi.data.imageset import ImageSet
 
 
@@ -33,3 +35,7 @@ def test_where_a_student_looks_is_measured_at_its_best_layer(monkeypatch):
     assert scores["canvases"] == pytest.approx(75)
     monkeypatch.setattr("evaluation.transfer_pointing.answerers_of", lambda *_: [])
     assert pointing_scores(None, None, images) == {}
+
+    found = floors(replace(images, boxes=np.array([[0, 0, 40, 40]] * 3 + [[0, 0, 16, 16]] * 5, np.float32)))
+    assert found["boxes"] == pytest.approx(100 * 3 / 8), "three boxes hold the centre"
+    assert 25 <= found["canvases"] <= 60, "canvases have two to four photographs"

@@ -24,6 +24,7 @@ from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSo
 from lfi.training.photographs.bank import Part, Truth, shrunk
 from lfi.training.photographs.teacher import SHARES, Sources, images
 from lfi.training.photographs.trunk import CHUNK, Features, Stages, pretrained
+from lfi.training.provenance import check_begun
 from lfi.training.run import Prepared, train_student
 from lfi.training.targets import InMemory, Questions
 
@@ -104,6 +105,12 @@ class Asked:
         return EncodedImages(unit(latent), unit(tokens @ tower.proj), tokens, None, self.teacher.fingerprint)
 
 
+def config_of(teacher_folder: Path) -> TrainConfig:
+    """What both students have in common."""
+    source = TeacherSource(model=str(teacher_folder), layers=(0,))
+    return TrainConfig(data=DataConfig(crop=0.6, size=64), teacher=source, student=BACKBONE, loop=LOOP)
+
+
 def prepare_students(sources: Sources, teacher_folder: Path) -> Prepared:
     """Images, and what the teacher says of them; kept in `answers.pt`."""
     teacher = load_teacher(teacher_folder)
@@ -114,26 +121,31 @@ def prepare_students(sources: Sources, teacher_folder: Path) -> Prepared:
     parts = [every[name] for name in SHARES]
     classes = sorted({int(label) for part in parts for label in np.unique(part.labels) if label >= 0})
     learnt, held_out = image_set(parts, truth, classes), image_set([every["held-out"]], truth, classes)
-    source = TeacherSource(model=str(teacher_folder), layers=(0,))
-    questions = Questions(teacher, source, learnt, ("maps", "logits", "latents"))
+    config = config_of(teacher_folder)
+    questions = Questions(teacher, config.teacher, learnt, ("maps", "logits", "latents"))
     kept = sources.runs / f"answers-{teacher.fingerprint}.pt"
     if kept.exists():
         answers = InMemory(torch.load(kept, weights_only=True))
     else:
         answers = Asked(teacher, questions, sources).all(parts)
         torch.save(answers.fields, kept)
-    config = TrainConfig(data=DataConfig(crop=0.6, size=64), teacher=source, student=BACKBONE, loop=LOOP)
     return Prepared(config, teacher, learnt, held_out, questions, answers)
 
 
 def train_photo_student(
     part: str, sources: Sources, teacher_folder: Path, *, resume: bool = True, device: str = "cpu"
 ) -> Student:
-    """Train `lfi` or `baseline` in `runs/PART`; one that is finished there is read."""
+    """Train `lfi` or `baseline` in `runs/PART`; one that is finished there is read.
+
+    Raises:
+        ConfigError: what is there learnt from another teacher, or for other losses.
+    """
     folder = sources.runs / part
+    method = methods()[part]
+    own = replace(config_of(teacher_folder), objective=method.objective, student=method.student(BACKBONE))
     if resume and (folder / "student.safetensors").exists():
+        check_begun(folder, own, teacher=load_teacher(teacher_folder).label)
         return Student.load(folder / "student.safetensors")
-    prepared, method = prepare_students(sources, teacher_folder), methods()[part]
-    config = replace(prepared.config, objective=method.objective, student=method.student(BACKBONE))
-    student, _ = train_student(replace(prepared, config=config), folder, resume=resume, device=device, title=part)
+    prepared = replace(prepare_students(sources, teacher_folder), config=own)
+    student, _ = train_student(prepared, folder, resume=resume, device=device, title=part)
     return student

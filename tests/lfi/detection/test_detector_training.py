@@ -152,6 +152,8 @@ def test_boxes_enclose_their_masks_at_every_scale(scenes, jitter):
 def test_a_batch_is_a_function_of_its_step(scenes):
     instances = Instances(scenes / "images", scenes / "instances.json")
     views, again = (InstanceViews(instances, 64, 4, seed=5, jitter=(0.8, 1.2)) for _ in range(2))
+    with pytest.raises(ConfigError, match="a batch has 4 images; a multiple of 3 processes was expected"):
+        views.batch(0, rank=0, world=3)
     assert views.steps_per_epoch == 2
     views.batch(0)
     whole = views.batch(3)

@@ -193,6 +193,8 @@ def test_processes_share_a_batch_without_overlap(prepared):
     for rank in range(2):
         part = data.batch(1, rank=rank, world=2)
         assert all(torch.equal(part[name], whole[name][rank::2]) for name in whole)
+    with pytest.raises(ConfigError, match="a batch has 16 images; a multiple of 3 processes was expected"):
+        data.batch(1, rank=0, world=3)
 
 
 def test_the_teacher_can_be_asked_online_about_every_view(prepared):
@@ -295,6 +297,11 @@ def test_resuming_gives_the_same_weights_bit_for_bit(prepared, tmp_path):
     resumed, _ = train_student(prepared, part, resume=True)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+    kept = (part / "config.json").read_text()
+    other = replace(prepared.config, objective=replace(prepared.config.objective, interaction=0.7))
+    with pytest.raises(ConfigError, match=r"begun with objective\.interaction .*, and 0\.7 was asked for; go on with"):
+        train_student(replace(prepared, config=other), part, resume=True)
+    assert (part / "config.json").read_text() == kept, "it says what the weights were trained for"
 
 
 def test_a_run_folder_tells_how_it_was_made(prepared, tmp_path):
