@@ -83,14 +83,18 @@ METHODS: dict[str, Method] = {
     "shuffled maps + patch words + DIST + feature KD": Method(
         replace(_LFI, patch_words=0.15, dist=1.0, feature_kd=0.1, shuffle=True), 8
     ),
+    "shuffled maps, own words + patch words + DIST + feature KD": Method(
+        replace(_LFI, patch_words=0.15, dist=1.0, feature_kd=0.1, shuffle=True, own_words=True), 8
+    ),
 }
 RESULT_ORIENTED = ("logit KD", "feature KD", "logit + feature KD", "DIST", "DIST + feature KD")
 """Those that copy what the teacher puts out; the best of them is what LFI is measured against."""
 HEAD_ALONE = "DIST + feature KD, head that reads names"
 UNSHUFFLED, SHUFFLED = "LFI + patch words + DIST + feature KD", "shuffled maps + patch words + DIST + feature KD"
+OWN_WORDS = "shuffled maps, own words + patch words + DIST + feature KD"
 PATCHES = "token labelling + DIST + feature KD"
-CONTROLS = ("queries only", "shuffled maps", HEAD_ALONE, SHUFFLED)
-"""What LFI has besides the right maps: its queries, its head and its names, maps of another image."""
+CONTROLS = ("queries only", "shuffled maps", HEAD_ALONE, SHUFFLED, OWN_WORDS)
+"""What LFI has besides the right maps: its queries, head and names, another image's maps with or without its words."""
 CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
 """Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
 

@@ -182,7 +182,8 @@ class ObjectiveConfig:
         temperature: of logit KD with one label per image.
         smoothing: of the labels of plain supervision.
         persistent: one assignment per image; else one per layer (an ablation).
-        shuffle: hand every image another image's maps (a control).
+        shuffle: hand every image another image's maps and words (a control).
+        own_words: with `shuffle`, another image's maps alone: as many words, its own (a stricter control).
         extra: weights of your own objectives, by `FILE.py:NAME` or `package.module:NAME`; see
             `lfi.training.student.StudentTask.losses`.
     """
@@ -203,11 +204,16 @@ class ObjectiveConfig:
     smoothing: float = 0.0
     persistent: bool = True
     shuffle: bool = False
+    own_words: bool = False
     extra: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.patch_words > 0 and not self.naming > 0:
             raise ConfigError("objective.patch_words needs the head that names; set objective.naming above 0, too")
+        if self.own_words and not self.shuffle:
+            raise ConfigError(
+                "objective.own_words is about shuffled maps; set objective.shuffle = true, too"
+            )
         for name, value in asdict(self).items():
             if isinstance(value, float) and value < 0:
                 raise ConfigError(f"objective.{name} is {value}; 0 or more was expected")

@@ -24,7 +24,7 @@ class TargetViews:
 
     Crops and flips move the maps with the image; logits and latents are those of the whole image. With
     `objective.shuffle`, every image has the maps and words of another image with as many words, always the same one:
-    as much structure, and the wrong structure.
+    as much structure, and the wrong structure. With `objective.own_words` it keeps its words and has the other's maps.
 
     Args:
         answers: of every image; None to ask the teacher about every view (`teacher.online`).
@@ -46,6 +46,7 @@ class TargetViews:
         self.questions, self.answers, self.grid = questions, answers, grid
         self.data, self.batch_size, self.seed = config.data, config.loop.batch_size, config.loop.seed
         self.source: Tensor | None = None
+        self.own_words = config.objective.own_words
         self.wanted = config.objective.targets
         if answers is not None:
             self.wanted = tuple(name for name in self.wanted if name != "presence" or name in answers.fields)
@@ -85,7 +86,7 @@ class TargetViews:
         if self.answers is None:
             asked = self.questions.ask(rows.numpy(), images)
             return batch | moved(asked, Views.whole(len(rows)), self.teacher_grid, self.grid)
-        others = ("maps", *WORD_FIELDS) if self.source is not None else ()
+        others = () if self.source is None else ("maps",) if self.own_words else ("maps", *WORD_FIELDS)
         found = self.answers.rows(rows, [name for name in self.wanted if name not in others])
         if self.source is not None:
             found |= self.answers.rows(self.source[rows], [name for name in self.wanted if name in others])

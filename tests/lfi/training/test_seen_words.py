@@ -157,14 +157,18 @@ def test_a_word_counts_as_much_as_it_is_likely():
     assert torch.allclose(sums, likely[:, None].expand_as(sums), atol=1e-6)
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_students_learn_from_images_of_which_nothing_is_said(questions, teacher, shuffle):
+@pytest.mark.parametrize(("shuffle", "own_words"), [(False, False), (True, False), (True, True)])
+def test_students_learn_from_images_of_which_nothing_is_said(questions, teacher, shuffle, own_words):
     answers = questions.all()
     config = TrainConfig(
         data=DataConfig(crop=0.6),
         teacher=questions.source,
         objective=ObjectiveConfig(
-            interaction=1.0, relation=0.1, naming=0.1, patch_words=0.1, token_labelling=0.1, dist=1.0, shuffle=shuffle
+            **dict.fromkeys(("relation", "naming", "patch_words", "token_labelling"), 0.1),
+            interaction=1.0,
+            dist=1.0,
+            shuffle=shuffle,
+            own_words=own_words,
         ),
         loop=LoopConfig(epochs=1, batch_size=8, evaluations=0, tensorboard=False),
     )
@@ -172,10 +176,14 @@ def test_students_learn_from_images_of_which_nothing_is_said(questions, teacher,
     views = TargetViews(questions.images, questions, answers, config, (8, 8))
     batch = views.batch(0)
     assert {"presence", "words", "names"} <= batch.keys()
-    if shuffle:  # maps, words and their presence come from one and the same other image
+    if shuffle:  # words and their presence come from the same other image as maps, or are the image's own
         order = np.random.default_rng((0, 0)).permutation(24)
-        rows = np.sort(order[:8])
-        assert torch.equal(batch["presence"], answers.rows(views.source[torch.from_numpy(rows)])["presence"])
+        rows = torch.from_numpy(np.sort(order[:8]))
+        assert torch.equal(batch["presence"], answers.rows(rows if own_words else views.source[rows])["presence"])
+        whole = TargetViews(questions.images, questions, answers, replace(config, data=DataConfig(flip=0.0)), (8, 8))
+        wrong = answers.rows(views.source[rows])["maps"].float()
+        assert torch.allclose(whole.batch(0)["maps"].mean(-1), wrong.mean(-1), atol=1e-3)
+        assert torch.allclose(whole.batch(0)["maps"], wrong, atol=1e-3)
         counts = answers.fields["words"].sum(1)
         assert torch.equal(counts[views.source], counts)
     prepared = Prepared(config, teacher, questions.images, coloured(6), questions, answers)

@@ -150,6 +150,11 @@ def test_a_data_section_says_what_is_wrong_with_it(wrong, message):
         DataConfig(**wrong)
 
 
+def test_own_words_need_shuffled_maps():
+    with pytest.raises(ConfigError, match=r"set objective\.shuffle = true, too"):
+        ObjectiveConfig(interaction=0.1, own_words=True)
+
+
 def test_the_shuffled_control_cannot_be_asked_online():
     config = TrainConfig(
         data=DataConfig(count=4, validation=2),
