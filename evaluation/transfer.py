@@ -188,25 +188,34 @@ def check_record(setup: TransferSetup, path: Path, method: str, teacher: str) ->
     Raises:
         ConfigError: it was, or does not say.
     """
-    run, now = read_run(path), recipe_of(setup, method, teacher)
+    run = read_run(path)
+    now = recipe_of(setup, run.part, method, teacher)
     setting = {"optimizer": "adamw", **run.setting} if run.setting else {}  # from before there was a choice
+    if isinstance(setting.get("epochs"), list):  # from when those of every kind of part were kept
+        setting["epochs"] = setting["epochs"][kind_of(run.part)]
     before = {"teacher": run.teacher, "method": run.trained, "scale": setting}
     if not (run.trained and setting) and not (setup.tuned and not run.trained):
         before = {}
     check_recipe(path, before, now)
 
 
-def recipe_of(setup: TransferSetup, method: str, teacher: str) -> dict[str, Any]:
+def recipe_of(setup: TransferSetup, part: str, method: str, teacher: str) -> dict[str, Any]:
     """What decides how a student is trained."""
-    return {"teacher": teacher, "method": asdict(setup.methods[method]), "scale": setting_of(setup)}
+    return {"teacher": teacher, "method": asdict(setup.methods[method]), "scale": setting_of(setup, part)}
 
 
-def setting_of(setup: TransferSetup) -> dict[str, Any]:
-    """What of the scale decides how students are trained, and what all scales have in common."""
-    names = ("student", "epochs", "batch_size", "learning_rate", "optimizer", "patch", "unlabelled", "used")
+def setting_of(setup: TransferSetup, part: str) -> dict[str, Any]:
+    """What of the scale decides how students of a part are trained, and what all scales have in common."""
+    names = ("student", "batch_size", "learning_rate", "optimizer", "patch", "unlabelled", "used")
     loop = LoopConfig()
     shared = {name: getattr(loop, name) for name in ("weight_decay", "warmup", "clip", "ema")}
-    return {name: getattr(setup.at, name) for name in names} | {"crop": CROP} | shared
+    own = {"epochs": setup.at.epochs[kind_of(part)], "crop": CROP}
+    return {name: getattr(setup.at, name) for name in names} | own | shared
+
+
+def kind_of(part: str) -> int:
+    """Which of a scale's epochs a part has: those of TinyImageNet, of domains or of scenes."""
+    return 0 if part.startswith("TinyImageNet") else 2 if part.startswith("scenes") else 1
 
 
 def teacher_of(setup: TransferSetup, part: str) -> str:
@@ -240,7 +249,7 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
         step=float(np.median(seconds)),
         parameters=sum(parameter.numel() for parameter in student.parameters()),
         trained=asdict(setup.methods[method]),
-        setting=setting_of(setup),
+        setting=setting_of(setup, part),
     )
     keep(path, asdict(run))
     discard(folder / CHECKPOINT)
@@ -276,7 +285,6 @@ def student_of(method: Method, scale: TransferScale) -> StudentSource:
 def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, ImageSet]]:
     """Images, the teacher's answers and test sets of a part; the latest is kept."""
     scale, tests = setup.at, {}
-    tiny, pacs, drawn = scale.epochs
     teacher, evaluations = teacher_of(setup, part), 10
     base = part.removesuffix(SOURCE_VALIDATION)
     if part.startswith("TinyImageNet"):
@@ -284,17 +292,17 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
         used, labelled = scale.shares(share)
         data = DataConfig(source="tiny-imagenet", root=setup.tiny, fraction=used, labelled=labelled, crop=CROP)
         train, test = image_sets(data)
-        epochs, tests["test"] = tiny, test
+        tests["test"] = test
         tests |= {ZERO_SHOT[name]: untaught(setup, name, data.size) for name in setup.roots}
     elif (name := base.split()[0]) in setup.roots:
         held_out = base.removeprefix(f"{name} without ")
         data = DataConfig(source="domains", root=setup.roots[name], held_out=held_out, crop=CROP)
         split = leave_one_out(untaught(setup, name, data.size), held_out, seed=0)
-        epochs, train, tests["test"] = pacs, split.train, split.test
+        train, tests["test"] = split.train, split.test
     else:
         data = DataConfig(domains=DOMAINS[:3])
         drawings = Scenes(1000, 12, data.size, DOMAINS[3:]).load(masks=False)
-        epochs, train, tests["test"] = drawn, image_sets(data)[0], drawings.image_set("test")
+        train, tests["test"] = image_sets(data)[0], drawings.image_set("test")
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
         known = np.arange(len(held)) if held.multilabel else np.flatnonzero(held.labels >= 0)
@@ -314,7 +322,7 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
             cache=str(Path(setup.runs) / setup.scale / "cache" / cached_as(setup, part).replace(" ", "_")),
         ),
         loop=LoopConfig(
-            epochs=epochs,
+            epochs=scale.epochs[kind_of(part)],
             batch_size=scale.batch_size,
             learning_rate=scale.learning_rate,
             optimizer=scale.optimizer,

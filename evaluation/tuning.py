@@ -106,7 +106,7 @@ def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
         direction="maximize",
         load_if_exists=True,
     )
-    now = {"teacher": load_teacher(teacher_of(setup, part)).label, "scale": setting_of(setup)}
+    now = {"teacher": load_teacher(teacher_of(setup, part)).label, "scale": setting_of(setup, part)}
     if study.trials:
         check_recipe(kept, study.user_attrs.get("recipe", {}), now)
     else:

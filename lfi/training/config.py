@@ -211,9 +211,7 @@ class ObjectiveConfig:
         if self.patch_words > 0 and not self.naming > 0:
             raise ConfigError("objective.patch_words needs the head that names; set objective.naming above 0, too")
         if self.own_words and not self.shuffle:
-            raise ConfigError(
-                "objective.own_words is about shuffled maps; set objective.shuffle = true, too"
-            )
+            raise ConfigError("objective.own_words is about shuffled maps; set objective.shuffle = true, too")
         for name, value in asdict(self).items():
             if isinstance(value, float) and value < 0:
                 raise ConfigError(f"objective.{name} is {value}; 0 or more was expected")
