@@ -45,7 +45,7 @@ def summarise(runs: Sequence[DetectionRun], results: Results) -> None:
 
 
 def table(runs: Sequence[DetectionRun]) -> dict[str, dict[str, dict[int, float]]]:
-    """Scores by part (`box mAP, fine-tuned`), method and seed; the students' own validation mAP is a part, too."""
+    """Scores by part (`box mAP, fine-tuned`), method and seed."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     for run in runs:
         for name, score in run.scores.items():
