@@ -23,7 +23,7 @@ from evaluation.detection import average_precision
 from evaluation.runs import check_known, check_recipe, in_processes, keep
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
 from lfi.data.scenes import Scenes
-from lfi.methods import METHODS
+from lfi.methods import METHODS, sections
 from lfi.teachers import load_teacher
 from lfi.training.config import DataConfig, LoopConfig, TeacherSource, TrainConfig
 from lfi.training.detection import train_detector
@@ -157,6 +157,9 @@ def detection(
     check_known("way", ways, WAYS)
     wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
     missing: dict[tuple[str, int], list[str]] = {}
+    for path, method in {student_of(setup, method, seed): method for method, seed, _ in wanted}.items():
+        if path.exists():
+            check_recipe(path, json.loads(path.read_text()).get("recipe", {}), students_recipe(setup, method))
     for method, seed, way in wanted:
         if not (path := record_of(setup, method, seed, way)).exists():
             missing.setdefault((method, seed), []).append(way)
@@ -185,7 +188,7 @@ def file_name(method: str) -> str:
 
 def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[str]) -> list[DetectionRun]:
     """Train a student unless it is there, detectors on it, measure them and keep the records."""
-    folder = setup.folder / "students" / f"{file_name(method)}-{seed}"
+    folder = student_of(setup, method, seed).parent
     classification = backbone(setup, method, seed, folder)
     done = []
     for way in ways:
@@ -213,9 +216,7 @@ def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[s
 def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> float:
     """The student of a method in `folder`, trained if it is not there; its validation mAP in percent."""
     record = folder / "student.json"
-    if record.exists():
-        check_recipe(record, json.loads(record.read_text()).get("recipe", {}), recipe_of(setup, method))
-    else:
+    if not record.exists():
         ready = prepared(setup)
         config = replace(
             ready.config,
@@ -227,19 +228,29 @@ def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> flo
             replace(ready, config=config), device=setup.device, title=f"{method}, seed {seed}, student"
         )
         student.save(folder / "student.safetensors")
-        keep(record, {"mAP": validate(student, ready.validation)["mAP"], "recipe": recipe_of(setup, method)})
+        keep(record, {"mAP": validate(student, ready.validation)["mAP"], "recipe": students_recipe(setup, method)})
     return float(json.loads(record.read_text())["mAP"])
+
+
+def student_of(setup: DetectionSetup, method: str, seed: int) -> Path:
+    """Where the record of a student is kept, beside its weights."""
+    return setup.folder / "students" / f"{file_name(method)}-{seed}" / "student.json"
+
+
+def students_recipe(setup: DetectionSetup, method: str) -> dict[str, Any]:
+    """What decides how a student is trained."""
+    return {
+        "teacher": _label_of(setup.teacher),
+        **sections(asdict(METHODS[method])),
+        "data": {"labelled": setup.at.labelled, "share": setup.at.share if setup.coco else 1.0},
+        "students": asdict(students_loop(setup, 0)),
+    }
 
 
 def recipe_of(setup: DetectionSetup, method: str) -> dict[str, Any]:
     """What decides how a student and its detectors are trained."""
-    return {
-        "teacher": _label_of(setup.teacher),
-        "method": asdict(METHODS[method]),
-        "scale": asdict(setup.at),
-        "students": asdict(students_loop(setup, 0)),
-        "detectors": asdict(detectors_loop(setup, 0)),
-    }
+    own = {"scale": asdict(setup.at), "detectors": asdict(detectors_loop(setup, 0))}
+    return students_recipe(setup, method) | own
 
 
 @lru_cache(maxsize=1)

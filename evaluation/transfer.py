@@ -30,7 +30,7 @@ from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.devices import faster_in_bfloat16
 from lfi.images import normalise
-from lfi.methods import ABLATIONS, METHODS, Method, weighted
+from lfi.methods import ABLATIONS, METHODS, Method, sections, weighted
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.names import NameTokenizer
@@ -193,7 +193,7 @@ def check_record(setup: TransferSetup, path: Path, method: str, teacher: str) ->
     setting = {"optimizer": "adamw", **run.setting} if run.setting else {}  # from before there was a choice
     if isinstance(setting.get("epochs"), list):  # from when those of every kind of part were kept
         setting["epochs"] = setting["epochs"][kind_of(run.part)]
-    before = {"teacher": run.teacher, "method": run.trained, "scale": setting}
+    before = {"teacher": run.teacher, **sections(run.trained), "scale": setting}
     if not (run.trained and setting) and not (setup.tuned and not run.trained):
         before = {}
     check_recipe(path, before, now)
@@ -201,7 +201,7 @@ def check_record(setup: TransferSetup, path: Path, method: str, teacher: str) ->
 
 def recipe_of(setup: TransferSetup, part: str, method: str, teacher: str) -> dict[str, Any]:
     """What decides how a student is trained."""
-    return {"teacher": teacher, "method": asdict(setup.methods[method]), "scale": setting_of(setup, part)}
+    return {"teacher": teacher, **sections(asdict(setup.methods[method])), "scale": setting_of(setup, part)}
 
 
 def setting_of(setup: TransferSetup, part: str) -> dict[str, Any]:
@@ -227,7 +227,8 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
     """Train one student, measure it, keep it and its record."""
     ready, tests = prepared(setup, part)
     path = record_of(setup, part, method, seed)
-    folder = path.with_name(f"{path.stem}-{crc32(repr((setup.methods[method], setup.at)).encode()):08x}")
+    recipe = setup.methods[method], setting_of(setup, part)
+    folder = path.with_name(f"{path.stem}-{crc32(repr(recipe).encode()):08x}")
     student, records = train_one(setup, part, setup.methods[method], seed, method, folder)
     student.save(path.with_suffix(".safetensors"))
     main = main_score(ready)
@@ -309,9 +310,7 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
         tests, evaluations = {"test": held.take(known)}, 1
     if setup.scale == "tiny":
         train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
-        tests = {
-            name: images.take(np.arange(0, len(images), max(1, len(images) // 100))) for name, images in tests.items()
-        }
+        tests = {name: fewer(images) for name, images in tests.items()}
     source = load_teacher(teacher)
     chooses = isinstance(source.tokenizer, NameTokenizer) or (part.startswith("TinyImageNet") and scale.unlabelled)
     config = TrainConfig(
@@ -334,6 +333,11 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
     fields = FIELDS if blocks_of(source) else FIELDS[:3]  # a convolutional tower attends to nothing
     with torch.autocast(torch.device(setup.device).type, torch.bfloat16, enabled=faster_in_bfloat16(setup.device)):
         return prepare(config, setup.device, fields, (train, seen)), tests
+
+
+def fewer(images: ImageSet) -> ImageSet:
+    """About a hundred of them: what `--scale tiny` is tested on."""
+    return images.take(np.arange(0, len(images), max(1, len(images) // 100)))
 
 
 def cached_as(setup: TransferSetup, part: str) -> str:

@@ -43,6 +43,12 @@ class Method:
         )
 
 
+def sections(method: Mapping[str, Any]) -> dict[str, Any]:
+    """A method as a record keeps it (`asdict`), in sections as `lfi.training.provenance.difference` compares them."""
+    own = {name: value for name, value in method.items() if name != "objective"}
+    return {"method": own, "objective": method.get("objective", {})}
+
+
 def weighted(method: Method, weights: Mapping[str, float]) -> Method:
     """A method with other weights for those losses that it has."""
     own: dict[str, Any] = {name: each for name, each in weights.items() if getattr(method.objective, name)}

@@ -49,7 +49,7 @@ def transfer(
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
-    from evaluation.transfer import COMPARED, TransferSetup
+    from evaluation.transfer import COMPARED, TransferSetup, fewer
     from evaluation.transfer import transfer as run_all
     from evaluation.transfer_pointing import FLOORS, POINTING, floors
     from evaluation.transfer_scales import SCALES
@@ -57,12 +57,11 @@ def transfer(
     from evaluation.transfer_table import summarise
     from evaluation.transfer_teacher import teacher_scores
     from lfi.data.domains import stored_side
+    from lfi.data.tinyimagenet import tiny_imagenet as validation
     from lfi.devices import best_device
     from lfi.errors import ConfigError
     from lfi.methods import ABLATIONS
     from lfi.teachers import load_teacher
-    from lfi.training.config import DataConfig
-    from lfi.training.sources import image_sets
 
     check_known("scale", [scale], SCALES)
     if ablation and tuned:
@@ -93,7 +92,8 @@ def transfer(
         results.add(f"{name}: the teacher itself, zero-shot", score, "% top-1")
     summarise(done, results)
     if any(name in run.scores for run in done for name in POINTING):
-        for name, share in floors(image_sets(DataConfig(source="tiny-imagenet", root=tiny_imagenet))[1]).items():
+        images = validation(Path(tiny_imagenet), "val")
+        for name, share in floors(fewer(images) if scale == "tiny" else images).items():
             results.add(f"{POINTING[name]}: {FLOORS[name]}", share, "% of words")
     if json:
         results.write(json)

@@ -104,7 +104,7 @@ def unpack(
     """The reverse of `pack`, sharding what is sharded here. An average that was not kept starts from the weights.
 
     Raises:
-        CheckpointError: the checkpoint is of another architecture.
+        CheckpointError: the checkpoint is of another architecture, or of other trained parameters.
     """
     _fill(model.state_dict(), part(tensors, "model."))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -114,7 +114,7 @@ def unpack(
         if int(key) >= len(parameters) or (tensor.ndim and tensor.shape != parameters[int(key)].shape):
             raise CheckpointError(
                 "the checkpoint does not fit the optimiser: it has a state for parameter "
-                f"{key} of shape {list(tensor.shape)}; other parameters were trained then"
+                f"{key} of shape {list(tensor.shape)}; other parameters were trained then, or in another order"
             )
         flag = field == "use_muon"  # no tensor where it comes from: as one on a GPU, every step would wait for it
         state.setdefault(int(key), {})[field] = bool(tensor) if flag else spread(tensor, parameters[int(key)])

@@ -259,7 +259,7 @@ class LoopConfig:
 
     Attributes:
         batch_size: images of one step, over all processes and micro-batches together.
-        optimizer: `adamw`, or `muon`: Muon for matrices and AdamW for all else, which learns more a step.
+        optimizer: `adamw`, or `muon`: Muon for matrices and AdamW for all else, which learns more per step.
         warmup: share of the steps in which the learning rate rises.
         clip: largest norm of the gradient; 0 for none.
         autocast: bfloat16 autocast where it is faster: on GPUs, and on CPUs that multiply bfloat16.

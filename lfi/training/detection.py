@@ -81,8 +81,8 @@ def train_detector(
         jitter=chosen.jitter,
         rows=np.sort(rows[: max(1, round(data.fraction * len(rows)))]),
     )
-    if folder and processes.main:
-        write_provenance(folder, config, resume, backbone=chosen.backbone or name)
+    if folder:
+        write_provenance(folder, config, resume, processes.main, backbone=chosen.backbone or name)
     records = train(
         task,
         views,

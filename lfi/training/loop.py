@@ -85,7 +85,8 @@ def train(
         folder: where `metrics.jsonl`, `checkpoint.safetensors`, `loss.png` and `tensorboard/` go; nothing is written
             without it. All processes must see it.
         resume: continue from the folder's checkpoint if there is one.
-        evaluate: called `config.evaluations` times, evenly spread, with the steps done; its figures are logged. Only
+        evaluate: called `config.evaluations` times (after every step, if those are fewer), evenly spread and after the
+            last one, with the steps done; its figures are logged. Only
             process 0 calls it, with the averaged weights where `config.ema` is on.
         groups: the optimiser's groups of a module with a weight decay; a group's learning rate is the schedule's times
             its `scale`, where it has one.
@@ -168,7 +169,7 @@ class Run:
             tracker = Tracker(config.tracker, self.folder, asdict(config), resumed=self.start > 0)
         book = Logbook(self.folder, self.start, config.tensorboard, tracker)
         feed = Feed(self.data, processes, self.start, self.steps, config.prefetch if self.device.type == "cuda" else 0)
-        evaluate_every = math.ceil(self.steps / config.evaluations) if evaluate and config.evaluations else 0
+        times = config.evaluations if evaluate else 0
         progress = tqdm(
             range(self.start, self.steps),
             initial=self.start,
@@ -193,7 +194,7 @@ class Run:
                     speed = self.meter.read()
                     book.add({"step": done, **speed, "learning rate": learning_rate(config, step, self.steps), **means})
                     bar.set_postfix(_shown(speed, means["loss"]))
-                if evaluate and self.due(done, evaluate_every):
+                if evaluate and done * times // self.steps > step * times // self.steps:
                     with self.evaluating():
                         if processes.main:
                             book.add({"step": done, **evaluate(done)})

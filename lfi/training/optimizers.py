@@ -15,8 +15,8 @@ def optimizer(groups: list[dict[str, Any]], config: LoopConfig) -> torch.optim.O
 
     Muon (Jordan et al. 2024) makes the update of a matrix orthogonal: all its directions move equally far, where
     AdamW follows the few that gradients agree on. Updates are scaled to the size of AdamW's (Liu et al. 2025, arXiv
-    2502.16982), so learning rates are of the same kind. AdamW with Nesterov momentum moves the groups that set
-    `use_fallback`, and tensors that are no matrices or very thin ones; a table of embeddings counts as a matrix.
+    2502.16982), so learning rates are of the same kind. AdamW with Nesterov momentum moves vectors, very thin matrices
+    and the groups that set `use_fallback`. Kernels of convolutions, flattened, and tables of embeddings are matrices.
 
     Args:
         groups: as `parameter_groups` makes them.

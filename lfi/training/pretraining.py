@@ -61,9 +61,8 @@ def train_teacher(
     else:
         images, validation = main_first(lambda: image_sets(data), processes)
         sentences = captions_to_read(images, chosen, loop)
-    if processes.main:
-        begins = load_teacher(chosen.start_from).label if chosen.start_from else "random weights"
-        write_provenance(folder, config, resume, **{"starts from": begins})
+    begins = load_teacher(chosen.start_from).label if chosen.start_from else "random weights"
+    write_provenance(folder, config, resume, processes.main, **{"starts from": begins})
     return pretrain(sentences, validation, chosen, loop, folder, resume=resume, device=device, title=title)
 
 

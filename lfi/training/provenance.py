@@ -19,18 +19,19 @@ from lfi.training.config import TrainConfig
 _PLACES = {
     *("data.root", "data.annotations", "data.captions", "data.limit"),
     *("data.validation_root", "data.validation_annotations", "data.validation_captions"),
-    *("teacher.model", "teacher.pretrained", "teacher.cache", "teacher.batch_size"),
-    *("detection.backbone", "pretraining.start_from"),
+    *("teacher.model", "teacher.pretrained", "teacher.cache"),
+    *("detection.backbone", "environment.backbone", "pretraining.start_from"),
 }
 """Settings that may change while a run is interrupted: where things lie (a teacher's fingerprint may not), and how many
 files may be damaged."""
 
 
-def write_provenance(folder: Path, config: TrainConfig, resume: bool = False, **more: str) -> None:
+def write_provenance(folder: Path, config: TrainConfig, resume: bool = False, main: bool = True, **more: str) -> None:
     """`config.json` and `environment.json` in a run's folder, which is made if it is not there.
 
     Args:
         resume: the run goes on, if it was begun: then it must be for the same.
+        main: whether this process writes them; all of them check.
         more: what else the run depends on, such as its teacher.
 
     Raises:
@@ -38,15 +39,17 @@ def write_provenance(folder: Path, config: TrainConfig, resume: bool = False, **
     """
     if resume and exists(folder / CHECKPOINT):
         check_begun(folder, config, **more)
+    if not main:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
     (folder / "environment.json").write_text(json.dumps(environment() | more, indent=2) + "\n")
 
 
 def check_begun(folder: Path, config: TrainConfig, **more: str) -> None:
-    """Refuse to go on with a run that was begun with another task, other data, models or losses.
+    """Refuse to go on with a run that was begun with another task, other data, models, losses or another optimiser.
 
-    The loop's own settings may change: `lfi.training.loop` tells of it.
+    The loop's other settings may change: `lfi.training.loop` tells of it.
 
     Raises:
         ConfigError: names the first difference, and both values.
@@ -56,13 +59,13 @@ def check_begun(folder: Path, config: TrainConfig, **more: str) -> None:
         begun["environment"] = json.loads((folder / "environment.json").read_text())
     except (OSError, ValueError):
         return  # its checkpoint alone was copied here
-    now = config.to_dict() | {"environment": more}
-    del now["loop"]
+    begun["loop"] = {"optimizer": "adamw"} | begun.get("loop", {})  # from before there was a choice
+    now = config.to_dict() | {"environment": more, "loop": {"optimizer": config.loop.optimizer}}
     if found := difference(begun, now, _PLACES):
         name, was, value = found
         raise ConfigError(
-            f"{folder} was begun with {name} {was!r}, and {value!r} was asked for; go on with the former, or start "
-            "anew in another folder"
+            f"{folder} was begun with {name.removeprefix('environment.')} {was!r}, and {value!r} was asked for; go on "
+            "with the former, or start anew: without --resume, with --fresh, or in another folder"
         )
 
 

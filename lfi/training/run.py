@@ -154,8 +154,8 @@ def train_student(
     else:
         images, questions, answers = prepared.images, prepared.questions, prepared.answers
         data = TargetViews(images, questions, answers, config, student.grid, device_of, student.image_size)
-    if folder and processes.main:
-        write_provenance(folder, config, resume, teacher=teacher.label)
+    if folder:
+        write_provenance(folder, config, resume, processes.main, teacher=teacher.label)
     records = train(
         task,
         data,

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 from commandline import lfi
 
-from evaluation.detection_benchmark import DetectionRun, DetectionSetup, backbone, detection, recipe_of, record_of
+from evaluation.detection_benchmark import DetectionRun, DetectionSetup, detection, recipe_of, record_of
 from evaluation.detection_table import plot, summarise
 from evaluation.report import markdown
 from evaluation.results import Results
@@ -38,7 +38,8 @@ def test_what_is_missing_is_trained_and_what_is_there_is_read(tmp_path):
     student = tmp_path / "tiny/students/no_distillation-0/student.json"
     student.write_text(student.read_text().replace('"batch_size": 32', '"batch_size": 64'))
     with pytest.raises(ConfigError, match=r"student\.json was made with students\.batch_size 64, which is 32 now"):
-        backbone(setup, "no distillation", 0, student.parent)
+        detection(setup, [0], ["no distillation"], ["frozen"], 1)
+    student.write_text(student.read_text().replace('"batch_size": 64', '"batch_size": 32'))
     for change, said in (({"teacher": "another@0123"}, "made with teacher 'another@0123'"), ({}, "does not say how")):
         keep(record_of(setup, "no distillation", 0, "frozen"), asdict(replace(done, recipe=change)))
         with pytest.raises(ConfigError, match=said):

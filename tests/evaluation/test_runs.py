@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from subprocess import CalledProcessError, check_call
 
 import pytest
 import torch
@@ -14,11 +14,10 @@ from lfi.errors import ConfigError
 
 @pytest.mark.slow
 def test_an_error_in_one_run_begins_no_more_of_them(tmp_path: Path):
-    made = [tmp_path / str(number) for number in range(12)]
-    made[0].mkdir()
-    with pytest.raises(FileExistsError):
-        list(in_processes(os.mkdir, [(path,) for path in made], 1, "test", "run"))
-    assert not made[-1].exists()
+    slow = [(["sh", "-c", f"sleep 0.5; touch {tmp_path}/{number}"],) for number in range(6)]
+    with pytest.raises(CalledProcessError):
+        list(in_processes(check_call, [(["false"],), *slow], 1, "test", "run"))
+    assert not (tmp_path / "5").exists()
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup
     assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [done]
     other = {**now, "objective": {**now["objective"], "interaction": 0.1}}
     path.write_text(json.dumps(asdict(replace(done, trained=other))))
-    with pytest.raises(ConfigError, match=r"made with method\.objective .*'interaction': 0\.1.* now; move it away"):
+    with pytest.raises(ConfigError, match=r"made with objective\.interaction 0\.1, which is 0\.03 now; move"):
         transfer(here, [0], ["LFI"], [DRAWN], 1)
     for change, said in (
         (
@@ -161,8 +161,9 @@ def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup
             transfer(here, [0], ["LFI"], [DRAWN], 1)
     fewer = {name: value for name, value in done.setting.items() if name not in ("optimizer", "clip")}
     fewer["epochs"] = [7, 7, 1]
-    path.write_text(json.dumps(asdict(replace(done, setting=fewer))))  # from before these were kept
-    assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [replace(done, setting=fewer)]
+    older = {**now, "objective": {name: value for name, value in now["objective"].items() if name != "own_words"}}
+    path.write_text(json.dumps(asdict(replace(done, setting=fewer, trained=older))))  # from before these were kept
+    assert transfer(here, [0], ["LFI"], [DRAWN], 1) == [replace(done, setting=fewer, trained=older)]
     old = {name: value for name, value in asdict(done).items() if name not in ("trained", "setting")}
     path.write_text(json.dumps(old))
     with pytest.raises(ConfigError, match="does not say how it was made; move it away"):

@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import run
+from tiny_run import TinyTask, run
 
 from lfi.errors import CheckpointError, ConfigError
 from lfi.training.config import LoopConfig
+from lfi.training.loop import parameter_groups
 from lfi.training.optimizers import optimizer
 
 MUON = {"optimizer": "muon", "autocast": False}
@@ -34,6 +35,20 @@ def test_a_step_of_muon_moves_a_matrix_equally_far_in_all_directions_and_a_vecto
     assert torch.nn.functional.cosine_similarity(moved.flatten(), (left @ right).flatten(), dim=0) > 0.95
     assert torch.equal((before[1] - vector.detach()).sign(), vector.grad.sign())
     assert float((before[1] - vector.detach()).abs().max()) < 0.02
+
+
+def test_positions_queries_and_vectors_are_left_to_adamw():
+    task = TinyTask(noise=False)
+    config = LoopConfig(optimizer="muon", weight_decay=0.0)
+    stepper = optimizer(parameter_groups(task, config.weight_decay), config)
+    for parameter in task.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    stepper.step()
+    matrices = {name for name, each in task.named_parameters() if stepper.state[each]["use_muon"]}
+    assert {"student.backbone.blocks.0.mlp.fc1.weight", "student.head.weight"} <= matrices
+    names = {name for name, _ in task.named_parameters()}
+    assert {"student.queries.start", "student.backbone.pos_embed", "student.backbone.cls_token"} <= names - matrices
+    assert not any(name.endswith("bias") or "norm" in name for name in matrices)
 
 
 def test_a_run_with_muon_resumes_bit_for_bit(tmp_path):

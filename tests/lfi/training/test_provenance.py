@@ -41,7 +41,7 @@ def test_a_run_that_was_begun_otherwise_is_refused_and_its_folder_left_alone(tmp
     kept = (tmp_path / "config.json").read_text()
     with pytest.raises(ConfigError, match=rf"was begun with {name} .* was asked for"):
         write_provenance(tmp_path, replace(CONFIG, **change), resume=True, teacher="one@1")
-    with pytest.raises(ConfigError, match=r"was begun with environment.teacher 'one@1', and 'other@2' was asked for"):
+    with pytest.raises(ConfigError, match=r"was begun with teacher 'one@1', and 'other@2' was asked for"):
         write_provenance(tmp_path, CONFIG, resume=True, teacher="other@2")
     assert (tmp_path / "config.json").read_text() == kept
     write_provenance(tmp_path, replace(CONFIG, **change), teacher="one@1")  # a new run in an old folder
@@ -51,5 +51,10 @@ def test_a_run_that_was_begun_otherwise_is_refused_and_its_folder_left_alone(tmp
 def test_places_and_the_loop_may_change(tmp_path):
     check_begun(tmp_path, CONFIG)  # of a folder without records nothing can be said
     write_provenance(tmp_path, CONFIG, teacher="one@1")
-    moved = replace(CONFIG, loop=LoopConfig(epochs=99), teacher=replace(CONFIG.teacher, cache="elsewhere"))
+    teacher = replace(CONFIG.teacher, model="there", cache="elsewhere")
+    moved = replace(CONFIG, loop=LoopConfig(epochs=99), teacher=teacher)
     check_begun(tmp_path, moved, teacher="one@1")
+    with pytest.raises(ConfigError, match=r"was begun with loop\.optimizer 'adamw', and 'muon' was asked for"):
+        check_begun(tmp_path, replace(CONFIG, loop=LoopConfig(optimizer="muon")), teacher="one@1")
+    write_provenance(tmp_path, CONFIG, backbone="runs/lfi")
+    check_begun(tmp_path, CONFIG, backbone="elsewhere/lfi")
