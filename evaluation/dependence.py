@@ -30,7 +30,7 @@ class Point(NamedTuple):
 _SCENES, _TINY = "scenes without sketch", "TinyImageNet 10% of labels"
 _TUNED = "LFI + DIST + feature KD less"
 _OURS = f"{UNSHUFFLED} less"
-_FEW = "transfer-photographs-labelled"
+_FEW, _ADAMW = "transfer-photographs-labelled", "transfer-photographs-adamw"
 _BOXES, _CANVASES = POINTING["boxes"], POINTING["canvases"]
 REACH = (-6, 19)
 """Of the scale, in points."""
@@ -67,7 +67,16 @@ PANELS: dict[str, tuple[Point, ...]] = {
     ),
     "images without labels (TinyImageNet):\nLFI less DIST + feature KD": (
         Point("10,000 labelled images, 5 epochs", _FEW, f"{_TINY}: {_OURS} DIST + feature KD"),
-        Point("40,000 more without labels, 4 epochs", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("40,000 more without labels, 4 epochs", _ADAMW, f"{_TINY}: {_OURS} DIST + feature KD"),
+    ),
+    "the optimiser (TinyImageNet): LFI less": tuple(
+        Point(f"{title}, {optimizer}", record, f"{_TINY}: {_OURS} {method}")
+        for title, method in (
+            ("DIST + feature KD", "DIST + feature KD"),
+            ("its head, no maps", HEAD_ALONE),
+            ("another image's maps", SHUFFLED),
+        )
+        for optimizer, record in (("AdamW", _ADAMW), ("Muon", "transfer-photographs"))
     ),
     "where words peak (photographs):\nLFI less": (
         Point("another image's maps, small objects", "transfer-photographs", f"{_BOXES}: {_OURS} {SHUFFLED}"),
