@@ -32,19 +32,19 @@ _TUNED = "LFI + DIST + feature KD less"
 _OURS = f"{UNSHUFFLED} less"
 _FEW, _ADAMW = "transfer-photographs-labelled", "transfer-photographs-adamw"
 _BOXES, _CANVASES = POINTING["boxes"], POINTING["canvases"]
-REACH = (-6, 19)
+REACH = (-6, 27)
 """Of the scale, in points."""
 PANELS: dict[str, tuple[Point, ...]] = {
     "whether the teacher points: LFI less\nthe best result-oriented": (
         Point("drawn scenes (87 % of words hit)", "scenes", "LFI minus best result-oriented (logit + feature KD)"),
         Point("drawn scenes, another style", "transfer", f"{_SCENES}: LFI less DIST"),
-        Point("TinyImageNet, frozen tower", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("TinyImageNet, pretrained teacher", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
         Point("TinyImageNet, teacher from nothing", "transfer-tuned", f"{_TINY}: {_TUNED} DIST + feature KD"),
     ),
     "whether it points: LFI less\nanother image's maps": (
         Point("drawn scenes (87 % of words hit)", "scenes", "LFI minus shuffled maps"),
         Point("drawn scenes, another style", "transfer", f"{_SCENES}: LFI less shuffled maps"),
-        Point("TinyImageNet, frozen tower", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
+        Point("TinyImageNet, pretrained teacher", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
         Point("TinyImageNet, teacher from nothing", "transfer-tuned", f"{_TINY}: {_TUNED} the best LFI, shuffled maps"),
     ),
     "losses: without one, less LFI": (
@@ -114,8 +114,11 @@ def gathered(folder: Path) -> dict[str, list[tuple[str, dict[str, Any]]]]:
 def draw(panels: dict[str, list[tuple[str, dict[str, Any]]]], path: Path) -> None:
     """One panel a question, a row a difference, with its 95 % interval where there is one; all on one scale."""
     with mpl.rc_context(STYLE):
-        drawing = Drawing(figsize=(11, 8.4), layout="constrained")
-        axes = drawing.subplots(-(-len(panels) // 2), 2, sharex=True).flat
+        lines = -(-len(panels) // 2)
+        drawing = Drawing(figsize=(11, 2.1 * lines), layout="constrained")
+        axes = list(drawing.subplots(lines, 2, sharex=True).flat)
+        for spare in axes[len(panels) :]:
+            spare.remove()
         for axis, (title, rows) in zip(axes, panels.items(), strict=False):
             for row, (_, each) in enumerate(rows):
                 known = each["low"] is not None
