@@ -180,6 +180,7 @@ def run(line: str, address: str) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, found in CHEAP.items() if found])
 def test_cheap_commands_run(page: str, ran):
     assert ran(page).is_dir()

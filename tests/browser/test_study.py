@@ -33,6 +33,7 @@ def page(profile: BrowserContext, service: StudyService) -> Iterator[Page]:
         yield page
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # the service starts twice, which takes a busy machine minutes
 def test_a_rater_goes_all_the_way_over_a_reload_and_a_killed_server(page, service, tmp_path):
     csv = tmp_path / "invitations.csv"
