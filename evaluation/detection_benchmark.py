@@ -10,7 +10,7 @@ weights. Each finished run is a record; an interrupted benchmark resumes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -157,14 +157,12 @@ def detection(
     check_known("way", ways, WAYS)
     wanted = [(method, seed, way) for seed in seeds for method in methods for way in ways]
     missing: dict[tuple[str, int], list[str]] = {}
-    for path, method in {student_of(setup, method, seed): method for method, seed, _ in wanted}.items():
-        if path.exists():
-            check_recipe(path, json.loads(path.read_text()).get("recipe", {}), students_recipe(setup, method))
     for method, seed, way in wanted:
-        if not (path := record_of(setup, method, seed, way)).exists():
+        record = record_of(setup, method, seed, way)
+        check_kept(student_of(setup, method, seed), students_recipe(setup, method))
+        check_kept(record, recipe_of(setup, method))
+        if not record.exists():
             missing.setdefault((method, seed), []).append(way)
-        else:
-            check_recipe(path, json.loads(path.read_text()).get("recipe", {}), recipe_of(setup, method))
     if missing:
         setup.images("train"), setup.images("test")
         prepared(setup)  # the teacher is asked once, here
@@ -175,6 +173,12 @@ def detection(
                 scores = ", ".join(f"{name} {score:.1f}" for name, score in run.scores.items())
                 tqdm.write(f"{run.method}, seed {run.seed}, {run.way}: {scores}")
     return [DetectionRun(**json.loads(record_of(setup, *run).read_text())) for run in wanted]
+
+
+def check_kept(path: Path, now: Mapping[str, Any]) -> None:
+    """Refuse a record, if there is one, that another recipe made; see `check_recipe`."""
+    if path.exists():
+        check_recipe(path, json.loads(path.read_text()).get("recipe", {}), now)
 
 
 def record_of(setup: DetectionSetup, method: str, seed: int, way: str) -> Path:
@@ -188,8 +192,7 @@ def file_name(method: str) -> str:
 
 def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[str]) -> list[DetectionRun]:
     """Train a student unless it is there, detectors on it, measure them and keep the records."""
-    folder = student_of(setup, method, seed).parent
-    classification = backbone(setup, method, seed, folder)
+    classification, folder = backbone(setup, method, seed), student_of(setup, method, seed).parent
     done = []
     for way in ways:
         images, annotations = setup.images("train")
@@ -213,9 +216,9 @@ def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[s
     return done
 
 
-def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> float:
-    """The student of a method in `folder`, trained if it is not there; its validation mAP in percent."""
-    record = folder / "student.json"
+def backbone(setup: DetectionSetup, method: str, seed: int) -> float:
+    """The validation mAP, in percent, of the student of a method, which is trained if it is not there."""
+    record = student_of(setup, method, seed)
     if not record.exists():
         ready = prepared(setup)
         config = replace(
@@ -227,7 +230,7 @@ def backbone(setup: DetectionSetup, method: str, seed: int, folder: Path) -> flo
         student, _ = train_student(
             replace(ready, config=config), device=setup.device, title=f"{method}, seed {seed}, student"
         )
-        student.save(folder / "student.safetensors")
+        student.save(record.with_suffix(".safetensors"))
         keep(record, {"mAP": validate(student, ready.validation)["mAP"], "recipe": students_recipe(setup, method)})
     return float(json.loads(record.read_text())["mAP"])
 

@@ -169,10 +169,9 @@ def on_canvases(
     words = [tuple(images.words[row][0] for row in own if row >= 0) for own in canvases.rows]
     asked = words_alone(canvases, words)
     clusters = np.unique(asked[:, 0], return_inverse=True)[1]
-    regions = canvases.regions[asked[:, 0], asked[:, 1]]
-    share = (regions[:, 2:] - regions[:, :2]).prod(1) / 64**2
     results.n["words on canvases"] = len(asked)
-    results.add("pointing on canvases: share of the canvas that is right", 100 * float(share.mean()), "%")
+    share = 100 * right_share(canvases, asked)
+    results.add("pointing on canvases: share of the canvas that is right", share, "%")
 
     def rate(each: Shown) -> np.ndarray:
         return found_words(each.answerer, canvases, words)[each.layer]
@@ -215,6 +214,16 @@ def words_alone(canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarra
             if own.count(word) == 1 and not covers_all(canvases, index)
         ]
     )
+
+
+def right_share(canvases: Canvases, asked: np.ndarray) -> float:
+    """How much of its canvas the photograph of a word takes, on average: the chance that any point lies in it.
+
+    Args:
+        asked: as from `words_alone`.
+    """
+    regions = canvases.regions[asked[:, 0], asked[:, 1]]
+    return float((regions[:, 2:] - regions[:, :2]).prod(1).mean()) / 64**2
 
 
 def found_words(answerer: Answerer[Any], canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarray:

@@ -149,10 +149,10 @@ def transfer(
     check_known("part", parts, setup.parts)
     wanted = [(part, method, seed) for seed in seeds for part in parts for method in methods]
     missing = [run for run in wanted if not record_of(setup, *run).exists()]
-    labels = {model: load_teacher(model).label for model in {teacher_of(setup, part) for part, *_ in wanted}}
-    for part, method, seed in wanted:
-        if (part, method, seed) not in missing:
-            check_record(setup, record_of(setup, part, method, seed), method, labels[teacher_of(setup, part)])
+    kept = [run for run in wanted if run not in missing]
+    labels = {model: load_teacher(model).label for model in {teacher_of(setup, part) for part, *_ in kept}}
+    for part, method, seed in kept:
+        check_record(setup, record_of(setup, part, method, seed), method, labels[teacher_of(setup, part)])
     if missing:
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
@@ -193,10 +193,9 @@ def check_record(setup: TransferSetup, path: Path, method: str, teacher: str) ->
     setting = {"optimizer": "adamw", **run.setting} if run.setting else {}  # from before there was a choice
     if isinstance(setting.get("epochs"), list):  # from when those of every kind of part were kept
         setting["epochs"] = setting["epochs"][kind_of(run.part)]
+    known = bool(setting) if run.trained else bool(setup.tuned)
     before = {"teacher": run.teacher, **sections(run.trained), "scale": setting}
-    if not (run.trained and setting) and not (setup.tuned and not run.trained):
-        before = {}
-    check_recipe(path, before, now)
+    check_recipe(path, before if known else {}, now)
 
 
 def recipe_of(setup: TransferSetup, part: str, method: str, teacher: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.photographs import found_words, hits, layer_peaks, words_alone
+from evaluation.photographs import found_words, hits, layer_peaks, right_share, words_alone
 from lfi.answerers import Answerer, QueriesAnswerer, explained_answerers
 from lfi.data.canvases import Canvases, compose
 from lfi.data.imageset import ImageSet
@@ -94,8 +94,7 @@ def floors(images: ImageSet) -> dict[str, float]:
     if len(cases.small):
         found["boxes"] = 100 * float(hits(np.full((len(cases.small), 2), 32.0), cases.boxes, 64).mean())
     if len(asked := words_alone(cases.canvases, cases.on_them)):
-        regions = cases.canvases.regions[asked[:, 0], asked[:, 1]]
-        found["canvases"] = 100 * float((regions[:, 2:] - regions[:, :2]).prod(1).mean()) / 64**2
+        found["canvases"] = 100 * right_share(cases.canvases, asked)
     return found
 
 

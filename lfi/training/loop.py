@@ -51,9 +51,8 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     """
     groups = param_groups_weight_decay(module, 1.0, no_weight_decay_list=_NOT_DECAYED)  # at 0 timm would join them
     return [
-        {**group, "weight_decay": weight_decay * decays, "use_fallback": not decays}
+        {**group, "weight_decay": weight_decay * group["weight_decay"], "use_fallback": group["weight_decay"] == 0}
         for group in reversed(groups)
-        for decays in (group["weight_decay"],)
     ]
 
 
@@ -86,8 +85,8 @@ def train(
             without it. All processes must see it.
         resume: continue from the folder's checkpoint if there is one.
         evaluate: called `config.evaluations` times (after every step, if those are fewer), evenly spread and after the
-            last one, with the steps done; its figures are logged. Only
-            process 0 calls it, with the averaged weights where `config.ema` is on.
+            last one, with the steps done; its figures are logged. Only process 0 calls it, with the averaged weights
+            where `config.ema` is on.
         groups: the optimiser's groups of a module with a weight decay; a group's learning rate is the schedule's times
             its `scale`, where it has one.
 

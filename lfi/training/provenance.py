@@ -79,16 +79,17 @@ def difference(
         now: the same as they are, in any form that JSON can hold.
         free: names (`section.setting`) that may differ.
     """
-    for section, settings in json.loads(json.dumps(now)).items():
-        inside = isinstance(settings, dict)
-        old = before.get(section, {} if inside else settings)
-        pairs = {f"{section}.{name}": (name, value) for name, value in settings.items()} if inside else {}
-        for full, (name, value) in pairs.items():
-            if full not in free and (old or {}).get(name, value) != value:
-                return full, old[name], value
-        if not inside and old != settings:
-            return section, old, settings
-    return None
+    old, new = _by_name(before), _by_name(json.loads(json.dumps(now)))
+    changed = (name for name in new if name in old and name not in free and old[name] != new[name])
+    return next(((name, old[name], new[name]) for name in changed), None)
+
+
+def _by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings; those of a section as `section.setting`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= {f"{name}.{each}": own for each, own in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def environment() -> dict[str, str]:
