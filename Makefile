@@ -1,5 +1,5 @@
-# `make run` starts the app; `make test` checks the code and runs its tests, `make test-slow` the rest of them, which take
-# ten seconds or more each. All make what they need in .venv first.
+# `make run` starts the app; `make test` checks the code and runs its tests, `make test-slow` those that are slow. All make
+# what they need in .venv first.
 # Needs git, make and Python 3.11 to 3.13. Another port: LFI_PORT=8000 make run. Another Python: make run PYTHON=python3.12
 
 VENV := .venv

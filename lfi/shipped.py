@@ -24,4 +24,4 @@ def shipped_teacher(name: str) -> Path | None:
 def recipe(path: Path) -> Path:
     """`path`, or the recipe that comes with LFI where `path` is not a file but a recipe's name, such as `lfi`."""
     named = RECIPES / f"{path.name.removesuffix('.toml')}.toml"
-    return named if len(path.parts) == 1 and not path.exists() and named.is_file() else path
+    return named if len(path.parts) == 1 and not path.is_file() and named.is_file() else path

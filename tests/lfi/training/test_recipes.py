@@ -53,6 +53,12 @@ def test_keys_of_a_section_go_over_the_method(tmp_path):
     assert (config.student.queries, config.student.by_name) == (4, True)
 
 
+def test_a_folder_of_a_recipes_name_does_not_hide_it(tmp_path, monkeypatch):
+    (tmp_path / "lfi").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path("lfi")) == load_config(RECIPES[0].parent / "lfi.toml")
+
+
 def test_there_are_recipes_for_the_method_and_its_controls():
     assert {"lfi", "logit-kd", "feature-kd", "no-distillation", "queries-only", "shuffled-maps"} <= {
         p.stem for p in RECIPES
