@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import TinyTask, run
 
+import lfi.training.optimizers
 from lfi.errors import CheckpointError, ConfigError
 from lfi.training.config import LoopConfig
 from lfi.training.loop import parameter_groups
@@ -35,6 +36,38 @@ def test_a_step_of_muon_moves_a_matrix_equally_far_in_all_directions_and_a_vecto
     assert torch.nn.functional.cosine_similarity(moved.flatten(), (left @ right).flatten(), dim=0) > 0.95
     assert torch.equal((before[1] - vector.detach()).sign(), vector.grad.sign())
     assert float((before[1] - vector.detach()).abs().max()) < 0.02
+
+
+QUINTIC = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
+"""Coefficients of Newton and Schulz's iteration: https://leloykun.github.io/ponder/muon-opt-coeffs"""
+
+
+def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
+    """The iteration, written out."""
+    matrix = matrix / matrix.norm()
+    for first, third, fifth in QUINTIC:
+        gram = matrix @ matrix.T
+        matrix = first * matrix + (third * gram + fifth * gram @ gram) @ matrix
+    return matrix
+
+
+@pytest.mark.parametrize(("bfloat16", "error"), [(False, 1e-5), (True, 0.05)])
+def test_matrices_are_multiplied_in_bfloat16_only_where_that_is_faster(monkeypatch, bfloat16, error):
+    monkeypatch.setattr(lfi.training.optimizers, "faster_in_bfloat16", lambda device: bfloat16)
+    torch.manual_seed(0)
+    matrix = torch.nn.Parameter(torch.zeros(12, 30))
+    matrix.grad = torch.randn(12, 30)
+    optimizer([{"params": [matrix], "weight_decay": 0.0}], LoopConfig(optimizer="muon", learning_rate=0.01)).step()
+    expected = -0.01 * 0.2 * math.sqrt(30) * orthogonal(matrix.grad.double())
+    difference = float((matrix.detach() - expected).norm() / expected.norm())
+    assert difference < error
+    assert bfloat16 == (difference > 1e-4)
 
 
 def test_positions_queries_and_vectors_are_left_to_adamw():
