@@ -27,7 +27,7 @@ _MAPS_EXAMPLE = {
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     },
     "addressed": [{"word": "star", "query": 2, "nearness": 0.72}],
-    "scale": {"low": 0.0, "high": 2.0, "unit": "times uniform attention"},
+    "scale": {"low": 1.0, "high": 2.0, "unit": "times uniform attention", "spacing": "logarithmic"},
     "interaction_queries": {
         **_BLOCK,
         "queries": ["query 1"],

@@ -119,7 +119,7 @@ def batch_figure(folder: BatchFolder, names: Sequence[str], wanted: FigureReques
         "columns": {
             model: {"model": each.model, "kind": each.kind, "layer": each.layer} for model, each in columns.items()
         },
-        "scale": {"low": scale.low, "high": scale.high, "unit": "times uniform attention"},
+        "scale": scale.facts,
         "drawn": {"palette": DEFAULT, "opacity": OPACITY, "smooth": True, "contour": False},
         "figure": wanted.model_dump(),
     }

@@ -170,8 +170,9 @@ def _ramp() -> str:
 
 
 def _places(scale: Scale, values: Sequence[float]) -> str:
-    span = scale.high - scale.low
-    return "".join(f".t{n}{{left:{100 * (value - scale.low) / span:.1f}%}}\n" for n, value in enumerate(values, 1))
+    return "".join(
+        f".t{n}{{left:{100 * share:.1f}%}}\n" for n, share in enumerate(scale.share(np.array(values)).tolist(), 1)
+    )
 
 
 @cache

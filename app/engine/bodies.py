@@ -78,6 +78,7 @@ class ScaleBody(BaseModel):
     low: float
     high: float
     unit: str = "times uniform attention"
+    spacing: str = Field("logarithmic", description="Each doubling is an equal step of colour.")
 
 
 class MapsBody(BaseModel):
@@ -119,7 +120,7 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
             {"word": address.word, "query": address.query, "nearness": address.nearness}
             for address in comparison.addressed
         ],
-        "scale": {"low": scale.low, "high": scale.high, "unit": "times uniform attention"},
+        "scale": scale.facts,
         "interaction_queries": None if queries is None else {**_block(queries), "named": list(comparison.named)},
         "trio": name,
         "seconds": comparison.seconds,

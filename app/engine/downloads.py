@@ -180,7 +180,7 @@ def _readme(comparison: Comparison, side: int) -> str:
         "MODEL-NUMBER-WORD.webp",
         f"  The image, at most {side} pixels on its longer side, with one map laid over it.",
         f"  All share the colours of scale.webp: {scale.low:g} to {scale.high:.3g} times uniform attention;",
-        "  1 means no preference for a place.",
+        "  1 means no preference for a place, and each doubling is an equal step of colour.",
         "maps.npz",
         "  The raw numbers of every layer, for numpy.load: NAME_weights [layer, query, height, width], each",
         "  map summing to 1, NAME_outside, NAME_queries, NAME_layers, words, and about (JSON).",

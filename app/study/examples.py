@@ -15,7 +15,7 @@ from PIL import Image
 from app.failures import NothingHereError
 from app.study.plan import Known
 from app.study.stimuli import box_map
-from lfi.rendering import NO_PREFERENCE, Scale, encode_webp, overlay
+from lfi.rendering import NO_PREFERENCE, Scale, encode_webp, overlay, times_uniform
 
 PHOTOGRAPH = "coffee"
 BOXES = {
@@ -52,9 +52,10 @@ def example_picture(static: Path, name: str) -> bytes:
 
 def _colours() -> Image.Image:
     """From no attention to the most, as it looks on a grey picture."""
-    ramp = np.linspace(0, 1, _BAR[0], dtype=np.float32)[None].repeat(_BAR[1], 0)
-    weights = ramp / ramp.sum()
-    return overlay(Image.new("RGB", _BAR, _GREY), weights, Scale(0.0, _top(weights)), peak=False)
+    ramp = np.geomspace(1, 16, _BAR[0], dtype=np.float32)[None].repeat(_BAR[1], 0)
+    values = times_uniform(ramp / ramp.sum())
+    scale = Scale(float(values.min()), float(values.max()))
+    return overlay(Image.new("RGB", _BAR, _GREY), ramp / ramp.sum(), scale, peak=False)
 
 
 def _top(weights: np.ndarray) -> float:

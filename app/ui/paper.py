@@ -107,7 +107,7 @@ def _provenance(
             for key, maps in shown.maps.items()
         },
         "models": list(dict.fromkeys(map(model_of, shown.maps))),
-        "scale": {"low": position.scale.low, "high": position.scale.high, "unit": "times uniform attention"},
+        "scale": position.scale.facts,
         "drawn": {name: look[name] for name in ("palette", "opacity", "smooth", "contour")},
         "figure": wanted.model_dump(),
     }

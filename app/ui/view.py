@@ -7,7 +7,7 @@ another word, layer, opacity or palette needs no request.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isnan
 from typing import Any
 
@@ -145,12 +145,12 @@ def _drift_view(maps: InteractionMaps) -> list[dict[str, Any]]:
 
 
 def _scale_view(scale: Scale, ticks: int = 6) -> dict[str, Any]:
-    return {"low": scale.low, "high": scale.high, "ticks": _tick_views(scale.ticks(ticks), scale.low, scale.high)}
+    return {"low": scale.low, "high": scale.high, "ticks": _tick_views(scale.ticks(ticks), scale.share)}
 
 
 def _difference_scale_view(scale: DifferenceScale) -> dict[str, Any]:
-    return {"limit": scale.limit, "ticks": _tick_views(scale.ticks(), -scale.limit, scale.limit)}
+    return {"limit": scale.limit, "ticks": _tick_views(scale.ticks(), scale.share)}
 
 
-def _tick_views(ticks: Sequence[Tick], low: float, high: float) -> list[dict[str, Any]]:
-    return [{"at": (tick.value - low) / (high - low), "label": tick.label.replace("-", "−")} for tick in ticks]
+def _tick_views(ticks: Sequence[Tick], share: Callable[[float], Any]) -> list[dict[str, Any]]:
+    return [{"at": float(share(tick.value)), "label": tick.label.replace("-", "−")} for tick in ticks]

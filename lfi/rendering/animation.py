@@ -47,7 +47,7 @@ def animation(
         query: its name, as in `InteractionMaps.queries`.
         layers: one after the other, the layer of every model; models of different depth are aligned by whoever asks.
         scale: default: shared by all layers of the query.
-        absent: models that say the query is not there; their maps are fainter.
+        absent: models that say the query is not there; their maps are fainter and have no say in the scale.
         side: longest side of a map, in pixels.
         palette, titles, opacity, smooth, contour: as for `lfi.rendering.figure`.
 
@@ -58,7 +58,8 @@ def animation(
     if missing or not layers:
         raise ConfigError(f"{', '.join(missing)} has no map for {query!r}" if missing else "there are no layers")
     chosen = {model: each.select(queries=[each.queries[0].index(query)]) for model, each in maps.items()}
-    scale = scale or shared_scale(chosen.values())
+    found = [each for model, each in chosen.items() if model not in absent]
+    scale = scale or shared_scale(found or chosen.values())
     picture = image.convert("RGB")
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
 

@@ -38,6 +38,10 @@ class DifferenceScale:
         if not (math.isfinite(self.limit) and self.limit > 0):
             raise ValueError(f"the difference scale has the limit {self.limit}; a positive number was expected")
 
+    def share(self, value: float) -> float:
+        """Position between the ends, in [0, 1]."""
+        return (value / self.limit + 1) / 2
+
     def ticks(self) -> tuple[Tick, ...]:
         """Both ends and zero."""
         return tuple(Tick(value, f"{value:+.3g}×" if value else "0") for value in (-self.limit, 0.0, self.limit))

@@ -16,7 +16,7 @@ from lfi.maps import PADDING, InteractionMaps
 from lfi.rendering.difference import DifferenceScale, difference_scales
 from lfi.rendering.overlays import OPACITY
 from lfi.rendering.palettes import DEFAULT
-from lfi.rendering.scale import Scale, shared_scale, times_uniform
+from lfi.rendering.scale import Scale, found_scale, shared_scale, times_uniform
 from lfi.rendering.sheet import Panel, Sheet, save
 
 TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
@@ -85,7 +85,7 @@ def figure(
         path: also write the figure here; its suffix is the format where `format` is None.
         format: svg, pdf or png; png where neither says.
         layer: one layer number for all models, or one per model; default: each model's own default layer.
-        scale: default: shared by the maps that are drawn.
+        scale: default: shared by the maps that are drawn; those of absent words have no say in it.
         titles: how each model is called above its column; its name and fingerprint stand in the caption.
         notes: more of the caption, such as what the models learned from.
         opacity: of the strongest attention, in [0, 1].
@@ -109,6 +109,8 @@ def figure(
         for query, name in enumerate(maps.queries[0])
         if name != PADDING
     ]
+    models = list(chosen)
+    scale = scale or found_scale((models[each.column - 1], each.weights, each.faint) for each in panels)
     columns = ["Image", *(titled(model, titles) for model in chosen)]
     limit = None
     if minus is not None:
@@ -134,7 +136,7 @@ def figure(
         contour=contour,
         region=region,
     )
-    return save(sheet, scale or shared_scale(chosen.values()), palette, path, format)
+    return save(sheet, scale, palette, path, format)
 
 
 def film_strip(
@@ -159,7 +161,7 @@ def film_strip(
     Args:
         maps: batches of one, per model; a model without this query is left out.
         query: the query's name, as in `InteractionMaps.queries`.
-        absent: models that say the query is not there; their maps are fainter.
+        absent: models that say the query is not there; their maps are fainter and have no say in the scale.
         path, format, scale, palette, titles, notes, opacity, smooth, contour, paper: as for `figure`.
 
     Raises:
@@ -197,7 +199,8 @@ def film_strip(
         smooth=smooth,
         contour=contour,
     )
-    return save(sheet, scale or shared_scale(kept.values()), palette, path, format)
+    found = [each for model, each in kept.items() if model not in absent]
+    return save(sheet, scale or shared_scale(found or kept.values()), palette, path, format)
 
 
 def titled(model: str, titles: Mapping[str, str] = TITLES) -> str:

@@ -14,7 +14,7 @@ from lfi.presence import short
 from lfi.rendering.figures import TITLES, Paper, titled
 from lfi.rendering.overlays import OPACITY
 from lfi.rendering.palettes import DEFAULT
-from lfi.rendering.scale import Scale, scale_of, times_uniform
+from lfi.rendering.scale import Scale, found_scale, times_uniform
 from lfi.rendering.sheet import Panel, Sheet, save
 
 _TALLEST = 4 / 3
@@ -102,20 +102,12 @@ def grid_figure(
 
 
 def grid_scale(rows: Iterable[GridRow]) -> Scale:
-    """The one scale of all maps, as `shared_scale` has it; maps of words that are absent have no say in it.
-
-    They do where no model finds any of the words.
+    """The one scale of all maps; see `found_scale`.
 
     Raises:
         ValueError: there are no maps.
     """
-    maps = [(model, weights, model in row.absent) for row in rows for model, weights in row.maps.items()]
-    found = [each for each in maps if not each[2]] or maps
-    models = dict.fromkeys(model for model, *_ in found)
-    return scale_of(
-        np.concatenate([times_uniform(weights).ravel() for own, weights, _ in found if own == model])
-        for model in models
-    )
+    return found_scale((model, weights, model in row.absent) for row in rows for model, weights in row.maps.items())
 
 
 def _note(row: GridRow, model: str, captions: bool) -> str:

@@ -27,7 +27,7 @@ OPACITY = 0.9
 FAINT = 0.3
 """Share of its opacity that is left to the map of a word which its model says is absent."""
 
-_GROWTH = 0.8  # of the opacity with the position on the scale; 1 loses the middle, the square root veils the low end
+_GROWTH = 1.25  # of the opacity with the position on the scale; with less, what is hardly above 1x veils the picture
 _DARKER = 0.15
 _LUMINANCE = (0.2126, 0.7152, 0.0722, 0)  # as CSS weighs the channels in grayscale()
 _RING = 0.022  # radius of the peak's mark, of the longer side
@@ -102,7 +102,7 @@ def veil(
         opacity, peak, contour = opacity * FAINT, False, False
     values = times_uniform(weights)
     field = enlarged(np.minimum(values, scale.high), size, smooth)
-    levels = _levels(field, scale)
+    levels = Image.fromarray(scale.levels(field))
     drawn = _colours(levels, palette)
     drawn.putalpha(levels.point([round(opacity * 255 * (level / 255) ** _GROWTH) for level in range(256)]))
     if opacity and contour:
@@ -129,7 +129,7 @@ def heatmap(
         ValueError: the map does not have two axes.
     """
     values = np.minimum(times_uniform(weights), scale.high)
-    return _colours(_levels(enlarged(values, size or values.shape[::-1], smooth), scale), palette)
+    return _colours(Image.fromarray(scale.levels(enlarged(values, size or values.shape[::-1], smooth))), palette)
 
 
 def enlarged(values: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
@@ -171,7 +171,7 @@ def colour_bar(
     draw = ImageDraw.Draw(bar)
     draw.text((edge, top - height * 0.06), title, ink, letters, anchor="ls")
     for tick in ticks:
-        x = edge + (width - 2 * edge - 1) * (tick.value - scale.low) / (scale.high - scale.low)
+        x = edge + (width - 2 * edge - 1) * float(scale.share(tick.value))
         draw.line((x, bottom, x, bottom + height * 0.06), ink, max(height // 50, 1))
         draw.text((x, height * 0.96), tick.label, ink, letters, anchor="ms")
     return bar
@@ -182,12 +182,6 @@ def encode_webp(image: Image.Image, quality: int = 80) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, method=2)
     return buffer.getvalue()
-
-
-def _levels(field: np.ndarray, scale: Scale) -> Image.Image:
-    """Palette positions of values in times uniform."""
-    share = (field - np.float32(scale.low)) * np.float32(255 / (scale.high - scale.low)) + np.float32(0.5)
-    return Image.fromarray(np.clip(share, 0, 255).astype(np.uint8))
 
 
 def _colours(levels: Image.Image, palette: str) -> Image.Image:

@@ -2,7 +2,8 @@
 
 A weight times the number of patches says how many times more a patch gets than it would if attention were
 spread evenly. That unit is the same on a 7 x 7 and on a 14 x 14 grid, so maps of different models can share a
-colour scale, and "1x" has a meaning: no preference.
+colour scale, and "1x" has a meaning: no preference. Equal steps of colour are equal factors: beside a map that peaks
+at 28x, one that peaks at 4x is still seen.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True)
 class Scale:
-    """What the bottom and the top of a palette stand for.
+    """What the bottom and the top of a palette stand for; in between, each doubling is an equal step.
 
     Attributes:
         low: value of the first colour, in times uniform attention; anything below is drawn like it.
@@ -43,7 +44,7 @@ class Scale:
         clipped: whether some value lies above `high`; the bar then says so.
 
     Raises:
-        ValueError: a bound is not finite, or `high` is not above `low`.
+        ValueError: a bound is not positive or not finite, or `high` is not above `low`.
     """
 
     low: float
@@ -51,33 +52,49 @@ class Scale:
     clipped: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
+        if not (self.low > 0 and math.isfinite(self.high) and self.high > self.low):
             raise ValueError(
-                f"the scale runs from {self.low} to {self.high}; two finite, increasing bounds were expected"
+                f"the scale runs from {self.low} to {self.high}; two positive, finite, increasing bounds were expected"
             )
 
-    def share(self, weights: Tensor | np.ndarray) -> np.ndarray:
-        """Position of one raw map `[h, w]` between the bounds, float32 in [0, 1]."""
-        share = (times_uniform(weights) - self.low) / (self.high - self.low)
-        return np.clip(share, 0, 1).astype(np.float32)
+    @property
+    def doublings(self) -> float:
+        """How often the bottom doubles up to the top."""
+        return math.log2(self.high / self.low)
 
-    def levels(self, weights: Tensor | np.ndarray) -> np.ndarray:
-        """Palette positions uint8 `[h, w]` of one raw map `[h, w]`."""
-        return (self.share(weights) * 255 + 0.5).astype(np.uint8)
+    @property
+    def facts(self) -> dict[str, float | str]:
+        """What an answer or a figure says of it."""
+        return {"low": self.low, "high": self.high, "unit": "times uniform attention", "spacing": "logarithmic"}
+
+    def share(self, values: np.ndarray | float) -> np.ndarray:
+        """Positions of values, in times uniform attention, between the bounds: float32 in [0, 1]."""
+        return self._steps(values, 1)
+
+    def levels(self, values: np.ndarray) -> np.ndarray:
+        """Palette positions uint8 of values in times uniform attention."""
+        steps = self._steps(values, 255)
+        steps += np.float32(0.5)
+        return steps.astype(np.uint8)
+
+    def _steps(self, values: np.ndarray | float, count: int) -> np.ndarray:
+        """Positions in [0, count], in place where it matters: a picture has a million of them."""
+        steps = np.clip(np.asarray(values, np.float32), np.float32(self.low), np.float32(self.high))
+        steps = np.log2(steps, out=steps if steps.ndim else None)
+        steps -= np.float32(math.log2(self.low))
+        steps *= np.float32(count / self.doublings)
+        return steps
 
     def ticks(self, most: int = 6) -> tuple[Tick, ...]:
-        """At most `most` labelled positions: both ends, round numbers, 1x where there is room."""
-        span = self.high - self.low
-        step = _round_step(span / max(most - 1, 1))
-        gap = span / most / 1.5
-        chosen = [self.low, self.high]
-        inner = [step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
-        for value in [1.0, *inner]:
-            inside = self.low < value < self.high
-            if inside and len(chosen) < most and all(abs(value - other) >= gap for other in chosen):
-                chosen.append(value)
+        """At most `most` labelled positions: both ends, and powers of two between; on a short scale 1.5x, 3x, 6x, too."""
+        rough = self.doublings / (most - 1)
+        first, last = math.floor(math.log2(self.low)), math.ceil(math.log2(self.high))
+        powers = [2.0**power for power in range(first, last + 1)]
+        inner = sorted(powers + [1.5 * each for each in powers]) if rough <= 0.5 else powers[:: math.ceil(rough)]
+        gap = 2 ** (self.doublings / most / 2)
+        chosen = [self.low, *(each for each in inner if self.low * gap <= each <= self.high / gap), self.high]
         top = self.high if self.clipped else None
-        return tuple(Tick(value, ("≥ " if value == top else "") + f"{value:.3g}×") for value in sorted(chosen))
+        return tuple(Tick(value, ("≥ " if value == top else "") + f"{value:.3g}×") for value in chosen)
 
 
 def times_uniform(weights: Tensor | np.ndarray) -> np.ndarray:
@@ -105,6 +122,23 @@ def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
     return scale_of(weights.ravel() * patches for weights, patches in found)
 
 
+def found_scale(maps: Iterable[tuple[str, np.ndarray, bool]]) -> Scale:
+    """As `shared_scale`, of maps of which those of absent words have no say; they do where no model finds a word.
+
+    Args:
+        maps: a model, one of its raw maps `[h, w]`, and whether the word is absent for it.
+
+    Raises:
+        ValueError: there are no maps.
+    """
+    every = list(maps)
+    found = [each for each in every if not each[2]] or every
+    return scale_of(
+        np.concatenate([times_uniform(weights).ravel() for own, weights, _ in found if own == model])
+        for model in dict.fromkeys(model for model, *_ in found)
+    )
+
+
 def scale_of(models: Iterable[np.ndarray]) -> Scale:
     """As `shared_scale`, of the values that each model's maps have, in times uniform attention.
 
@@ -121,9 +155,3 @@ def scale_of(models: Iterable[np.ndarray]) -> Scale:
         raise ValueError("a scale needs at least one map")
     high = max(SMALLEST_TOP, *tops)
     return Scale(NO_PREFERENCE, high, clipped=max(peaks) > high)
-
-
-def _round_step(rough: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is at least `rough`."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * lead for lead in (1, 2, 5, 10) if power * lead >= rough * (1 - 1e-9))

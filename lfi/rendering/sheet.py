@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageFilter
 
@@ -223,7 +223,7 @@ def _outline(region: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str, layout: Layout, narrow: bool) -> None:
-    colours = ScalarMappable(Normalize(scale.low, scale.high), ListedColormap(palette_table(palette) / 255))
+    colours = ScalarMappable(LogNorm(scale.low, scale.high), ListedColormap(palette_table(palette) / 255))
     said = "attention, as multiples of uniform" + (
         "" if narrow else " (1×: no preference; below, the photograph alone)"
     )
@@ -249,6 +249,7 @@ def _label(
         ticks = _apart(ticks, axes.get_position().width * figure.get_figwidth(), layout.tick)
     bar = figure.colorbar(colours, cax=axes, orientation="horizontal", extend=extend)
     bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
+    bar.minorticks_off()
     bar.ax.tick_params(labelsize=layout.tick, length=2)
     bar.set_label(said, fontsize=layout.tick)
     bar.outline.set_visible(False)

@@ -1,8 +1,8 @@
 // Maps as colours: the same steps as lfi.rendering.overlays. Values (times uniform) are interpolated bicubically and held
-// within the map's own; on the shared scale they become palette positions 0-255, and the opacity grows with those, from
-// nothing at the scale's low end. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
+// within the map's own; on the shared scale they become palette positions 0-255, an equal step for each doubling, and the
+// opacity grows with those, from nothing at the scale's low end. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
 
-const GROWTH = 0.8; // of the opacity with the position on the scale
+const GROWTH = 1.25; // of the opacity with the position on the scale
 const OPACITIES = Array.from({ length: 256 }, (_, level) => Math.round(255 * (level / 255) ** GROWTH));
 const SHARPNESS = -0.5; // of the cubic, as in Pillow
 
@@ -114,8 +114,8 @@ function colourIn(canvas, palette, entryAt, opacityAt) {
 export function paint(canvas, map, grid, scale, { palette, smooth }) {
   const held = map.map((value) => Math.min(value, scale.high));
   const pixels = enlarged(held, grid, canvas.width, canvas.height, smooth);
-  const steps = 255 / (scale.high - scale.low);
-  const level = (pixel) => Math.round(Math.min(Math.max((pixels[pixel] - scale.low) * steps, 0), 255));
+  const steps = 255 / Math.log2(scale.high / scale.low);
+  const level = (pixel) => Math.round(Math.min(Math.log2(Math.max(pixels[pixel] / scale.low, 1)) * steps, 255));
   colourIn(canvas, palette, level, (pixel, entry) => OPACITIES[entry]);
 }
 

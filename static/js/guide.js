@@ -36,7 +36,7 @@ export function makeGuide({ panels }) {
     const { layers, pairs } = view.positions[position];
     const map = maps.at(layers[key], word);
     const peak = peakOf(map, maps.grid);
-    if (index === 0) return { at: peak.centre, text: `The ring is on the patch that is looked at most: ${short(peak.value)} times an even share. The colours say how much, as on the bar above.` };
+    if (index === 0) return { at: peak.centre, text: `The ring is on the patch that is looked at most: ${short(peak.value)} times an even share. The colours say how much, as on the bar above: each doubling is an equal step.` };
     if (index === 1) return { at: weakest(map, maps.grid), text: "Where the picture is grey, the model looks no more than evenly: 1× or less. So colour is always attention." };
     const pair = pairOf(pairs, key, "teacher");
     const r = pair?.words[word].correlation;

@@ -84,7 +84,12 @@ def test_the_json_answer_s_scale_ends_at_the_strongest_map_that_is_shown(ask):
     body = ask(words=list(WORDS)).json()
     shown = [weights(block)[block["default_layer"]] for block in body["models"].values()]
     strongest = max(float(maps.max()) * maps.shape[-1] * maps.shape[-2] for maps in shown)
-    assert body["scale"] == {"low": 1, "high": pytest.approx(strongest, rel=2e-3), "unit": "times uniform attention"}
+    assert body["scale"] == {
+        "low": 1,
+        "high": pytest.approx(strongest, rel=2e-3),
+        "unit": "times uniform attention",
+        "spacing": "logarithmic",
+    }
 
 
 def test_a_word_is_shown_by_the_query_whose_name_is_nearest(ask):

@@ -108,13 +108,10 @@ def test_captions_stand_on_a_paper_s_figure_only_where_they_are_wanted(handlers,
     assert "peak" not in plain
 
 
-def test_an_answer_says_how_often_its_peak_is_where_it_should_be(handlers):
+def test_an_answer_says_how_often_its_peak_is_where_it_should_be(handlers, monkeypatch):
     card = handlers.engine.trios.get(None).cards["lfi"]
-    card["figures"] = {"test scenes": 500, "map peaks in the named object": 0.857}
-    try:
-        (trio,) = handlers.describe()["trios"]
-    finally:
-        del card["figures"]
+    monkeypatch.setitem(card, "figures", {"test scenes": 500, "map peaks in the named object": 0.857})
+    (trio,) = handlers.describe()["trios"]
     said = {answer["key"]: answer["hits"] for answer in trio["answers"]}
     assert said["lfi"] == "peaks in the named object: 86 % of 500 test scenes"
     assert said["teacher"] == ""

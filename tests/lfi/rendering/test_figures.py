@@ -135,8 +135,8 @@ def test_a_film_strip_shows_every_layer_of_every_model_that_knows_the_query(comp
 def test_what_cannot_be_drawn_is_said_in_one_line(comparison, photo):
     flat = torch.full((4, 4), 1 / 16)
     refused = {
-        "unknown palette 'jet'; known: inferno": lambda: overlay(photo, flat, Scale(0, 2), palette="jet"),
-        "opacity is 7": lambda: overlay(photo, flat, Scale(0, 2), opacity=7),
+        "unknown palette 'jet'; known: inferno": lambda: overlay(photo, flat, Scale(1, 2), palette="jet"),
+        "opacity is 7": lambda: overlay(photo, flat, Scale(1, 2), opacity=7),
         "unknown figure format 'gif'; one of svg, pdf, png": lambda: figure(comparison, photo, "figure.gif"),
         "no map for 'cat'; there are maps for star, red circle": lambda: film_strip(comparison.maps, photo, "cat"),
         "the figure has 60 rows; 1 to 48": lambda: figure(

@@ -26,6 +26,7 @@ from lfi.rendering import (
     heatmap,
     overlay,
     shared_scale,
+    times_uniform,
     veil,
 )
 
@@ -121,33 +122,33 @@ def test_a_flipped_map_on_a_flipped_image_is_the_flipped_overlay(photo):
 def test_smoothing_never_shows_more_attention_than_was_measured():
     weights = torch.zeros(8, 8)
     weights[3, 3], weights[3, 4] = 0.6, 0.4
-    scale = Scale(0, 64)
+    scale = Scale(0.5, 64)
     smooth = np.asarray(heatmap(weights, scale, (800, 800)))
-    top = scale.levels(weights).max()
+    top = scale.levels(times_uniform(weights)).max()
     assert {tuple(colour) for colour in smooth.reshape(-1, 3)} <= {tuple(c) for c in PALETTES[DEFAULT][: top + 1]}
 
 
 def test_patches_can_be_shown_as_they_are():
     weights = spot(4, 9).weights[0, 1, 0]
-    scale = Scale(0, 10)
+    scale = Scale(0.5, 10)
     blocks = np.asarray(heatmap(weights, scale, (40, 40), smooth=False))
-    assert np.array_equal(blocks[::10, ::10], PALETTES[DEFAULT][scale.levels(weights)])
+    assert np.array_equal(blocks[::10, ::10], PALETTES[DEFAULT][scale.levels(times_uniform(weights))])
 
 
 def test_zero_opacity_is_the_image(photo):
-    assert overlay(photo, torch.full((4, 4), 1 / 16), Scale(0, 1), opacity=0).tobytes() == photo.tobytes()
+    assert overlay(photo, torch.full((4, 4), 1 / 16), Scale(0.5, 1), opacity=0).tobytes() == photo.tobytes()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
 def test_an_overlay_of_any_image_mode_is_rgb(photo, mode):
-    assert overlay(photo.convert(mode), torch.full((4, 4), 1 / 16), Scale(0, 2)).mode == "RGB"
+    assert overlay(photo.convert(mode), torch.full((4, 4), 1 / 16), Scale(0.5, 2)).mode == "RGB"
 
 
 def test_an_overlay_of_a_megapixel_costs_two_thirds_of_encoding_it_at_most():
     """As a rule, not at best: the median over rounds, each with another map, in an order drawn anew."""
     noise = np.random.default_rng(0).integers(0, 255, (27, 36, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((1154, 866))
-    drawn, draw = overlay(image, spot(14, 9).weights[0, 1, 0], Scale(0, 9)), random.Random(0)
+    drawn, draw = overlay(image, spot(14, 9).weights[0, 1, 0], Scale(0.5, 9)), random.Random(0)
     shares = []
     for peak in range(1, 10):
         maps = spot(14, peak)

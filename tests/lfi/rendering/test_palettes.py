@@ -42,7 +42,7 @@ def test_the_ends_of_a_difference_differ_for_every_kind_of_colour_vision(vision)
 
 
 def test_a_colour_bar_runs_through_the_palette_and_keeps_its_text_inside():
-    bar = colour_bar(Scale(0, 12.345, clipped=True), size=(400, 60))
+    bar = colour_bar(Scale(1, 12.345, clipped=True), size=(400, 60))
     pixels = np.asarray(bar)
     ramp = pixels[30][pixels[30, :, 3] == 255][:, :3]
     assert ramp[0].tolist() == PALETTES[DEFAULT][0].tolist()
