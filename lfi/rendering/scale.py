@@ -86,7 +86,7 @@ class Scale:
         return steps
 
     def ticks(self, most: int = 6) -> tuple[Tick, ...]:
-        """At most `most` labelled positions: both ends, and powers of two between; on a short scale 1.5x, 3x, 6x, too."""
+        """At most `most` labelled positions: both ends, powers of two between, and 1.5x and 3x on a short scale."""
         rough = self.doublings / (most - 1)
         first, last = math.floor(math.log2(self.low)), math.ceil(math.log2(self.high))
         powers = [2.0**power for power in range(first, last + 1)]

@@ -93,6 +93,23 @@ def test_the_map_of_an_absent_word_is_fainter_and_its_note_says_so(comparison, p
     assert (len(before - after), len(after - before)) == (0, 2)
 
 
+def test_maps_of_an_absent_word_have_no_say_in_the_scale_of_a_figure_or_a_film(comparison, photo):
+    peaks = {
+        model: float(maps.weights.max()) * maps.weights[0, 0, 0].numel() for model, maps in comparison.maps.items()
+    }
+    strongest = f"{max(peaks.values()):.3g}×"
+    others = f"{max(peak for model, peak in peaks.items() if model != 'teacher'):.3g}×"
+    assert strongest == f"{peaks['teacher']:.3g}×" != others
+    layers = {"teacher": 2, "lfi": 1, "baseline": 1}
+    absent = tuple(("teacher", word, f"finds no {word} here") for word in ("star", "red circle"))
+    for told, top in ((absent, others), (absent[:1], strongest), ((), strongest)):
+        text = svg_text(figure(replace(comparison, said=told), photo, format="svg", layer=layers))
+        before, _, _ = text.partition("\nattention, as multiples of uniform")
+        assert before.endswith("\n" + top)
+    for missing, top in ((["teacher"], others), ([], strongest)):
+        assert top in svg_text(film_strip(comparison.maps, photo, "star", format="svg", absent=missing)).split("\n")
+
+
 def test_an_svg_holds_the_photograph_once(comparison, photo):
     svg = figure(comparison, photo, format="svg")
     shown = [Image.open(io.BytesIO(base64.b64decode(each))).convert("RGB") for each in EMBEDDED.findall(svg)]
