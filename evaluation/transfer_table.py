@@ -185,15 +185,19 @@ def costs(runs: Sequence[TransferRun], results: Results) -> None:
 
 
 def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
-    """Scores with their intervals, one panel a part."""
+    """Scores with their intervals, one panel a part; held-out domains by their mean, and one by one if they are all."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     scores = table(runs)
-    parts = [part for part in scores if not left_out(part)]
-    figure, axes = plt.subplots(1, len(parts), figsize=(2 + 3 * len(parts), 4.6), squeeze=False, layout="constrained")
+    means = [part for part in scores if not left_out(part)]
+    parts = list(scores) if set(means) <= set(AVERAGES.values()) else means
+    tall = 1.6 + 0.45 * max(len(scores[part]) for part in parts)
+    figure, axes = plt.subplots(
+        1, len(parts), figsize=(2 + 3 * len(parts), min(tall, 4.6)), squeeze=False, layout="constrained"
+    )
     for axis, part in zip(axes[0], parts, strict=True):
         methods = [method for method in ORDER if method in scores[part]]
         if "LFI" in methods:
@@ -215,6 +219,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
         if same:
             axis.tick_params(left=False)
         axis.invert_yaxis()
+        axis.margins(y=0.2)
         axis.set_xlabel(unit_of(part))
         axis.set_title(fill(part, 24), fontsize=9)
         axis.grid(axis="x", alpha=0.3)

@@ -85,8 +85,14 @@ def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):
     text = markdown(results.record())
     assert "**tiny: a test**" in text
     assert "| LFI |" in text
-    plot(runs, tmp_path / "transfer.png", "tiny")
-    assert (tmp_path / "transfer.png").stat().st_size > 5000
+    plot(runs, tmp_path / "domains.svg", "tiny")
+    plot([*runs, run("TinyImageNet", "LFI", 0, 23)], tmp_path / "both.svg", "tiny")
+    drawn = {name: (tmp_path / f"{name}.svg").read_text() for name in ("domains", "both")}
+    assert {name: "<!-- PACS without photo -->" in svg for name, svg in drawn.items()} == {
+        "domains": True,
+        "both": False,
+    }
+    assert all("<!-- PACS, mean of held-out -->" in svg for svg in drawn.values())
 
 
 def test_ablations_are_compared_with_lfi_where_no_baseline_was_trained(tmp_path):
