@@ -9,7 +9,7 @@ fills in what another one left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -257,9 +257,19 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
 
 
 def train_one(
-    setup: TransferSetup, part: str, method: Method, seed: int, title: str, folder: Path | None = None
+    setup: TransferSetup,
+    part: str,
+    method: Method,
+    seed: int,
+    title: str,
+    folder: Path | None = None,
+    watch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> tuple[Student, list[dict[str, float]]]:
-    """A student of a part, and what was recorded while it was trained; an interrupted one goes on from `folder`."""
+    """A student of a part, and what was recorded while it was trained; an interrupted one goes on from `folder`.
+
+    Args:
+        watch: as for `train_student`.
+    """
     ready, _ = prepared(setup, part)
     config = replace(
         ready.config,
@@ -268,7 +278,8 @@ def train_one(
         loop=replace(ready.config.loop, seed=seed),
     )
     title = f"{part}, {title}, seed {seed}"
-    return train_student(replace(ready, config=config), folder, resume=True, device=setup.device, title=title)
+    ready = replace(ready, config=config)
+    return train_student(ready, folder, resume=True, device=setup.device, title=title, watch=watch)
 
 
 def main_score(ready: Prepared) -> str:
@@ -306,7 +317,7 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
         known = np.arange(len(held)) if held.multilabel else np.flatnonzero(held.labels >= 0)
-        tests, evaluations = {"test": held.take(known)}, 1
+        tests, evaluations = {"test": held.take(known)}, 5
     if setup.scale == "tiny":
         train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
         tests = {name: fewer(images) for name, images in tests.items()}

@@ -1,8 +1,10 @@
 """`lfi benchmark tune`: the weights of every contender, chosen on source validation with as many trials each.
 
 A fifth of the training images is held out of training; the test images are not read. The search is Optuna's TPE, which
-begins with the weights of `lfi/methods.py`, result-oriented ones at 1. LFI has more settings (three weights, the number
-of queries, taps, feedback) and as many trials.
+begins with the scale's weights, or with those of `lfi/methods.py`, result-oriented ones at 1. A trial that is below the
+median of its method's earlier ones at one of five evaluations, from the second on, is cut short, and counts (Optuna's
+median pruner, after three trials). LFI has more settings (its weights, the number of queries, taps, feedback), but no
+more trials.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
 from evaluation.results import Results
-from evaluation.runs import check_recipe, in_processes
+from evaluation.runs import check_known, check_recipe, in_processes
 from evaluation.transfer import (
     SOURCE_VALIDATION,
     TransferSetup,
@@ -29,7 +32,7 @@ from evaluation.transfer import (
     train_one,
 )
 from lfi.errors import ConfigError
-from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, Method, raised
+from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, UNSHUFFLED, Method, raised, weighted
 from lfi.teachers import load_teacher
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
@@ -47,29 +50,48 @@ class SearchResult:
 
     Attributes:
         start, best: scores on source validation, in percent.
+        cut: how many trials were cut short.
     """
 
     name: str
     method: Method
     start: float
     best: float
+    cut: int = 0
 
 
-CONTENDERS = {
-    name: raised(METHODS[name])
-    for name in ("logit + feature KD", "DIST + feature KD", "LFI + logit + feature KD", "LFI + DIST + feature KD")
-}
-"""What is searched, and where it begins: the strongest of both kinds, with every loss their kind may use."""
+CONTENDERS = (
+    "logit + feature KD",
+    "DIST + feature KD",
+    "LFI + logit + feature KD",
+    "LFI + DIST + feature KD",
+    UNSHUFFLED,
+)
+"""What can be searched: the strongest of both kinds, with every loss their kind may use."""
+UNCUT, CUT_FROM = 3, 2
+"""Trials that are never cut short, and the evaluation from which later ones may be."""
 
 
-def tune(setup: TransferSetup, part: str, trials: int, workers: int) -> list[SearchResult]:
-    """Search for every contender, `workers` of them at a time; an interrupted search resumes."""
+def begun_with(setup: TransferSetup, name: str) -> Method:
+    """Where a contender's search begins."""
+    return weighted(METHODS[name], setup.at.weights) if setup.at.weights else raised(METHODS[name])
+
+
+def tune(
+    setup: TransferSetup, part: str, trials: int, workers: int, names: Sequence[str] = CONTENDERS
+) -> list[SearchResult]:
+    """Search for every contender, `workers` of them at a time; an interrupted search resumes.
+
+    Raises:
+        ConfigError: an unknown contender.
+    """
+    check_known("method", names, CONTENDERS)
     prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
     prepared.cache_clear()
-    names = sorted(CONTENDERS, key=lambda name: not CONTENDERS[name].queries)  # those that take longest first
-    jobs = [(setup, part, name, trials) for name in names]
+    longest = sorted(names, key=lambda name: not METHODS[name].queries)  # those that take longest first
+    jobs = [(setup, part, name, trials) for name in longest]
     found = {each.name: each for each in in_processes(tune_one, jobs, workers, "tune", "method")}
-    return [found[name] for name in CONTENDERS]
+    return [found[name] for name in names]
 
 
 def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchResult:
@@ -78,18 +100,30 @@ def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchR
     study = study_of(setup, part, name)
     ready, tests = prepared(setup, part + SOURCE_VALIDATION)
 
+    start, measure = begun_with(setup, name), main_score(ready)
+
     def score(trial: optuna.Trial) -> float:
-        method = varied(trial, CONTENDERS[name])
+        method = varied(trial, start)
         title = f"{name}, trial {trial.number}"
-        student, _ = train_one(setup, part + SOURCE_VALIDATION, method, SEED, title)
-        reached = validate(student, tests["test"])[main_score(ready)]
+        evaluations = count(1)
+
+        def watch(step: int, figures: dict[str, float]) -> None:
+            trial.report(figures[measure], next(evaluations))
+            if trial.should_prune():
+                tqdm.write(f"{title}: cut short at {figures[measure]:.2f} % after {step} steps, {trial.params}")
+                raise optuna.TrialPruned
+
+        student, _ = train_one(setup, part + SOURCE_VALIDATION, method, SEED, title, watch=watch)
+        reached = validate(student, tests["test"])[measure]
         tqdm.write(f"{title}: {reached:.2f} %, {trial.params}")
         return reached
 
     study.optimize(score, max(0, trials - len(finished(study))))
     done = finished(study)[:trials]  # no more than the others have
-    best = max(done, key=lambda trial: trial.value or 0)
-    return SearchResult(name, varied(best, CONTENDERS[name]), float(done[0].value or 0), float(best.value or 0))
+    whole = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
+    best = max(whole, key=lambda trial: trial.value or 0)
+    scores = float(whole[0].value or 0), float(best.value or 0)
+    return SearchResult(name, varied(best, start), *scores, cut=len(done) - len(whole))
 
 
 def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
@@ -106,23 +140,28 @@ def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
         direction="maximize",
         load_if_exists=True,
     )
-    now = {"teacher": load_teacher(teacher_of(setup, part)).label, "scale": setting_of(setup, part)}
+    now = {
+        "teacher": load_teacher(teacher_of(setup, part)).label,
+        "scale": setting_of(setup, part),
+        "pruner": {"uncut": UNCUT, "from": CUT_FROM},
+    }
     if study.trials:
         check_recipe(kept, study.user_attrs.get("recipe", {}), now)
     else:
         study.set_user_attr("recipe", json.loads(json.dumps(now)))
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
-    begun = next((trial.params for trial in finished(study)), None)
+    study.pruner = optuna.pruners.MedianPruner(UNCUT, CUT_FROM)
+    begun, start = next((trial.params for trial in finished(study)), None), start_of(begun_with(setup, name))
     if begun is None:
-        study.enqueue_trial(start_of(CONTENDERS[name]))
-    elif begun != start_of(CONTENDERS[name]):
+        study.enqueue_trial(start)
+    elif begun != start:
         raise ConfigError(f"the search in {kept} started from other weights; move it away, or pass another --runs")
     return study
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials with a score; one that was killed has none and is made again."""
-    return study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    """Trials with a score, and those cut short; one that was killed is made again."""
+    return study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
 
 
 def start_of(method: Method) -> dict[str, float | int | str | bool]:
@@ -162,7 +201,7 @@ def varied(trial: optuna.Trial | optuna.trial.FrozenTrial, method: Method) -> Me
 def with_controls(found: Sequence[SearchResult]) -> dict[str, Method]:
     """Plain supervision, what was found, and both controls of the LFI that did best on source validation."""
     best = max((each for each in found if each.method.queries), key=lambda each: each.best).method
-    alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0))
+    alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0, patch_words=0.0))
     shuffled = replace(best, objective=replace(best.objective, shuffle=True))
     return {
         "no distillation": Method(ObjectiveConfig()),
@@ -180,6 +219,7 @@ def write(found: Sequence[SearchResult], depth: int, results: Results, path: Pat
     for each in found:
         results.add(f"validation at the start: {each.name}", each.start, "%")
         results.add(f"validation of the best trial: {each.name}", each.best, "%")
+        results.add(f"trials cut short: {each.name}", each.cut, "trials")
         objective = each.method.objective
         for name in WEIGHTS:
             if getattr(objective, name):

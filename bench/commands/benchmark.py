@@ -105,10 +105,11 @@ def transfer(
 @benchmark.command()
 def tune(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
-    scale: Annotated[str, typer.Option(help="tiny (a test), small (2 cores) or full (a GPU).")] = "small",
+    scale: Annotated[str, typer.Option(help="tiny (a test), small or photographs (2 cores), full (a GPU).")] = "small",
     photographs: Annotated[str, typer.Option(help="Teacher for photographs.")] = "photographs",
     runs: Annotated[Path, typer.Option(help="Keeps trials and caches; resumes from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write what was found here, for `transfer --tuned`.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
@@ -119,18 +120,20 @@ def tune(
     from evaluation.runs import check_known
     from evaluation.transfer import TransferSetup
     from evaluation.transfer_scales import SCALES
-    from evaluation.tuning import SEED, write
+    from evaluation.tuning import CONTENDERS, SEED, write
     from evaluation.tuning import tune as search
     from lfi.devices import best_device
     from lfi.teachers import load_teacher
 
     check_known("scale", [scale], SCALES)
+    check_known("method", method or (), CONTENDERS)
     load_teacher(photographs)  # before hours of work
     setup = TransferSetup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]
-    found = search(setup, part, trials, workers)
+    found = search(setup, part, trials, workers, method or CONTENDERS)
+    only = "".join(f' --method "{each}"' for each in method or ())
     results = Results(
-        command=f"lfi benchmark tune --scale {scale} --trials {trials}",
+        command=f"lfi benchmark tune --scale {scale} --trials {trials}{only}",
         seeds=[SEED],
         n={"trials": trials * len(found)},
         title=f"{part}: what {trials} trials for each method found on source validation; {SCALES[scale]}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -135,8 +135,12 @@ def train_student(
     resume: bool = False,
     device: str = "cpu",
     title: str = "student",
+    watch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> tuple[Student, list[dict[str, float]]]:
     """Train one student. In `folder`: the resolved configuration, the environment, metrics, checkpoints, the student.
+
+    Args:
+        watch: called after every evaluation with the step and the figures of `validate`; what it raises ends the run.
 
     Returns:
         The student in eval mode and the records of the loop; validation records hold the figures of `validate`.
@@ -156,6 +160,13 @@ def train_student(
         data = TargetViews(images, questions, answers, config, student.grid, device_of, student.image_size)
     if folder:
         write_provenance(folder, config, resume, processes.main, teacher=teacher.label)
+
+    def evaluate(step: int) -> dict[str, float]:
+        found = validate(task.student, prepared.validation)
+        if watch:
+            watch(step, found)
+        return found
+
     records = train(
         task,
         data,
@@ -163,7 +174,7 @@ def train_student(
         folder,
         resume=resume,
         device=device,
-        evaluate=lambda step: validate(task.student, prepared.validation),
+        evaluate=evaluate,
         title=title,
     )
     student = task.student.cpu().eval()

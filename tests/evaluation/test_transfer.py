@@ -27,7 +27,7 @@ from evaluation.transfer import (
 )
 from evaluation.transfer_scales import SCALES
 from evaluation.transfer_table import summarise
-from evaluation.tuning import CONTENDERS, finished, start_of, study_of, tune_one, write
+from evaluation.tuning import CONTENDERS, begun_with, finished, start_of, study_of, tune_one, write
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
 from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, SHUFFLED, UNSHUFFLED
@@ -191,6 +191,37 @@ def test_a_search_at_another_scale_or_with_another_optimizer_is_refused(setup, t
         study_of(here, DRAWN, "LFI + DIST + feature KD")
 
 
+def test_a_trial_below_the_median_is_cut_short_and_counts(setup, tmp_path, monkeypatch):
+    """Three whole trials with rising scores; of the next two one is better than their median, one is not."""
+    here, begun = replace(setup, runs=str(tmp_path)), []
+
+    def trained(setup, part, method, seed, title, watch):
+        begun.append(title)
+        slope = (10, 20, 15, 18, 14)[len(begun) - 1]
+        for evaluation in range(1, 5):
+            watch(evaluation, {"mAP": slope * evaluation, "top-1": slope * evaluation})
+            reached.append((len(begun), evaluation))
+        return None, []
+
+    reached: list[tuple[int, int]] = []
+    monkeypatch.setattr(tuning, "train_one", trained)
+    monkeypatch.setattr(tuning, "validate", lambda *_: dict.fromkeys(("mAP", "top-1"), 10.0 + len(begun)))
+    found = tune_one(here, DRAWN, "DIST + feature KD", 5)
+    assert (len(begun), found.cut, found.start, found.best) == (5, 1, 11, 14)
+    assert [sum(trial == number for trial, _ in reached) for number in range(1, 6)] == [4, 4, 4, 4, 1]
+    assert len(finished(study_of(here, DRAWN, "DIST + feature KD"))) == 5
+    assert tune_one(here, DRAWN, "DIST + feature KD", 5) == found
+    assert len(begun) == 5, "nothing is left to train"
+
+
+def test_a_search_begins_with_the_weights_of_its_scale(setup):
+    name = "LFI + patch words + DIST + feature KD"
+    assert (
+        start_of(begun_with(replace(setup, scale="photographs"), name)).items() >= SCALES["photographs"].weights.items()
+    )
+    assert start_of(begun_with(setup, name))["feature_kd"] == 1
+
+
 @pytest.mark.slow
 def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_goes_on(setup, tmp_path, monkeypatch):
     part, path = setup.parts[0], tmp_path / "tuning.json"
@@ -203,7 +234,8 @@ def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_g
     for each in found:
         study = study_of(setup, part, each.name)
         assert len(finished(study)) == 2
-        assert study.trials[0].params == start_of(CONTENDERS[each.name])
+        assert study.trials[0].params == start_of(begun_with(setup, each.name))
+        assert list(study.trials[0].intermediate_values) == [1], "its only step is evaluated and reported"
         assert each.best >= each.start >= 0
     results = Results("c", [0], {"trials": 8})
     write(found, 2, results, path)
