@@ -111,3 +111,12 @@ def test_gains_are_paired_and_against_the_best_result_oriented(tmp_path):
 def test_what_there_is_not_is_named(tmp_path, scale, method, way, message):
     with pytest.raises(ConfigError, match=message):
         detection(DetectionSetup(scale, TEACHER, str(tmp_path)), [0], [method], [way], 1)
+
+
+def test_a_detector_that_failed_to_learn_shows_beside_the_median_of_seeds():
+    runs = [*(run("LFI", seed, 10.0) for seed in range(3)), *(run("feature KD", seed, 7.0) for seed in range(2))]
+    results = Results("lfi benchmark detection", [0, 1, 2], {"detectors": 6})
+    summarise([*runs, run("feature KD", 2, -11.0)], results)
+    title = "LFI minus best result-oriented (feature KD), box mAP, fine-tuned"
+    assert results.figures[title].value == pytest.approx(9)
+    assert results.figures[f"{title}, median of seeds"].value == pytest.approx(3)
