@@ -44,6 +44,8 @@ from lfi.training.views import resized
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
 SOURCE_VALIDATION = ", a fifth of the training images held out"
 """Ends the name of a part on which weights are chosen: its test images are not read."""
+EVALUATIONS = 5
+"""Of a student there; its last one is what the search sees."""
 COMPARED = (
     *("no distillation", "logit KD", "feature KD", "logit + feature KD", "activation attention"),
     *("attention transfer", "relational KD", "DIST", "queries only", "shuffled maps", "LFI", "LFI + logit KD"),
@@ -317,7 +319,7 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
         known = np.arange(len(held)) if held.multilabel else np.flatnonzero(held.labels >= 0)
-        tests, evaluations = {"test": held.take(known)}, 5
+        tests, evaluations = {"test": held.take(known)}, EVALUATIONS
     if setup.scale == "tiny":
         train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
         tests = {name: fewer(images) for name, images in tests.items()}

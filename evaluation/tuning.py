@@ -1,10 +1,10 @@
 """`lfi benchmark tune`: the weights of every contender, chosen on source validation with as many trials each.
 
 A fifth of the training images is held out of training; the test images are not read. The search is Optuna's TPE, which
-begins with the scale's weights, or with those of `lfi/methods.py`, result-oriented ones at 1. A trial that is below the
-median of its method's earlier ones at one of five evaluations, from the second on, is cut short, and counts (Optuna's
-median pruner, after three trials). LFI has more settings (its weights, the number of queries, taps, feedback), but no
-more trials.
+begins with the scale's weights, or with those of `lfi/methods.py`, result-oriented ones at 1. A trial whose best score
+so far is below the median that its method's whole trials had by then is cut short, and counts (Optuna's median pruner,
+after three trials, at the second to fourth of five evaluations). LFI has more settings (its weights, the number of
+queries, taps, feedback), but no more trials.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from evaluation.results import Results
 from evaluation.runs import check_known, check_recipe, in_processes
 from evaluation.transfer import (
+    EVALUATIONS,
     SOURCE_VALIDATION,
     TransferSetup,
     main_score,
@@ -108,8 +109,9 @@ def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchR
         evaluations = count(1)
 
         def watch(step: int, figures: dict[str, float]) -> None:
-            trial.report(figures[measure], next(evaluations))
-            if trial.should_prune():
+            evaluation = next(evaluations)
+            trial.report(figures[measure], evaluation)
+            if evaluation < EVALUATIONS and trial.should_prune():
                 tqdm.write(f"{title}: cut short at {figures[measure]:.2f} % after {step} steps, {trial.params}")
                 raise optuna.TrialPruned
 
@@ -199,15 +201,15 @@ def varied(trial: optuna.Trial | optuna.trial.FrozenTrial, method: Method) -> Me
 
 
 def with_controls(found: Sequence[SearchResult]) -> dict[str, Method]:
-    """Plain supervision, what was found, and both controls of the LFI that did best on source validation."""
-    best = max((each for each in found if each.method.queries), key=lambda each: each.best).method
+    """Plain supervision, what was found, and both controls of the LFI that did best on source validation, if any."""
+    ours = [each for each in found if each.method.queries]
+    chosen = {"no distillation": Method(ObjectiveConfig()), **{each.name: each.method for each in found}}
+    if not ours:
+        return chosen
+    best = max(ours, key=lambda each: each.best).method
     alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0, patch_words=0.0))
     shuffled = replace(best, objective=replace(best.objective, shuffle=True))
-    return {
-        "no distillation": Method(ObjectiveConfig()),
-        **{each.name: each.method for each in found},
-        **dict(zip(CONTROLS_OF_THE_BEST, (alone, shuffled), strict=True)),
-    }
+    return chosen | dict(zip(CONTROLS_OF_THE_BEST, (alone, shuffled), strict=True))
 
 
 def write(found: Sequence[SearchResult], depth: int, results: Results, path: Path | None) -> None:

@@ -57,6 +57,13 @@ class Comparison:
         asked = list(answers or self.maps)
         return [answer for answer in asked if not self.absence(answer, word)] or asked
 
+    def found(self, answers: Sequence[str] = ()) -> dict[str, list[int]]:
+        """By answer (all by default) the words whose maps set a scale that all words share: those that it does not say
+        are absent. Every word, if no answer finds any."""
+        asked, words = list(answers or self.maps), range(len(self.words))
+        found = {answer: [word for word in words if not self.absence(answer, word)] for answer in asked}
+        return found if any(found.values()) else {answer: list(words) for answer in asked}
+
     def absences(self) -> Iterator[tuple[str, str, str]]:
         """Answer, word and sentence of every word that an answer says is absent."""
         for index, word in enumerate(self.words):

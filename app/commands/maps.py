@@ -40,7 +40,7 @@ def maps(
     data = read_image(image)
 
     from app.engine import Engine, File, MapsRequest, Turn
-    from app.engine.downloads import at_layer, npz_bytes, overlay_files
+    from app.engine.downloads import at_layer, comparison_scale, npz_bytes, overlay_files
     from lfi.rendering import FORMATS, SHORT_TITLES, figure, titled
 
     if figure_format not in FORMATS:
@@ -55,7 +55,7 @@ def maps(
     if picture.note:
         print(f"{image}: {picture.note}", file=sys.stderr)
     make_folder(out)
-    drawn = figure(comparison, picture.drawn, format=figure_format)
+    drawn = figure(comparison, picture.drawn, format=figure_format, scale=comparison_scale(comparison))
     files = [
         *overlay_files(comparison, picture.drawn, settings.overlay_side),
         (f"figure.{figure_format}", drawn),

@@ -35,15 +35,14 @@ MOST_OVERLAYS = 96
 def comparison_scale(comparison: Comparison) -> Scale:
     """The one scale on which the overlays of a comparison are drawn: that of the layers they show.
 
-    A model that does not find a word has no say in it (`Comparison.finding`).
+    A model that does not find a word has no say in it (`Comparison.found`).
     """
-    finding = [comparison.finding(word) for word in range(len(comparison.words))]
-    shown = []
+    found, shown = comparison.found(), []
     for model, maps in comparison.maps.items():
         queries = range(len(maps.queries[0]))
-        heads = len(queries) // len(finding)  # a word has a map, or one per head
-        found = [query for query in queries if model in finding[query // heads]]
-        shown.append(maps.layer(comparison.default_layer[model]).select(queries=found))
+        heads = len(queries) // len(comparison.words)  # a word has a map, or one per head
+        kept = [query for query in queries if query // heads in found[model]]
+        shown.append(maps.layer(comparison.default_layer[model]).select(queries=kept))
     return shared_scale(shown)
 
 

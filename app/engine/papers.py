@@ -14,7 +14,8 @@ from lfi.rendering import Paper
 WIDTHS = (8.5, 17.5)
 """One column and two, in centimetres."""
 READING = (
-    "Colours are attention in multiples of uniform attention on one scale; at 1× or below nothing is drawn. "
+    "Colours are attention in multiples of uniform attention on one scale, on which each doubling is an equal step; at "
+    "1× or below nothing is drawn. "
     "Rings mark the strongest patch."
 )
 """How a map is read, for a caption."""

@@ -70,9 +70,11 @@ def film_scales(comparison: Comparison, columns: Sequence[str]) -> list[Scale]:
 def _position(comparison: Comparison, columns: Sequence[str], layers: dict[str, int]) -> Position:
     maps = {answer: comparison.maps[answer].layer(layers[answer]) for answer in dict.fromkeys((*columns, "teacher"))}
     words = range(len(comparison.words))
-    found = [comparison.finding(word, columns) for word in words]
-    word_scales = tuple(shared_scale(maps[each].select(queries=[word]) for each in found[word]) for word in words)
-    shown = [maps[each].select(queries=[word for word in words if each in found[word]]) for each in columns]
+    word_scales = tuple(
+        shared_scale(maps[each].select(queries=[word]) for each in comparison.finding(word, columns)) for word in words
+    )
+    found = comparison.found(columns)
+    shown = [maps[each].select(queries=found[each]) for each in columns]
     pairs = tuple(
         Pair(
             first,

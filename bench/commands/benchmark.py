@@ -105,7 +105,9 @@ def transfer(
 @benchmark.command()
 def tune(
     tiny_imagenet: Annotated[str, typer.Option(help="Folder with TinyImageNet's wnids.txt.")],
-    scale: Annotated[str, typer.Option(help="tiny (a test), small or photographs (2 cores), full (a GPU).")] = "small",
+    scale: Annotated[
+        str, typer.Option(help="tiny (a test), small or photographs (2 cores), medium or full (a GPU).")
+    ] = "small",
     photographs: Annotated[str, typer.Option(help="Teacher for photographs.")] = "photographs",
     runs: Annotated[Path, typer.Option(help="Keeps trials and caches; resumes from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
@@ -130,8 +132,9 @@ def tune(
     load_teacher(photographs)  # before hours of work
     setup = TransferSetup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
     part = setup.parts[0]
-    found = search(setup, part, trials, workers, method or CONTENDERS)
-    only = "".join(f' --method "{each}"' for each in method or ())
+    methods = tuple(dict.fromkeys(method or CONTENDERS))
+    found = search(setup, part, trials, workers, methods)
+    only = "".join(f' --method "{each}"' for each in methods) if method else ""
     results = Results(
         command=f"lfi benchmark tune --scale {scale} --trials {trials}{only}",
         seeds=[SEED],

@@ -88,11 +88,11 @@ class Scale:
     def ticks(self, most: int = 6) -> tuple[Tick, ...]:
         """At most `most` labelled positions: both ends, powers of two between, and 1.5x and 3x on a short scale."""
         rough = self.doublings / (most - 1)
-        first, last = math.floor(math.log2(self.low)), math.ceil(math.log2(self.high))
-        powers = [2.0**power for power in range(first, last + 1)]
+        powers = [2.0**power for power in range(math.floor(math.log2(self.low)), math.ceil(math.log2(self.high)))]
         inner = sorted(powers + [1.5 * each for each in powers]) if rough <= 0.5 else powers[:: math.ceil(rough)]
-        gap = 2 ** (self.doublings / most / 2)
-        chosen = [self.low, *(each for each in inner if self.low * gap <= each <= self.high / gap), self.high]
+        gap = self.doublings / most / (1 if self.clipped else 1.5)  # the last label is longer where it says "≥"
+        first, last = self.low * 2 ** (self.doublings / most / 2), self.high / 2**gap
+        chosen = [self.low, *(each for each in inner if first <= each <= last), self.high]
         top = self.high if self.clipped else None
         return tuple(Tick(value, ("≥ " if value == top else "") + f"{value:.3g}×") for value in chosen)
 
@@ -123,7 +123,7 @@ def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
 
 
 def found_scale(maps: Iterable[tuple[str, np.ndarray, bool]]) -> Scale:
-    """As `shared_scale`, of maps of which those of absent words have no say; they do where no model finds a word.
+    """As `shared_scale`, of maps of which those of absent words have no say, unless no model finds any word.
 
     Args:
         maps: a model, one of its raw maps `[h, w]`, and whether the word is absent for it.

@@ -227,26 +227,27 @@ def _draw_bar(figure: Figure, axes: Axes, scale: Scale, palette: str, layout: La
     said = "attention, as multiples of uniform" + (
         "" if narrow else " (1×: no preference; below, the photograph alone)"
     )
-    _label(figure, axes, colours, scale.ticks(), said, layout, narrow, "max" if scale.clipped else "neither")
+    _label(figure, axes, colours, scale, said, layout, narrow, "max" if scale.clipped else "neither")
 
 
 def _draw_difference(figure: Figure, axes: Axes, scale: DifferenceScale, layout: Layout, narrow: bool) -> None:
     colours = ScalarMappable(Normalize(-scale.limit, scale.limit), ListedColormap(DIVERGING / 255))
-    _label(figure, axes, colours, scale.ticks(), "difference, in multiples of uniform attention", layout, narrow)
+    _label(figure, axes, colours, scale, "difference, in multiples of uniform attention", layout, narrow)
 
 
 def _label(
     figure: Figure,
     axes: Axes,
     colours: ScalarMappable,
-    ticks: Sequence[Tick],
+    scale: Scale | DifferenceScale,
     said: str,
     layout: Layout,
     narrow: bool,
     extend: str = "neither",
 ) -> None:
+    ticks: Sequence[Tick] = scale.ticks()
     if narrow:
-        ticks = _apart(ticks, axes.get_position().width * figure.get_figwidth(), layout.tick)
+        ticks = _apart(scale, axes.get_position().width * figure.get_figwidth(), layout.tick)
     bar = figure.colorbar(colours, cax=axes, orientation="horizontal", extend=extend)
     bar.set_ticks([tick.value for tick in ticks], labels=[tick.label for tick in ticks])
     bar.minorticks_off()
@@ -259,14 +260,14 @@ def _label(
         last.set_horizontalalignment("right")
 
 
-def _apart(ticks: Sequence[Tick], width: float, points: float) -> list[Tick]:
-    """Those whose labels leave room for the two at the ends of a bar of this width in inches, which stand within it."""
-    first, *inner, last = ticks
-    letter = 0.64 * points / 72 * (last.value - first.value) / width
+def _apart(scale: Scale | DifferenceScale, width: float, points: float) -> list[Tick]:
+    """Ticks whose labels leave room for the two at the ends of a bar of this width in inches, which stand within it."""
+    first, *inner, last = scale.ticks()
+    letters = width / (0.64 * points / 72)
 
     def fits(tick: Tick) -> bool:
-        half = len(tick.label) / 2 + 1
-        after, before = (tick.value - first.value) / letter, (last.value - tick.value) / letter
+        half, at = len(tick.label) / 2 + 1, float(scale.share(tick.value))
+        after, before = at * letters, (1 - at) * letters
         return after > len(first.label) + half and before > len(last.label) + half
 
     return [first, *filter(fits, inner), last]

@@ -5,7 +5,7 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
 
 /**
  * @typedef {{ at: number, label: string }} Tick a label at a share of the bar's width
- * @typedef {{ low: number, high: number, ticks: Tick[] }} Scale in times uniform attention
+ * @typedef {{ low: number, high: number, ticks: Tick[] }} Scale in times uniform attention; logarithmic
  * @typedef {{ limit: number, ticks: Tick[] }} DifferenceScale from -limit to limit
  *
  * @typedef {object} Maps the maps of one model, times uniform attention

@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.settings import STATIC
 from app.ui.agreement import agreement
-from lfi.rendering import difference, difference_scales, ground, times_uniform
+from lfi.rendering import difference, difference_scales, ground, shared_scale, times_uniform, veil
 from lfi.trio import Trio
 
 WORDS = ["red circle", "blue star", "heart"]
@@ -123,6 +123,24 @@ def test_the_difference_is_that_of_the_rendering_with_its_own_scale(looking, see
     paper.paste(painted.convert("RGB"), mask=painted.getchannel("A"))
     apart = np.abs(np.asarray(paper, float) - np.asarray(expected, float))
     assert apart.mean() < 2
+
+
+def test_maps_and_their_bar_are_those_of_the_rendering(looking, seen):
+    scale = shared_scale(maps.select(queries=[0]) for maps in seen.values())
+    for model, maps in seen.items():
+        painted = picture_in(
+            looking.find(f".lfi-panel[data-model={model}] canvas").first.evaluate("node => node.toDataURL()")
+        )
+        expected = veil(maps.weights[0, 0, 0], scale, painted.size, opacity=1, peak=False)
+        white = [Image.new("RGB", painted.size, "white") for _ in range(2)]
+        for paper, layer in zip(white, (painted, expected), strict=True):
+            paper.paste(layer.convert("RGB"), mask=layer.getchannel("A"))
+        assert np.abs(np.asarray(white[0], float) - np.asarray(white[1], float)).mean() < 0.5, model
+    ticks = looking.find("#lfi-scale .lfi-scale-ticks span").all()
+    places = {each.inner_text(): float(re.search(r"[\d.]+", each.get_attribute("style")).group()) for each in ticks}
+    assert places == {
+        tick.label: pytest.approx(100 * float(scale.share(tick.value)), abs=0.01) for tick in scale.ticks()
+    }
 
 
 def test_what_is_subtracted_can_be_turned_round_and_never_from_itself(looking):

@@ -27,7 +27,7 @@ from evaluation.transfer import (
 )
 from evaluation.transfer_scales import SCALES
 from evaluation.transfer_table import summarise
-from evaluation.tuning import CONTENDERS, begun_with, finished, start_of, study_of, tune_one, write
+from evaluation.tuning import CONTENDERS, begun_with, finished, start_of, study_of, tune, tune_one, with_controls, write
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
 from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, SHUFFLED, UNSHUFFLED
@@ -212,6 +212,9 @@ def test_a_trial_below_the_median_is_cut_short_and_counts(setup, tmp_path, monke
     assert len(finished(study_of(here, DRAWN, "DIST + feature KD"))) == 5
     assert tune_one(here, DRAWN, "DIST + feature KD", 5) == found
     assert len(begun) == 5, "nothing is left to train"
+    assert list(with_controls([found])) == ["no distillation", "DIST + feature KD"], "no LFI, no controls of it"
+    with pytest.raises(ConfigError, match="unknown method 'LFX'; one of logit"):
+        tune(here, DRAWN, 5, 1, ["LFX"])
 
 
 def test_a_search_begins_with_the_weights_of_its_scale(setup):

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from app.engine.downloads import comparison_scale
 from app.ui.depths import film_scales, positions
 from lfi.comparison import Comparison
 from lfi.maps import InteractionMaps
+from lfi.rendering import Scale, figure
 
 
 def maps(*peaks: float) -> InteractionMaps:
@@ -38,6 +40,10 @@ def comparison(**absent: tuple[bool, bool]) -> Comparison:
     )
 
 
+def scales(shown: Comparison) -> dict[str, Scale | None]:
+    return {"of the figure": None, "of the page": comparison_scale(shown)}
+
+
 COLUMNS = ("teacher", "lfi", "baseline")
 
 
@@ -52,6 +58,14 @@ def tops(shown: Comparison) -> list[float]:
 def test_a_model_that_finds_nothing_does_not_set_the_scale_of_that_word():
     assert tops(comparison(baseline=(True, False))) == pytest.approx([3.6, 2.8, 3.6])
     assert tops(comparison(baseline=(True, True))) == pytest.approx([2.8, 2.8, 2.8])
+
+
+def test_a_word_that_nobody_finds_does_not_set_the_scale_of_all_words():
+    nobody = comparison(teacher=(True, False), lfi=(True, False), baseline=(True, True))
+    assert tops(nobody) == pytest.approx([2.8, 3.6, 2.8])
+    photo = Image.new("RGB", (40, 30))
+    drawn = {name: figure(nobody, photo, format="svg", scale=scale) for name, scale in scales(nobody).items()}
+    assert drawn["of the figure"] == drawn["of the page"]
 
 
 def test_without_judgement_or_where_nobody_finds_it_all_count():

@@ -94,10 +94,19 @@ def test_a_note_says_where_a_model_does_not_find_the_word_with_captions_and_with
     assert {"a.jpg", "b.jpg", "Teacher: CoCa", "peak 16×"} <= set(said)
 
 
-@pytest.mark.parametrize("captions", [False, True])
-@pytest.mark.parametrize("points", [6, 8, 10])
-@pytest.mark.parametrize("width", [8.5, 17.5])
-def test_letters_are_large_enough_and_nothing_overlaps_or_leaves_the_figure(width, points, captions, monkeypatch):
+@pytest.mark.parametrize(
+    ("width", "points", "captions", "high"),
+    [
+        *(
+            (width, points, captions, 9.1)
+            for width in (8.5, 17.5)
+            for points in (6, 8, 10)
+            for captions in (False, True)
+        ),
+        *((8.5, points, False, high) for points in (6, 10) for high in (20.7, 28.1, 93)),
+    ],
+)
+def test_letters_are_large_enough_and_nothing_overlaps_or_leaves_the_figure(width, points, captions, high, monkeypatch):
     drawn = []
     save = sheet.Figure.savefig
     monkeypatch.setattr(sheet.Figure, "savefig", lambda figure, *a, **b: (drawn.append(figure), save(figure, *a, **b)))
@@ -108,7 +117,7 @@ def test_letters_are_large_enough_and_nothing_overlaps_or_leaves_the_figure(widt
         row(BLUE, (60, 300), "portraits/tall.png", "cat", {"baseline": 0.03}, **maps),
     ]
     notes = ["Teacher: photographs CoCa@b011af4a8b6f, cross-attention at decoder layer 1, 14 × 14 patches"]
-    grid_figure(rows, "png", paper=Paper(width, points, captions), notes=notes, scale=Scale(1, 9.1, clipped=True))
+    grid_figure(rows, "png", paper=Paper(width, points, captions), notes=notes, scale=Scale(1, high, clipped=True))
     (figure,) = drawn
     figure.canvas.draw()
     pictures = [axes.get_window_extent() for axes in figure.axes if axes.images]

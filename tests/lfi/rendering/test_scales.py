@@ -38,7 +38,7 @@ def test_each_doubling_is_an_equal_step_of_colour():
 
 
 def test_a_weak_map_is_seen_beside_a_peaked_one():
-    """A student's 4x beside an explanation's 28x, which left it an eighth of the colours on a linear scale."""
+    """A student's 4x beside an explanation's 28x, which left it a ninth of the colours on a linear scale."""
     assert Scale(1, 28).share(4.0) > 0.4
 
 
@@ -81,8 +81,9 @@ def test_ticks_name_both_ends_and_uniform_attention_without_crowding():
         4.11: ["1", "1.5", "2", "3", "4.11"],
         8.34: ["1", "2", "4", "8.34"],
         28.1: ["1", "2", "4", "8", "16", "28.1"],
-        100: ["1", "4", "16", "64", "100"],
+        100: ["1", "4", "16", "100"],
     }
+    assert [tick.label for tick in Scale(1, 20.7, clipped=True).ticks()] == ["1×", "2×", "4×", "8×", "≥ 20.7×"]
     assert [tick.value for tick in Scale(1, 28.1).ticks(4)] == [1, 4, 16, 28.1]
     assert [tick.label for tick in Scale(0.5, 4).ticks()] == ["0.5×", "1×", "2×", "4×"]
 
