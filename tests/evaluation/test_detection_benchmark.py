@@ -120,3 +120,5 @@ def test_a_detector_that_failed_to_learn_shows_beside_the_median_of_seeds():
     title = "LFI minus best result-oriented (feature KD), box mAP, fine-tuned"
     assert results.figures[title].value == pytest.approx(9)
     assert results.figures[f"{title}, median of seeds"].value == pytest.approx(3)
+    goal = results.goals["LFI minus best result-oriented, box mAP"]
+    assert goal.value == pytest.approx(3), "judged by the median"
