@@ -21,9 +21,9 @@ OURS = ("LFI", BOTH, "LFI + patch words", UNSHUFFLED)
 def summarise(runs: Sequence[DetectionRun], results: Results) -> None:
     """Fill `results` from the runs.
 
-    A gain is paired: LFI less the rival with the same seed. Beside the mean over seeds stands their median, which goals
-    are judged by: of a few fine-tuned detectors one may fail to learn, and carry the mean away. The best result-oriented method is the one with the highest
-    mean of the reported score itself, which favours it.
+    A gain is paired: LFI less the rival with the same seed. Goals are judged by the median over seeds, which stands
+    beside the mean: of a few fine-tuned detectors one may fail to learn, and carry the mean away. The best
+    result-oriented method is the one with the highest mean of the reported score itself, which favours it.
     """
     scores = table(runs)
     for part, methods in scores.items():
