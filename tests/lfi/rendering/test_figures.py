@@ -17,7 +17,7 @@ from drawings import Comparison, spot
 from PIL import Image
 
 from lfi.errors import ConfigError
-from lfi.rendering import Paper, Scale, animation, figure, film_strip, overlay
+from lfi.rendering import Paper, Scale, animation, figure, film_strip, overlay, shared_scale
 
 EMBEDDED = re.compile(rb'<image [^>]*xlink:href="data:image/\w+;base64,([^"]+)"')
 
@@ -132,6 +132,12 @@ def test_an_animation_fades_from_layer_to_layer_on_one_scale(comparison, photo):
     away = [np.abs(frame - frames[-1]).mean() for frame in frames]
     assert away == sorted(away, reverse=True)
     assert away[0] > 0
+    faint, plain = (animation(maps, photo, "star", steps, absent=each, scale=None) for each in (["teacher"], []))
+    assert (
+        animation(maps, photo, "star", steps, absent=["teacher"], scale=shared_scale([maps["lfi"].select(queries=[0])]))
+        == faint
+    )
+    assert faint != plain
     with pytest.raises(ConfigError, match="teacher, lfi has no map for 'cat'"):
         animation(maps, photo, "cat", steps)
 
