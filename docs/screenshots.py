@@ -102,7 +102,8 @@ def show_batch(visit: Visit) -> None:
 def show_study(visit: Visit, lfi: Callable[..., str], folder: Path) -> None:
     lfi("study", "create", str(DOCS / "study.toml"))
     lfi("study", "open", "pilot")
-    page = visit.page(lfi("study", "preview", "pilot", "--address", "").strip())
+    link = lfi("study", "preview", "pilot", "--address", visit.address).strip()
+    page = visit.page(link.removeprefix(visit.address))
     page.check("#study-agree")
     page.click("#study-continue")
     page.wait_for_selector("#study[data-stage=instructions]")
