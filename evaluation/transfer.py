@@ -45,7 +45,7 @@ FIELDS = ("maps", "logits", "latents", "activations", "attentions")
 SOURCE_VALIDATION = ", a fifth of the training images held out"
 """Ends the name of a part on which weights are chosen: its test images are not read."""
 EVALUATIONS = 5
-"""Of a student there; its last one is what the search sees."""
+"""Of a student there; by these a search cuts trials short."""
 COMPARED = (
     *("no distillation", "logit KD", "feature KD", "logit + feature KD", "activation attention"),
     *("attention transfer", "relational KD", "DIST", "queries only", "shuffled maps", "LFI", "LFI + logit KD"),

@@ -170,9 +170,7 @@ def _ramp() -> str:
 
 
 def _places(scale: Scale, values: Sequence[float]) -> str:
-    return "".join(
-        f".t{n}{{left:{100 * share:.1f}%}}\n" for n, share in enumerate(scale.share(np.array(values)).tolist(), 1)
-    )
+    return "".join(f".t{n}{{left:{100 * share:.1f}%}}\n" for n, share in enumerate(scale.share(values).tolist(), 1))
 
 
 @cache

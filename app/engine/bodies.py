@@ -101,7 +101,6 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
         name: of the trio, to ask for it again by.
         image: width, height, sha256, and a note where there is one.
     """
-    scale = comparison_scale(comparison)
     queries = comparison.queries
     return {
         "models": {
@@ -120,7 +119,7 @@ def maps_body(comparison: Comparison, name: str, trio: Trio, image: dict[str, An
             {"word": address.word, "query": address.query, "nearness": address.nearness}
             for address in comparison.addressed
         ],
-        "scale": scale.facts,
+        "scale": comparison_scale(comparison).facts,
         "interaction_queries": None if queries is None else {**_block(queries), "named": list(comparison.named)},
         "trio": name,
         "seconds": comparison.seconds,

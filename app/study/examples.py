@@ -14,8 +14,8 @@ from PIL import Image
 
 from app.failures import NothingHereError
 from app.study.plan import Known
-from app.study.stimuli import box_map
-from lfi.rendering import NO_PREFERENCE, Scale, encode_webp, overlay, times_uniform
+from app.study.stimuli import box_map, known_scale
+from lfi.rendering import Scale, encode_webp, overlay, times_uniform
 
 PHOTOGRAPH = "coffee"
 BOXES = {
@@ -47,16 +47,13 @@ def example_picture(static: Path, name: str) -> bytes:
     picture = Image.open(static / "samples" / f"{PHOTOGRAPH}.jpg").convert("RGB")
     picture.thumbnail((_SIDE, _SIDE))
     weights = box_map(Known(PHOTOGRAPH, "cup", BOXES[name], expected=(1,)))
-    return encode_webp(overlay(picture, weights, Scale(NO_PREFERENCE, _top(weights))), quality=85)
+    return encode_webp(overlay(picture, weights, known_scale(weights)), quality=85)
 
 
 def _colours() -> Image.Image:
     """From no attention to the most, as it looks on a grey picture."""
     ramp = np.geomspace(1, 16, _BAR[0], dtype=np.float32)[None].repeat(_BAR[1], 0)
-    values = times_uniform(ramp / ramp.sum())
+    weights = ramp / ramp.sum()
+    values = times_uniform(weights)
     scale = Scale(float(values.min()), float(values.max()))
-    return overlay(Image.new("RGB", _BAR, _GREY), ramp / ramp.sum(), scale, peak=False)
-
-
-def _top(weights: np.ndarray) -> float:
-    return max(2.0, float(weights.max() * weights.size))
+    return overlay(Image.new("RGB", _BAR, _GREY), weights, scale, peak=False)

@@ -101,9 +101,13 @@ def render_all(
     for kind, trials in (("practice", plan.practice), ("catch", plan.catch)):
         for number, trial in enumerate(trials):
             weights = box_map(trial)
-            scale = Scale(NO_PREFERENCE, max(2.0, float(weights.max() * weights.size)))
-            drawn = veil(weights, scale, pictures[trial.image].size, opacity=1)
+            drawn = veil(weights, known_scale(weights), pictures[trial.image].size, opacity=1)
             yield Rendered(keys[trial.image], known_key(kind, number), DRAWN, _encode(drawn))
+
+
+def known_scale(weights: np.ndarray) -> Scale:
+    """The scale of a map that was drawn by hand."""
+    return Scale(NO_PREFERENCE, max(2.0, float(weights.max() * weights.size)))
 
 
 def write_all(rendered: Sequence[Rendered], folder: Path) -> list[str]:

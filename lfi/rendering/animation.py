@@ -17,7 +17,7 @@ from lfi.maps import InteractionMaps
 from lfi.rendering.figures import TITLES, titled
 from lfi.rendering.overlays import OPACITY, colour_bar, font, ground, overlay
 from lfi.rendering.palettes import DEFAULT
-from lfi.rendering.scale import Scale, shared_scale
+from lfi.rendering.scale import Scale, query_scale
 
 _HOLD, _FADE, _END = 700, 70, 1400  # milliseconds: a layer, a step of the way, the last layer
 _STEPS = 3  # between two layers
@@ -58,8 +58,7 @@ def animation(
     if missing or not layers:
         raise ConfigError(f"{', '.join(missing)} has no map for {query!r}" if missing else "there are no layers")
     chosen = {model: each.select(queries=[each.queries[0].index(query)]) for model, each in maps.items()}
-    found = [each for model, each in chosen.items() if model not in absent]
-    scale = scale or shared_scale(found or chosen.values())
+    scale = scale or query_scale(chosen, absent)
     picture = image.convert("RGB")
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
 

@@ -16,7 +16,7 @@ from lfi.maps import PADDING, InteractionMaps
 from lfi.rendering.difference import DifferenceScale, difference_scales
 from lfi.rendering.overlays import OPACITY
 from lfi.rendering.palettes import DEFAULT
-from lfi.rendering.scale import Scale, found_scale, shared_scale, times_uniform
+from lfi.rendering.scale import Scale, found_scale, query_scale, times_uniform
 from lfi.rendering.sheet import Panel, Sheet, save
 
 TITLES = {"teacher": "Teacher", "lfi": "LFI student", "baseline": "Baseline"}
@@ -109,8 +109,7 @@ def figure(
         for query, name in enumerate(maps.queries[0])
         if name != PADDING
     ]
-    models = list(chosen)
-    scale = scale or found_scale((models[each.column - 1], each.weights, each.faint) for each in panels)
+    scale = scale or found_scale((each.column, each.weights, each.faint) for each in panels)
     columns = ["Image", *(titled(model, titles) for model in chosen)]
     limit = None
     if minus is not None:
@@ -199,8 +198,7 @@ def film_strip(
         smooth=smooth,
         contour=contour,
     )
-    found = [each for model, each in kept.items() if model not in absent]
-    return save(sheet, scale or shared_scale(found or kept.values()), palette, path, format)
+    return save(sheet, scale or query_scale(kept, absent), palette, path, format)
 
 
 def titled(model: str, titles: Mapping[str, str] = TITLES) -> str:

@@ -9,11 +9,12 @@ at 28x, one that peaks at 4x is still seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lfi.maps import InteractionMaps
@@ -67,23 +68,14 @@ class Scale:
         """What an answer or a figure says of it."""
         return {"low": self.low, "high": self.high, "unit": "times uniform attention", "spacing": "logarithmic"}
 
-    def share(self, values: np.ndarray | float) -> np.ndarray:
+    def share(self, values: ArrayLike) -> np.ndarray:
         """Positions of values, in times uniform attention, between the bounds: float32 in [0, 1]."""
-        return self._steps(values, 1)
+        held = np.clip(np.asarray(values, np.float32), self.low, self.high)
+        return np.log2(held / np.float32(self.low)) / np.float32(self.doublings)
 
     def levels(self, values: np.ndarray) -> np.ndarray:
         """Palette positions uint8 of values in times uniform attention."""
-        steps = self._steps(values, 255)
-        steps += np.float32(0.5)
-        return steps.astype(np.uint8)
-
-    def _steps(self, values: np.ndarray | float, count: int) -> np.ndarray:
-        """Positions in [0, count], in place where it matters: a picture has a million of them."""
-        steps = np.clip(np.asarray(values, np.float32), np.float32(self.low), np.float32(self.high))
-        steps = np.log2(steps, out=steps if steps.ndim else None)
-        steps -= np.float32(math.log2(self.low))
-        steps *= np.float32(count / self.doublings)
-        return steps
+        return (self.share(values) * 255 + 0.5).astype(np.uint8)
 
     def ticks(self, most: int = 6) -> tuple[Tick, ...]:
         """At most `most` labelled positions: both ends, powers of two between, and 1.5x and 3x on a short scale."""
@@ -122,11 +114,11 @@ def shared_scale(maps: Iterable[InteractionMaps]) -> Scale:
     return scale_of(weights.ravel() * patches for weights, patches in found)
 
 
-def found_scale(maps: Iterable[tuple[str, np.ndarray, bool]]) -> Scale:
+def found_scale(maps: Iterable[tuple[Hashable, np.ndarray, bool]]) -> Scale:
     """As `shared_scale`, of maps of which those of absent words have no say, unless no model finds any word.
 
     Args:
-        maps: a model, one of its raw maps `[h, w]`, and whether the word is absent for it.
+        maps: whose it is (a model or its column), one of its raw maps `[h, w]`, and whether the word is absent for it.
 
     Raises:
         ValueError: there are no maps.
@@ -137,6 +129,12 @@ def found_scale(maps: Iterable[tuple[str, np.ndarray, bool]]) -> Scale:
         np.concatenate([times_uniform(weights).ravel() for own, weights, _ in found if own == model])
         for model in dict.fromkeys(model for model, *_ in found)
     )
+
+
+def query_scale(maps: Mapping[str, InteractionMaps], absent: Collection[str] = ()) -> Scale:
+    """As `shared_scale`, of one query's maps by model: models that say it is absent have no say, unless all do."""
+    found = [each for model, each in maps.items() if model not in absent]
+    return shared_scale(found or maps.values())
 
 
 def scale_of(models: Iterable[np.ndarray]) -> Scale:

@@ -1,6 +1,7 @@
 // Maps as colours: the same steps as lfi.rendering.overlays. Values (times uniform) are interpolated bicubically and held
 // within the map's own; on the shared scale they become palette positions 0-255, an equal step for each doubling, and the
-// opacity grows with those, from nothing at the scale's low end. The strongest opacity is CSS (--lfi-opacity): the slider costs nothing.
+// opacity grows with those, from nothing at the scale's low end. The strongest opacity is CSS (--lfi-opacity): the slider
+// costs nothing.
 
 const GROWTH = 1.25; // of the opacity with the position on the scale
 const OPACITIES = Array.from({ length: 256 }, (_, level) => Math.round(255 * (level / 255) ** GROWTH));
