@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from evaluation.choosing import choose
 from evaluation.photographs import found_words, hits, layer_peaks
@@ -59,7 +60,8 @@ def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume
 
 
 def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], folder: Path) -> dict[str, Any]:
-    """Choose, calibrate, measure on held-out images, and write `folder`."""
+    """Choose, calibrate and measure on held-out images, with weights in float16, and write `folder`."""
+    students = {part: student.half().float() for part, student in students.items()}
     teacher = load_teacher(made)
     assert isinstance(teacher, CoCaTeacher)
     assert isinstance(teacher.tokenizer, NameTokenizer)
@@ -97,7 +99,7 @@ def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], fo
     card = photo_card(folder.name, explanation, layers, names, teacher, students, figures, learned)
     card["presence"] = {part: each.to_dict() for part, each in presence.items()}
     shutil.copytree(made, folder / "teacher", dirs_exist_ok=True)
-    write_trio(folder, students, card)
+    write_trio(folder, students, card, torch.float16)
     return figures
 
 

@@ -257,10 +257,13 @@ class Student(nn.Module):
         assert self.name is not None
         return F.normalize(self.name(tokens).float(), dim=-1)
 
-    def save(self, path: Path) -> None:
-        """Weights as safetensors with the configuration in its header."""
+    def save(self, path: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Weights as safetensors with the configuration in its header.
+
+        With `dtype` float16 the file is half as large; it is read back into float32, rounded.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        tensors = {name: tensor.to(dtype).contiguous() for name, tensor in self.state_dict().items()}
         save_file(tensors, path, {"student": json.dumps(self.config.__dict__)})
 
     @classmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from lfi.cards import check_student
@@ -185,10 +186,12 @@ def own_card(
     return card
 
 
-def write_trio(folder: Path, students: Mapping[str, Student], card: Mapping[str, Any]) -> None:
+def write_trio(
+    folder: Path, students: Mapping[str, Student], card: Mapping[str, Any], dtype: torch.dtype = torch.float32
+) -> None:
     """Students next to the teacher that is already in `folder/teacher`, and the card, which makes it a trio, last."""
     for part, student in students.items():
-        student.save(folder / part / "student.safetensors")
+        student.save(folder / part / "student.safetensors", dtype)
     (folder / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

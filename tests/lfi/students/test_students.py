@@ -107,6 +107,16 @@ def test_a_saved_student_answers_the_same(tmp_path):
     assert other.config == one.config
 
 
+def test_a_student_kept_in_float16_is_half_as_large_and_rounded(tmp_path):
+    one = student()
+    one.save(tmp_path / "whole.safetensors")
+    one.save(tmp_path / "half.safetensors", torch.float16)
+    whole, half = (tmp_path / f"{name}.safetensors" for name in ("whole", "half"))
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    rounded = Student.load(half).state_dict()
+    assert all(torch.equal(rounded[name], tensor.half().float()) for name, tensor in one.state_dict().items())
+
+
 def test_damaged_and_foreign_files_are_refused_in_one_line(tmp_path):
     path = tmp_path / "student.safetensors"
     with pytest.raises(CheckpointError, match="cannot read"):
