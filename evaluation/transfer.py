@@ -64,6 +64,7 @@ class TransferSetup:
 
     Attributes:
         tuned: the record of `lfi benchmark tune`, whose methods are compared instead.
+        epochs: of every part, in place of the scale's; those if 0.
     """
 
     scale: str
@@ -75,6 +76,7 @@ class TransferSetup:
     device: str = "cpu"
     tuned: str = ""
     vlcs: str = ""
+    epochs: int = 0
 
     @property
     def methods(self) -> dict[str, Method]:
@@ -85,8 +87,9 @@ class TransferSetup:
 
     @property
     def folder(self) -> Path:
-        """Where runs are kept: those of other weights lie elsewhere."""
-        return Path(self.runs) / (f"{self.scale}-tuned-{fingerprint(Path(self.tuned))}" if self.tuned else self.scale)
+        """Where runs are kept: those of other weights, or of more or fewer epochs, lie elsewhere."""
+        tuned = f"-tuned-{fingerprint(Path(self.tuned))}" if self.tuned else ""
+        return Path(self.runs) / f"{self.scale}{f'-{self.epochs}-epochs' if self.epochs else ''}{tuned}"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -102,7 +105,8 @@ class TransferSetup:
 
     @property
     def at(self) -> TransferScale:
-        return SCALES[self.scale]
+        scale = SCALES[self.scale]
+        return replace(scale, epochs=(self.epochs,) * 3) if self.epochs else scale
 
 
 DOMAINS_OF = {
@@ -316,13 +320,13 @@ def prepared(setup: TransferSetup, part: str) -> tuple[Prepared, dict[str, Image
         data = DataConfig(domains=DOMAINS[:3])
         drawings = Scenes(1000, 12, data.size, DOMAINS[3:]).load(masks=False)
         train, tests["test"] = image_sets(data)[0], drawings.image_set("test")
+    if setup.scale == "tiny":
+        train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
+        tests = {name: fewer(images) for name, images in tests.items()}
     if part != base:
         train, held = split_off(train, 0.2, seed=0)
         known = np.arange(len(held)) if held.multilabel else np.flatnonzero(held.labels >= 0)
         tests, evaluations = {"test": held.take(known)}, EVALUATIONS
-    if setup.scale == "tiny":
-        train = train.take(np.arange(0, len(train), max(1, len(train) // 128)))
-        tests = {name: fewer(images) for name, images in tests.items()}
     source = load_teacher(teacher)
     chooses = isinstance(source.tokenizer, NameTokenizer) or (part.startswith("TinyImageNet") and scale.unlabelled)
     config = TrainConfig(
@@ -353,10 +357,9 @@ def fewer(images: ImageSet) -> ImageSet:
 
 
 def cached_as(setup: TransferSetup, part: str) -> str:
-    """What the teacher's answers about a part are called; those about images without labels serve all shares."""
-    if not (part.startswith("TinyImageNet") and setup.at.unlabelled):
-        return part
-    return "TinyImageNet" + SOURCE_VALIDATION * part.endswith(SOURCE_VALIDATION)
+    """What the teacher's answers about a part are called. Those about images without labels serve all shares, and what
+    is left of them when some are held out."""
+    return "TinyImageNet" if part.startswith("TinyImageNet") and setup.at.unlabelled else part
 
 
 def untaught(setup: TransferSetup, name: str, size: int) -> ImageSet:

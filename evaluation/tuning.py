@@ -87,7 +87,8 @@ def tune(
         ConfigError: an unknown contender.
     """
     check_known("method", names, CONTENDERS)
-    prepared(setup, part + SOURCE_VALIDATION)  # the cache is made once, here
+    for each in (part, part + SOURCE_VALIDATION) if setup.at.unlabelled else (part + SOURCE_VALIDATION,):
+        prepared(setup, each)  # caches are made once, here; images without labels need one
     prepared.cache_clear()
     longest = sorted(names, key=lambda name: not METHODS[name].queries)  # those that take longest first
     jobs = [(setup, part, name, trials) for name in longest]
@@ -134,7 +135,7 @@ def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
     Raises:
         ConfigError: the file's search began with other weights, another teacher or at another scale.
     """
-    kept = Path(setup.runs) / setup.scale / "tuning" / f"{part}-{name}.journal".replace(" ", "_")
+    kept = setup.folder / "tuning" / f"{part}-{name}.journal".replace(" ", "_")
     kept.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(kept))),

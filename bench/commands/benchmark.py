@@ -40,6 +40,7 @@ def transfer(
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
     tuned: Annotated[Path | None, typer.Option(help="A record of `lfi benchmark tune`: its methods, instead.")] = None,
+    epochs: Annotated[int, typer.Option(min=0, help="Of every part.", show_default="the scale's")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
@@ -69,14 +70,23 @@ def transfer(
     if tiny_imagenet or pacs or vlcs:
         load_teacher(photographs)  # before hours of work
     setup = TransferSetup(
-        scale, tiny_imagenet, pacs, photographs, scenes, str(runs), device or best_device(), str(tuned or ""), vlcs
+        scale,
+        tiny_imagenet,
+        pacs,
+        photographs,
+        scenes,
+        str(runs),
+        device or best_device(),
+        str(tuned or ""),
+        vlcs,
+        epochs,
     )
     methods = method or list(setup.methods if tuned else ABLATIONS if ablation else COMPARED)
     done = run_all(setup, range(seeds), methods, part or list(setup.parts), workers)
-    only = [f"--tuned {tuned}"] if tuned else []
+    only = [f"--tuned {tuned}"] * bool(tuned) + [f"--epochs {epochs}"] * bool(epochs)
     only += [f'--part "{each}"' for each in part or ()] + [f'--method "{each}"' for each in method or ()]
     of = "LFI with one thing changed; " if ablation else "weights tuned on source validation; " if tuned else ""
-    title = f"{of}{SCALES[scale]}"
+    title = f"{of}{setup.at}"
     for name, root in setup.roots.items():
         if any(each.startswith(name) for each in part or setup.parts):
             title += f"; {name} at {stored_side(Path(root))} px"
@@ -112,6 +122,9 @@ def tune(
     runs: Annotated[Path, typer.Option(help="Keeps trials and caches; resumes from there.")] = Path("runs/transfer"),
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Of every trial: fewer make the search cheaper.", show_default="the scale's")
+    ] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write what was found here, for `transfer --tuned`.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
@@ -130,16 +143,16 @@ def tune(
     check_known("scale", [scale], SCALES)
     check_known("method", method or (), CONTENDERS)
     load_teacher(photographs)  # before hours of work
-    setup = TransferSetup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device())
+    setup = TransferSetup(scale, tiny_imagenet, "", photographs, "", str(runs), device or best_device(), epochs=epochs)
     part = setup.parts[0]
     methods = tuple(dict.fromkeys(method or CONTENDERS))
     found = search(setup, part, trials, workers, methods)
     only = "".join(f' --method "{each}"' for each in methods) if method else ""
     results = Results(
-        command=f"lfi benchmark tune --scale {scale} --trials {trials}{only}",
+        command=f"lfi benchmark tune --scale {scale} --trials {trials}{f' --epochs {epochs}' if epochs else ''}{only}",
         seeds=[SEED],
         n={"trials": trials * len(found)},
-        title=f"{part}: what {trials} trials for each method found on source validation; {SCALES[scale]}",
+        title=f"{part}: what {trials} trials for each method found on source validation; {setup.at}",
     )
     write(found, setup.at.student[2], results, json)
     print(markdown(results.record()))

@@ -31,7 +31,7 @@ from lfi.training.targets import InMemory, Questions
 BACKBONE = StudentSource(
     overrides={"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 3.0}
 )
-LOOP = LoopConfig(epochs=6, batch_size=64, learning_rate=3e-3, optimizer="muon", checkpoint_every=300, evaluations=6)
+LOOP = LoopConfig(epochs=5, batch_size=64, learning_rate=3e-3, optimizer="muon", checkpoint_every=300, evaluations=6)
 WORDS = 6
 """Words of an image: the names of its photographs, then some of those above them."""
 
