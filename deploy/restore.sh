@@ -18,6 +18,7 @@ if [ "$tables" != 0 ]; then
 fi
 if [ -f "${dump%.dump}.tar" ]; then
     mkdir -p "$study"
+    chown --reference="${study%/*}" "$study" # this is root; the service is not
     place=$(mktemp -d "$study/.restore-XXXXXX") # on the same disk, so that what was checked is only renamed
     trap 'rm -rf "$place"' EXIT
     tar -C "$place" -xf "${dump%.dump}.tar"

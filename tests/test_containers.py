@@ -62,6 +62,7 @@ def test_no_service_has_rights_it_does_not_need_or_a_port_to_the_world():
     for name, service in COMPOSE["services"].items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["read_only"] is True, name
+        assert any(place.startswith("/tmp") for place in service["tmpfs"]), f"{name} has no place for temporary files"
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
         networks = ["outer", "inner"] if name in ("app", "gpu") else ["inner"]

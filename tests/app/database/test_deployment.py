@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from databases import new_database, postgresql  # noqa: F401 -- a fixture
 from postgresql import binaries
 from sqlalchemy import make_url, text
@@ -22,10 +24,12 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """`script(name, database url, arguments..., study=folder)`: run as the containers do."""
+    """`script(name, database url, arguments..., study=folder, rights=confined(service))`: run as the containers do."""
     (tmp_path / "backups").mkdir()
 
-    def script(name: str, url: str, *arguments: str, study: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    def script(
+        name: str, url: str, *arguments: str, study: Path, rights: tuple[str, ...] = (), **more: str
+    ) -> subprocess.CompletedProcess[str]:
         place = make_url(url)
         environment = {
             "PATH": f"{binaries()}:{os.environ['PATH']}",
@@ -36,10 +40,18 @@ def script(tmp_path: Path) -> Script:
             "STUDY_FOLDER": str(study),
             **more,
         }
-        command = ["sh", str(DEPLOY / name), *arguments]
+        command = [*rights, "sh", str(DEPLOY / name), *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True)
 
     return script
+
+
+def confined(name: str) -> tuple[str, ...]:
+    """What a command begins with to have no more rights than a service of docker-compose.yml, which runs as root."""
+    service = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text())["services"][name]
+    assert "user" not in service
+    kept = "".join(f",+{capability.lower()}" for capability in service["cap_add"])
+    return "setpriv", "--no-new-privs", f"--bounding-set=-all{kept}", f"--inh-caps=-all{kept}"
 
 
 def lab(url: str, study: Path) -> None:
@@ -81,6 +93,30 @@ def test_a_lab_that_lost_everything_goes_on_from_its_backup(postgresql, script, 
     upgrade(database)
     assert revision_of(database) == HEAD
     database.close()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, and setpriv to give rights up"
+)
+def test_root_copies_what_is_closed_to_others_and_gives_it_back_to_the_service(postgresql, script, tmp_path):  # noqa: F811
+    before, after = new_database(postgresql), new_database(postgresql)
+    data = tmp_path / "data"
+    lab(before, data / "study")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 10001, 10001)
+    (data / "study" / "pilot").chmod(0o700)
+
+    done = script("backup.sh", before, "once", study=data / "study", rights=confined("backup"))
+    assert (done.returncode, done.stderr) == (0, "")
+    shutil.rmtree(data / "study")
+    dump = Path(done.stdout.strip()).name
+    done = script("restore.sh", after, dump, study=data / "study", rights=confined("restore"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(after) == rows(before)
+    restored = {path.name: path.stat() for path in (data / "study", *(data / "study").rglob("*"))}
+    assert restored.keys() == {"study", "pilot", "a.webp"}
+    assert {(each.st_uid, each.st_gid) for each in restored.values()} == {(10001, 10001)}
+    assert restored["pilot"].st_mode & 0o777 == 0o700
 
 
 def test_a_copy_that_was_cut_off_or_changed_is_refused_and_others_may_not_read_one(postgresql, script, tmp_path):  # noqa: F811
