@@ -19,7 +19,8 @@ def distil(
     teacher: Annotated[
         str,
         typer.Option(
-            help="An open_clip NAME:TAG or NAME:FILE, a teacher's folder, or `scenes`, which comes with LFI.",
+            help="An open_clip NAME:TAG or NAME:FILE; a folder of a CoCa, CLIP, BLIP or LLaVA; hf-hub:ORG/NAME; or "
+            "`scenes` or `photographs`, which come with LFI.",
             show_default=False,
         ),
     ],

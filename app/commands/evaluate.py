@@ -153,7 +153,8 @@ def gaze_(
     from lfi.trio import Trio
 
     if bool(word) == bool(words):
-        raise ConfigError("no words to ask about; pass either --word WORD or --words FILE")
+        given = "both were given" if word else "neither was given"
+        raise ConfigError(f"either --word WORD or --words FILE was expected; {given}")
     if (Path(model) / "card.json").is_file():
         asked = tuple(name.strip() for name in models.split(",") if name.strip())
         look = trio_looks(Trio.load(model), asked or MODELS)

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 commands = typer.Typer()
-keys = typer.Typer(help="API keys for a service that other machines can reach.", no_args_is_help=True)
+keys = typer.Typer(
+    help="API keys for a service that other machines can reach, and accounts for /admin.", no_args_is_help=True
+)
 commands.add_typer(keys, name="keys")
 
 
@@ -24,7 +26,7 @@ def new(
     secret, key = new_key(name, scope or ["maps"])
     print(f"The key, shown this once:\n  {secret}")
     print(f"For the service, which keeps only its hash:\n  LFI_API_KEYS={key.line()}")
-    print("Several keys stand there with commas between.")
+    print("Separate several keys with commas.")
 
 
 @keys.command()
@@ -38,4 +40,4 @@ def owner(
     secret, account = new_key(name, [role], ROLES)
     print(f"The token, shown this once:\n  {secret}")
     print(f"For the service, which keeps only its hash:\n  LFI_OWNERS={account.line()}")
-    print("Several people stand there with commas between.")
+    print("Separate several accounts with commas.")

@@ -79,13 +79,12 @@ def analyse(
         Path | None, typer.Option("--plan", help="Analysis plan (JSON); by default the study's, or the default plan.")
     ] = None,
     registered: Annotated[
-        Path | None, typer.Option(help="The plan registered before the data (JSON); changes are shown.")
+        Path | None,
+        typer.Option(help="The plan registered before the data: JSON, or an export's plan.json; changes are shown."),
     ] = None,
     registered_sha256: Annotated[str, typer.Option(help="Its published hash; not checked by default.")] = "",
 ) -> None:
     """Analyse a study as planned: HTML report, JSON and SVG figures."""
-    import hashlib
-
     from evaluation.study.analysis import analyse as run
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.report import write_report
@@ -93,10 +92,8 @@ def analyse(
     rows, registration, own, conduct, pictures = _study(table)
     chosen = AnalysisPlan.read(analysis_plan) if analysis_plan else own
     if registered:
-        content = AnalysisPlan.read(registered).json
-        said = registered_sha256 or hashlib.sha256(content.encode()).hexdigest()
-        registration = Registration(content, said.strip().lower())
-        chosen = chosen or AnalysisPlan.read(registered)
+        registration = Registration.read(registered, registered_sha256.strip().lower())
+        chosen = chosen or registration.in_force
     found = run(rows, chosen or AnalysisPlan(), registration, conduct=conduct, quiet=False)
     for path in write_report(found, out, pictures):
         print(path)

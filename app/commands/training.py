@@ -182,7 +182,10 @@ def train_default_(
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="Folder for checkpoints; an interrupted run resumes from there.", show_default="runs/NAME"),
+        typer.Option(
+            help="Folder for checkpoints; an interrupted run resumes from there.",
+            show_default="runs/default or runs/photographs",
+        ),
     ] = None,
     tiny_imagenet: Annotated[Path | None, typer.Option(help="For photographs: folder with wnids.txt.")] = None,
     pacs: Annotated[Path | None, typer.Option(help="For photographs: folder with PACS's domains.")] = None,

@@ -19,7 +19,11 @@ for module in (serve, study, hostile, upload):
 @benchmark.command()
 def transfer(
     scale: Annotated[
-        str, typer.Option(help="tiny (a test), small or photographs (2 cores, 2 hours), medium or full (a GPU).")
+        str,
+        typer.Option(
+            help="tiny (a test), small (2 cores, 2 hours), photographs (a quarter of an hour of a core for each run: "
+            "choose --part and --method), medium or full (a GPU)."
+        ),
     ] = "small",
     tiny_imagenet: Annotated[
         str, typer.Option(help="Folder with TinyImageNet's wnids.txt; skipped if not given.")

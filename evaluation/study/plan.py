@@ -80,7 +80,7 @@ class AnalysisPlan:
     @property
     def json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; what is hashed and stored."""
-        return json.dumps(self.content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _canonical(self.content)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -109,13 +109,7 @@ class AnalysisPlan:
             DataError: no such file, or no JSON object.
             ConfigError: as in `from_mapping`.
         """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read as an analysis plan: {error}") from error
-        if not isinstance(values, dict):
-            raise DataError(f"{path} does not hold a JSON object")
-        return cls.from_mapping(values)
+        return cls.from_mapping(_object(path))
 
 
 @dataclass(frozen=True)
@@ -133,6 +127,36 @@ class Registration:
     sha256: str
     registered_at: str = ""
     study_now: str = ""
+
+    @classmethod
+    def read(cls, path: Path, sha256: str = "") -> Registration:
+        """What was registered, from a file: an analysis plan as JSON, or `plan.json` of a study's export.
+
+        Args:
+            sha256: the hash that was published; by default the export's, or that of the plan in the file.
+
+        Raises:
+            DataError: no such file, no JSON object, or an export of a study that never opened.
+            ConfigError: as in `AnalysisPlan.from_mapping`.
+        """
+        values = _object(path)
+        if "versions" not in values:
+            plan = AnalysisPlan.from_mapping(values)
+            return cls(plan.json, sha256 or plan.sha256)
+        try:
+            versions = {version["hash"]: _canonical(version["plan"]) for version in values["versions"]}
+            opened = values["opened_hash"]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path} is not the plan.json of an export: {error} is missing or misplaced") from error
+        if opened not in versions:
+            raise DataError(f"{path} is of a study that never opened, so no plan was registered")
+        return cls(versions[opened], sha256 or opened, study_now=list(versions.values())[-1])
+
+    @property
+    def in_force(self) -> AnalysisPlan:
+        """The analysis as it is planned now, which is how it was registered unless the study was amended."""
+        values = json.loads(self.study_now or self.plan_json)
+        return AnalysisPlan.from_mapping(values.get("analysis", values))
 
     @property
     def intact(self) -> bool:
@@ -152,6 +176,20 @@ class Registration:
 def register(plan: AnalysisPlan, at: str) -> Registration:
     """What to store when a study opens at that time."""
     return Registration(plan.json, plan.sha256, at)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as an analysis plan: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path} does not hold a JSON object")
+    return values
+
+
+def _canonical(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -269,7 +269,7 @@ def test_gaze_is_compared_with_maps(tmp_path, trio_folder, capsys):
     assert lfi("evaluate", "gaze", str(trio_folder / "teacher"), *data, "--word", "star") == 0
     assert "where people look in other images" in capsys.readouterr().out
     assert lfi("evaluate", "gaze", str(trio_folder), *data) == 2
-    assert "no words to ask about; pass either --word WORD or --words FILE" in capsys.readouterr().err
+    assert "either --word WORD or --words FILE was expected; neither was given" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["scenes", "photographs", "maps", "classification", "domains", "gaze", "convergence"])

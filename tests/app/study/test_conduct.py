@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -12,11 +12,12 @@ from takers import Taker
 from app.failures import StudyError
 from app.study.conduct import look_is_due
 from app.study.creation import create_study
-from app.study.export import export_study
+from app.study.export import analysis_input, export_study
 from app.study.owner import set_status
 from app.study.progress import progress_of
 from app.study.report import owners_report, report_material
 from evaluation.study.conduct import confidence
+from evaluation.study.plan import Registration
 
 
 def actions(studies, name):
@@ -103,8 +104,12 @@ def test_a_planned_look_opens_the_report_when_its_answers_are_in(studies, engine
     found = looks_at(studies, name)
     assert [(look.answers, look.planned) for look in found.looks] == [(16, 1)]
     assert found.unplanned == 1
-    plans = json.loads(export_study(studies, name, tmp_path / "out", ["plan.json"])[0].read_text())
-    assert plans["versions"][0]["plan"]["analysis"]["looks"] == [0.5]
+    (exported,) = export_study(studies, name, tmp_path / "out", ["plan.json"])
+    read, (_, stored, planned) = Registration.read(exported), analysis_input(studies, name)
+    assert read == replace(stored, registered_at="")
+    assert read.intact
+    assert read.in_force == planned
+    assert planned.looks == (0.5,)
 
 
 def test_the_report_shows_what_raters_saw(studies, create):

@@ -58,6 +58,26 @@ def test_an_impossible_plan_is_refused(values, said):
         AnalysisPlan.from_mapping(values)
 
 
+def test_an_export_says_what_was_registered_and_what_is_in_force(tmp_path):
+    path, content = tmp_path / "plan.json", {"name": "s", "analysis": json.loads(AnalysisPlan().json)}
+    amended = {**content, "analysis": {**content["analysis"], "draws": 500}}
+    versions = [{"hash": "draft", "plan": {}}, {"hash": "a", "plan": content}, {"hash": "b", "plan": amended}]
+    path.write_text(json.dumps({"opened_hash": "a", "versions": versions}))
+    registration = Registration.read(path)
+    assert (registration.sha256, registration.intact) == ("a", False), "the file was tampered with"
+    assert json.loads(registration.plan_json) == content
+    assert registration.in_force == AnalysisPlan(draws=500)
+    assert registration.changes(registration.in_force) == [("analysis.draws", 10000, 500)]
+    path.write_text(json.dumps({"opened_hash": None, "versions": versions}))
+    with pytest.raises(DataError, match="of a study that never opened"):
+        Registration.read(path)
+    path.write_text(json.dumps({"versions": [{"plan": {}}]}))
+    with pytest.raises(DataError, match=r"is not the plan\.json of an export: 'hash' is missing"):
+        Registration.read(path)
+    path.write_text(AnalysisPlan(claim=2.0).json)
+    assert Registration.read(path) == register(AnalysisPlan(claim=2.0), "")
+
+
 def test_a_plan_is_read_from_json(tmp_path):
     (tmp_path / "plan.json").write_text(AnalysisPlan(claim=2.0).json)
     assert AnalysisPlan.read(tmp_path / "plan.json") == AnalysisPlan(claim=2.0)
