@@ -81,7 +81,7 @@ def add_times(curves: Sequence[Curve], ours: str, best: str, results: Results, p
         part: stands before the figures' names.
 
     Returns:
-        The mean ratio of steps; NaN without a seed that both have.
+        The mean ratio of steps; NaN without a seed that both have and with which the baseline learnt anything.
     """
     methods = _by_method(curves)
     for name, by_seed in methods.items():
@@ -91,7 +91,7 @@ def add_times(curves: Sequence[Curve], ours: str, best: str, results: Results, p
             known = values.tolist() if len(values) and np.isfinite(values).all() else [float("nan")]
             label = f"{unit} to the final score of {best}: {name}"
             results.figures[f"{part}, {label}" if part else label] = over_seeds(known, unit)
-    shared = sorted(set(methods[ours]) & set(methods[best]))
+    shared = sorted(seed for seed in set(methods[ours]) & set(methods[best]) if methods[best][seed].scores[-1] > 0)
     found = np.array([ratios(methods[ours][seed], methods[best][seed]) for seed in shared]).reshape(-1, 2, 2)
     for which, until in enumerate(("to the same score", "each until it first has that score")):
         for column, unit in enumerate(("steps", "seconds")):
@@ -129,7 +129,8 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
     if not set(methods[ours]) & set(methods[best]):
         raise ConfigError(f"{ours!r} and {best!r} have no seed in common, so they cannot be paired")
     ratio = add_times(curves, ours, best, results)
-    results.goals[f"steps of {best} over those of {ours} to the same score"] = Goal(ratio, GOAL, ratio >= GOAL)
+    if not np.isnan(ratio):
+        results.goals[f"steps of {best} over those of {ours} to the same score"] = Goal(ratio, GOAL, ratio >= GOAL)
     return best
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from tqdm import tqdm
 from evaluation.convergence import steps_to
 from evaluation.pointing import Shuffled, localise
 from evaluation.results import Figure, Goal, Results, over_clusters, over_seeds
+from evaluation.runs import check_recipe
 from lfi.answerers import Answerer, ExplainedAnswerer, QueriesAnswerer, TeacherAnswerer
 from lfi.data.scenes import SceneBatch, Scenes
-from lfi.methods import CONTROLS, METHODS, RESULT_ORIENTED
+from lfi.methods import CONTROLS, METHODS, RESULT_ORIENTED, sections
 from lfi.students.explanations import EXPLANATIONS
 from lfi.teachers import CoCaTeacher, load_teacher
 from lfi.training.config import TrainConfig
@@ -47,6 +48,8 @@ class SceneRun:
     """Steps and validation mAP."""
     pointing: dict[str, float]
     """Share of word-addressed maps on test scenes that hit, by kind of map; empty for methods that have none."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """How it was trained (`recipe_of`)."""
 
 
 def evaluate_scenes(
@@ -54,10 +57,15 @@ def evaluate_scenes(
 ) -> Results:
     """Train what is missing and measure everything.
 
+    A run that is there already is not trained again.
+
     Args:
         teacher_name: a teacher as `load_teacher` takes it: `scenes`, or a folder.
         runs: folder that keeps one JSON record per run.
         methods: names from `lfi.methods.METHODS`.
+
+    Raises:
+        ConfigError: a run that is there was trained otherwise than it would be now.
     """
     teacher = load_teacher(teacher_name)
     assert isinstance(teacher, CoCaTeacher)
@@ -89,6 +97,7 @@ def evaluate_scenes(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(record.__dict__))
             stored = json.loads(path.read_text())
+            check_recipe(path, stored.get("recipe", {}), recipe_of(method))
             records.append(SceneRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]}))
             tqdm.write(f"{method}, seed {seed}: {records[-1].test:.1f} mAP")
     summarise(records, results)
@@ -144,7 +153,15 @@ def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch)
         for explanation in EXPLANATIONS:
             explained = ExplainedAnswerer("baseline", student, explanation, prepared.teacher)
             pointing[explanation] = hit_rate(explained, choice, shown, kinds)
-    return SceneRun(method, seed, validate(student, held_out.image_set("test"))["mAP"], curve, pointing)
+    score = validate(student, held_out.image_set("test"))["mAP"]
+    return SceneRun(method, seed, score, curve, pointing, recipe_of(method))
+
+
+def recipe_of(method: str) -> dict[str, Any]:
+    """What decides how a student is trained, besides the teacher and the seed."""
+    config = TrainConfig()
+    recipe = {**sections(asdict(METHODS[method])), "loop": asdict(config.loop), "data": asdict(config.data)}
+    return json.loads(json.dumps(recipe))
 
 
 def hit_rate(answerer: Answerer[Any], choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:

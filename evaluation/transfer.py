@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from evaluation.runs import check_known, check_recipe, in_processes, keep
-from evaluation.transfer_pointing import pointing_scores
+from evaluation.transfer_pointing import BY_EXPLANATION, FLOORS, pointing_scores
 from evaluation.transfer_scales import SCALES, TransferScale
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
@@ -115,6 +115,8 @@ DOMAINS_OF = {
 }
 ZERO_SHOT = {name: f"{name} zero-shot" for name in DOMAINS_OF}
 """Names of scores and of parts: all of a data set's domains, of which a student of TinyImageNet had no labels."""
+EMBEDDED = {name: f"{score}, by the image's embedding" for name, score in ZERO_SHOT.items()}
+"""The same of students with queries and an embedding by the latter alone, as students without queries are asked."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def transfer(
 ) -> list[TransferRun]:
     """Train what is missing, `workers` runs at a time, and return every run asked for.
 
+    What a kept run lacks because it was not measured then is measured now, if its student was kept.
+
     Raises:
         ConfigError: for an unknown method or part, or a record that was made otherwise than it would be now.
     """
@@ -159,6 +163,9 @@ def transfer(
     labels = {model: load_teacher(model).label for model in {teacher_of(setup, part) for part, *_ in kept}}
     for part, method, seed in kept:
         check_record(setup, record_of(setup, part, method, seed), method, labels[teacher_of(setup, part)])
+    old = [run for run in kept if lacks_measures(record_of(setup, *run))]
+    for _ in in_processes(measure_again, [(setup, *run) for run in old], workers, "measuring again", "run"):
+        pass
     if missing:
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
@@ -237,11 +244,6 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
     student, records = train_one(setup, part, setup.methods[method], seed, method, folder)
     student.save(path.with_suffix(".safetensors"))
     main = main_score(ready)
-    scores = {main: validate(student, tests["test"])[main]}
-    if student.embed is not None or student.name is not None:
-        scores |= {name: zero_shot(student, ready, tests[name]) for name in ZERO_SHOT.values() if name in tests}
-    if tests["test"].boxes is not None:
-        scores |= pointing_scores(student, load_teacher(ready.config.teacher.model), tests["test"])  # both on the CPU
     batch = ready.config.loop.batch_size
     seconds = [batch / record["images/s"] for record in records if "images/s" in record]
     run = TransferRun(
@@ -250,7 +252,7 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
         seed=seed,
         teacher=ready.teacher.label,
         scale=setup.scale,
-        scores=scores,
+        scores=scores_of(student, ready, tests),
         curve=[(int(record["step"]), record[main]) for record in records if main in record],
         step=float(np.median(seconds)),
         parameters=sum(parameter.numel() for parameter in student.parameters()),
@@ -260,6 +262,38 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
     keep(path, asdict(run))
     discard(folder / CHECKPOINT)
     return run
+
+
+def scores_of(student: Student, ready: Prepared, tests: dict[str, ImageSet]) -> dict[str, float]:
+    """All that is measured of a trained student of a part, in percent."""
+    main = main_score(ready)
+    scores = {main: validate(student, tests["test"])[main]}
+    for data, name in ZERO_SHOT.items():
+        if name in tests and (student.embed is not None or student.name is not None):
+            scores[name] = zero_shot(student, ready, tests[name])
+            if student.embed is not None:
+                scores[EMBEDDED[data]] = zero_shot(student, ready, tests[name], by_names=False)
+    if tests["test"].boxes is not None:
+        scores |= pointing_scores(student, load_teacher(ready.config.teacher.model), tests["test"])  # both on the CPU
+    return scores
+
+
+def lacks_measures(path: Path) -> bool:
+    """Whether a run's student, which lies beside its record, can answer more than was asked when it was trained."""
+    run = read_run(path)
+    if not path.with_suffix(".safetensors").exists() or not run.trained or not run.trained["objective"]["feature_kd"]:
+        return False
+    wanted = [EMBEDDED[data] for data, name in ZERO_SHOT.items() if name in run.scores]
+    wanted += [name + BY_EXPLANATION for name in FLOORS if name in run.scores]
+    return not run.scores.keys() >= set(wanted)
+
+
+def measure_again(setup: TransferSetup, part: str, method: str, seed: int) -> None:
+    """Add to a run's record what it lacks; what it has stays."""
+    path = record_of(setup, part, method, seed)
+    found = scores_of(Student.load(path.with_suffix(".safetensors")), *prepared(setup, part))
+    run = read_run(path)
+    keep(path, asdict(replace(run, scores=found | run.scores)))
 
 
 def train_one(
@@ -374,13 +408,17 @@ def half_of(images: ImageSet) -> ImageSet:
 
 
 @torch.inference_mode()
-def zero_shot(student: Student, ready: Prepared, images: ImageSet, batch: int = 250) -> float:
-    """Top-1 in percent on classes that the student had no labels of, by their text embeddings alone."""
+def zero_shot(student: Student, ready: Prepared, images: ImageSet, batch: int = 250, by_names: bool = True) -> float:
+    """Top-1 in percent on classes that the student had no labels of, by their text embeddings alone.
+
+    Args:
+        by_names: by the names of its queries, if it has any; else by the image's embedding.
+    """
     texts = ready.teacher.embed_texts([ready.config.teacher.prompt.format(name) for name in images.classes]).cpu()
     pixels, right = torch.from_numpy(np.ascontiguousarray(images.images)), 0
     for start in range(0, len(pixels), batch):
         out = student(resized(normalise(pixels[start : start + batch]), student.image_size))
-        best = similarity(out.names, out.embedding, texts).argmax(1)
+        best = similarity(out.names if by_names else None, out.embedding, texts).argmax(1)
         right += int((best == torch.from_numpy(images.labels[start : start + batch])).sum())
     return 100 * right / len(images)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,17 @@ from lfi.data.imageset import ImageSet
 from lfi.students import Student
 from lfi.teachers.base import BaseTeacher
 
+BY_EXPLANATION = " by explanation"
 POINTING = {
-    "boxes": "peaks in boxes of under half of the image",
-    "canvases": "peaks in the right photograph of a canvas",
+    name + way: title + way.replace(" by", ", by")
+    for way in ("", BY_EXPLANATION)
+    for name, title in (
+        ("boxes", "peaks in boxes of under half of the image"),
+        ("canvases", "peaks in the right photograph of a canvas"),
+    )
 }
-"""What is measured, by the name of the score in a run's record."""
+"""What is measured, by the name of the score in a run's record: as a student is asked for a word, by its queries if
+they have names; and all by post-hoc explanations, so that what they learnt is compared and not how they are asked."""
 FLOORS = {"boxes": "the image's centre", "canvases": "the share of it that is right"}
 BOXES, CANVASES, SEED = 500, 200, 5
 
@@ -61,19 +68,26 @@ def cases_of(images: ImageSet) -> Cases:
 def pointing_scores(student: Student, texts: BaseTeacher, images: ImageSet) -> dict[str, float]:
     """How often the map of a word that is there peaks where it is, in percent, by the keys of `POINTING`.
 
-    A student with named queries is asked for these, any other for its post-hoc explanations; the best explanation and
-    the best layer are found on these very images, for all students alike. Empty for a student that knows no words.
+    A student with named queries is asked for these, any other for its post-hoc explanations; by explanation all are
+    asked that have an image's embedding. The best explanation and the best layer are found on these very images, for
+    all students alike. Empty for a student that knows no words.
 
     Args:
         texts: embeds words.
         images: TinyImageNet's validation images, with boxes.
     """
-    answerers = answerers_of(student, texts, images.classes)
-    if not answerers:
-        return {}
     cases = cases_of(images)
-    pictures = np.asarray(images.images[cases.small])
-    found: dict[str, list[float]] = {name: [] for name in POINTING}
+    own = best_peaks(answerers_of(student, texts, images.classes), cases)
+    if student.embed is None:
+        return own
+    explained = own if student.name is None else best_peaks(explained_answerers("student", student, texts), cases)
+    return own | {name + BY_EXPLANATION: share for name, share in explained.items()}
+
+
+def best_peaks(answerers: Iterable[Answerer[Any]], cases: Cases) -> dict[str, float]:
+    """Of the best answerer and layer, in percent, `boxes` and `canvases`."""
+    pictures = np.asarray(cases.images.images[cases.small])
+    found: dict[str, list[float]] = {"boxes": [], "canvases": []}
     for answerer in answerers:
         if len(cases.small):
             points = np.stack(layer_peaks(answerer, pictures, [cases.words[row] for row in cases.small]), 1)[:, :, 0]

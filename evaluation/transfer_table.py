@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation.convergence import GOAL, Curve, add_times
 from evaluation.results import Figure, Goal, Results, over_seeds
-from evaluation.transfer import DOMAINS_OF, ZERO_SHOT, TransferRun
+from evaluation.transfer import DOMAINS_OF, EMBEDDED, ZERO_SHOT, TransferRun
 from evaluation.transfer_pointing import POINTING
 from lfi.methods import (
     ABLATIONS,
@@ -36,9 +36,10 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
     """Fill `results` from the runs.
 
     Scores are the mean over seeds with a t-interval. A gain is paired: LFI less the best result-oriented method (by
-    mean) with the same seed; an ablation less LFI. Held-out domains are averaged within a seed first.
+    mean) with the same seed; an LFI less its own controls, which copy the same outputs; an ablation less LFI. Held-out
+    domains are averaged within a seed first.
     """
-    scores = table(runs)
+    scores, tuned = table(runs), of_the_best(runs)
     for part, methods in scores.items():
         unit = unit_of(part)
         for method, by_seed in methods.items():
@@ -57,17 +58,17 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
             (name for name in methods if name.startswith("LFI")),
             key=lambda name: np.mean(list(methods[name].values())),
         )
-        for against in (best, *CONTROLS, *CONTROLS_OF_THE_BEST, PATCHES):
-            if against not in methods:
-                continue
-            for own in dict.fromkeys(name for name in ("LFI", ours) if name in methods):
+        rows = [(own, rival) for own in dict.fromkeys(("LFI", ours)) for rival in (best, PATCHES)]
+        rows += [(of, control) for control, of in (CONTROLS | dict.fromkeys(CONTROLS_OF_THE_BEST, tuned)).items()]
+        for own, against in rows:
+            if own in methods and against in methods:
                 results.figures[f"{part}: {own} less {against}"] = paired(
                     methods[own], methods[against], lambda a, b: a - b, "points"
                 )
         if best:
             gain = results.figures[f"{part}: {ours} less {best}"].value
             for prefix, goal in GOALS.items():
-                if part.startswith(prefix):
+                if part == prefix or part.startswith(f"{prefix} "):
                     results.goals[f"{part}: {ours} less {best}"] = Goal(gain, goal, gain >= goal)
             convergence(runs, part, best, ours, results)
             settled([run for run in runs if (run.part, run.method) == (part, best)], results)
@@ -75,6 +76,17 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
         if part.startswith("TinyImageNet"):
             compare_to_goals(part, methods, ours, results)
     costs(runs, results)
+
+
+def of_the_best(runs: Sequence[TransferRun]) -> str:
+    """The tuned LFI whose weights the controls of the best have; "" if there are none."""
+    control = next((run.trained for run in runs if run.method == CONTROLS_OF_THE_BEST[1]), {})
+    for run in runs:
+        if run.method.startswith("LFI") and run.trained:
+            shuffled = {**run.trained, "objective": {**run.trained["objective"], "shuffle": True}}
+            if shuffled == control:
+                return run.method
+    return ""
 
 
 def unit_of(part: str) -> str:
@@ -90,7 +102,7 @@ def table(runs: Sequence[TransferRun]) -> dict[str, dict[str, dict[int, float]]]
     several = len({run.part for run in runs if run.part.startswith("TinyImageNet")}) > 1
     for run in runs:
         for name, score in run.scores.items():
-            shared = name if name in ZERO_SHOT.values() else POINTING.get(name, "")
+            shared = name if name in (*ZERO_SHOT.values(), *EMBEDDED.values()) else POINTING.get(name, "")
             part = run.part if not shared else f"{shared}, {run.part}" if several else shared
             found.setdefault(part, {}).setdefault(run.method, {})[run.seed] = score
     for data, average in AVERAGES.items():
@@ -127,7 +139,7 @@ def convergence(runs: Sequence[TransferRun], part: str, best: str, ours: str, re
     if not curves:
         return
     ratio = add_times(curves, ours, best, results, part)
-    if part.startswith("TinyImageNet"):
+    if part.startswith("TinyImageNet") and not np.isnan(ratio):
         name = f"{part}: steps of {best} over those of {ours} to the same score"
         results.goals[name] = Goal(ratio, GOAL, ratio >= GOAL)
 

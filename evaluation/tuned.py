@@ -18,7 +18,10 @@ def tuned_methods(path: Path) -> dict[str, Method]:
     Raises:
         ConfigError: for a file that is not a record of `lfi benchmark tune`.
     """
-    return {name: _method(given) for name, given in _chosen(path).items()}
+    try:
+        return {name: _method(given) for name, given in _chosen(path).items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} holds methods that this version cannot train ({error}); search again") from None
 
 
 def fingerprint(path: Path) -> str:

@@ -99,8 +99,15 @@ HEAD_ALONE = "DIST + feature KD, head that reads names"
 UNSHUFFLED, SHUFFLED = "LFI + patch words + DIST + feature KD", "shuffled maps + patch words + DIST + feature KD"
 OWN_WORDS = "shuffled maps, own words + patch words + DIST + feature KD"
 PATCHES = "token labelling + DIST + feature KD"
-CONTROLS = ("queries only", "shuffled maps", HEAD_ALONE, SHUFFLED, OWN_WORDS)
-"""What LFI has besides the right maps: its queries, head and names, another image's maps with or without its words."""
+CONTROLS = {
+    "queries only": "LFI",
+    "shuffled maps": "LFI",
+    HEAD_ALONE: UNSHUFFLED,
+    SHUFFLED: UNSHUFFLED,
+    OWN_WORDS: UNSHUFFLED,
+}
+"""What LFI has besides the right maps (its queries, head and names, another image's maps with or without its words),
+and the LFI that each is to be compared with: the one that copies the same outputs."""
 CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
 """Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
 

@@ -105,7 +105,7 @@ def transfer(
     for name, score in teacher_scores(setup).items():
         results.add(f"{name}: the teacher itself, zero-shot", score, "% top-1")
     summarise(done, results)
-    if any(name in run.scores for run in done for name in POINTING):
+    if any(name in run.scores for run in done for name in FLOORS):
         images = validation(Path(tiny_imagenet), "val")
         for name, share in floors(fewer(images) if scale == "tiny" else images).items():
             results.add(f"{POINTING[name]}: {FLOORS[name]}", share, "% of words")

@@ -184,6 +184,10 @@ def analyse(
             return otherwise
 
     def agreements() -> dict[str, Agreement]:
+        scales = sorted(set(ratings["scale"].astype(int)))
+        if len(scales) > 1:
+            levels = " and ".join(map(str, scales))
+            raise DataError(f"ratings of {levels} levels cannot agree with each other; analyse such studies one by one")
         matrices = {name: level_matrix(ratings[ratings["condition"] == name]) for name in found}
         return {
             name: Agreement(ordinal_alpha(levels, plan.confidence, seed=plan.seed), reliability(levels))

@@ -1,17 +1,21 @@
 """The trio that ships does what its card says, on scenes that nothing was trained or chosen on."""
 
+import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluation import scenes
 from evaluation.pointing import localise
 from evaluation.results import Results
-from evaluation.scenes import COMPARED, measure_teacher, run_method
+from evaluation.scenes import COMPARED, SceneRun, measure_teacher, recipe_of, run_method
 from evaluation.trio import KINDS
 from lfi.comparison import MODELS
 from lfi.data.scenes import Scenes
+from lfi.errors import ConfigError
 from lfi.students.explanations import EXPLANATIONS
 from lfi.training.config import DataConfig, LoopConfig, TrainConfig
 from lfi.training.run import Prepared, validate
@@ -43,9 +47,9 @@ def test_words_point_in_the_order_teacher_and_lfi_before_baseline(trio, held_out
 
 
 def test_the_students_score_what_their_cards_say(trio):
-    scenes = Scenes(500, seed=22).load(masks=False)
+    drawn = Scenes(500, seed=22).load(masks=False)
     for student, card in ((trio.lfi, trio.cards["lfi"]), (trio.baseline, trio.cards["baseline"])):
-        measured = validate(student, scenes.image_set("test"))["mAP"]
+        measured = validate(student, drawn.image_set("test"))["mAP"]
         assert measured == pytest.approx(card["figures"]["mAP of 80 classes, %"], abs=0.5)
 
 
@@ -97,3 +101,24 @@ def test_a_method_is_trained_and_measured(trio, held_out, method):
     assert set(run.pointing) == kinds[method]
     assert all(np.isfinite(rate) for rate in run.pointing.values())
     assert method in COMPARED
+
+
+def test_a_kept_run_of_another_recipe_is_refused(tmp_path, monkeypatch):
+    def trained(method, seed, prepared, held_out):
+        return SceneRun(method, seed, 10.0, [(1, 10.0)], {}, recipe_of(method))
+
+    monkeypatch.setattr(scenes, "prepare", lambda *_, **__: None)
+    monkeypatch.setattr(scenes, "run_method", trained)
+    ask = partial(scenes.evaluate_scenes, "scenes", [0], tmp_path, ["feature KD"], test=4)
+    ask()
+    monkeypatch.setattr(scenes, "run_method", None)  # it is there already
+    assert ask().figures["mAP, feature KD"].value == 10
+    (path,) = tmp_path.glob("*.json")
+    stored = json.loads(path.read_text())
+    stored["recipe"]["objective"]["feature_kd"] = 1.0
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ConfigError, match=r"was made with objective\.feature_kd 1\.0, which is 0\.1 now"):
+        ask()
+    path.write_text(json.dumps({**stored, "recipe": {}}))
+    with pytest.raises(ConfigError, match="does not say how it was made"):
+        ask()

@@ -1,13 +1,17 @@
 """Pointing in photographs: peaks, hits, canvases."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from evaluation.photographs import Shown, calibration_gap, hits, on_canvases, peak, peaks, recognise, shown_by
-from evaluation.results import Results
+from evaluation import photographs
+from evaluation.photographs import Shown, calibration_gap, hits, judge, on_canvases, peak, peaks, recognise, shown_by
+from evaluation.presence import Statements
+from evaluation.results import Results, over_clusters
 from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
@@ -93,12 +97,28 @@ def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
     first = teacher.preprocess([Image.fromarray(each) for each in images.images])
     ranks = (teacher.classify(first, list(images.classes)).argsort(1, descending=True)).numpy()
     right = 100 * float((ranks[:, 0] == images.labels).mean())
-    assert results.figures["zero-shot top-1, scenes: teacher"].value == right
+    assert results.figures["top-1 by class names, scenes: teacher"].value == right
     shown = shown_by(teacher)
     assert set(shown) == {"teacher", "teacher:dense-similarity"}
     found = peaks(shown["teacher"], images.images, images.words)
     expected = teacher.interactions_of(first[:1], ["red circle"]).weights[0, teacher.default_layers[0], 0]
     assert np.array_equal(found[0][0], peak(expected))
+
+
+def test_statements_of_one_image_are_drawn_together(monkeypatch):
+    """All four of an image are judged rightly, or all wrongly: as many independent cases as images."""
+    truth = np.tile([True, True, False, False], (50, 1))
+    wrong = np.arange(50)[:, None] < 10
+    likely = np.where(truth ^ wrong, 0.9, 0.1)
+    statements = Statements(np.zeros((50, 8, 8, 3), np.uint8), (("w",) * 4,) * 50, truth)
+    monkeypatch.setattr(photographs, "statements_of", lambda *_: statements)
+    monkeypatch.setattr(photographs, "evidence", lambda *_: likely)
+    judge_all = SimpleNamespace(probability=lambda found: found, threshold=0.5)
+    results = Results("c", [0], {})
+    judge(results, {"any": Shown(ColourSeer(), 0, judge_all)}, None, None, None)
+    missed = results.figures["presence, present words that are said to be absent: any"]
+    independent = over_clusters(wrong[:, 0].astype(float), np.arange(50), "%")
+    assert (missed.value, missed.low, missed.high) == pytest.approx((20, 100 * independent.low, 100 * independent.high))
 
 
 def test_a_model_that_is_as_sure_as_it_is_right_has_no_calibration_error():

@@ -101,8 +101,15 @@ def test_methods_and_ablations_are_trained_and_resumed(setup, monkeypatch):
             for score in ("PACS zero-shot", "VLCS zero-shot", "boxes", "canvases"):
                 assert (score in found.scores) == (part == setup.parts[0] and _can_name(method))
     monkeypatch.setattr(module, "run_one", None)  # nothing is left to train
+    path = record_of(setup, setup.parts[0], "logit + feature KD", 0)
+    whole = json.loads(path.read_text())
+    lately = {"boxes by explanation", "canvases by explanation", "PACS zero-shot, by the image's embedding"}
+    assert lately < set(whole["scores"])
+    before = {name: score for name, score in whole["scores"].items() if name not in lately}
+    path.write_text(json.dumps({**whole, "scores": before}))
     again = transfer(setup, [0], SOME, [setup.parts[0]], workers=1)
     assert [each.method for each in again] == SOME
+    assert json.loads(path.read_text()) == whole, "what a record lacked is measured of its student"
     assert all(each.teacher.startswith("photographs CoCa@") for each in again)
 
 
@@ -262,6 +269,12 @@ def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_g
 def test_a_file_that_is_no_record_of_tuning_is_refused(setup, tmp_path):
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(ConfigError, match="is not a record of `lfi benchmark tune`"):
+        _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
+    (tmp_path / "no.json").write_text('{"chosen": {"LFI": {"objective": {"warp": 1.0}, "queries": 8}}}')
+    with pytest.raises(ConfigError, match=r"no\.json holds methods that this version cannot train \(.*warp"):
+        _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
+    (tmp_path / "no.json").write_text('{"chosen": [1]}')
+    with pytest.raises(ConfigError, match="holds methods that this version cannot train"):
         _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
 
 

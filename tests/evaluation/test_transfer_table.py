@@ -10,7 +10,7 @@ from transfer_runs import run
 from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.transfer_table import AVERAGES, plot, summarise
-from lfi.methods import PATCHES, SHUFFLED, UNSHUFFLED
+from lfi.methods import CONTROLS_OF_THE_BEST, PATCHES, SHUFFLED, UNSHUFFLED
 
 
 def test_gains_are_paired_by_seed_and_measured_against_the_best_result_oriented_method():
@@ -68,6 +68,41 @@ def test_the_lead_over_shuffled_maps_the_best_score_and_the_last_fifth_have_goal
     early = results.figures[f"{part}, after 40% of the steps: {UNSHUFFLED} less DIST + feature KD"]
     assert early.value == pytest.approx(2)
     assert results.figures[f"step time: {UNSHUFFLED}"].unit == "ratio to DIST + feature KD"
+
+
+def test_a_control_is_compared_with_the_lfi_that_copies_the_same_outputs():
+    part = "TinyImageNet 10% of labels"
+    scores = {"DIST + feature KD": 9, "queries only": 3, "shuffled maps": 4, "LFI": 5, UNSHUFFLED: 12, SHUFFLED: 11}
+    results = Results("c", [0], {"runs": len(scores)})
+    summarise([run(part, method, 0, score) for method, score in scores.items()], results)
+    gains = {name.removeprefix(f"{part}: "): each.value for name, each in results.figures.items() if " less " in name}
+    assert gains == {
+        "LFI less DIST + feature KD": -4,
+        f"{UNSHUFFLED} less DIST + feature KD": 3,
+        "LFI less queries only": 2,
+        "LFI less shuffled maps": 1,
+        f"{UNSHUFFLED} less {SHUFFLED}": 1,
+    }
+
+
+def test_controls_of_tuned_methods_belong_to_the_one_with_their_weights():
+    part, (alone, shuffled) = "TinyImageNet 10% of labels", CONTROLS_OF_THE_BEST
+    chosen = {"LFI + logit + feature KD": 0.3, "LFI + DIST + feature KD": 0.7, alone: 0.0, shuffled: 0.3}
+    runs = [
+        run(part, method, 0, score, trained={"objective": {"interaction": weight, "shuffle": method == shuffled}})
+        for (method, weight), score in zip(chosen.items(), (10, 20, 6, 7), strict=True)
+    ]
+    results = Results("c", [0], {"runs": len(runs)})
+    summarise(runs, results)
+    gains = {name.removeprefix(f"{part}: "): each.value for name, each in results.figures.items() if " less " in name}
+    assert gains == {f"LFI + logit + feature KD less {alone}": 4, f"LFI + logit + feature KD less {shuffled}": 3}
+
+
+def test_what_a_method_learnt_at_zero_percent_makes_no_speed(tmp_path):
+    part = "TinyImageNet 10% of labels"
+    results = Results("c", [0], {"runs": 2})
+    summarise([run(part, "DIST + feature KD", 0, 0), run(part, UNSHUFFLED, 0, 2)], results)
+    assert not any(name.startswith(f"{part}: steps of") for name in (*results.goals, *results.figures))
 
 
 def test_pacs_is_averaged_over_its_four_domains_within_a_seed(tmp_path):

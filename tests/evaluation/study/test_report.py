@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from study_tables import crossed
 
@@ -299,3 +300,11 @@ def test_the_mixed_model_finds_the_contrast():
     found = mixed_model(table, PLAN, draws=300)
     effects = dict(zip(Population().conditions, Population(lapses=0.0).effects, strict=True))
     assert found.odds_ratios["lfi"].low < math.exp(effects["lfi"] - effects["baseline"]) < found.odds_ratios["lfi"].high
+
+
+def test_ratings_of_five_and_of_three_levels_have_no_common_agreement():
+    five = crossed(lambda condition, rater, item: item % 2 == 0, 6, 6)
+    three = five.assign(study="t", scale=3, value=five["value"].replace("5", "3"), rater="t" + five["rater"])
+    found = analyse(pd.concat([five, three], ignore_index=True), PLAN)
+    assert "ratings of 3 and 5 levels cannot agree with each other" in found.missing["agreement"]
+    assert "primary ratio" not in found.missing, "what is consistent is defined for both"
