@@ -16,7 +16,7 @@ from evaluation.drawing import STYLE
 from evaluation.results import read
 from evaluation.transfer_pointing import POINTING
 from lfi.errors import DataError
-from lfi.methods import HEAD_ALONE, PATCHES, SHUFFLED, UNSHUFFLED
+from lfi.methods import HEAD_ALONE, OWN_WORDS, PATCHES, SHUFFLED, UNSHUFFLED
 
 
 class Point(NamedTuple):
@@ -62,6 +62,7 @@ PANELS: dict[str, tuple[Point, ...]] = {
     ),
     "what else gives the gain (TinyImageNet):\nLFI less": (
         Point("another image's maps and words", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
+        Point("another image's maps, own words", "transfer-photographs", f"{_TINY}: {_OURS} {OWN_WORDS}"),
         Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {HEAD_ALONE}"),
         Point("token labelling, labelled images alone", _FEW, f"{_TINY}: {_OURS} {PATCHES}"),
     ),
@@ -79,9 +80,9 @@ PANELS: dict[str, tuple[Point, ...]] = {
         for optimizer, record in (("AdamW", _ADAMW), ("Muon", "transfer-photographs"))
     ),
     "where words peak (photographs):\nLFI less": (
-        Point("another image's maps and words, small objects", "transfer-photographs", f"{_BOXES}: {_OURS} {SHUFFLED}"),
+        Point("another image's maps, small objects", "transfer-photographs", f"{_BOXES}: {_OURS} {OWN_WORDS}"),
         Point("no maps, small objects", "transfer-photographs", f"{_BOXES}: {_OURS} {HEAD_ALONE}"),
-        Point("another image's maps and words, canvases", "transfer-photographs", f"{_CANVASES}: {_OURS} {SHUFFLED}"),
+        Point("another image's maps, canvases", "transfer-photographs", f"{_CANVASES}: {_OURS} {OWN_WORDS}"),
         Point("no maps, canvases", "transfer-photographs", f"{_CANVASES}: {_OURS} {HEAD_ALONE}"),
     ),
     "training: LFI less DIST + feature KD\nafter a share of the steps (TinyImageNet)": tuple(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from evaluation.results import read
 from lfi.errors import DataError
-from lfi.methods import SHUFFLED, UNSHUFFLED
+from lfi.methods import OWN_WORDS, SHUFFLED, UNSHUFFLED
 
 
 class Row(NamedTuple):
@@ -76,6 +76,12 @@ ROWS = (
         "transfer-photographs",
         f"{_POINTS} {SHUFFLED}",
         f"{_POINTS} {SHUFFLED}",
+    ),
+    Row(
+        "photographs: the same over LFI with another image's maps and its own words, points",
+        "transfer-photographs",
+        f"{_POINTS} {OWN_WORDS}",
+        f"{_POINTS} {OWN_WORDS}",
     ),
     Row(
         "photographs: accuracy of the best student there, %",
