@@ -28,6 +28,8 @@ from lfi.methods import (
 AVERAGES = {name: f"{name}, mean of held-out domains" for name in DOMAINS_OF}
 GOALS = {"TinyImageNet": 3.3, AVERAGES["PACS"]: 2.4, ZERO_SHOT["VLCS"]: 9.3}
 """Gain in top-1 over the best result-oriented student, in points, as the paper's abstract claims."""
+PANELS = 5
+"""Of a plot's line, at most."""
 OVER_SHUFFLED, ACCURACY, SETTLED = 1.0, 25.0, 0.3
 """On TinyImageNet: LFI's lead over itself with another image's maps (with that image's words, or its own), in points;
 top-1 of the best student, in percent; what the last fifth of a converged run's steps gains at most, in points."""
@@ -208,11 +210,15 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
     scores = table(runs)
     means = [part for part in scores if not left_out(part)]
     parts = list(scores) if set(means) <= set(AVERAGES.values()) else means
-    tall = 1.6 + 0.45 * max(len(scores[part]) for part in parts)
-    figure, axes = plt.subplots(
-        1, len(parts), figsize=(2 + 3 * len(parts), min(tall, 4.6)), squeeze=False, layout="constrained"
+    tall = min(1.6 + 0.45 * max(len(scores[part]) for part in parts), 4.6)
+    lines = -(-len(parts) // PANELS)
+    across = -(-len(parts) // lines)
+    figure, grid = plt.subplots(
+        lines, across, figsize=(2 + 3 * across, tall * lines), squeeze=False, layout="constrained"
     )
-    for axis, part in zip(axes[0], parts, strict=True):
+    for spare in grid.flat[len(parts) :]:
+        spare.set_axis_off()
+    for number, (axis, part) in enumerate(zip(grid.flat, parts, strict=False)):
         methods = [method for method in ORDER if method in scores[part]]
         if "LFI" in methods:
             ours = float(np.mean(list(scores[part]["LFI"].values())))
@@ -228,7 +234,8 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
                 else "#555555"
             )
             axis.errorbar(found.value, row, xerr=reach, fmt="o", color=colour, capsize=3)
-        same = axis is not axes[0][0] and methods == [method for method in ORDER if method in scores[parts[0]]]
+        first = scores[parts[number - number % across]]  # of the line
+        same = number % across > 0 and methods == [method for method in ORDER if method in first]
         axis.set_yticks(range(len(methods)), [] if same else [fill(method, 26) for method in methods])
         if same:
             axis.tick_params(left=False)
@@ -237,7 +244,7 @@ def plot(runs: Sequence[TransferRun], path: Path, title: str) -> None:
         axis.set_xlabel(unit_of(part))
         axis.set_title(fill(part, 24), fontsize=9)
         axis.grid(axis="x", alpha=0.3)
-    figure.suptitle(fill(f"{title}: mean and 95 % interval over seeds", 55 * len(parts)), fontsize=9)
+    figure.suptitle(fill(f"{title}: mean and 95 % interval over seeds", 42 * across), fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
