@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from evaluation.convergence import read_curve
-from evaluation.transfer import similarity
+from evaluation.transfer_scores import similarity
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
 from lfi.methods import ORDER

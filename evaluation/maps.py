@@ -25,7 +25,7 @@ from evaluation.metrics.grids import on_coarser
 from evaluation.pointing import Cases, Shuffled, WordMaps, word_maps
 from evaluation.results import Figure, Goal, Results, over_clusters
 from evaluation.sanity import randomise
-from evaluation.transfer import similarity
+from evaluation.transfer_scores import similarity
 from lfi.answerers import Answerer, ask
 from lfi.data.scenes import CLASSES
 from lfi.errors import UnknownWordError, UnsupportedModelError

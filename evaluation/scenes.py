@@ -19,7 +19,7 @@ from tqdm import tqdm
 from evaluation.convergence import steps_to
 from evaluation.pointing import Shuffled, localise
 from evaluation.results import Figure, Goal, Results, over_clusters, over_seeds
-from evaluation.runs import check_recipe
+from evaluation.runs import check_recipe, keep
 from lfi.answerers import Answerer, ExplainedAnswerer, QueriesAnswerer, TeacherAnswerer
 from lfi.data.scenes import SceneBatch, Scenes
 from lfi.methods import CONTROLS, METHODS, RESULT_ORIENTED, sections
@@ -93,9 +93,7 @@ def evaluate_scenes(
                     TrainConfig(teacher=replace(TrainConfig().teacher, model=str(teacher_name))),
                     fields=tuple(dict.fromkeys(field for name in methods for field in METHODS[name].objective.fields)),
                 )
-                record = run_method(method, seed, prepared, held_out)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(record.__dict__))
+                keep(path, asdict(run_method(method, seed, prepared, held_out)))
             stored = json.loads(path.read_text())
             check_recipe(path, stored.get("recipe", {}), recipe_of(method))
             records.append(SceneRun(**{**stored, "curve": [tuple(point) for point in stored["curve"]]}))
@@ -160,8 +158,7 @@ def run_method(method: str, seed: int, prepared: Prepared, held_out: SceneBatch)
 def recipe_of(method: str) -> dict[str, Any]:
     """What decides how a student is trained, besides the teacher and the seed."""
     config = TrainConfig()
-    recipe = {**sections(asdict(METHODS[method])), "loop": asdict(config.loop), "data": asdict(config.data)}
-    return json.loads(json.dumps(recipe))
+    return {**sections(asdict(METHODS[method])), "loop": asdict(config.loop), "data": asdict(config.data)}
 
 
 def hit_rate(answerer: Answerer[Any], choice: SceneBatch, shown: SceneBatch, kinds: Sequence[str]) -> float:

@@ -18,28 +18,26 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from evaluation.runs import check_known, check_recipe, in_processes, keep
-from evaluation.transfer_pointing import BY_EXPLANATION, FLOORS, pointing_scores
+from evaluation.transfer_pointing import BY_EXPLANATION, FLOORS
 from evaluation.transfer_scales import SCALES, TransferScale
+from evaluation.transfer_scores import DOMAINS_OF, EMBEDDED, ZERO_SHOT, main_score, scores_of
 from evaluation.tuned import fingerprint, tuned_methods
 from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.devices import faster_in_bfloat16
-from lfi.images import normalise
 from lfi.methods import ABLATIONS, METHODS, Method, sections, weighted
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.names import NameTokenizer
 from lfi.training.checkpoints import CHECKPOINT, discard
 from lfi.training.config import DataConfig, LoopConfig, StudentSource, TeacherSource, TrainConfig
-from lfi.training.run import Prepared, prepare, train_student, validate
+from lfi.training.run import Prepared, prepare, train_student
 from lfi.training.sources import image_sets, split_off
 from lfi.training.targets import blocks_of
-from lfi.training.views import resized
 
 FIELDS = ("maps", "logits", "latents", "activations", "attentions")
 SOURCE_VALIDATION = ", a fifth of the training images held out"
@@ -109,16 +107,6 @@ class TransferSetup:
         return replace(scale, epochs=(self.epochs,) * 3) if self.epochs else scale
 
 
-DOMAINS_OF = {
-    "PACS": ("art_painting", "cartoon", "photo", "sketch"),
-    "VLCS": ("Caltech101", "LabelMe", "SUN09", "VOC2007"),
-}
-ZERO_SHOT = {name: f"{name} zero-shot" for name in DOMAINS_OF}
-"""Names of scores and of parts: all of a data set's domains, of which a student of TinyImageNet had no labels."""
-EMBEDDED = {name: f"{score}, by the image's embedding" for name, score in ZERO_SHOT.items()}
-"""The same of students with queries and an embedding by the latter alone, as students without queries are asked."""
-
-
 @dataclass(frozen=True)
 class TransferRun:
     """One trained student.
@@ -163,9 +151,9 @@ def transfer(
     labels = {model: load_teacher(model).label for model in {teacher_of(setup, part) for part, *_ in kept}}
     for part, method, seed in kept:
         check_record(setup, record_of(setup, part, method, seed), method, labels[teacher_of(setup, part)])
-    old = [run for run in kept if lacks_measures(record_of(setup, *run))]
-    for _ in in_processes(measure_again, [(setup, *run) for run in old], workers, "measuring again", "run"):
-        pass
+    if old := [run for run in kept if lacks_measures(record_of(setup, *run))]:
+        for _ in in_processes(measure_again, [(setup, *run) for run in old], workers, "measuring again", "run"):
+            pass
     if missing:
         for part in dict.fromkeys(part for part, _, _ in missing):
             prepared(setup, part)  # the caches are made once, here
@@ -264,20 +252,6 @@ def run_one(setup: TransferSetup, part: str, method: str, seed: int) -> Transfer
     return run
 
 
-def scores_of(student: Student, ready: Prepared, tests: dict[str, ImageSet]) -> dict[str, float]:
-    """All that is measured of a trained student of a part, in percent."""
-    main = main_score(ready)
-    scores = {main: validate(student, tests["test"])[main]}
-    for data, name in ZERO_SHOT.items():
-        if name in tests and (student.embed is not None or student.name is not None):
-            scores[name] = zero_shot(student, ready, tests[name])
-            if student.embed is not None:
-                scores[EMBEDDED[data]] = zero_shot(student, ready, tests[name], by_names=False)
-    if tests["test"].boxes is not None:
-        scores |= pointing_scores(student, load_teacher(ready.config.teacher.model), tests["test"])  # both on the CPU
-    return scores
-
-
 def lacks_measures(path: Path) -> bool:
     """Whether a run's student, which lies beside its record, can answer more than was asked when it was trained."""
     run = read_run(path)
@@ -320,11 +294,6 @@ def train_one(
     title = f"{part}, {title}, seed {seed}"
     ready = replace(ready, config=config)
     return train_student(ready, folder, resume=True, device=setup.device, title=title, watch=watch)
-
-
-def main_score(ready: Prepared) -> str:
-    """What a part is measured by."""
-    return "mAP" if ready.images.multilabel else "top-1"
 
 
 def student_of(method: Method, scale: TransferScale) -> StudentSource:
@@ -405,27 +374,3 @@ def untaught(setup: TransferSetup, name: str, size: int) -> ImageSet:
 def half_of(images: ImageSet) -> ImageSet:
     """The half of PACS that the teacher for photographs never saw: every second image."""
     return images.take(np.arange(1, len(images), 2))
-
-
-@torch.inference_mode()
-def zero_shot(student: Student, ready: Prepared, images: ImageSet, batch: int = 250, by_names: bool = True) -> float:
-    """Top-1 in percent on classes that the student had no labels of, by their text embeddings alone.
-
-    Args:
-        by_names: by the names of its queries, if it has any; else by the image's embedding.
-    """
-    texts = ready.teacher.embed_texts([ready.config.teacher.prompt.format(name) for name in images.classes]).cpu()
-    pixels, right = torch.from_numpy(np.ascontiguousarray(images.images)), 0
-    for start in range(0, len(pixels), batch):
-        out = student(resized(normalise(pixels[start : start + batch]), student.image_size))
-        best = similarity(out.names if by_names else None, out.embedding, texts).argmax(1)
-        right += int((best == torch.from_numpy(images.labels[start : start + batch])).sum())
-    return 100 * right / len(images)
-
-
-def similarity(names: Tensor | None, embedding: Tensor | None, texts: Tensor) -> Tensor:
-    """Cosine of every class to the nearest query's name, or to the image's embedding, `[batch, class]`."""
-    if names is not None:
-        return (torch.nn.functional.normalize(names.float(), dim=-1) @ texts.T).amax(1)
-    assert embedding is not None
-    return torch.nn.functional.normalize(embedding.float(), dim=-1) @ texts.T

@@ -10,8 +10,9 @@ import numpy as np
 
 from evaluation.convergence import GOAL, Curve, add_times
 from evaluation.results import Figure, Goal, Results, over_seeds
-from evaluation.transfer import DOMAINS_OF, EMBEDDED, ZERO_SHOT, TransferRun
+from evaluation.transfer import TransferRun
 from evaluation.transfer_pointing import POINTING
+from evaluation.transfer_scores import DOMAINS_OF, EMBEDDED, ZERO_SHOT
 from lfi.methods import (
     ABLATIONS,
     CONTROLS,

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from evaluation.runs import keep
-from evaluation.transfer import ZERO_SHOT, TransferSetup, prepared
+from evaluation.transfer import TransferSetup, prepared
 from evaluation.transfer_scales import TransferScale
+from evaluation.transfer_scores import ZERO_SHOT
 from lfi.data.imageset import ImageSet
 from lfi.devices import faster_in_bfloat16
 from lfi.teachers import load_teacher

@@ -26,12 +26,12 @@ from evaluation.transfer import (
     EVALUATIONS,
     SOURCE_VALIDATION,
     TransferSetup,
-    main_score,
     prepared,
     setting_of,
     teacher_of,
     train_one,
 )
+from evaluation.transfer_scores import main_score
 from lfi.errors import ConfigError
 from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, UNSHUFFLED, Method, raised, weighted
 from lfi.teachers import load_teacher

@@ -7,7 +7,6 @@ SHA-256. Its hash is stored when the study opens, so a later change cannot pass 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.study.texts import LANGUAGES
-from evaluation.study.plan import AnalysisPlan
+from evaluation.study.plan import AnalysisPlan, canonical_json
 from evaluation.study.ratings import CONDITIONS
 from lfi.configuration import build
 from lfi.errors import ConfigError
@@ -361,7 +360,7 @@ def canonical(plan: StudyPlan) -> str:
     content["analysis"] = plan.analysis.content
     for section, added in _ADDED.items():
         content[section] = {name: value for name, value in content[section].items() if value != added.get(name, ...)}
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return canonical_json(content)
 
 
 def _check_entrance(rules: RulesPlan) -> None:

@@ -80,7 +80,7 @@ class AnalysisPlan:
     @property
     def json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; what is hashed and stored."""
-        return _canonical(self.content)
+        return canonical_json(self.content)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Registration:
             plan = AnalysisPlan.from_mapping(values)
             return cls(plan.json, sha256 or plan.sha256)
         try:
-            versions = {version["hash"]: _canonical(version["plan"]) for version in values["versions"]}
+            versions = {version["hash"]: canonical_json(version["plan"]) for version in values["versions"]}
             opened = values["opened_hash"]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path} is not the plan.json of an export: {error} is missing or misplaced") from error
@@ -188,7 +188,8 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _canonical(values: Mapping[str, Any]) -> str:
+def canonical_json(values: Mapping[str, Any]) -> str:
+    """Sorted keys, no spaces: what is stored and hashed of a plan."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

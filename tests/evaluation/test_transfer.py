@@ -21,11 +21,11 @@ from evaluation.transfer import (
     record_of,
     run_one,
     setting_of,
-    similarity,
     student_of,
     transfer,
 )
 from evaluation.transfer_scales import SCALES
+from evaluation.transfer_scores import similarity
 from evaluation.transfer_table import summarise
 from evaluation.tuning import CONTENDERS, begun_with, finished, start_of, study_of, tune, tune_one, with_controls, write
 from lfi.errors import ConfigError, UnknownModelError
