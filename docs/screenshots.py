@@ -45,7 +45,7 @@ class Visit:
     def inspector(self, query: str = "", **size: int) -> Page:
         page = self.page(f"/ui/?image=sample:coffee{query}", **size)
         page.wait_for_selector(".lfi[data-stage=maps]:not([data-busy])")
-        page.wait_for_function("[...document.images].every(each => each.complete)")
+        page.wait_for_function("() => [...document.images].every(each => each.complete)")
         return page
 
 
@@ -109,7 +109,7 @@ def show_study(visit: Visit, lfi: Callable[..., str], folder: Path) -> None:
     page.wait_for_selector("#study[data-stage=instructions]")
     page.click("#study-continue")
     page.wait_for_selector("#study[data-stage=practice] #study-answers button:enabled")
-    page.wait_for_function("[...document.images].every(each => each.complete)")
+    page.wait_for_function("() => [...document.images].every(each => each.complete)")
     save(page, "study-trial")
     plan = folder / "simulated-pilot.toml"
     text = (DOCS / "study.toml").read_text(encoding="utf-8").replace('"../static', f'"{ROOT}/static')

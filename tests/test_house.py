@@ -56,6 +56,19 @@ def test_relative_imports_are_not_used():
     assert relative == []
 
 
+def test_a_page_is_waited_for_by_functions():
+    """An expression is evaluated at every poll, which the pages' Content-Security-Policy forbids from the second on."""
+    calls = [
+        (f"{name_of(path)}:{node.lineno}", node.args[0])
+        for path in sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "docs").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "wait_for_function"
+    ]
+    assert calls
+    function = re.compile(r"""f?["']+(\(\)|\w+) =>""")
+    assert [where for where, awaited in calls if not function.match(ast.unparse(awaited))] == []
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=name_of)
 def test_a_lock_names_no_host_and_hashes_every_package(lock):
     text = lock.read_text()

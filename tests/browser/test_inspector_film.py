@@ -113,7 +113,7 @@ def test_later_steps_are_a_line_each_until_there_are_maps(open_page):
     assert page.find(".lfi-later:visible").count() == 3
     assert page.page.evaluate(height) < 2400
     page.page.get_by_role("button", name="Share", exact=True).click()
-    page.page.wait_for_function("document.querySelector('#lfi-share').getBoundingClientRect().top < innerHeight")
+    page.page.wait_for_function("() => document.querySelector('#lfi-share').getBoundingClientRect().top < innerHeight")
     assert page.find("#lfi-share-title").is_visible()
     page.choose_sample()
     assert page.find(".lfi-later:visible").count() == 0

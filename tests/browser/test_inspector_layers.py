@@ -44,7 +44,7 @@ def test_playing_moves_all_columns_through_their_layers_on_one_scale_until_pause
     last = max(len(maps.layers) for maps in seen.maps.values())
     for depth in (1, 2):
         looking.page.wait_for_function(
-            f"document.querySelector('#lfi-depth-value').textContent === '{depth} of {last}'"
+            f"() => document.querySelector('#lfi-depth-value').textContent === '{depth} of {last}'"
         )
     assert looking.page.get_by_label("for all layers").is_checked()
     top = looking.find("#lfi-scale-ticks span").last.inner_text()

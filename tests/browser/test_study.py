@@ -178,7 +178,7 @@ def test_axe_finds_nothing_on_any_stage_and_nothing_scrolls_sideways(page, servi
     page.check("#study-agree")
     page.click("#study-continue")
     page.wait_for_selector("#study[data-stage=instructions]")
-    page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth)")
+    page.wait_for_function("() => [...document.images].every(each => each.complete && each.naturalWidth)")
     check("instructions")
     page.click("#study-continue")
     page.wait_for_selector(READY)

@@ -183,9 +183,9 @@ def test_what_can_never_be_stored_is_dropped_and_the_rater_is_told(service, page
     answer(other, "from the other window")
     for each in (page, other):
         each.wait_for_function(
-            "document.querySelector('#study-progress').textContent.startsWith('1 of ')", timeout=240_000
+            "() => document.querySelector('#study-progress').textContent.startsWith('1 of ')", timeout=240_000
         )
-    page.wait_for_function(f"{KEPT} === 0")
+    page.wait_for_function(f"() => {KEPT} === 0")
     found = stored(service, tmp_path)
     assert len({"the second to come", "from the other window"} & set(found)) == 1
 
