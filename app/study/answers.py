@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from app.database.models import Answer, Assignment, Cell, Rater, Study
+from app.database.models import Answer, Cell, Rater, Study
 from app.failures import ConflictError, NothingHereError, NotNowError, StudyError
-from app.study.places import Trials, finish, renew
+from app.study.places import Trials, renew
 from app.study.plan import MAX_COMMENT, StudyPlan
 from evaluation.study.ratings import CHOICES
 
@@ -45,8 +45,8 @@ class SubmittedAnswer(BaseModel):
 
 def store_answer(
     session: Session, study: Study, plan: StudyPlan, rater: Rater, trials: Trials, given: SubmittedAnswer, now: datetime
-) -> tuple[Assignment, Cell]:
-    """Store an answer; the trial it belongs to. Stores nothing where a retry has been stored before.
+) -> Cell:
+    """Store an answer; the cell of its trial. Stores nothing where a retry has been stored before.
 
     Args:
         rater: locked.
@@ -71,7 +71,7 @@ def store_answer(
     if trial is None or cell is None:
         raise NothingHereError("there is no such trial; load the page again")
     if known is not None:
-        return trial, cell
+        return cell
     _check_open(study, rater)
     _check_value(plan, cell, given)
     if any(not earlier.answered and earlier.position < trial.position for earlier, _ in trials):
@@ -96,9 +96,7 @@ def store_answer(
     trial.answered = True
     renew(plan, rater, now)
     session.flush()
-    if all(each.answered for each, of in trials if of.kind != "practice"):
-        finish(session, study, plan, rater, now)
-    return trial, cell
+    return cell
 
 
 def _since(shown_at: datetime | None, now: datetime) -> int | None:

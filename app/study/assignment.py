@@ -13,9 +13,10 @@ picture comes twice. Positions that stay empty because their condition has no fr
 still wanted: exact counts come before a rater's balance. Only then may a picture come a second time, in another
 condition; the same picture in the same condition never does, whether in a rating or in a pair.
 
-Sides. Which condition stands left is a property of the slot: even slots one way, odd slots the other, shifted from
-cell to cell. A full cell is therefore counterbalanced exactly, whoever dropped out on the way; and a rater is
-given slots of both kinds in turn.
+Sides. Which condition stands left is a property of the slot: even slots one way, odd slots the other, beginning
+with either in turn from item to item. A full cell of an even number of slots is therefore counterbalanced exactly,
+whoever dropped out on the way; of an odd number, one item's surplus is made up by the next one's. And a rater is given
+slots of both kinds in turn.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Cell:
         conditions: one for a rating, two for a pair.
         free: numbers of the slots that nobody holds, rising.
         taken: how many slots are held or answered.
+        turn: of a pair, its item's number plus its contrast's; tells which way the first slot goes.
     """
 
     key: int
@@ -47,6 +49,7 @@ class Cell:
     conditions: tuple[str, ...]
     free: tuple[int, ...]
     taken: int
+    turn: int = 0
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -79,9 +82,9 @@ def williams(count: int) -> list[list[int]]:
     return rows + [row[::-1] for row in rows] if count % 2 else rows
 
 
-def is_flipped(cell: int, slot: int) -> bool:
-    """Whether the slot's sides are swapped: every other slot, beginning with either kind from cell to cell."""
-    return (cell + slot) % 2 == 1
+def is_flipped(cell: Cell, slot: int) -> bool:
+    """Whether the slot's sides are swapped: every other slot, beginning with either kind from item to item."""
+    return (cell.turn + slot) % 2 == 1
 
 
 def plan_ratings(
@@ -136,9 +139,7 @@ def _fill(
             ]
             found = _match(open_cells, [wanted[position] if strict else None for position in empty], rng)
             for number, cell in found.items():
-                chosen[empty[number]] = Place(
-                    cell.key, cell.free[0], is_flipped(cell.key, cell.free[0]), cell.exposures
-                )
+                chosen[empty[number]] = Place(cell.key, cell.free[0], is_flipped(cell, cell.free[0]), cell.exposures)
                 exposed.update(cell.exposures)
                 images.add(cell.image)
             if fresh or not found:  # one match gives each picture once, which is all that a fresh round can
@@ -177,11 +178,12 @@ def _match(
 
 def _even_sides(cells: Sequence[Cell], places: Sequence[Place], row: int) -> list[Place]:
     """The same cells in the same order, with slots of both kinds in turn as far as they are free."""
-    free = {cell.key: cell.free for cell in cells}
+    by_key = {cell.key: cell for cell in cells}
     swapped, even = 0, []
     for number, place in enumerate(places):
         want = 2 * swapped < number + (row % 2)  # an odd row begins with a swapped one
-        slots = [slot for slot in free[place.cell] if is_flipped(place.cell, slot) == want]
+        cell = by_key[place.cell]
+        slots = [slot for slot in cell.free if is_flipped(cell, slot) == want]
         if slots:
             place = replace(place, slot=slots[0], flipped=want)
         swapped += place.flipped

@@ -10,6 +10,7 @@ not, so their places are given out again, too.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -181,7 +182,8 @@ def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]
         select(Cell.id, Cell.image, Cell.first, Cell.second, Cell.target)
         .where(Cell.study_id == study.id, Cell.target.is_not(None))
         .order_by(Cell.id)
-    )
+    ).all()
+    turns = _turns([(first, second) for _, _, first, second, _ in rows])
     return [
         assignment.Cell(
             key=id,
@@ -189,9 +191,21 @@ def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]
             conditions=(first, second) if second else (first,),
             free=tuple(slot for slot in range(target or 0) if slot not in held.get(id, ())),
             taken=len(held.get(id, ())),
+            turn=turn,
         )
-        for id, image, first, second, target in rows
+        for (id, image, first, second, target), turn in zip(rows, turns, strict=True)
     ]
+
+
+def _turns(contrasts: list[tuple[str, str]]) -> list[int]:
+    """`assignment.Cell.turn` of cells in the order of their items: which item it is, plus which contrast."""
+    number = {contrast: place for place, contrast in enumerate(sorted(set(contrasts)))}
+    items: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for contrast in contrasts:
+        turns.append(items[contrast] + number[contrast])
+        items[contrast] += 1
+    return turns
 
 
 def _known(session: Session, study: Study, kind: str) -> list[int]:

@@ -64,8 +64,7 @@ class RaterSession:
         with self._database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
-            if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
-                finish(session, study, plan, rater, now)  # a whole, if shorter, session
+            self._seated(session, study, plan, rater, now)
             return self._state(session, study, plan, rater, now) | {"rater": page_name(rater)}
 
     def consent(self, language: str) -> State:
@@ -126,12 +125,34 @@ class RaterSession:
         """
         with self._database.writing() as session:
             rater, study, plan = self._found(session, lock=True)
-            now = self.studies.clock()
+            state = None if _gave_places_up(rater) else self._answered(session, rater, study, plan, given)
+        if state is None:
+            # To plan what is left anew takes the study's lock, and that one comes before the rater's.
+            with self._database.writing(alone=True) as session:
+                rater, study, plan = self._study_locked(session)
+                state = self._answered(session, rater, study, plan, given)
+        return state  # only now that the transaction is committed
+
+    def _answered(self, session: Session, rater: Rater, study: Study, plan: StudyPlan, given: SubmittedAnswer) -> State:
+        """As `answer`. The study is locked where the rater gave the places up."""
+        now = self.studies.clock()
+        returning = _gave_places_up(rater)
+        trials = trials_of(session, rater)
+        cell = store_answer(session, study, plan, rater, trials, given, now)
+        feedback = practice_feedback(plan, rater, trials, cell, given.value)
+        if returning:
+            self._seated(session, study, plan, rater, now)
             trials = trials_of(session, rater)
-            _, cell = store_answer(session, study, plan, rater, trials, given, now)
-            feedback = practice_feedback(plan, rater, trials, cell, given.value)
-            state = self._state(session, study, plan, rater, now, trials)
-        return state | {"feedback": feedback, "stored": given.key}  # only now that the transaction is committed
+        elif rater.status == "active" and all(each.answered for each, of in trials if of.kind != "practice"):
+            finish(session, study, plan, rater, now)
+        state = self._state(session, study, plan, rater, now, trials)
+        return state | {"feedback": feedback, "stored": given.key}
+
+    @staticmethod
+    def _seated(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
+        """Give a rater at the trials places where there are none; the session ends where nothing is left to ask."""
+        if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
+            finish(session, study, plan, rater, now)  # a whole, if shorter, session
 
     def look(self, trial: str) -> State:
         """A trial that was answered already, to see it again or to answer it again.
@@ -219,6 +240,11 @@ class RaterSession:
             raise NotYoursError(NOBODY)
         rater, study, newest_hash = row
         return rater, study, self.studies.plan_hashed(session, newest_hash)
+
+
+def _gave_places_up(rater: Rater) -> bool:
+    """Whether the rater's lease ran out and the places went to others."""
+    return rater.status == "active" and rater.lease_until is None
 
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:

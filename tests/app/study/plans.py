@@ -24,6 +24,7 @@ scale = {scale}
 [pair]
 overlap = {pair_overlap}
 trials = {pair_trials}
+contrasts = {contrasts}
 
 [rules]
 lease_minutes = 10
@@ -103,6 +104,7 @@ def write_plan(
     entry: str = "open",
     too_fast: int = -1,
     check: bool = False,
+    contrasts: tuple[tuple[str, str], ...] = (("lfi", "baseline"),),
 ) -> Path:
     """A study of generated pictures in `folder`, and where its plan is."""
     rng = np.random.default_rng(7)
@@ -116,6 +118,7 @@ def write_plan(
         pair_trials=pair_trials,
         entry=entry,
         too_fast=too_fast,
+        contrasts=[list(contrast) for contrast in contrasts],
     )
     for number in range(images):
         pixels = rng.integers(0, 255, (6, 8, 3), np.uint8)

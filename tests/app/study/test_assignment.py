@@ -35,6 +35,11 @@ class Board:
         items = [f"p{image}" for image in range(images) for _ in range(words)]
         cells = [(image, kind, target) for image in items for kind, target in kinds if target]
         self.cells = dict(enumerate(cells, 1))
+        met: Counter[tuple[str, ...]] = Counter()
+        self.turns: dict[int, int] = {}
+        for key, (_, kind, _) in self.cells.items():
+            self.turns[key] = met[kind]
+            met[kind] += 1
         self.held: dict[int, dict[int, int]] = {key: {} for key in self.cells}
         self.seen: dict[int, set] = {}
         self.flips: dict[int, list[bool]] = {key: [] for key in self.cells}
@@ -48,6 +53,7 @@ class Board:
                 kind,
                 tuple(slot for slot in range(target) if slot not in self.held[key]),
                 len(self.held[key]),
+                self.turns[key],
             )
             for key, (image, kind, target) in self.cells.items()
             if (len(kind) == 2) == pairs
@@ -121,9 +127,8 @@ def test_a_full_cell_has_shown_each_side_equally_often_whoever_dropped_out(image
         if rng.random() < drop and rater < 100:
             board.leave(places[int(rng.integers(0, len(places))) :])
         rater += 1
-    for key, (_, kind, _) in board.cells.items():
-        if len(kind) == 2:
-            assert sum(is_flipped(key, slot) for slot in board.held[key]) == half
+    for cell in board.open_cells(True):
+        assert sum(is_flipped(cell, slot) for slot in board.held[cell.key]) == half
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from sqlalchemy import select
 from takers import Taker
@@ -9,6 +11,7 @@ from takers import Taker
 from app.database.models import CURRENT, Answer, Assignment, Cell, Rater
 from app.failures import ConflictError, NothingHereError, NotYoursError, StudyError
 from app.study.owner import delete_person, exclude, set_status
+from app.study.places import reclaim
 from app.study.raters import enter_from_prolific
 from app.study.session import RaterSession
 
@@ -154,6 +157,50 @@ def test_whoever_drops_out_frees_the_places_and_may_come_back(studies, create, c
     assert taker.session.resume()["stage"] == "thanks"  # nothing is left to ask
     late.finish()
     assert held(studies) == {1}
+
+
+@pytest.mark.parametrize("reclaimed", [True, False], ids=["reclaimed", "lapsed alone"])
+def test_an_answer_after_the_lease_ran_out_does_not_end_the_session(studies, create, clock, reclaimed):
+    """Neither one of practice, whose trial nobody else can get, nor one that is given again."""
+    name = create(overlap=2, practice=True)
+    pausing = Taker(studies, name).start()
+    clock.turn(11)
+    if reclaimed:
+        assert reclaim(studies, name)
+    state = pausing.answer("4")
+    assert (state["stage"], state["progress"]["total"], state["feedback"]["right"]) == ("trial", 8, True)
+    pausing.answer("2")
+    first = pausing.state["trial"]["previous"]
+    clock.turn(11)
+    if reclaimed:
+        assert reclaim(studies, name)
+    pausing.state = pausing.session.look(first)
+    state = pausing.answer("3")
+    assert (state["stage"], state["progress"]) == ("trial", state["progress"] | {"done": 1, "total": 8})
+    assert pausing.finish().state["stage"] == "thanks"
+    assert len(answers(studies, CURRENT)) == 9
+
+
+@pytest.mark.parametrize("overlap", [1, 2, 3])
+@pytest.mark.parametrize("conditions", [3, 4])
+def test_each_side_shows_each_condition_of_a_pair_equally_often(studies, create, overlap, conditions):
+    """The second contrast begins with the other side; of an odd overlap every other item does."""
+    name = create(
+        images=8,
+        overlap=1,
+        trials=1,
+        pair_overlap=overlap,
+        pair_trials=16,
+        conditions=("teacher", "lfi", "baseline", "shuffled")[:conditions],
+        contrasts=(("lfi", "baseline"), ("lfi", "teacher")),
+    )
+    while (taker := Taker(studies, name)).state["stage"] == "consent":
+        taker.start().finish()
+    with studies.database.reading() as session:
+        sides = session.execute(select(Cell.second, Assignment.flipped).join(Assignment).where(Cell.kind == "pair"))
+        assert Counter(map(tuple, sides)) == {
+            (second, flipped): 4 * overlap for second in ("baseline", "teacher") for flipped in (False, True)
+        }
 
 
 def test_whoever_returns_within_the_lease_finds_their_places(studies, create, clock):
