@@ -40,12 +40,20 @@ for module in (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `lfi` with these arguments (default: those of the process). Exits 2 on an error a user can mend."""
+    """Run `lfi` with these arguments (default: those of the process). Exits 2 on an error a user can mend.
+
+    Files that cannot be read or written are such errors, wherever they are met.
+    """
     try:
         cli(args=arguments, prog_name="lfi")
     except LFIError as error:
         said = f"{error}: {error.reason}" if isinstance(error, StorageError) and error.reason else str(error)
         print(f"lfi: {' '.join(said.split())}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if not error.filename:
+            raise
+        print(f"lfi: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         sys.exit(2)
 
 

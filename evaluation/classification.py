@@ -15,6 +15,7 @@ from evaluation.metrics import of_category
 from evaluation.probes import fitted_probe, head_of, nearest_neighbours, probed
 from evaluation.results import Results, over_clusters, over_seeds
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import fill
 from lfi.errors import DataError
 from lfi.teachers.base import BaseTeacher
 
@@ -58,7 +59,7 @@ def evaluate_classification(
             found.setdefault("linear probe", []).append(probed(probe, shown, count))
             found.setdefault("k-NN", []).append(nearest_neighbours(seen, train.labels, shown, count))
             if teacher is not None and model.likeness is not None:
-                texts = teacher.embed_texts([prompt.format(each) for each in test.classes])
+                texts = teacher.embed_texts([fill(prompt, each) for each in test.classes])
                 found.setdefault("zero-shot", []).append((SCALE * model.all(test.images, texts)).softmax(1))
             if schedule is not None:
                 tuned = finetuned(model, head_of(probe, count), train, schedule, seed + number)

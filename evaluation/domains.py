@@ -21,6 +21,7 @@ from evaluation.probes import chosen_probe, head_of, probed
 from evaluation.results import Figure, Results, over_clusters, over_seeds
 from lfi.data.domains import leave_one_out
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import fill
 from lfi.teachers.base import BaseTeacher
 
 _MEAN = "mean over domains"
@@ -91,7 +92,7 @@ def zero_shot_domains(
     Raises:
         ConfigError: a model that has no text space.
     """
-    texts = teacher.embed_texts([prompt.format(name) for name in images.classes])
+    texts = teacher.embed_texts([fill(prompt, name) for name in images.classes])
     where = np.array(images.domains)
     domains = sorted(set(images.domains))
     for name, trained in by_name(models).items():

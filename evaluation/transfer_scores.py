@@ -8,6 +8,7 @@ from torch import Tensor
 
 from evaluation.transfer_pointing import pointing_scores
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import fill
 from lfi.images import normalise
 from lfi.students import Student
 from lfi.teachers import load_teacher
@@ -50,7 +51,7 @@ def zero_shot(student: Student, ready: Prepared, images: ImageSet, batch: int = 
     Args:
         by_names: by the names of its queries, if it has any; else by the image's embedding.
     """
-    texts = ready.teacher.embed_texts([ready.config.teacher.prompt.format(name) for name in images.classes]).cpu()
+    texts = ready.teacher.embed_texts([fill(ready.config.teacher.prompt, name) for name in images.classes]).cpu()
     pixels, right = torch.from_numpy(np.ascontiguousarray(images.images)), 0
     for start in range(0, len(pixels), batch):
         out = student(resized(normalise(pixels[start : start + batch]), student.image_size))

@@ -13,6 +13,7 @@ from evaluation.transfer import TransferSetup, prepared
 from evaluation.transfer_scales import TransferScale
 from evaluation.transfer_scores import ZERO_SHOT
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import fill
 from lfi.devices import faster_in_bfloat16
 from lfi.teachers import load_teacher
 from lfi.training.run import Prepared
@@ -39,7 +40,7 @@ def teacher_scores(setup: TransferSetup) -> dict[str, float]:
 def teacher_top1(ready: Prepared, images: ImageSet, scale: TransferScale, batch: int = 250) -> float:
     """Top-1 of the teacher's zero-shot logits, in percent."""
     teacher = load_teacher(ready.config.teacher.model)
-    labels, right = [ready.config.teacher.prompt.format(name) for name in images.classes], 0
+    labels, right = [fill(ready.config.teacher.prompt, name) for name in images.classes], 0
     images = images.take(np.random.default_rng(1).permutation(len(images))[: scale.judged or len(images)])
     for start in range(0, len(images), batch):
         pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))

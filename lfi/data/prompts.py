@@ -36,6 +36,11 @@ def fill(prompt: str, name: str, domain: str = "") -> str:
     return text.replace("{domain}", domain).replace("{}", name)
 
 
+def article_varies(prompt: str) -> bool:
+    """Whether `fill` makes an article of the prompt right."""
+    return fill(prompt, "apple") != fill(prompt, "pear").replace("pear", "apple")
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence lists them, each with its article: `a cat, an apple and a dog`."""
     parts = [f"{article(name)} {name}" for name in names]

@@ -90,6 +90,9 @@ class DataConfig:
             self._check_stream()
         if self.source == "domains" and not self.held_out:
             raise ConfigError("data.held_out is missing: the domain to leave out of training")
+        for name in ("count", "validation"):
+            if self.source == "scenes" and getattr(self, name) < 1:
+                raise ConfigError(f"data.{name} is {getattr(self, name)}; at least 1 scene was expected")
         for name in ("fraction", "labelled", "crop"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"data.{name} is {getattr(self, name)}; more than 0 and at most 1 was expected")
@@ -149,6 +152,8 @@ class TeacherSource:
             raise ConfigError(f"teacher.maps is {self.maps!r}; 'statements', 'captions' or 'seen' was expected")
         if not 0 < self.sure <= 1:
             raise ConfigError(f"teacher.sure is {self.sure}; a probability above 0 and at most 1 was expected")
+        if list(self.tower_layers) != sorted(set(self.tower_layers)):
+            raise ConfigError(f"teacher.tower_layers is {list(self.tower_layers)}; rising numbers were expected")
         if "{}" not in self.prompt:
             raise ConfigError(f"teacher.prompt is {self.prompt!r}; a text with {{}} for the name was expected")
         if self.precision not in ("float16", "uint8"):
@@ -346,6 +351,12 @@ class TrainConfig:
             raise ConfigError(
                 f"data.labelled is {self.data.labelled} and task is {self.task!r}; only a student learns from images "
                 "without labels; data.fraction uses fewer images"
+            )
+        if self.data.labelled < 1 and self.objective.naming > 0 and self.teacher.maps != "seen":
+            raise ConfigError(
+                f"data.labelled is {self.data.labelled} and teacher.maps is {self.teacher.maps!r}: an image without a "
+                "label has no words then, and its queries would learn that nothing is there; set teacher.maps to "
+                "'seen', or objective.naming to 0"
             )
         if self.task == "student" and not self.student.queries:
             for name in ("interaction", "relation", "naming"):

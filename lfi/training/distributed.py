@@ -83,9 +83,15 @@ def connect(device: str | torch.device = "cpu") -> Processes:
         device: `cuda` means this process's own GPU.
 
     Raises:
+        ConfigError: there is no such device.
         TrainingError: the launcher started more processes on this machine than it has GPUs.
     """
-    device = torch.device(device)
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"there is no device called {str(device)!r}; cpu or cuda was expected") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"the device is {str(device)!r}, and torch finds no GPU here; use cpu")
     world, rank, local = (int(os.environ.get(name, default)) for name, default in _PLACE)
     if device.type == "cuda" and world > 1:
         if local >= torch.cuda.device_count():

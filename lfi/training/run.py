@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 from timm.layers import set_fused_attn
 
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import article_varies
 from lfi.errors import ConfigError, DataError
 from lfi.images import normalise
 from lfi.students import Student
@@ -61,9 +62,10 @@ def prepare(
     Raises:
         ConfigError, DataError, UnknownModelError, UnsupportedModelError, CheckpointError: each says what is wrong.
     """
-    teacher = load_teacher(config.teacher.model, config.teacher.pretrained or None, device=device)
+    processes = connect(device)  # before anything is loaded: `cuda` is another GPU in every process
+    teacher = load_teacher(config.teacher.model, config.teacher.pretrained or None, device=processes.device)
     writes = (partial(with_own_captions, teacher, config.teacher),) if isinstance(teacher, GenerativeTeacher) else ()
-    images, validation = sets or main_first(lambda: image_sets(config.data, *writes), connect(device))
+    images, validation = sets or main_first(lambda: image_sets(config.data, *writes), processes)
     wanted = tuple(fields or config.asked)
     questions = Questions(teacher, config.teacher, images, wanted)
     answers: Answers | None = None
@@ -106,7 +108,7 @@ def cache_settings(questions: Questions) -> cache.Settings:
         maps=f"seen, at least {source.sure}" if source.maps == "seen" else source.maps,
         layers=source.layers,
         tower_layers=questions.tower_layers if wants_tower else (),
-        prompt=source.prompt,
+        prompt=source.prompt + (", an before vowels" if article_varies(source.prompt) else ""),  # once it was not
         classes=questions.images.classes,
         vocabulary=questions.vocabulary,
         preprocessing=f"{questions.images.images.shape[1]} px squashed to {teacher.image_size}, mean {mean}, std {std}",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lfi.data.imageset import ImageSet
+from lfi.data.prompts import fill
 from lfi.errors import UnsupportedModelError
 from lfi.images import MEAN, STD
 from lfi.objectives import activation_map
@@ -239,7 +240,7 @@ class Questions:
     def _logits(self, encoded) -> Tensor:  # type: ignore[no-untyped-def]
         classes = self.images.classes
         if not self.images.multilabel:
-            return self.teacher.classify(encoded, [self.source.prompt.format(name) for name in classes])
+            return self.teacher.classify(encoded, [fill(self.source.prompt, name) for name in classes])
         return presence(self.teacher, encoded, classes)
 
 

@@ -123,6 +123,20 @@ def test_a_missing_photo_and_a_folder_that_is_a_file_are_named(photo, trio_folde
     assert_refused(capsys, f"cannot write to {photo}: file exists", *here)
 
 
+@pytest.mark.parametrize(
+    ("command", "start"),
+    [
+        (("scenes", "show", "--out", "{}/nowhere/x.png"), "{}/nowhere/x.png: no such file or directory"),
+        (("train", "no-distillation", "--out", "{}/file"), "{}/file: file exists"),
+        (("train", "teacher-scenes", "--device", "foo"), "there is no device called 'foo'; cpu or cuda was expected"),
+        (("train", "lfi", "--set", "data.validation=0"), "data.validation is 0; at least 1 scene was expected"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_exit_code_2_wherever_it_is_met(command, start, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert_refused(capsys, start.format(tmp_path), *(part.format(tmp_path) for part in command))
+
+
 def test_an_unreadable_checkpoint_is_named(photo, trio_folder, tmp_path, capsys):
     broken = tmp_path / "broken"
     for path in trio_folder.rglob("*"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lfi.data.prompts import article, fill, listed
+from lfi.data.prompts import article, article_varies, fill, listed
 from lfi.errors import DataError
 
 
@@ -27,6 +27,11 @@ def test_an_article_before_the_name_is_made_right_and_no_other_is():
     assert fill("a photo of the {}", "ox") == "a photo of the ox"
     assert fill("banana {}", "ox") == "banana ox"
     assert fill("{domain} of a {}", "ox", "an art painting") == "an art painting of an ox"
+
+
+def test_whether_an_article_is_made_right():
+    assert article_varies("a photo of a {}")
+    assert not any(article_varies(prompt) for prompt in ("{}", "the {}", "a photo of {}", "banana {}"))
 
 
 def test_a_prompt_without_a_place_for_the_name_is_refused():

@@ -14,8 +14,9 @@ from lfi.students import Student, StudentConfig
 from lfi.teachers import CoCaTeacher
 from lfi.teachers.explicit import decode, encode_image, encode_text
 from lfi.teachers.words import WordTokenizer
-from lfi.training import checkpoints
+from lfi.training import checkpoints, run
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
+from lfi.training.distributed import Processes
 from lfi.training.loop import train
 from lfi.training.run import Prepared, train_student
 from lfi.training.scene_sentences import VOCABULARY, SceneSentences, statements
@@ -321,3 +322,18 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(tmp_path):
     checkpoints.previous(path).unlink()
     with pytest.raises(CheckpointError, match="cannot read"):
         checkpoints.load_latest(path)
+
+
+def test_each_process_loads_the_teacher_onto_its_own_device(monkeypatch):
+    """Of several processes with a GPU each; `cuda` alone would be the first one's in all of them."""
+    own, asked = torch.device("cuda", 3), []
+
+    def load(name, pretrained, device):
+        asked.append(device)
+        raise CheckpointError("not wanted")
+
+    monkeypatch.setattr(run, "connect", lambda device: Processes(3, 4, own))
+    monkeypatch.setattr(run, "load_teacher", load)
+    with pytest.raises(CheckpointError):
+        run.prepare(TrainConfig(), "cuda")
+    assert asked == [own]
