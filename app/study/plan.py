@@ -24,9 +24,9 @@ ENTRIES = ("signed", "listed", "open")
 """Ways in from Prolific."""
 _ADDED: dict[str, dict[str, Any]] = {
     "rules": {"entry": "", "max_too_fast": -1},
-    "completion": dict.fromkeys(
-        ("no_consent_code", "no_consent_redirect", "screened_out_code", "screened_out_redirect"), ""
-    ),
+    "completion": {
+        f"{kind}_{part}": "" for kind in ("no_consent", "screened_out", "full") for part in ("code", "redirect")
+    },
 }
 """Keys of sections that came later, and what plans mean by them that were stored before."""
 MAX_COMMENT = 2000
@@ -152,7 +152,8 @@ class Check:
 class CompletionPlan:
     """What a rater gets at the end: a code to show, an address to go back to (Prolific's), or both or none.
 
-    Whoever does not consent, or does not understand the instructions, gets codes and addresses of their own.
+    Whoever does not consent, does not understand the instructions, or consented and then finds all places taken or the
+    study closed (`full`), gets codes and addresses of their own.
     """
 
     code: str = ""
@@ -161,9 +162,11 @@ class CompletionPlan:
     no_consent_redirect: str = ""
     screened_out_code: str = ""
     screened_out_redirect: str = ""
+    full_code: str = ""
+    full_redirect: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("redirect", "no_consent_redirect", "screened_out_redirect"):
+        for name in ("redirect", "no_consent_redirect", "screened_out_redirect", "full_redirect"):
             address = getattr(self, name)
             if address and not re.match(r"https://[^\s\"'<>]+$", address):
                 raise ConfigError(f"completion.{name} is {address!r}; an https address was expected")

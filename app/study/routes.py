@@ -101,12 +101,18 @@ async def consent(request: Request, session: SessionDep) -> dict[str, Any]:
 
 @router.post("/study/api/begin")
 async def begin(request: Request, session: SessionDep) -> dict[str, Any]:
-    """The instructions were read: `{"answers": [1, ...]}` to the questions about them, where there are any."""
+    """The instructions were read: `{"answers": [1, ...], "attempt": 0}`, where there are questions about them.
+
+    `attempt` is what the page's state said, so that a request that is sent again counts once.
+    """
     fields = await _checked(request)
     answers = fields.get("answers", [])
     if not isinstance(answers, list) or not all(type(each) is int for each in answers):
         raise StudyError("answers are not a list of whole numbers")
-    return await session.studies.writers.run(session.begin, answers)
+    attempt = fields.get("attempt")
+    if attempt is not None and type(attempt) is not int:
+        raise StudyError("attempt is not a whole number")
+    return await session.studies.writers.run(session.begin, answers, attempt)
 
 
 @router.post("/study/api/decline")

@@ -82,14 +82,16 @@ class RaterSession:
             rater, study, plan = self._found(session, lock=True)
             if stage_of(study, rater) in ("consent", "instructions"):
                 rater.status, rater.excluded_reason = "excluded", NO_CONSENT
+                rater.parameters = "{}"
             return page_state(session, study, plan, rater, self.studies.clock())
 
-    def begin(self, answers: Sequence[int] = ()) -> State:
+    def begin(self, answers: Sequence[int] = (), attempt: int | None = None) -> State:
         """The rater has read the instructions: places are taken and trials planned, or all places are taken.
 
         Args:
             answers: to the plan's questions about the instructions, numbers from 1; the second time that one of them is
                 wrong ends the session.
+            attempt: how many failed before, as the page was told; a request that is sent again counts once.
         """
         with self._database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
@@ -97,12 +99,12 @@ class RaterSession:
             if stage_of(study, rater) != "instructions":
                 return page_state(session, study, plan, rater, now)
             if [check.right for check in plan.check] != list(answers) and plan.check:
-                rater.check_failures += 1
+                rater.check_failures += attempt in (None, rater.check_failures)
                 if rater.check_failures >= _ATTEMPTS:
                     rater.status, rater.excluded_reason = "excluded", SCREENED_OUT
                 return page_state(session, study, plan, rater, now)
             if not give_places(session, study, plan, rater, now):
-                return page_state(session, study, plan, rater, now) | {"stage": "full"}
+                return page_state(session, study, plan, rater, now, full=True)
             rater.status, rater.began_at = "active", now
             return self._state(session, study, plan, rater, now)
 

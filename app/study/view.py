@@ -52,6 +52,7 @@ def page_state(
     now: datetime,
     at: str | None = None,
     trials: Trials | None = None,
+    full: bool = False,
 ) -> dict[str, Any]:
     """What the page shows now, or the trial `at` that was answered before.
 
@@ -59,12 +60,13 @@ def page_state(
 
     Args:
         trials: all of the rater's, where they are at hand.
+        full: the rater has just found every place taken.
 
     Raises:
         NothingHereError: the rater has not come to the trial `at`, or has no such trial.
     """
     stage = stage_of(study, rater)
-    if stage == "consent" and not rater.preview and not places_left(session, study, now):
+    if full or (stage == "consent" and not rater.preview and not places_left(session, study, now)):
         stage = "full"
     texts: Texts = plan.texts[rater.language]
     read = {"consent": texts.consent, "instructions": texts.instructions, "thanks": texts.thanks}
@@ -84,22 +86,29 @@ def page_state(
         "feedback": None,
         "completion": None,
         "check": None,
+        "code": rater.code if rater.consented_at else "",
     }
-    if stage in _COMPLETIONS:
+    if stage in _COMPLETIONS and (rater.consented_at or stage == "declined"):
         of = asdict(plan.completion)
         state["completion"] = {each: of[_COMPLETIONS[stage] + each] for each in ("code", "redirect")}
     elif stage == "instructions" and plan.check:
         asked = [
             {"question": each.question[rater.language], "answers": each.answers[rater.language]} for each in plan.check
         ]
-        state["check"] = {"again": rater.check_failures > 0, "questions": asked}
+        state["check"] = {"attempt": rater.check_failures, "again": rater.check_failures > 0, "questions": asked}
     elif stage == "trial":
         state |= _trials(session, plan, rater, trials_of(session, rater) if trials is None else trials, now, at)
     return state
 
 
-_COMPLETIONS = {"thanks": "", "declined": "no_consent_", "screened": "screened_out_"}
-"""Stages that end with a code or an address, and how those are called in the plan."""
+_COMPLETIONS = {
+    "thanks": "",
+    "declined": "no_consent_",
+    "screened": "screened_out_",
+    "full": "full_",
+    "closed": "full_",
+}
+"""Stages that end with a code or an address, and how those are called in the plan; for those who had consented."""
 
 
 def sides_of(kind: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ function offered(state, language) {
     const [left, none, right] = WORDS.pair[language];
     return [
       { value: "left", label: left, key: "←" },
-      { value: "none", label: none, key: "↓" },
+      { value: "none", label: none, key: "0" },
       { value: "right", label: right, key: "→" },
     ];
   }
@@ -177,8 +177,8 @@ export function onKey(event) {
     if (/^[0-9]$/.test(event.key)) goOn();
     return;
   }
-  const arrows = { ArrowLeft: "left", ArrowDown: "none", ArrowRight: "right" };
-  const value = trial.kind === "pair" ? arrows[event.key] : event.key;
+  const pair = { ArrowLeft: "left", 0: "none", ArrowRight: "right" }; // ArrowDown scrolls
+  const value = trial.kind === "pair" ? pair[event.key] : event.key;
   const button = answerButtons().find((each) => each.dataset.value === value);
   if (!button) return;
   event.preventDefault();

@@ -70,7 +70,7 @@ function showText() {
     instructions: {
       title: said.instructions_title,
       button: state.practice ? said.start : said.start_trials,
-      act: () => insist("begin", state.check ? { answers: givenToCheck() } : {}, waiting),
+      act: () => insist("begin", state.check ? { answers: givenToCheck(), attempt: state.check.attempt } : {}, waiting),
     },
     thanks: { title: said.thanks_title },
   };
@@ -90,6 +90,8 @@ function showText() {
   offerToDecline(stage === "consent" ? said.decline : "", () => lead(() => insist("decline", {}, waiting)));
   showCheck(state.check, said);
   const { code, redirect } = state.completion ?? {};
+  byId("study-own-code").hidden = !state.code;
+  byId("study-own-code").textContent = said.own_code.replace("{code}", state.code);
   byId("study-completion").hidden = !code;
   byId("study-code-label").textContent = said.code;
   byId("study-code").textContent = code ?? "";
@@ -163,9 +165,16 @@ function stranger() {
   banner(keepsAny() ? said.kept : undefined);
 }
 
-byId("study-form").addEventListener("submit", (event) => {
+let submitting = false; // a double click submits once
+byId("study-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (submit) lead(submit);
+  if (!submit || submitting) return;
+  submitting = true;
+  try {
+    await lead(submit);
+  } finally {
+    submitting = false;
+  }
 });
 const languages = byId("study-language", HTMLSelectElement);
 languages.addEventListener("change", () => {

@@ -116,6 +116,14 @@ def test_question_pictures_and_every_answer_stand_on_the_first_screen(page, serv
         answer(page)
     for screen in SCREENS:
         check(*screen)
+    before = progress(page)
+    page.keyboard.press("ArrowDown")  # it scrolls
+    page.wait_for_function("() => scrollY > 0")
+    assert page.locator("#study-answers [aria-pressed=true]").count() == 0
+    page.keyboard.press("0")
+    page.wait_for_function(
+        "before => !document.querySelector('#study-progress')?.textContent.startsWith(`${before} `)", arg=before
+    )
 
 
 def test_the_instructions_show_what_is_good_partial_and_bad_and_trials_the_colours(page, service):
@@ -179,6 +187,7 @@ def test_axe_finds_nothing_on_any_stage_and_nothing_scrolls_sideways(page, servi
     page.click("#study-continue")
     page.wait_for_selector("#study[data-stage=instructions]")
     page.wait_for_function("() => [...document.images].every(each => each.complete && each.naturalWidth)")
+    assert re.search(r"Your code in this study is r\w{10}\.", page.inner_text("#study-own-code"))
     check("instructions")
     page.click("#study-continue")
     page.wait_for_selector(READY)

@@ -42,6 +42,7 @@ redirect = "https://app.prolific.com/submissions/complete?cc=C0DE"
 no_consent_code = "N0"
 screened_out_code = "0UT"
 screened_out_redirect = "https://app.prolific.com/submissions/complete?cc=0UT"
+full_code = "FU11"
 
 [texts.en]
 title = "Maps and words"

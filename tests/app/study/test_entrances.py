@@ -15,8 +15,9 @@ from app.database.models import Answer, Rater
 from app.failures import StudyError
 from app.main import create_app
 from app.study.export import export_study
+from app.study.owner import set_status
 from app.study.plan import canonical, plan_of, read_plan
-from app.study.raters import admit, invite, new_link
+from app.study.raters import admit, enter_from_prolific, invite, new_link
 from app.study.session import RaterSession
 from lfi.errors import ConfigError
 
@@ -165,8 +166,10 @@ def test_the_instructions_are_asked_about_twice_and_then_it_is_over(studies, cre
     again = slow.session.begin([2, 1, 1])
     assert (again["stage"], again["check"]["again"]) == ("instructions", True)
     assert slow.session.begin([2, 1])["stage"] == "trial"
-    never.session.begin([1, 2])
-    over = never.session.begin([2, 2])
+    told = never.session.begin([1, 2], 0)["check"]
+    assert (told["again"], told["attempt"]) == (True, 1)
+    assert never.session.begin([1, 2], 0)["check"] == told  # the same request once more: a double click, a lost answer
+    over = never.session.begin([2, 2], 1)
     assert (over["stage"], over["completion"]["code"]) == ("screened", "0UT")
     assert over["completion"]["redirect"].endswith("cc=0UT")
     assert never.session.begin([2, 1])["stage"] == "screened"
@@ -179,9 +182,35 @@ def test_whoever_declines_gets_a_code_of_their_own_and_answers_nothing(studies, 
     taker = Taker(studies, create())
     declined = taker.session.decline()
     assert (declined["stage"], declined["completion"]) == ("declined", {"code": "N0", "redirect": ""})
+    assert declined["code"] == ""
     assert [taker.session.consent("en")["stage"], taker.session.begin()["stage"]] == ["declined", "declined"]
     active = Taker(studies, "pilot").start()
     assert active.session.decline()["stage"] == "trial"
+
+
+def test_whoever_consented_and_comes_too_late_gets_a_code_and_whoever_only_looked_gets_none(studies, create):
+    name = create(overlap=1, trials=32)
+    late, active = Taker(studies, name), Taker(studies, name)
+    consented = late.session.consent("en")
+    active.start()
+    full = late.session.begin()
+    assert (full["stage"], full["completion"]["code"]) == ("full", "FU11")
+    looked = Taker(studies, name)
+    assert (looked.state["stage"], looked.state["completion"]) == ("full", None)
+    set_status(studies, name, "closed", "test")
+    assert [each.session.resume()["completion"] for each in (late, active)] == [{"code": "FU11", "redirect": ""}] * 2
+    assert looked.session.resume()["completion"] is None
+    codes = {each.id: each.code for each in raters(studies)}
+    assert (consented["code"], full["code"]) == (codes[1], codes[1])  # to quote it when answers should be deleted
+
+
+def test_of_those_who_decline_no_parameters_are_kept(studies, create):
+    create()
+    for pid in ("5f00000000000000000000aa", "5f00000000000000000000ab"):
+        secret = enter_from_prolific(studies, pid, "P1", "s1", parameters={"where": "a forum"})
+    assert {each.parameters for each in raters(studies)} == {'{"where": "a forum"}'}
+    RaterSession(studies, secret).decline()
+    assert [each.parameters for each in raters(studies)] == ['{"where": "a forum"}', "{}"]
 
 
 @pytest.mark.parametrize(
