@@ -126,12 +126,13 @@ def invite(
     address: Annotated[str | None, typer.Option(help="Where raters find the service. [LFI_ADDRESS]")] = None,
 ) -> None:
     """Make invitations, one link per rater."""
+    from app.study.private import private
     from app.study.raters import invite as make
     from lfi.errors import ConfigError
 
     studies = _studies()
     try:
-        with out.open("x", newline="", encoding="utf-8") as file:
+        with open(out, "x", newline="", encoding="utf-8", opener=private) as file:
             made = make(studies, name, count, _ACTOR)
             csv.writer(file).writerows(
                 [("code", "link"), *((each.code, _link(studies, address, each)) for each in made)]
@@ -211,11 +212,14 @@ def delete(
 def export(
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path("export"),
+    participants: Annotated[
+        bool, typer.Option("--participants", help="Also raters' ids elsewhere, such as Prolific's; not for publishing.")
+    ] = False,
 ) -> None:
     """Write the answers (CSV, JSON Lines, Parquet), their codebook, the plan and the audit trail."""
-    from app.study.export import export_study
+    from app.study.export import FILES, USUAL, export_study
 
-    for path in export_study(_studies(), name, out):
+    for path in export_study(_studies(), name, out, FILES if participants else USUAL):
         print(path)
 
 

@@ -29,6 +29,7 @@ from app.study.manifest import (
     pictures_of,
     sum_of,
 )
+from app.study.private import private
 from app.study.service import Studies
 from lfi.errors import DataError
 
@@ -107,8 +108,7 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 def _write(part: Path, members: dict[str, Path], listed: bytes) -> None:
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with open(descriptor, "wb") as file:
+    with open(part, "xb", opener=private) as file:
         with tarfile.open(fileobj=file, mode="w") as tar:
             head = tarfile.TarInfo(NAME)
             head.size, head.mode = len(listed), 0o600

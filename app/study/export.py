@@ -17,6 +17,7 @@ from app.failures import StudyError
 from app.study.catches import passed
 from app.study.conduct import note_export
 from app.study.plan import StudyPlan, plan_of
+from app.study.private import private
 from app.study.service import Studies, find_study
 from app.study.trials import conditions_shown, entry_of
 from evaluation.study.plan import AnalysisPlan, Registration
@@ -26,6 +27,9 @@ TABLES = tuple(f"ratings{suffix}" for suffix in FORMATS)
 SPREADSHEET = "ratings-spreadsheet.csv"
 FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json", "times.csv", "participants.json")
 """What a study is exported as."""
+PERSONAL = "participants.json"
+"""The one that is not for publishing, and written only when it is asked for: ids that raters have elsewhere."""
+USUAL = tuple(file for file in FILES if file != PERSONAL)
 
 
 def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
@@ -43,8 +47,10 @@ def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
     return as_ratings(rows, name)
 
 
-def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = FILES) -> list[Path]:
+def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = USUAL) -> list[Path]:
     """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, plan, audit trail.
+
+    `PERSONAL` can be read by its owner alone (0600).
 
     Returns:
         Where they are.
@@ -62,6 +68,10 @@ def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = 
                 write_ratings(table, out / file)
             elif table is not None and file == SPREADSHEET:
                 write_spreadsheet(table, out / file)
+            elif file == PERSONAL:
+                (out / file).unlink(missing_ok=True)  # one that others may read
+                with open(out / file, "x", encoding="utf-8", opener=private) as written:
+                    written.write(_TEXTS[file](session, study))
             else:
                 (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
     if table is not None:

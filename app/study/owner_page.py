@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.study.export import FILES
+from app.study.export import PERSONAL, USUAL
 from app.study.overview import StudyLine
 from app.study.progress import HISTOGRAM_SECONDS, CellProgress, Progress
 from app.web.assets import ICON
@@ -46,7 +46,7 @@ def list_page(root: str, viewer: Viewer, studies: Sequence[StudyLine]) -> str:
 
 def owner_page(root: str, viewer: Viewer, found: Progress, error: str = "", said: str = "") -> str:
     """One study: its figures, and what can be done with it."""
-    more = {"acts": _ACTS[found.status], "files": FILES, **_figures(found)}
+    more = {"acts": _ACTS[found.status], "files": USUAL, "personal": PERSONAL, **_figures(found)}
     return _render("study.html", root, viewer, error=error, said=said, **more)
 
 

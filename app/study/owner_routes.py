@@ -21,7 +21,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from app.api.fields import EngineDep
 from app.failures import NothingHereError, StudyError, kind_of
-from app.study.export import FILES, export_study
+from app.study.export import FILES, PERSONAL, export_study
 from app.study.items import add_items, editable_drafts
 from app.study.overview import list_studies
 from app.study.owner import delete_person, exclude, set_status
@@ -37,8 +37,6 @@ from app.web.pages import PRIVATE, page, root_of
 from lfi.errors import LFIError
 
 router = APIRouter(prefix="/admin", include_in_schema=False)
-_PERSONAL = "participants.json"
-"""Of the export, what an analyst does not get: ids that raters have elsewhere."""
 
 
 @router.get("")
@@ -194,7 +192,7 @@ async def export(owner: OwnerDep, name: str, file: str) -> Response:
     owner.check()
     if file not in FILES:
         raise NothingHereError(f"there is no {file!r}; there are: {', '.join(FILES)}")
-    if file == _PERSONAL:
+    if file == PERSONAL:  # an analyst gets no ids that raters have elsewhere
         owner.check_runs()
     data = await owner.studies.readers.run(_exported, owner, name, file)
     headers = {"Content-Disposition": f'attachment; filename="{name}-{file}"', **PRIVATE}

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from browsers import ORIGIN, RaterBrowser
+from commandline import lfi
 from fastapi.testclient import TestClient
 from plans import write_plan
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from takers import Taker
 from app.database.models import Answer, Rater
 from app.failures import StudyError
 from app.main import create_app
-from app.study.export import export_study
+from app.study.export import FILES, export_study
 from app.study.owner import set_status
 from app.study.plan import canonical, plan_of, read_plan
 from app.study.raters import admit, enter_from_prolific, invite, new_link
@@ -112,6 +113,26 @@ def test_what_an_address_says_of_a_rater_is_kept_from_the_first_time(app, studie
     assert len(found[codes["b"]]) == 30
     assert max(map(len, found[codes["b"]].values())) == 256
     assert token not in file.read_text()
+
+
+def test_ids_and_invitations_are_for_their_owner_and_ids_are_exported_when_asked(
+    studies, study_settings, create, enter, tmp_path, monkeypatch
+):
+    name = create(entry="signed")
+    enter(**ids("a"), entry=new_link(studies, name, "test"))
+    Taker(studies, name).start().answer("2")
+    monkeypatch.setenv("LFI_STUDY_FOLDER", str(study_settings.study_folder))
+    monkeypatch.setenv("LFI_DATABASE_URL", study_settings.database_url)
+    file, invitations = tmp_path / "out" / "participants.json", tmp_path / "invitations.csv"
+    assert lfi("study", "invite", name, 1, "--out", invitations) == 0
+    assert lfi("study", "export", name, "--out", file.parent) == 0
+    assert {path.name for path in file.parent.iterdir()} == {*FILES} - {file.name}
+    assert "session-a" not in "".join(path.read_text(errors="replace") for path in file.parent.iterdir())
+
+    file.touch(0o644)  # as earlier versions wrote it
+    assert lfi("study", "export", name, "--out", file.parent, "--participants") == 0
+    assert "session-a" in file.read_text()
+    assert [oct(path.stat().st_mode & 0o777) for path in (file, invitations)] == ["0o600", "0o600"]
 
 
 @pytest.fixture
