@@ -57,8 +57,11 @@ def test_files_of_one_name_are_all_read(tmp_path):
     assert [(name, images.read(name, 9)) for name in images.names] == [("a (2).png", b"2"), ("a.png", b"1")]
 
 
-@pytest.mark.parametrize("name", ["/", ".", "./", "", "..", "a/", "a/.", "//"])
-def test_two_entries_without_a_file_s_name_are_harmless(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [("/", True), ("//", True), ("..", True), (".", False), ("./", False), ("", False), ("a/", False), ("a/.", False)],
+)
+def test_two_entries_without_a_file_s_name_are_harmless(name, refused, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.png", "1")
         for stand_in in ("x" * len(name) + "1", "x" * len(name) + "2"):
@@ -66,12 +69,11 @@ def test_two_entries_without_a_file_s_name_are_harmless(name, tmp_path):
     data = (tmp_path / "a.zip").read_bytes()
     shorter = renamed(data, {("x" * len(name) + end).encode(): name.encode() for end in "12"})
     (tmp_path / "a.zip").write_bytes(shorter)
-    try:
-        images = ZipImages(tmp_path / "a.zip")
-    except ArchiveError as error:
-        assert "names a file outside of itself" in str(error)
+    if refused:
+        with pytest.raises(ArchiveError, match="names a file outside of itself"):
+            ZipImages(tmp_path / "a.zip")
     else:
-        assert images.names == ("a.png",)
+        assert ZipImages(tmp_path / "a.zip").names == ("a.png",)
 
 
 def renamed(data: bytes, names: dict[bytes, bytes]) -> bytes:
