@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -49,6 +50,8 @@ from app.web.openapi import describe_problems
 from app.web.page_queue import PageQueue
 from app.web.problems import PlainErrorsAsProblems, install_problems
 from app.web.sessions import Sessions
+
+log = logging.getLogger("lfi")
 
 PAGE = "/ui"
 _QUEUE = 64
@@ -180,7 +183,10 @@ async def _check_storage(app: FastAPI) -> None:
 
 
 async def _warm(app: FastAPI) -> None:
-    await app.state.engine.warm()
+    try:
+        await app.state.engine.warm()
+    except Exception:  # as in `_sweep`
+        log.exception("the models cannot be loaded")
     if app.state.on_failure is not None and not app.state.engine.trios.ready:
         app.state.on_failure()
 
@@ -188,7 +194,10 @@ async def _warm(app: FastAPI) -> None:
 async def _sweep(kept: KeptPictures) -> None:
     """Kept images are deleted when they expire, whether or not somebody asks for them."""
     while True:
-        await anyio.to_thread.run_sync(kept.sweep)
+        try:
+            await anyio.to_thread.run_sync(kept.sweep)
+        except Exception:  # it would end the tasks beside it, too
+            log.exception("kept pictures cannot be swept")
         await anyio.sleep(_SWEEP_SECONDS)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import PurePosixPath
+from posixpath import splitext
 from zipfile import ZipInfo
 
 _UTF8 = 0x800
@@ -28,8 +29,11 @@ def names_of(entries: Sequence[ZipInfo]) -> list[str]:
     unmarked = [_raw(entry) for entry in entries if not entry.flag_bits & _UTF8]
     encoding = _encoding([name for name in unmarked if name and not name.isascii()])
     taken: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # the last one of each name
     for entry in entries:
-        taken[_free(_name(entry, encoding).replace("\\", "/"), taken)] = None
+        name = _name(entry, encoding).replace("\\", "/")
+        free, numbers[name] = _free(name, taken, numbers.get(name, 1))
+        taken[free] = None
     return list(taken)
 
 
@@ -94,9 +98,10 @@ def _is_japanese(name: bytes) -> bool:
     return drawn or 2 * strange >= letters
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    path, free, number = PurePosixPath(name), name, 2
+def _free(name: str, taken: Container[str], number: int) -> tuple[str, int]:
+    """The name, with a number above this one where it is taken, and the number."""
+    (stem, suffix), free = splitext(name), name
     while free in taken:
-        free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
         number += 1
-    return free
+        free = f"{stem} ({number}){suffix}"
+    return free, number

@@ -38,8 +38,8 @@ class StudyRates:
         """
         if path not in _PAGES and not path.startswith(_BELOW):
             return None
-        counted = [self.by_address.count(client_name(request.client and request.client.host))]
+        allowance = self.by_address.count(client_name(request.client and request.client.host))
         secret = request.cookies.get(self.cookie)
-        if secret:
-            counted.append(self.by_browser.count(hashlib.sha256(secret.encode()).hexdigest()))
-        return next((each for each in counted if each and not each.allowed), None)
+        if secret and (allowance is None or allowance.allowed):  # an address makes up no more browsers than it may ask
+            allowance = self.by_browser.count(hashlib.sha256(secret.encode()).hexdigest())
+        return None if allowance is None or allowance.allowed else allowance

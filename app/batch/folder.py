@@ -29,6 +29,8 @@ from lfi.rendering import encode_webp
 
 THUMBNAIL, PHOTO = 400, 240
 """Longest sides, in pixels."""
+_MAP = 8_000
+"""Bytes that one map takes in the gallery, at most about."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class BatchFolder:
 
     Attributes:
         bytes: that were added to it.
+        to_come: bytes that will be added to it and its zip at the end, at most about: of what is done so far.
 
     Raises:
         ConfigError: it holds a batch that asks something else, or cannot be written.
@@ -86,7 +89,7 @@ class BatchFolder:
 
     def __init__(self, path: Path, asked: BatchQuestion):
         self.path, self.asked = path, asked
-        self.bytes = 0
+        self.bytes = self.to_come = 0
         self.records: dict[str, Record] = {}
         try:
             for folder in (path, path / "maps", path / "thumbnails", path / "photos"):
@@ -139,9 +142,20 @@ class BatchFolder:
             for file, data in kept.items():
                 file.write_bytes(data)
                 self.bytes += len(data)
-        with (self.path / "records.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+            shown = 4 * len(kept[self.photo_file(record)]) // 3 + len(record.rows) * len(self.asked.models) * _MAP
+            self.to_come += len(maps) + 2 * shown
+        line = (json.dumps(asdict(record), ensure_ascii=False) + "\n").encode()
+        with (self.path / "records.jsonl").open("ab") as log:
+            log.write(line)
+        self.bytes += len(line)
+        self.to_come += 2 * len(line)
         self.records[record.name] = record
+
+    def write(self, name: str, text: str) -> None:
+        """Write one of the results."""
+        data = text.encode()
+        (self.path / name).write_bytes(data)
+        self.bytes += len(data)
 
     def maps_file(self, record: Record) -> Path:
         """Where the image's raw maps lie."""

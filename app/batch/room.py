@@ -86,6 +86,11 @@ class Room:
         finally:
             self._arriving.remove(arrival)
 
+    def left(self, batches: Iterable[Held]) -> int:
+        """Bytes that are free, of these batches and what is being sent."""
+        taken = sum(max(each.bytes, _LEAST) for each in batches) + sum(each.bytes for each in self._arriving)
+        return self.most - taken
+
     def _check_place(self, batches: list[Held], sender: str) -> None:
         waits = [wait for batch, wait in self._ends(batches) if batch.sender == sender]
         arriving = sum(each.sender == sender for each in self._arriving)
@@ -98,8 +103,7 @@ class Room:
             )
 
     def _check_bytes(self, batches: list[Held], size: int) -> None:
-        left = self.most - size - sum(max(each.bytes, _LEAST) for each in batches)
-        left -= sum(each.bytes for each in self._arriving)
+        left = self.left(batches) - size
         if left >= 0:
             return
         now = time.monotonic()

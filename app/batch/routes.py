@@ -15,10 +15,10 @@ from fastapi.routing import APIRoute
 from app.api.fields import Models, TrioName, Words
 from app.batch.figure import FigureRequest, batch_figure
 from app.batch.folder import scores_csv
-from app.batch.gallery import gallery_page, page_policy
+from app.batch.gallery import page_policy
 from app.batch.page import POLICY, batch_page
 from app.batch.status import BatchBody, ScoresBody, batch_body, in_order, scores_body
-from app.batch.store import OVER, Batch, Batches
+from app.batch.store import Batch, Batches
 from app.batch.uploads import Upload
 from app.engine import MapsRequest
 from app.failures import NothingHereError
@@ -123,8 +123,8 @@ async def show_batch(batches: BatchesDep, batch: BatchDep) -> Response:
     responses=problems(404),
 )
 async def stop_batch(batches: BatchesDep, batch: BatchDep) -> Response:
-    """The current image is finished; gallery, scores and maps then cover what is done."""
-    batches.stop(batch)
+    """The current image is finished first; gallery, scores and maps then cover what is done."""
+    await batches.stop(batch)
     return _status(batches, batch)
 
 
@@ -175,14 +175,10 @@ async def show_table(batch: BatchDep) -> Response:
 )
 async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     """Of what is done. The page needs nothing else and can be saved."""
-    made = batch.folder.path / "index.html"
     headers = _PRIVATE | {"Content-Security-Policy": page_policy(), "X-Frame-Options": "SAMEORIGIN"}
-    if batch.ended is not None and made.is_file():
-        return FileResponse(made, media_type="text/html", headers=headers)
-    names = [record.name for record in in_order(batch)]
-    limiter = batches.engine.jobs
-    page = await anyio.to_thread.run_sync(gallery_page, batch.folder, names, limiter=limiter)
-    return HTMLResponse(page, headers=headers)
+    if batch.ended is not None and batch.packed:
+        return FileResponse(batch.folder.path / "index.html", media_type="text/html", headers=headers)
+    return HTMLResponse(await batches.gallery(batch), headers=headers)
 
 
 @router.get(
@@ -199,13 +195,11 @@ async def show_figure(batches: BatchesDep, batch: BatchDep, suffix: FigureSuffix
     """
     wanted = asked if suffix == "zip" else asked.model_copy(update={"format": suffix})
     names = [record.name for record in in_order(batch)]
-    draw = partial(batch_figure, batch.folder, names, wanted)
-    figure = await anyio.to_thread.run_sync(draw, limiter=batches.drawing)
+    figure = await batches.draw(batch, partial(batch_figure, batch.folder, names, wanted))
     data = figure.zipped() if suffix == "zip" else figure.drawn
     return Response(data, media_type=_FIGURES[suffix], headers=_PRIVATE | _attached(f"figure.{suffix}"))
 
 
-@router.head("/v1/batches/{id}/batch.zip", include_in_schema=False)
 @router.get(
     "/v1/batches/{id}/batch.zip",
     operation_id="get_batch_archive",
@@ -214,12 +208,11 @@ async def show_figure(batches: BatchesDep, batch: BatchDep, suffix: FigureSuffix
     responses={200: {"content": {ZIP: _BINARY}}, **problems(404)},
 )
 async def show_archive(batch: BatchDep) -> Response:
-    """Once the batch is over: what `lfi batch` writes."""
-    packed = batch.place / "batch.zip"
-    if batch.state not in OVER or batch.ended is None or not packed.is_file():
+    """Once the batch is finished: what `lfi batch` writes."""
+    if batch.ended is None or not batch.packed:
         done, total = batch.done, len(batch.images.names)
         raise NothingHereError(f"the zip is made when the batch is finished; {done} of {total} images are done")
-    return FileResponse(packed, media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
+    return FileResponse(batch.place / "batch.zip", media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
 
 
 def _status(batches: Batches, batch: Batch, status: int = 200) -> Response:

@@ -7,14 +7,13 @@ read from it one at a time, each no further than an image may be large.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from PIL import Image
 
-from app.archives import ArchiveLimits, check_archive
+from app.archives import ArchiveLimits, open_archive
 from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
 from app.zipnames import names_of
@@ -80,21 +79,21 @@ class ZipImages:
     def __init__(self, path: Path, limits: ArchiveLimits | None = None, called: str = ""):
         called = called or path.name
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            self._file = path.open("rb")
+        except OSError as error:
             raise ArchiveError(f"{called} cannot be read as a zip") from error
         try:
-            check_archive(self._zip, limits or ArchiveLimits(), called)
-            files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
+            self._zip = open_archive(self._file, limits or ArchiveLimits(), called)
+            files = [entry for entry in self._zip.infolist() if not entry.filename.endswith("/")]
             self._entries = dict(zip(names_of(files), files, strict=True))
             self.names, self.others = _chosen(sorted(self._entries), called, self._holds_image)
-        except ArchiveError:
-            self._zip.close()
+        except BaseException:
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
-        self._zip.close()
+        self._file.close()
 
     def read(self, name: str, most: int) -> bytes:
         try:

@@ -34,7 +34,7 @@ class Links(BaseModel):
     scores_csv: str = Field(description="One line per image and word.")
     scores_json: str = Field(description="The same as JSON.")
     figure: str = Field(description="Rows of the gallery as one figure for a paper, as PDF; also .svg, .png, .zip.")
-    archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once the batch is over.")
+    archive: str = Field(description="Gallery, scores and raw maps (npz) as a zip, once it is finished.")
 
 
 class BatchBody(BaseModel):
@@ -50,8 +50,9 @@ class BatchBody(BaseModel):
     other_names: list[str] = Field(description="The first hundred of them.")
     ahead: int = Field(description="Batches that come before it.")
     seconds_left: float | None = Field(description="At the pace so far; null while nobody knows.")
+    finished: bool = Field(description="Whether it is over and its results are written; nothing of it changes then.")
     kept_seconds: float = Field(description="How long results are kept once the batch is over.")
-    problem: str = Field(description="Why it failed; empty otherwise.")
+    problem: str = Field(description="Why it failed, or was stopped by the service; empty otherwise.")
     words: list[str]
     models: list[str]
     trio: str
@@ -91,6 +92,7 @@ def batch_body(batch: Batch, ahead: int, root: str, kept: float) -> dict[str, An
         "other_names": list(batch.images.others[:_NAMED]),
         "ahead": ahead,
         "seconds_left": batch.seconds_left,
+        "finished": batch.ended is not None,
         "kept_seconds": kept,
         "problem": batch.problem,
         "words": list(asked.words),

@@ -13,16 +13,17 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 
 from app.archives import ArchiveLimits
 from app.batch.folder import BatchFolder
+from app.batch.gallery import gallery_page
 from app.batch.room import Room
 from app.batch.sources import Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
@@ -33,10 +34,11 @@ from lfi.errors import LFIError
 
 log = logging.getLogger("lfi")
 
+T = TypeVar("T")
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 OVER = ("done", "stopped", "failed")
 _PAUSE = 1.0
-"""Seconds until an image is tried again that the busy service turned away."""
+"""Seconds until an image is tried again that the busy service turned away, or the worker after a failure."""
 
 
 @dataclass
@@ -50,8 +52,8 @@ class Batch:
         sent: bytes of what was sent; 0 once that is deleted.
         packed: bytes of the zip of its results.
         place: its folder; `source` in it is what was sent, `out` the results.
-        problem: why it failed.
-        began, ended: by `time.monotonic`; None before.
+        problem: why it failed, or the service stopped it.
+        began, ended: by `time.monotonic`; None before. From its end on, nothing of it changes.
     """
 
     id: str
@@ -88,7 +90,7 @@ class Batch:
     @property
     def bytes(self) -> int:
         """On disk, about."""
-        return self.sent + self.folder.bytes + self.packed
+        return self.sent + self.folder.bytes + (self.folder.to_come if self.ended is None else self.packed)
 
     @property
     def seconds_left(self) -> float | None:
@@ -107,8 +109,9 @@ class Batches:
         self._room = Room(self.settings.batches, self.settings.batches_room, self.settings.batch_seconds)
         self._root: tempfile.TemporaryDirectory[str] | None = None
         self._arrived = anyio.Event()
-        self.drawing = anyio.CapacityLimiter(1)
-        """Figures are drawn one after the other, and hold no place of those who ask about an image."""
+        self._drawing = anyio.CapacityLimiter(1)
+        self._shown = "", 0, ""
+        """The gallery that was drawn last: of which batch, of how many images."""
 
     @contextmanager
     def receiving(self, sender: str, size: int) -> Iterator[None]:
@@ -136,6 +139,7 @@ class Batches:
         asked = question_of(self.engine, request)
         name = secrets.token_urlsafe(16)
         place = self._folder() / name
+        images: Images | None = None
         try:
             images = self._source(place / "source", uploads)
             if len(images.names) > self.settings.batch_images:
@@ -145,6 +149,7 @@ class Batches:
             sent = sum(file.stat().st_size for file in (place / "source").iterdir())
             return Batch(name, request, place, images, BatchFolder(place / "out", asked), key, sender, sent)
         except BaseException:
+            _close(images)
             shutil.rmtree(place, ignore_errors=True)
             raise
 
@@ -166,40 +171,70 @@ class Batches:
 
     def ahead(self, batch: Batch) -> int:
         """How many batches come before this one."""
-        before = [each for each in self._batches.values() if each.state not in OVER and each.created < batch.created]
+        before = [each for each in self._batches.values() if not each.over and each.created < batch.created]
         return len(before) if batch.state == "waiting" else 0
 
-    def stop(self, batch: Batch) -> None:
-        """Stop it after the current image; what is done is kept."""
-        if batch.state not in OVER:
-            batch.state = "stopped"
-            batch.stopped.set()
-            self._arrived.set()
+    async def stop(self, batch: Batch) -> None:
+        """Stop it after the current image, or now where there is none; what is done is kept."""
+        waiting = batch.state == "waiting"
+        self._halt(batch)
+        if waiting:
+            await self._run(batch)
 
     async def delete(self, batch: Batch) -> None:
         """End it and delete everything of it, immediately or after the current image."""
-        self.stop(batch)
-        self._batches.pop(batch.id, None)
-        if batch.ended is not None or batch.began is None:
+        self._halt(batch)
+        self._forget(batch)
+        if batch.ended is not None or batch.began is None:  # else whoever is at it deletes it
             await anyio.to_thread.run_sync(_remove, batch)
+
+    async def draw(self, batch: Batch, make: Callable[[], T]) -> T:
+        """Make something of its files in a thread: one at a time, which takes no place of those who ask about an image.
+
+        Raises:
+            NothingHereError: it was deleted meanwhile.
+        """
+        try:
+            return await anyio.to_thread.run_sync(make, limiter=self._drawing)
+        except FileNotFoundError:
+            self.get(batch.id, batch.key)
+            raise
+
+    async def gallery(self, batch: Batch) -> str:
+        """The gallery of what is done, drawn once until another image is done.
+
+        Raises:
+            NothingHereError: as `draw`.
+        """
+
+        def page() -> str:
+            names = [name for name in batch.images.names if name in batch.folder.records]
+            if self._shown[:2] != (batch.id, len(names)):
+                self._shown = batch.id, len(names), gallery_page(batch.folder, names)
+            return self._shown[2]
+
+        return await self.draw(batch, page)
 
     async def work(self) -> None:
         """Process batches in order for as long as the service runs."""
         while True:
-            await self._expire()
-            stopped = [each for each in self._batches.values() if each.state == "stopped" and each.ended is None]
-            waiting = [each for each in self._batches.values() if each.state == "waiting"]
-            if stopped or waiting:
-                await self._run((stopped or waiting)[0])
-                continue
-            with anyio.move_on_after(self.settings.batch_seconds / 10):
-                await self._arrived.wait()
-            self._arrived = anyio.Event()
+            try:
+                await self._expire()
+                waiting = next((each for each in self._batches.values() if each.state == "waiting"), None)
+                if waiting is not None:
+                    await self._run(waiting)
+                    continue
+                with anyio.move_on_after(self.settings.batch_seconds / 10):
+                    await self._arrived.wait()
+                self._arrived = anyio.Event()
+            except Exception:  # it would end the service's other tasks, and with this one all batches
+                log.exception("the worker of batches failed, and goes on")
+                await anyio.sleep(_PAUSE)
 
     def close(self) -> None:
         """Delete all of it."""
         for batch in self._batches.values():
-            _close(batch)
+            _close(batch.images)
         self._batches.clear()
         if self._root is not None:
             self._root.cleanup()
@@ -209,13 +244,7 @@ class Batches:
         try:
             if batch.state == "waiting":
                 batch.state = "running"
-            for name in batch.images.names:
-                if batch.state != "running":
-                    break
-                await self._answer(batch, name)
-                if batch.done:
-                    self._room.pace = (time.monotonic() - batch.began) / batch.done
-                await self._expire()
+            await self._look(batch)
             if batch.id in self._batches:
                 await anyio.to_thread.run_sync(_finish, batch)
             if batch.state == "running":
@@ -225,10 +254,31 @@ class Batches:
             expected = isinstance(error, LFIError)
             batch.problem = str(error) if expected else "it failed unexpectedly; see the log"
             batch.state = "failed"
-            await anyio.to_thread.run_sync(_forget_sent, batch)
+            await anyio.to_thread.run_sync(_give_up, batch)
         batch.ended = time.monotonic()
         if batch.id not in self._batches:
-            _remove(batch)
+            await anyio.to_thread.run_sync(_remove, batch)
+
+    async def _look(self, batch: Batch) -> None:
+        """At one image after the other, until it is stopped or there is no room for what comes of another."""
+        assert batch.began is not None
+        largest = 0
+        for name in batch.images.names:
+            if batch.state != "running":
+                return
+            if self._room.left(self._batches.values()) < largest:
+                batch.problem = (
+                    f"there is no room for more of its results: at most {self._room.most / 1e6:,.0f} MB of batches are "
+                    "kept; delete some, and send the rest again"
+                )
+                self._halt(batch)
+                return
+            before = batch.bytes
+            await self._answer(batch, name)
+            largest = max(largest, batch.bytes - before)
+            if batch.done:
+                self._room.pace = (time.monotonic() - batch.began) / batch.done
+            await self._expire()
 
     async def _answer(self, batch: Batch, name: str) -> None:
         def work(turn: Turn) -> None:
@@ -248,8 +298,19 @@ class Batches:
         now = time.monotonic()
         for batch in list(self._batches.values()):
             if batch.ended is not None and now - batch.ended > self.settings.batch_seconds:
-                del self._batches[batch.id]
+                self._forget(batch)
                 await anyio.to_thread.run_sync(_remove, batch)
+
+    def _halt(self, batch: Batch) -> None:
+        if not batch.over:
+            batch.state = "stopped"
+            batch.stopped.set()
+
+    def _forget(self, batch: Batch) -> None:
+        """Show nothing of it any more; somebody else may have done so already."""
+        self._batches.pop(batch.id, None)
+        if self._shown[0] == batch.id:
+            self._shown = "", 0, ""
 
     def _folder(self) -> Path:
         if self._root is None:
@@ -280,19 +341,27 @@ def _finish(batch: Batch) -> None:
     _forget_sent(batch)
 
 
+def _give_up(batch: Batch) -> None:
+    """Delete what was sent, and a zip that was begun."""
+    batch.packed = 0
+    with suppress(OSError):
+        (batch.place / "batch.zip").unlink()
+    _forget_sent(batch)
+
+
 def _forget_sent(batch: Batch) -> None:
-    _close(batch)
+    _close(batch.images)
     shutil.rmtree(batch.place / "source", ignore_errors=True)
     batch.sent = 0
 
 
-def _close(batch: Batch) -> None:
-    close: Any = getattr(batch.images, "close", None)
+def _close(images: Images | None) -> None:
+    close: Any = getattr(images, "close", None)
     if close is not None:
         close()
 
 
 def _remove(batch: Batch) -> None:
-    _close(batch)
+    _close(batch.images)
     with suppress(OSError):
         shutil.rmtree(batch.place)

@@ -72,7 +72,7 @@ class Done:
 def write_results(folder: BatchFolder, names: Sequence[str]) -> Done:
     """Write `scores.csv` and the gallery of what is done of these images."""
     records = [folder.records[name] for name in names if name in folder.records]
-    (folder.path / "scores.csv").write_text(scores_csv(records, folder.asked.models), encoding="utf-8")
-    (folder.path / "index.html").write_text(gallery_page(folder, names), encoding="utf-8")
+    folder.write("scores.csv", scores_csv(records, folder.asked.models))
+    folder.write("index.html", gallery_page(folder, names))
     unread = tuple(record for record in records if record.problem)
     return Done(tuple(record for record in records if not record.problem), unread)

@@ -3,7 +3,8 @@
 What is kept is what the page then shows: upright, without metadata, at most `LONGEST` pixels, as WebP, and without loss
 where that fits: models then answer as before. Its name is the
 SHA-256 of that file, so only people with the link can see it. Every keeper gets a key that deletes the picture;
-where two people keep the same one, it stays until both have deleted it or the last day has passed.
+where two people keep the same one, it stays until both have deleted it or the last day has passed. Of very many who
+keep it, the last ones count.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +28,14 @@ from PIL import Image
 from app.failures import KeepingError
 from lfi.rendering import encode_webp
 
+log = logging.getLogger("lfi")
+
 LONGEST = 2048
 _QUALITY = 90
 _DAY = 24 * 60 * 60
 _HASH = re.compile("[0-9a-f]{64}")
+_KEEPERS = 100
+"""Of one picture, whose keys are known."""
 
 
 @dataclass(frozen=True)
@@ -65,41 +72,44 @@ class KeptPictures:
         """Keep a decoded picture from now on.
 
         Raises:
-            KeepingError: keeping is off, or the folder is full.
+            KeepingError: keeping is off, or the folder is full or cannot be written.
         """
         if not self.days:
             raise KeepingError("this service keeps no images; share a sample, or the downloaded figure")
         data, exact = _encoded(image, self.most_bytes // max(self.most, 1))
         name, key, until = hashlib.sha256(data).hexdigest(), secrets.token_urlsafe(24), self.clock() + self.days * _DAY
-        with self._lock:
+        with self._changing():
             self._sweep()
-            keepers = self._keepers(name)
-            if not keepers:
+            keepers, file = self._keepers(name), self.folder / f"{name}.webp"
+            if not keepers or not file.is_file():
                 self._make_room(len(data))
                 self.folder.mkdir(parents=True, exist_ok=True)
-                _write(self.folder / f"{name}.webp", data)
-            self._set_keepers(name, {**keepers, _digest(key): until})
+                _write(file, data)
+            latest = list(keepers.items())[-_KEEPERS + 1 :]
+            self._set_keepers(name, {**dict(latest), _digest(key): until})
         return Receipt(name, key, until, exact)
 
     def get(self, name: str) -> bytes | None:
         """The file of this hash, None where it is not kept (any more)."""
-        if not _HASH.fullmatch(name):
-            return None
         with self._lock:
-            return (self.folder / f"{name}.webp").read_bytes() if self._keepers(name) else None
+            try:
+                return (self.folder / f"{name}.webp").read_bytes() if self._kept_for(name) else None
+            except OSError as error:
+                _tell("a kept picture cannot be read", error)
+                return None
 
     def until(self, name: str) -> float | None:
         """When this picture goes (Unix time), None where it is not kept (any more)."""
         with self._lock:
-            return max(self._keepers(name).values(), default=None) if _HASH.fullmatch(name) else None
+            return max(self._kept_for(name).values(), default=None)
 
     def forget(self, name: str, key: str) -> None:
         """Delete a picture.
 
         Raises:
-            KeepingError: it is not kept, or not with this key.
+            KeepingError: it is not kept, or not with this key, or the folder cannot be written.
         """
-        with self._lock:
+        with self._changing():
             keepers = self._keepers(name) if _HASH.fullmatch(name) else {}
             if _digest(key) not in keepers:
                 raise KeepingError("this image is not kept, or was not kept by you")
@@ -110,18 +120,41 @@ class KeptPictures:
         with self._lock:
             self._sweep()
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except OSError as error:
+                _tell("the folder of kept pictures cannot be used", error)
+                raise KeepingError("this service cannot write to its folder of kept images at the moment") from error
+
     def _sweep(self) -> None:
-        for file in list(self.folder.glob("*.webp")):
-            if not self._keepers(file.stem):
-                self._set_keepers(file.stem, {})
+        for name in {file.stem for suffix in ("webp", "json") for file in self.folder.glob(f"*.{suffix}")}:
+            try:
+                if not self._keepers(name):
+                    self._set_keepers(name, {})
+            except OSError as error:  # the others are swept all the same, and this one is not taken for unkept
+                _tell("a kept picture cannot be swept", error)
+
+    def _kept_for(self, name: str) -> dict[str, float]:
+        """As `_keepers`, for whoever only looks: nobody, where that cannot be read or the name is no hash."""
+        try:
+            return self._keepers(name) if _HASH.fullmatch(name) else {}
+        except OSError as error:
+            _tell("the keepers of a picture cannot be read", error)
+            return {}
 
     def _keepers(self, name: str) -> dict[str, float]:
-        """Digests of the keys of those for whom it is still kept, and until when."""
+        """Digests of the keys of those for whom it is still kept, and until when; nobody, where the file is damaged."""
         try:
             stored = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+            return {digest: until for digest, until in stored.items() if until > self.clock()}
         except FileNotFoundError:
             return {}
-        return {digest: until for digest, until in stored.items() if until > self.clock()}
+        except (ValueError, TypeError, AttributeError) as error:
+            _tell("the keepers of a picture are damaged, so it counts as one that nobody keeps", error)
+            return {}
 
     def _set_keepers(self, name: str, keepers: dict[str, float]) -> None:
         if keepers:
@@ -153,6 +186,11 @@ def _encoded(image: Image.Image, share: int) -> tuple[bytes, bool]:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _tell(what: str, error: Exception) -> None:
+    """Log it without the path: that a picture's name is secret is what keeps others from it."""
+    log.error("%s: %s", what, getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _write(path: Path, data: bytes) -> None:

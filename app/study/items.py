@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from PIL import Image
 from sqlalchemy import select
 
-from app.archives import ArchiveLimits, check_archive
+from app.archives import ArchiveLimits, open_archive
 from app.database.models import Rater, Study
 from app.engine import Engine, Turn
 from app.failures import ArchiveError, StudyError
@@ -111,12 +111,11 @@ def read_items(data: bytes) -> NewItems:
     """The items in a zip.
 
     Raises:
-        ArchiveError: it is not a zip, or one that `check_archive` refuses.
+        ArchiveError: as `open_archive`.
         ConfigError: it has no list, or the list is not TOML, holds something else, or names a picture that is missing.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            check_archive(archive, _LIMITS, "the zip")
+        with open_archive(io.BytesIO(data), _LIMITS, "the zip") as archive:
             there = set(archive.namelist())
             if LIST not in there:
                 raise ConfigError(f"the zip has no {LIST}; the inspector's page makes one: *Items of a study*")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # tensors come with the first maps, not with the import
     from lfi.maps import InteractionMaps
 
 _QUERIES = "interaction_queries"
-OVER = ("done", "stopped", "failed")
+_OVER = ("done", "stopped", "failed")
 """States of a batch that is over."""
 
 
@@ -88,7 +88,8 @@ class BatchStatus:
         total, done: images.
         unread: why each image that could not be read could not be, by name.
         seconds_left: at the pace so far; None while unknown.
-        problem: why it failed.
+        problem: why it failed, or was stopped by the service.
+        finished: whether it is over and its results are there.
     """
 
     state: str
@@ -97,12 +98,15 @@ class BatchStatus:
     unread: dict[str, str]
     seconds_left: float | None
     problem: str
+    finished: bool
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> BatchStatus:
         """Of `GET /v1/batches/ID`."""
         unread = {each["image"]: each["problem"] for each in body["unread"]}
-        return cls(body["state"], body["total"], body["done"], unread, body["seconds_left"], body["problem"])
+        state, left, problem = body["state"], body["seconds_left"], body["problem"]
+        finished = body.get("finished", state in _OVER)  # earlier services do not say it
+        return cls(state, body["total"], body["done"], unread, left, problem, finished)
 
 
 def read_models(body: dict[str, Any]) -> Models:

@@ -17,7 +17,7 @@ import anyio.to_thread
 import httpx
 
 from lfi.client import calls
-from lfi.client.answers import OVER, Answer, BatchStatus, Models
+from lfi.client.answers import Answer, BatchStatus, Models
 from lfi.client.calls import Call
 from lfi.client.retries import Retries
 
@@ -128,7 +128,7 @@ class AsyncRemoteBatch:
             status = await self.status()
             if progress is not None:
                 progress(status)
-            if status.state in OVER:
+            if status.finished:
                 return status
             await anyio.sleep(pause)
 

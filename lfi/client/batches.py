@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lfi.client import calls
-from lfi.client.answers import OVER, BatchStatus
+from lfi.client.answers import BatchStatus
 
 if TYPE_CHECKING:
     from lfi.client.client import Client
@@ -28,7 +28,7 @@ class RemoteBatch:
         return self.client.ask(calls.batch_status(self.id))
 
     def wait(self, pause: float = 1.0, progress: Callable[[BatchStatus], None] | None = None) -> BatchStatus:
-        """Wait until it is over.
+        """Wait until it is over and its results are there.
 
         Args:
             pause: seconds between two polls.
@@ -38,7 +38,7 @@ class RemoteBatch:
             status = self.status()
             if progress is not None:
                 progress(status)
-            if status.state in OVER:
+            if status.finished:
                 return status
             time.sleep(pause)
 

@@ -106,7 +106,7 @@ def batch(
     """Many images: a folder, a zip or several; answered with the id of the batch.
 
     Raises:
-        ImageError: as `maps`.
+        ImageError: a path cannot be read, or the folder has no images in it.
     """
     files = tuple(("images", file) for file in _packed(images))
     options = {"data": _question(words, models, trio)}
@@ -173,12 +173,30 @@ def _packed(images: str | os.PathLike[str] | Sequence[Picture]) -> Iterator[File
     elif not Path(images).is_dir():
         yield Path(images).name, _opened(Path(images))
     else:
-        packed = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 -- closed by the call
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:  # images are packed already
-            for each in sorted(Path(images).rglob("*")):
-                if each.is_file():
-                    archive.write(each, each.relative_to(images).as_posix())
-        yield "images.zip", packed  # type: ignore[misc]
+        yield "images.zip", _zipped(Path(images))
+
+
+def _zipped(folder: Path) -> BinaryIO:
+    """The images of a folder; what lies there besides is not sent, and told on stderr."""
+    from lfi.data.imagefiles import image_files  # with Pillow's formats, which nothing else here needs
+    from lfi.data.notes import Notes, announce
+
+    notes = Notes()
+    found = image_files(folder, notes)
+    announce(notes.all(), f"{folder}, not sent")
+    if not found:
+        raise ImageError(f"{folder} has no images in it")
+    packed = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 -- closed by the call
+    try:
+        # Images are packed already. A zip knows no time before 1980.
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+            for each in found:
+                name = each.relative_to(folder).as_posix()
+                archive.write(each, name.encode(errors="replace").decode())
+    except OSError as error:
+        packed.close()
+        raise ImageError(f"cannot read {error.filename or folder}: {_said(error)}") from error
+    return packed  # type: ignore[return-value]
 
 
 def _file(image: Picture) -> File:
@@ -187,7 +205,10 @@ def _file(image: Picture) -> File:
         return "image", io.BytesIO(image)
     if isinstance(image, str | os.PathLike):
         with _opened(Path(image)) as file:
-            return Path(image).name, io.BytesIO(file.read())
+            try:
+                return Path(image).name, io.BytesIO(file.read())
+            except OSError as error:
+                raise ImageError(f"cannot read {image}: {_said(error)}") from error
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return "image.png", buffer
@@ -197,4 +218,8 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ImageError(f"cannot read {path}: {_said(error)}") from error
+
+
+def _said(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -116,10 +116,12 @@ class Client:
         """Ask the same words of many images. Returns as soon as they are sent.
 
         Args:
-            images: a folder, a zip, or several images.
+            images: a folder, a zip, or several images. Of a folder only images are sent, and no hidden ones; what is
+                left out is told on stderr.
 
         Raises:
-            ProblemError, UnreachableError, ImageError: as `maps`.
+            ProblemError, UnreachableError: as `maps`.
+            ImageError: a path cannot be read, or the folder has no images in it.
         """
         return RemoteBatch(self, self.ask(calls.batch(images, words, models, trio)))
 

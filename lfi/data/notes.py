@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch.distributed
 from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
@@ -84,8 +83,11 @@ def account(images: ImageSet) -> tuple[Note, ...]:
 
 def announce(notes: Sequence[Note], title: str) -> None:
     """Tell notes on stderr, a line each with the first few names; of several processes one does."""
-    running = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if running and torch.distributed.get_rank():
-        return
+    if "torch" in sys.modules:  # a client that sends a folder does without
+        import torch.distributed
+
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if running and torch.distributed.get_rank():
+            return
     for note in notes:
         tqdm.write(f"{title}: {note.count:,} {note.what}: {'; '.join(note.listed(5))}", file=sys.stderr)

@@ -108,20 +108,13 @@ function show(batch) {
 
   lead(batch.words.join(","));
   byId("batch-stop").hidden = over;
-  if (!over) timer = setTimeout(() => look(batch.id), POLL);
+  if (!batch.finished) timer = setTimeout(() => look(batch.id), POLL);
   else finish(batch);
 }
 
-// The files are packed a moment after the last image.
-async function finish(batch) {
-  const archive = `${pathOf(batch.id)}/batch.zip`;
-  const packed = await fetch(archive, { method: "HEAD" }).catch(() => ({ ok: false }));
-  if (!packed.ok && batch.state !== "failed") {
-    timer = setTimeout(() => look(batch.id), POLL);
-    return;
-  }
+function finish(batch) {
   const links = {
-    "batch-archive": packed.ok ? archive : "",
+    "batch-archive": batch.state === "failed" ? "" : `${pathOf(batch.id)}/batch.zip`,
     "batch-table": `${pathOf(batch.id)}/scores.csv`,
     "batch-open": `${pathOf(batch.id)}/gallery`,
   };

@@ -8,10 +8,12 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 from problems import problem_of
+from starlette.requests import Request
 from uploads import as_bytes, scene
 
 from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.rates import Rates, client_name
+from app.access.study_rates import StudyRates
 from app.cli import main
 from app.keys import new_key, parse_keys
 from app.limits import parse_rates
@@ -253,8 +255,8 @@ def test_a_guesser_of_keys_has_to_wait(settings):
 
 
 def test_the_window_moves_and_the_shortest_limit_counts(monkeypatch):
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     rates = Rates(parse_rates("2/second; 3/minute"))
     assert [rates.count("a").allowed for _ in range(3)] == [True, True, False]
     assert rates.count("b").allowed
@@ -262,6 +264,36 @@ def test_the_window_moves_and_the_shortest_limit_counts(monkeypatch):
     assert [rates.count("a").allowed for _ in range(2)] == [True, False]
     refused = rates.count("a")
     assert (str(refused.item), refused.remaining, refused.wait) == ("3 per 1 minute", 0, 59)
+
+
+def test_who_has_not_asked_for_a_while_is_forgotten_and_so_is_anybody_beyond_the_most(monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    rates = Rates(parse_rates("2/second; 3/minute"), most=50)
+    for number in range(40):
+        rates.count(f"{number}")
+    rates.count("0")
+    assert [len(each) for each in rates._windows] == [40, 40]
+    now += 2
+    rates.count("0")
+    assert [len(each) for each in rates._windows] == [1, 40]
+    for number in range(100, 200):
+        rates.count(f"{number}")
+    assert [len(each) for each in rates._windows] == [50, 50]
+    now += 61
+    assert rates.count("0").remaining == 1  # of two a second
+    assert [len(each) for each in rates._windows] == [1, 1]
+
+
+def test_browsers_of_an_address_that_is_refused_are_not_counted():
+    rates = StudyRates("3/minute", "2/minute", "lfi_rater")
+
+    def ask(cookie: str) -> bool:
+        scope = {"type": "http", "client": ("192.0.2.7", 1), "headers": [(b"cookie", f"lfi_rater={cookie}".encode())]}
+        return rates.refusal(Request(scope), "/study") is None
+
+    assert [ask(cookie) for cookie in "aaabcd"] == [True, True, False, False, False, False]
+    assert [len(each) for each in rates.by_browser._windows] == [1]
 
 
 def test_one_client_is_an_address_or_a_network_of_ipv6():

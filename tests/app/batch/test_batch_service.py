@@ -20,6 +20,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from uploads import as_bytes, cut_jpeg, scene, truncated_jpeg
 
+from app.batch.figure import batch_figure
+from app.batch.folder import BatchFolder
+from app.batch.gallery import gallery_page
+from app.batch.sources import ZipImages
+from app.batch.store import Batch, _remove
 from app.engine.decode import DAMAGED
 from app.keys import new_key
 from app.main import create_app
@@ -69,8 +74,7 @@ def until(client: TestClient, holds: Callable[[], bool], seconds: float = 60) ->
 def finished(client: TestClient, answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 202, answer.text
     link = answer.json()["links"]["status"]
-    until(client, lambda: client.get(link).json()["state"] in ("done", "failed", "stopped"))
-    until(client, lambda: client.get(client.get(link).json()["links"]["archive"]).status_code == 200)
+    until(client, lambda: client.get(link).json()["finished"])
     return client.get(link).json()
 
 
@@ -366,13 +370,138 @@ def test_a_stopped_batch_keeps_what_is_done(service, send):
         link = send(PICTURES).json()["links"]["status"]
         second = send({"a.png": PICTURES["wide.png"]}).json()
         assert service.get(second["links"]["status"]).json()["ahead"] == 1
-        assert service.post(f"{second['links']['status']}/stop").json()["state"] == "stopped"
+        stopped = service.post(f"{second['links']['status']}/stop").json()
+        assert (stopped["state"], stopped["finished"], stopped["done"]) == ("stopped", True, 0)  # it was not begun
+        assert service.get(stopped["links"]["archive"]).status_code == 200
+        assert [(place / "source").exists() for place in folders(service)].count(True) == 1
         assert service.get(f"{link}/batch.zip").json()["detail"].endswith("0 of 3 images are done")
-        assert service.post(f"{link}/stop").json()["state"] == "stopped"
-    until(service, lambda: service.get(f"{link}/batch.zip").status_code == 200)
+        stopped = service.post(f"{link}/stop").json()
+        assert (stopped["state"], stopped["finished"]) == ("stopped", False)
+    until(service, lambda: service.get(link).json()["finished"])
+    assert service.get(f"{link}/batch.zip").status_code == 200
     status = service.get(link).json()
     assert (status["state"], status["done"]) == ("stopped", 1)  # the image in work was finished
     assert service.get(f"{link}/gallery").text.count("<tr data-image=") == 1
+
+
+def kept_batch(client: TestClient, status: dict[str, Any]) -> Batch:
+    return client.app.state.batches._batches[status["id"]]
+
+
+def test_a_batch_that_is_deleted_while_another_expires_harms_nobody(service, send, monkeypatch):
+    batches = service.app.state.batches
+    old = [kept_batch(service, finished(service, send({"a.png": PICTURES["wide.png"]}))) for _ in range(2)]
+    for batch in old:
+        batch.ended -= 10**6
+
+    def remove(batch: Batch) -> None:
+        batches._batches.pop(old[1].id, None)  # as a DELETE does
+        _remove(batch)
+
+    monkeypatch.setattr("app.batch.store._remove", remove)
+    service.portal.call(batches._expire)
+    assert not set(batches._batches) & {batch.id for batch in old}
+    _remove(old[1])
+
+
+def test_the_worker_outlives_a_failure(service, send, monkeypatch, caplog):
+    batches, expire, failed = service.app.state.batches, service.app.state.batches._expire, []
+
+    async def fail_once() -> None:
+        if not failed:
+            failed.append(True)
+            raise KeyError("unexpected")
+        await expire()
+
+    monkeypatch.setattr("app.batch.store._PAUSE", 0.01)
+    monkeypatch.setattr(batches, "_expire", fail_once)
+    service.portal.call(batches._arrived.set)
+    until(service, lambda: "KeyError: 'unexpected'" in caplog.text)
+    assert finished(service, send({"a.png": PICTURES["wide.png"]}))["state"] == "done"
+
+
+def test_a_gallery_is_drawn_once_an_image_and_takes_no_place_of_those_who_ask_about_one(service, send, monkeypatch):
+    status = finished(service, send(PICTURES))
+    batch, drawn = kept_batch(service, status), []
+    batch.ended = None  # as if it were running
+
+    def draw(folder: BatchFolder, names: list[str]) -> str:
+        drawn.append(len(names))
+        return gallery_page(folder, names)
+
+    monkeypatch.setattr("app.batch.store.gallery_page", draw)
+    with held_up(service):
+        pages = {service.get(status["links"]["gallery"]).text for _ in range(3)}
+        assert (len(pages), drawn) == (1, [3])
+        batch.folder.records.pop("tall.png")
+        assert service.get(status["links"]["gallery"]).text not in pages
+        assert drawn == [3, 2]
+    batch.ended = time.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("link", "made_by"), [("gallery", "app.batch.store.gallery_page"), ("figure", "app.batch.routes.batch_figure")]
+)
+def test_a_batch_that_is_deleted_while_it_is_drawn_is_not_there(link, made_by, service, send, monkeypatch):
+    status = finished(service, send(PICTURES))
+    batch = kept_batch(service, status)
+    batch.packed = 0  # so that its gallery is drawn
+    make = {"gallery": gallery_page, "figure": batch_figure}[link]
+
+    def deleted_meanwhile(*given: Any) -> Any:
+        service.app.state.batches._forget(batch)
+        _remove(batch)
+        return make(*given)
+
+    monkeypatch.setattr(made_by, deleted_meanwhile)
+    answer = service.get(status["links"][link])
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:problem-type:lfi:nothing-here")
+
+
+def test_everything_that_is_written_counts(service, send):
+    batch = kept_batch(service, finished(service, send(PICTURES, words=["star", "red circle"])))
+    files = [path for path in batch.place.rglob("*") if path.is_file() and path.name != "batch.json"]
+    assert batch.bytes == sum(path.stat().st_size for path in files)
+    results = [path for path in files if path.name in ("index.html", "scores.csv", "batch.zip")]
+    assert batch.folder.to_come >= sum(path.stat().st_size for path in results)
+
+
+def test_a_batch_for_whose_results_there_is_no_room_is_stopped_and_says_so(service, send, monkeypatch):
+    room = service.app.state.batches._room
+    monkeypatch.setattr("app.batch.room._LEAST", 0)
+    with held_up(service):
+        answer = send(PICTURES)
+        monkeypatch.setattr(room, "most", kept_batch(service, answer.json()).bytes + 1000)
+    status = finished(service, answer)
+    assert (status["state"], status["done"]) == ("stopped", 1)
+    assert status["problem"].startswith("there is no room for more of its results")
+    assert service.get(status["links"]["gallery"]).text.count("<tr data-image=") == 1
+    assert service.get(status["links"]["archive"]).status_code == 200
+
+
+def test_results_that_cannot_be_packed_are_no_archive(service, send, monkeypatch):
+    def full(batch: Batch) -> None:
+        (batch.place / "batch.zip").write_bytes(b"PK")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("app.batch.store._finish", full)
+    status = finished(service, send({"a.png": PICTURES["wide.png"]}))
+    assert (status["state"], status["problem"]) == ("failed", "it failed unexpectedly; see the log")
+    assert service.get(status["links"]["archive"]).status_code == 404
+    assert service.get(status["links"]["gallery"]).status_code == 200
+    assert not list(folders(service)[0].glob("batch.zip"))
+
+
+def test_a_zip_that_is_refused_for_its_images_is_closed(service, send, monkeypatch):
+    closed, close = [], ZipImages.close
+
+    def closing(images: ZipImages) -> None:
+        closed.append(images)
+        close(images)
+
+    monkeypatch.setattr(ZipImages, "close", closing)
+    assert send({"a.zip": zipped({f"{n}.png": b"x" for n in range(5)})}).status_code == 413
+    assert len(closed) == 1
 
 
 def test_results_are_kept_for_a_while_and_no_longer(trio_folder):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 from uploads import as_bytes, scene
 
-from app.archives import ArchiveLimits
+from app.archives import ArchiveLimits, open_archive
 from app.batch.sources import FolderImages, ZipImages, open_images
 from app.failures import ArchiveError
 from lfi.errors import ImageError, ImageTooLargeError
@@ -131,6 +132,47 @@ def test_a_zip_is_refused_by_its_table_of_contents(case, tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
     with pytest.raises(ArchiveError, match=said):
         ZipImages(make(tmp_path), ArchiveLimits(entries=50, unpacked=5_000_000, ratio=200))
+
+
+def with_table(size: int, count: int, zip64: bool) -> bytes:
+    """A zip of nothing but a table of contents, which says that it has so many entries."""
+    entry = b"PK\x01\x02" + bytes(42)
+    table = entry * size
+    if not zip64:
+        return table + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(table), 0, 0)
+    end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, len(table), 0)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(table), 1)
+    return table + end + locator + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, 0, 0, 0)
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+@pytest.mark.parametrize("comment", [b"", b"made by hand"])
+def test_a_table_of_contents_that_is_far_too_long_is_not_read_whatever_its_count_says(zip64, comment, tmp_path):
+    data = with_table(20_000, 1, zip64)
+    if comment:
+        data = data[:-2] + struct.pack("<H", len(comment)) + comment
+    (tmp_path / "a.zip").write_bytes(data)
+    read: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zipfile, "ZipInfo", read.append)
+        with pytest.raises(ArchiveError, match="too many entries; at most 50 are accepted"):
+            ZipImages(tmp_path / "a.zip", ArchiveLimits(entries=50))
+        with pytest.raises(ArchiveError, match="too many entries; at most 50 are accepted"):
+            open_archive(io.BytesIO(data), ArchiveLimits(entries=50), "the zip")
+    assert read == []
+
+
+def test_a_zip_that_is_refused_is_closed(tmp_path, monkeypatch):
+    def fail(*_: object) -> list[str]:
+        raise RuntimeError
+
+    monkeypatch.setattr("app.batch.sources.names_of", fail)
+    opened: list[io.BufferedReader] = []
+    open_file = Path.open
+    monkeypatch.setattr(Path, "open", lambda *given: opened.append(open_file(*given)) or opened[-1])
+    with pytest.raises(RuntimeError):
+        ZipImages(zipped(tmp_path, {"a.png": b"a"}))
+    assert [file.closed for file in opened] == [True]
 
 
 def test_what_is_not_there_is_named(tmp_path):

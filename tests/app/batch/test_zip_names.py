@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import time
 import zipfile
 
 import pytest
 
 from app.batch.sources import ZipImages
+from app.failures import ArchiveError
+from app.zipnames import names_of
 from lfi.errors import ImageError
 
 
@@ -51,6 +55,43 @@ def test_files_of_one_name_are_all_read(tmp_path):
             archive.writestr("a.png", "2")
     images = ZipImages(tmp_path / "a.zip")
     assert [(name, images.read(name, 9)) for name in images.names] == [("a (2).png", b"2"), ("a.png", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [("/", True), ("//", True), ("..", True), (".", False), ("./", False), ("", False), ("a/", False), ("a/.", False)],
+)
+def test_two_entries_without_a_file_s_name_are_harmless(name, refused, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", "1")
+        for stand_in in ("x" * len(name) + "1", "x" * len(name) + "2"):
+            archive.writestr(stand_in, "2")
+    data = (tmp_path / "a.zip").read_bytes()
+    shorter = renamed(data, {("x" * len(name) + end).encode(): name.encode() for end in "12"})
+    (tmp_path / "a.zip").write_bytes(shorter)
+    if refused:
+        with pytest.raises(ArchiveError, match="names a file outside of itself"):
+            ZipImages(tmp_path / "a.zip")
+    else:
+        assert ZipImages(tmp_path / "a.zip").names == ("a.png",)
+
+
+def renamed(data: bytes, names: dict[bytes, bytes]) -> bytes:
+    """A zip whose table of contents gives these entries other names, of any length."""
+    start = data.find(b"PK\x01\x02")
+    table, end = data[start : data.rfind(b"PK\x05\x06")], data[data.rfind(b"PK\x05\x06") :]
+    for old, new in names.items():
+        at = table.find(old)
+        table = table[: at - 18] + struct.pack("<H", len(new)) + table[at - 16 : at] + new + table[at + len(old) :]
+    return data[:start] + table + end[:12] + struct.pack("<I", len(table)) + end[16:]
+
+
+def test_a_thousand_entries_of_one_name_are_numbered_quickly():
+    entries = [zipfile.ZipInfo("a.png") for _ in range(20_000)]
+    begun = time.process_time()
+    names = names_of(entries)
+    assert time.process_time() - begun < 5
+    assert (len(set(names)), names[:3], names[-1]) == (20_000, ["a.png", "a (2).png", "a (3).png"], "a (20000).png")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])

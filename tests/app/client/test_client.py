@@ -6,9 +6,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import os
 import re
 import subprocess
 import sys
+import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +27,7 @@ from running import running
 from uploads import as_bytes, scene, truncated_jpeg
 from waiting import waiting
 
+from app.batch.store import Batch, _finish
 from app.main import create_app
 from app.settings import read_settings
 from lfi.client import (
@@ -35,6 +39,7 @@ from lfi.client import (
     RemoteBatch,
     Retries,
     UnreachableError,
+    calls,
 )
 from lfi.comparison import MODELS
 from lfi.errors import ImageError
@@ -145,6 +150,47 @@ def test_a_folder_is_a_batch(client, tmp_path):
         batch.status()
 
 
+def test_of_a_folder_only_the_images_are_sent_and_what_is_left_out_is_said(client, tmp_path, capsys, monkeypatch):
+    names = ("a.png", "b/scan", ".env", ".git/c.png", "notes.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(as_bytes(scene()))
+    os.utime(tmp_path / "a.png", (0, 0))  # 1970
+    with calls.batch(tmp_path, ["star"], (), "") as call, zipfile.ZipFile(call.files[0][1][1]) as archive:
+        assert archive.namelist() == ["a.png", "b/scan"]
+    told = capsys.readouterr().err
+    assert ", not sent: 2 hidden files and folders" in told
+    assert ", not sent: 1 files that are not images" in told
+    batch = client.batch(tmp_path, ["star"])
+    assert batch.wait(0.05).done == 2
+    batch.delete()
+
+    def closed(archive: zipfile.ZipFile, file: Path, name: str) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    (tmp_path / "b" / "empty").mkdir()
+    monkeypatch.setattr(zipfile.ZipFile, "write", closed)
+    with pytest.raises(ImageError, match=r"cannot read .*a.png: permission denied"):
+        client.batch(tmp_path, ["star"])
+    with pytest.raises(ImageError, match="has no images in it"):
+        client.batch(tmp_path / "b" / "empty", ["star"])
+
+
+def test_a_stopped_batch_is_waited_for_until_its_results_are_there(client, tmp_path, monkeypatch):
+    def slowly(batch: Batch) -> None:
+        time.sleep(0.5)
+        _finish(batch)
+
+    monkeypatch.setattr("app.batch.store._finish", slowly)
+    batch = client.batch([as_bytes(scene())] * 50, ["star"])
+    while batch.status().state != "running":
+        time.sleep(0.01)
+    batch.stop()
+    assert batch.wait(0.05).state == "stopped"
+    assert (batch.save(tmp_path) / "index.html").is_file()
+    batch.delete()
+
+
 def test_images_are_a_batch_and_a_full_service_is_asked_again(client, address, opened):
     batches = [client.batch([as_bytes(scene())] * 150, ["star"]) for _ in range(2)]  # not over before the third comes
     pauses = []
@@ -191,9 +237,12 @@ def test_the_documentation_runs_as_it_stands(block, shipped, tmp_path, monkeypat
     assert re.search("cup|animal|cat", capsys.readouterr().out)
 
 
-def test_importing_the_client_imports_no_torch():
-    code = "import sys, lfi.client; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+def test_the_client_imports_no_torch_not_even_for_a_folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(as_bytes(scene()))
+    (tmp_path / "b.txt").write_bytes(b"")
+    code = "import sys; from lfi.client import calls; calls.batch(sys.argv[1], [], [], '')"
+    asked = [sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)", str(tmp_path)]
+    assert subprocess.run(asked, cwd=Path(__file__).parents[3]).returncode == 0
 
 
 @pytest.mark.parametrize(("one", "other"), [(Client, AsyncClient), (RemoteBatch, AsyncRemoteBatch)])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 from PIL import Image
 
 from app.engine.kept import LONGEST, KeptPictures
 from app.failures import KeepingError
+from app.main import _sweep
 
 DAY = 24 * 60 * 60
 
@@ -149,3 +152,89 @@ def test_until_when_a_picture_is_kept_is_the_last_day_of_its_keepers(kept, clock
     assert kept.until(first.hash) == second.until
     assert kept.until("0" * 64) is None
     assert kept.until("../x") is None
+
+
+def test_a_damaged_list_of_keepers_is_nobody_s_and_the_sweep_goes_on(kept, clock, client):
+    red, blue = kept.keep(picture("red")), kept.keep(picture("blue"))
+    for damage in ("", "[]", '{"a": "b"}', "\xff"):
+        (kept.folder / f"{red.hash}.json").write_text(damage, encoding="latin-1")
+        assert kept.get(red.hash) is None
+        assert kept.until(red.hash) is None
+        with pytest.raises(KeepingError, match="was not kept by you"):
+            kept.forget(red.hash, red.key)
+    clock.now += 3 * DAY
+    kept.sweep()
+    assert files(kept) == []
+    assert kept.get(blue.hash) is None
+
+    served = client.app.state.engine.kept
+    shared = served.keep(picture("red"))
+    (served.folder / f"{shared.hash}.json").write_text("")
+    assert client.get(f"/v1/images/{shared.hash}").status_code == 404
+    served.sweep()
+
+
+def test_a_sweep_that_fails_is_not_the_last(monkeypatch, caplog):
+    sweeps: list[float] = []
+
+    class Broken:
+        def sweep(self) -> None:
+            sweeps.append(1)
+            raise RuntimeError("no sweep")
+
+    async def run() -> None:
+        with anyio.move_on_after(10), anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_sweep, Broken())
+                while len(sweeps) < 2:
+                    await anyio.sleep(0.01)
+                scope.cancel()
+
+    monkeypatch.setattr("app.main._SWEEP_SECONDS", 0.01)
+    anyio.run(run)
+    assert len(sweeps) >= 2
+    assert "RuntimeError: no sweep" in caplog.text
+
+
+def test_files_that_cannot_be_written_or_read_now_are_said_and_stay(kept, clock, monkeypatch):
+    red, blue = kept.keep(picture("red")), kept.keep(picture("blue"))
+    clock.now += 3 * DAY
+    unlink, read = Path.unlink, Path.read_text
+
+    def busy(path: Path, *data: bytes, **options: bool) -> None:
+        if path.stem == red.hash:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", busy)
+        kept.sweep()
+        assert {file.stem for file in kept.folder.glob("*")} == {red.hash}
+        patch.setattr("app.engine.kept._write", busy)
+        with pytest.raises(KeepingError, match="cannot write"):
+            kept.keep(picture("red"))
+    clock.now -= 3 * DAY
+
+    def too_many_files(path: Path, **options: str) -> str:
+        if path.stem == red.hash:
+            raise OSError(24, "Too many open files", str(path))
+        return read(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", too_many_files)
+        assert kept.get(red.hash) is None
+        kept.sweep()
+    assert kept.get(red.hash)
+    assert kept.get(blue.hash) is None
+
+
+def test_so_many_keepers_of_a_picture_are_known_and_the_last_ones_win(kept, monkeypatch):
+    monkeypatch.setattr("app.engine.kept._KEEPERS", 3)
+    receipts = [kept.keep(picture("red")) for _ in range(5)]
+    assert len(json.loads((kept.folder / f"{receipts[0].hash}.json").read_text())) == 3
+    with pytest.raises(KeepingError, match="was not kept by you"):
+        kept.forget(receipts[1].hash, receipts[1].key)
+    for receipt in receipts[2:]:
+        assert kept.get(receipt.hash)
+        kept.forget(receipt.hash, receipt.key)
+    assert files(kept) == []
