@@ -43,8 +43,10 @@ def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
     return as_ratings(rows, name)
 
 
-def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = FILES) -> list[Path]:
+def export_study(studies: Studies, name: str, out: Path, actor: str, files: Sequence[str] = FILES) -> list[Path]:
     """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, plan, audit trail.
+
+    Who exports answers can look at them, which is noted.
 
     Returns:
         Where they are.
@@ -65,7 +67,7 @@ def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = 
             else:
                 (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
     if table is not None:
-        note_export(studies, name)
+        note_export(studies, name, actor)
     return [out / file for file in files]
 
 
