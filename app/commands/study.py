@@ -62,7 +62,10 @@ def amend(plan: Toml) -> None:
 
 @study.command("open")
 def open_(name: Name) -> None:
-    """Open a study, or open it again. The hash of its plan is fixed from then on."""
+    """Open a study, or open it again. The hash of its plan is fixed from then on.
+
+    A study that is opened again after a report or an export of it makes no claim any more.
+    """
     _set(name, "open")
 
 
@@ -219,7 +222,7 @@ def export(
     """Write the answers (CSV, JSON Lines, Parquet), their codebook, the plan and the audit trail."""
     from app.study.export import FILES, USUAL, export_study
 
-    for path in export_study(_studies(), name, out, FILES if participants else USUAL):
+    for path in export_study(_studies(), name, out, _ACTOR, FILES if participants else USUAL):
         print(path)
 
 

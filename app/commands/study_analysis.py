@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,8 +85,12 @@ def analyse(
     ] = None,
     registered_sha256: Annotated[str, typer.Option(help="Its published hash; not checked by default.")] = "",
 ) -> None:
-    """Analyse a study as planned: HTML report, JSON and SVG figures."""
+    """Analyse a study as planned: HTML report, JSON and SVG figures.
+
+    A look at a study that goes on is noted, and one that its plan does not name widens the final interval.
+    """
     from evaluation.study.analysis import analyse as run
+    from evaluation.study.passages import left_out_sentence
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.report import write_report
 
@@ -103,6 +108,8 @@ def analyse(
         print("INTERIM: the study goes on. This look is noted; the report at the end counts it.")
     if registration is None:
         print("No plan was registered before the data: read it as exploratory.")
+    if found.conduct.left_out:
+        print(left_out_sentence(found))
     for name, was, now in found.changes:
         print(f"Changed since the plan was registered: {name} was {was}, is {now}.")
     for name, why in found.missing.items():
@@ -250,16 +257,27 @@ def _study(
 
 
 def _stored(name: str) -> Material:
-    """The same of a study of this service."""
+    """The same of a study of this service, once nothing speaks against a look at it."""
     from app.settings import read_settings
+    from app.study.conduct import look_costs
     from app.study.report import report_material
     from app.study.service import Studies
 
     studies = Studies(read_settings())
     try:
+        if look_costs(studies, name):
+            _warn(f"study {name!r} goes on, and its plan has no look here: this one is noted and widens its intervals")
         return report_material(studies, name, "cli")
     finally:
         studies.close()
+
+
+def _warn(said: str) -> None:
+    """Say it on standard error, and ask whether to go on where somebody can answer."""
+    if sys.stdin.isatty():
+        typer.confirm(f"{said}. Go on?", abort=True, err=True)
+    else:
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def _numbers(name: str, text: str) -> list[int]:

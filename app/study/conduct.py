@@ -1,4 +1,4 @@
-"""Who looked at a study's answers while they came in: noted in the audit trail, read from there for every report."""
+"""Who looked at a study's answers, and what was changed after: noted in the audit trail, read there for reports."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Rater, Study
 from app.study.service import Studies, find_study, note
-from evaluation.study.conduct import Conduct, Look, next_look
+from evaluation.study.conduct import Conduct, LeftOut, Look, Sight, next_look
 
 LOOKED, REPORTED, EXPORTED = "looked", "reported", "exported"
-"""Acts in the audit trail: analysed while the study goes on, analysed once closed, exported while it goes on."""
+"""Acts in the audit trail: analysed while the study goes on, analysed once closed, exported."""
 _LOOK = re.compile(r"(?:planned look (?P<planned>\d+)|look) at (?P<answers>\d+) answers")
+_EXPORT = re.compile(r"(\d+) answers")
+_DELETED = re.compile(r"one rater, (\d+ answers)")
+_RULE = "rule"
+"""Who excludes by the plan's rules, in the audit trail: nobody's decision."""
 
 
 def look(studies: Studies, name: str, actor: str) -> Conduct:
     """Note that somebody analyses the study now, and how it has been run so far.
 
-    A look at the same answers as the last one is the same look.
+    A look at the same answers as the last one is the same look, unless the study was opened again or a rater left out
+    by hand in between. Nothing is noted of a draft, and where nobody but previews has answered.
 
     Raises:
         NothingHereError: there is no such study.
@@ -30,29 +35,42 @@ def look(studies: Studies, name: str, actor: str) -> Conduct:
         answers = _answers(session, study)
         planned, same = _this_look(session, studies, study, lines, answers)
         action = REPORTED if study.status == "closed" else LOOKED
-        if same is None:
+        if same is None and _to_see(study, answers):
             detail = f"planned look {planned} at {answers} answers" if planned else f"look at {answers} answers"
             note(session, study, studies.clock(), actor, action, detail)
         return _conduct(study.status, [line for line in lines if line is not same], planned)
 
 
-def look_is_due(studies: Studies, name: str) -> bool:
-    """Whether the plan allows to look at the study now, though it has not closed.
+def look_is_due(session: Session, studies: Studies, study: Study) -> bool:
+    """Whether the plan allows to look at the study now, though it has not closed."""
+    return _this_look(session, studies, study, _lines(session, study), _answers(session, study))[0] > 0
+
+
+def look_costs(studies: Studies, name: str) -> bool:
+    """Whether an analysis now would be a look at a study that goes on which neither its plan names nor anybody took.
 
     Raises:
         NothingHereError: there is no such study.
     """
     with studies.database.reading() as session:
         study = find_study(session, name)
-        return _this_look(session, studies, study, _lines(session, study), _answers(session, study))[0] > 0
+        answers = _answers(session, study)
+        planned, same = _this_look(session, studies, study, _lines(session, study), answers)
+        return study.status != "closed" and _to_see(study, answers) and not planned and same is None
 
 
-def note_export(studies: Studies, name: str) -> None:
-    """Note that the answers of a study that goes on were exported: whoever has them can look."""
+def note_export(studies: Studies, name: str, actor: str) -> None:
+    """Note that the answers of a study were exported, if there are any: whoever has them can look."""
     with studies.database.writing() as session:
-        study = find_study(session, name)
-        if study.status in ("open", "paused"):
-            note(session, study, studies.clock(), "export", EXPORTED, f"{_answers(session, study)} answers")
+        study = find_study(session, name, lock=True)
+        answers = _answers(session, study)
+        if _to_see(study, answers):
+            note(session, study, studies.clock(), actor, EXPORTED, f"{answers} answers")
+
+
+def _to_see(study: Study, answers: int) -> bool:
+    """Whether there is anything that somebody could see."""
+    return study.status != "draft" and answers > 0
 
 
 def _this_look(
@@ -61,43 +79,75 @@ def _this_look(
     """Which planned look an analysis would be now (0: none), and the last one's line if it is that one over again."""
     closed = study.status == "closed"
     looks = [(line, parsed) for line in lines if (parsed := _parsed(line))]
-    if looks and looks[-1][1].answers == answers and (looks[-1][0].action == REPORTED) == closed:
-        return looks[-1][1].planned, looks[-1][0]
-    if closed:
+    if looks:
+        line, last = looks[-1]
+        since = lines[lines.index(line) + 1 :]
+        changed = any(each.action == "closed" or _left_out(each) for each in since)
+        if last.answers == answers and (line.action == REPORTED) == closed and not changed:
+            return last.planned, line
+    if closed or _conduct(study.status, lines, 0).spent:
         return 0, None
     taken = max((parsed.planned for _, parsed in looks), default=0)
     return next_look(studies.plan(session, study).analysis, taken, _share(session, study)), None
 
 
 def _conduct(status: str, lines: list[Audit], planned: int) -> Conduct:
-    """What the audit trail says: looks at a closed study count once it was opened again."""
-    looks, reported, reopened, exported = [], [], [], []
-    was = ""
+    """What the audit trail says: what was seen of a closed study counts once something was changed after it."""
+    looks, reopened, exported, left_out = [], [], [], []
+    seen: list[Sight] = []
+    unchanged: list[Sight] = []  # what was seen of the closed study, so far without a change after it
+    was, spent = "", False
     for line in lines:
-        parsed = _parsed(line)
-        if line.action == LOOKED and parsed:
-            looks.append(parsed)
-        elif line.action == REPORTED and parsed:
-            reported.append(parsed)
-        elif line.action == EXPORTED:
-            exported.append(line.at)
+        changed = False
+        if parsed := _parsed(line):
+            if line.action == LOOKED:
+                looks.append(parsed)
+            else:
+                unchanged.append(Sight(parsed.at, parsed.answers))
+        elif answers := _exported(line):
+            if was == "closed":
+                unchanged.append(Sight(line.at, answers, exported=True))
+            else:
+                exported.append(line.at)
+        elif act := _left_out(line):
+            if changed := bool(looks or exported or seen or unchanged):
+                left_out.append(act)
         elif line.action in ("open", "closed"):
-            if line.action == "open" and was == "closed":
+            if changed := (line.action == "open" and was == "closed"):
                 reopened.append(line.at)
-                looks += reported
-                reported = []
+                spent = spent or bool(seen or unchanged)
             was = line.action
-    return Conduct(status, tuple(looks), planned, tuple(reopened), tuple(exported))
+        if changed:
+            seen += unchanged
+            unchanged = []
+    return Conduct(status, tuple(looks), planned, tuple(reopened), tuple(exported), tuple(seen), spent, tuple(left_out))
 
 
 def _parsed(line: Audit) -> Look | None:
+    """A look. One at no answers is none, though some were noted."""
     match = _LOOK.fullmatch(line.detail) if line.action in (LOOKED, REPORTED) else None
-    return Look(line.at, int(match["answers"]), int(match["planned"] or 0)) if match else None
+    if match is None or match["answers"] == "0":
+        return None
+    return Look(line.at, int(match["answers"]), int(match["planned"] or 0))
+
+
+def _exported(line: Audit) -> int:
+    """How many answers were exported."""
+    match = _EXPORT.fullmatch(line.detail) if line.action == EXPORTED else None
+    return int(match[1]) if match else 0
+
+
+def _left_out(line: Audit) -> LeftOut | None:
+    """A rater who was excluded by hand, or deleted with answers; once deleted, an exclusion has no reason any more."""
+    if line.action == "excluded" and line.actor != _RULE:
+        return LeftOut(line.at, False, line.detail.partition(": ")[2])
+    match = _DELETED.fullmatch(line.detail) if line.action == "deleted" else None
+    return LeftOut(line.at, True, match[1]) if match and match[1] != "0 answers" else None
 
 
 def _lines(session: Session, study: Study) -> list[Audit]:
-    """The part of the audit trail that says who looked, and when the study was open."""
-    acts = (LOOKED, REPORTED, EXPORTED, "open", "closed")
+    """The part of the audit trail that says who looked, when the study was open, and who was left out."""
+    acts = (LOOKED, REPORTED, EXPORTED, "open", "closed", "excluded", "deleted")
     return list(
         session.scalars(select(Audit).where(Audit.study_id == study.id, Audit.action.in_(acts)).order_by(Audit.id))
     )

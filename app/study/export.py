@@ -47,10 +47,10 @@ def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
     return as_ratings(rows, name)
 
 
-def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = USUAL) -> list[Path]:
+def export_study(studies: Studies, name: str, out: Path, actor: str, files: Sequence[str] = USUAL) -> list[Path]:
     """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, plan, audit trail.
 
-    `PERSONAL` can be read by its owner alone (0600).
+    Who exports answers can look at them, which is noted. `PERSONAL` can be read by its owner alone (0600).
 
     Returns:
         Where they are.
@@ -75,7 +75,7 @@ def export_study(studies: Studies, name: str, out: Path, files: Sequence[str] = 
             else:
                 (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
     if table is not None:
-        note_export(studies, name)
+        note_export(studies, name, actor)
     return [out / file for file in files]
 
 

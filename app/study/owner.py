@@ -56,7 +56,7 @@ def exclude(studies: Studies, name: str, code: str, reason: str, actor: str) -> 
 
     Raises:
         NothingHereError: the study has no such rater.
-        StudyError: no reason, or the rater is excluded already.
+        StudyError: no reason, the rater is excluded already, or it is a preview, which never counts.
     """
     reason = " ".join(reason.split())
     if not reason or len(reason) > 500:
@@ -64,6 +64,8 @@ def exclude(studies: Studies, name: str, code: str, reason: str, actor: str) -> 
     with studies.database.writing() as session:
         study = find_study(session, name)
         rater = find_rater(session, study, code)
+        if rater.preview:
+            raise StudyError(f"{code} is a preview, which never counts")
         if rater.status == "excluded":
             raise StudyError(f"{code} is already excluded: {rater.excluded_reason}")
         rater.status, rater.excluded_reason = "excluded", reason
@@ -88,7 +90,8 @@ def delete_person(studies: Studies, name: str, code: str, actor: str) -> int:
             session.execute(delete(table).where(table.rater_id == rater.id))
         session.delete(rater)
         _forget_name(session, study, code)
-        note(session, study, studies.clock(), actor, "deleted", f"one rater, {count} answers")
+        who = "preview" if rater.preview else "rater"
+        note(session, study, studies.clock(), actor, "deleted", f"one {who}, {count} answers")
     studies.database.wipe()
     return count
 

@@ -212,7 +212,7 @@ async def report(owner: OwnerDep, name: str) -> Response:
 
 def _exported(owner: Owner, name: str, file: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        export_study(owner.studies, name, Path(folder), [file])
+        export_study(owner.studies, name, Path(folder), owner.name, [file])
         return (Path(folder) / file).read_bytes()
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.database.models import CURRENT, Assignment, Audit, Cell, Rater, Study
 from app.failures import StorageError
 from app.study.catches import passed
+from app.study.conduct import look_is_due
 from app.study.demand import Demand, demand_of
 from app.study.places import reclaim
 from app.study.plan import StudyPlan
@@ -68,6 +69,7 @@ class Progress:
         histogram: counts between `HISTOGRAM_SECONDS`, the last one beyond.
         agreement: ordinal Krippendorff's alpha of the ratings that count, per condition; None under two raters.
         demand: what the plan in force asks of people.
+        look_due: whether the plan allows to look now, though the study has not closed.
         audit: the latest acts first: when, who, what, detail.
     """
 
@@ -79,6 +81,7 @@ class Progress:
     changed: bool
     prolific: bool
     demand: Demand
+    look_due: bool
     cells: tuple[CellProgress, ...]
     raters: tuple[RaterProgress, ...]
     histogram: tuple[int, ...]
@@ -129,6 +132,7 @@ def progress_of(studies: Studies, name: str) -> Progress:
             changed=study.opened_hash not in (None, plan.hash),
             prolific=plan.rules.prolific,
             demand=demand_of(plan),
+            look_due=look_is_due(session, studies, study),
             cells=_cells(session, study, plan, studies.clock()),
             raters=_raters(session, study, plan, studies.clock()),
             histogram=_histogram([row.response_ms for row in ratings]),

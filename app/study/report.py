@@ -40,8 +40,9 @@ def report_material(studies: Studies, name: str, actor: str) -> Material:
         NothingHereError: there is no such study.
         StudyError: nobody has answered.
     """
+    conduct = look(studies, name, actor)  # first: whatever is changed meanwhile then counts as changed after it
     table, registration, plan = analysis_input(studies, name)
-    return Material(table, registration, plan, look(studies, name, actor), gallery_of(studies, name))
+    return Material(table, registration, plan, conduct, gallery_of(studies, name))
 
 
 async def owners_report(studies: Studies, name: str, actor: str) -> str:
@@ -58,8 +59,10 @@ async def owners_report(studies: Studies, name: str, actor: str) -> str:
 
 def _allowed(studies: Studies, name: str, actor: str) -> Material:
     with studies.database.reading() as session:
-        status = find_study(session, name).status
-    if status != "closed" and not look_is_due(studies, name):
+        study = find_study(session, name)
+        status = study.status
+        allowed = status == "closed" or look_is_due(session, studies, study)
+    if not allowed:
         raise StudyError(
             f"study {name!r} is {status}; its report is made once it is closed, or at a look that its plan names: an "
             "interval that was looked at while answers came in, and that decided when to stop, promises more than it "

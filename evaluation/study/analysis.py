@@ -95,6 +95,11 @@ class Analysis:
         if self.primary is not None and self.primary.raters < CLAIM_FROM:
             count = self.primary.raters
             return f"{count} {'rater is' if count == 1 else 'raters are'} too few, {CLAIM_FROM} are needed"
+        if self.conduct.spent:
+            return (
+                "the study was opened again after its final answers had been seen, and a second try at the claim would "
+                "err more often than planned"
+            )
         if self.conduct.interim and not self.conduct.planned:
             return "the study goes on, and the plan has no look here"
         return ""

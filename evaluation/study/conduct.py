@@ -1,4 +1,4 @@
-"""How a study was run while its answers came in: who looked when, and what a look costs.
+"""How a study was run: who looked when, what a look costs, and what was changed once the answers had been seen.
 
 An interval that was looked at, and that decided when to stop, promises more than it holds. Two ways keep the error:
 
@@ -7,6 +7,10 @@ An interval that was looked at, and that decided when to stop, promises more tha
   nearly all at the end. The parts are added up (Bonferroni), so they hold however the looks depend on each other.
 - **Looks that nobody planned** are noted, and after m of them the interval is made at 1 - error / (m (m + 1)). These
   parts add up to the error over any number of looks, so what is claimed then may be claimed whenever one stops.
+
+That holds until the study closes. The first report of the closed study spends what is left, all of it where nobody had
+looked, and an export of it lets somebody do the same elsewhere. If the study is opened again after that, no error is
+left (`Conduct.spent`): later analyses show their intervals as before and withhold the claim.
 """
 
 from __future__ import annotations
@@ -35,15 +39,44 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Somebody analysed or exported the answers of the closed study.
+
+    Attributes:
+        answers: how many were stored.
+    """
+
+    at: datetime
+    answers: int
+    exported: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Somebody excluded a rater by hand, or deleted one's data, once answers had been seen.
+
+    Attributes:
+        detail: the reason of an exclusion, where it is kept; how many answers were deleted.
+    """
+
+    at: datetime
+    deleted: bool
+    detail: str
+
+
+@dataclass(frozen=True)
 class Conduct:
     """What the study's records say.
 
     Attributes:
         status: open, paused or closed; empty where nobody knows, as of a table without its study.
-        looks: in their order, those of this analysis aside.
+        looks: while it was not closed, in their order, that of this analysis aside.
         planned: which planned look this analysis is, from 1; 0 if it is none.
         reopened: when the study was opened again after it had been closed.
         exported: when answers were exported while it was not closed.
+        seen: reports and exports of the closed study after which it was opened again, or a rater left out by hand.
+        spent: it was opened again after one of those, so that it has no error left to make its claim with.
+        left_out: raters who were excluded by hand, or deleted, after the first look, report or export.
     """
 
     status: str = ""
@@ -51,6 +84,9 @@ class Conduct:
     planned: int = 0
     reopened: tuple[datetime, ...] = ()
     exported: tuple[datetime, ...] = ()
+    seen: tuple[Sight, ...] = ()
+    spent: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def interim(self) -> bool:
@@ -64,7 +100,10 @@ class Conduct:
 
 
 def confidence(plan: AnalysisPlan, conduct: Conduct) -> float:
-    """At which confidence the primary interval is made, so that all looks together err no more often than planned."""
+    """At which confidence the primary interval is made, so that all looks together err no more often than planned.
+
+    What was seen of the closed study before it was opened again does not count here: no claim is made after that.
+    """
     error = 1 - plan.confidence
     if plan.looks:
         spent = [spending(share, error) for share in (0.0, *plan.looks, 1.0)]

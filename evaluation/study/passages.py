@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from evaluation.study.analysis import NAMES, Agreement, Analysis
+from evaluation.study.conduct import Conduct
 from evaluation.study.layout import counted
 
 LOW_ALPHA = 0.667
@@ -15,30 +17,52 @@ _EXTREME = 0.15
 
 
 def conduct_sentences(found: Analysis) -> list[str]:
-    """Who looked, whether the study was opened again, and what that costs; nothing where nobody knows."""
+    """Who looked, what was changed after that, and what it costs; nothing where nobody knows."""
     conduct, said = found.conduct, []
     if not conduct.status:
         return ["The table does not say whether its study had closed, or who looked before."]
     if conduct.interim:
         said.append(f"The study is {conduct.status}: more answers may come, and these figures will change.")
-    for look in conduct.looks:
-        kind = f"planned look {look.planned}" if look.planned else "a look that was not planned"
-        said.append(f"{_time(look.at)}: {kind}, at {counted(look.answers, 'answer')}.")
-    said += [f"{_time(at)}: opened again after it had closed." for at in conduct.reopened]
+    said += [f"{_time(at)}: {what}." for at, what in _events(conduct)]
     if conduct.exported:
         times = counted(len(conduct.exported), "time")
         said.append(f"Answers were exported {times} before it closed, first at {_time(conduct.exported[0])}.")
-    if not conduct.looks and not conduct.interim and not conduct.reopened:
+    if not (conduct.looks or conduct.interim or conduct.reopened or conduct.seen):
         said.append("Nobody analysed it here before it closed.")
     if found.confidence > found.plan.confidence:
         why = "looks that the plan names" if found.plan.looks else "looks that were not planned"
         if found.plan.looks and conduct.unplanned:
             why += " and others that it does not"
-        said.append(
-            f"Because of {why}, ratios have intervals at {found.confidence:.2%}, so that all looks together err no "
-            f"more often than one at {found.plan.confidence:.0%}."
-        )
+        so = f", so that all looks together err no more often than one at {found.plan.confidence:.0%}"
+        said.append(f"Because of {why}, ratios have intervals at {found.confidence:.2%}{'' if conduct.spent else so}.")
+    if conduct.spent:
+        said.append("What had been seen when it was opened again spent its error: no report after that makes a claim.")
     return said
+
+
+def _events(conduct: Conduct) -> list[tuple[datetime, str]]:
+    """What was seen, and what was changed after it, in the order of time."""
+    found = []
+    for look in conduct.looks:
+        kind = f"planned look {look.planned}" if look.planned else "a look that was not planned"
+        found.append((look.at, f"{kind}, at {counted(look.answers, 'answer')}"))
+    for sight in conduct.seen:
+        found.append(
+            (
+                sight.at,
+                f"{'exported' if sight.exported else 'analysed'} when closed, at {counted(sight.answers, 'answer')}",
+            )
+        )
+    found += [(at, "opened again after it had closed") for at in conduct.reopened]
+    for each in conduct.left_out:
+        what = "a rater's data were deleted" if each.deleted else "a rater was excluded by hand"
+        found.append((each.at, f"{what}, after answers had been seen{each.detail and f': {each.detail}'}"))
+    return sorted(found, key=itemgetter(0))
+
+
+def left_out_sentence(found: Analysis) -> str:
+    """How many raters were left out by hand once answers had been seen."""
+    return f"Raters left out by hand after answers had been seen: {len(found.conduct.left_out):,}."
 
 
 def hash_rows(found: Analysis) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from evaluation.study.analysis import NAMES, Analysis, counts
 from evaluation.study.figures import figures
 from evaluation.study.items import ends, score_items
 from evaluation.study.layout import counted, inlined, listed, page, table
-from evaluation.study.passages import alpha_sentence, conduct_sentences, hash_rows
+from evaluation.study.passages import alpha_sentence, conduct_sentences, hash_rows, left_out_sentence
 
 _ALT = {
     "ratio": "Ratios of P(consistent) with intervals",
@@ -94,7 +94,11 @@ def _caveats(found: Analysis) -> list[str]:
             f'<p class="warn">{counted(found.conduct.unplanned, "look")} while answers came in, not planned.</p>'
         )
     if found.conduct.reopened:
-        parts.append(f'<p class="warn">Closed and opened again {counted(len(found.conduct.reopened), "time")}.</p>')
+        spent = ", after its answers had been seen: it makes no claim any more" if found.conduct.spent else ""
+        times = counted(len(found.conduct.reopened), "time")
+        parts.append(f'<p class="warn">Closed and opened again {times}{spent}.</p>')
+    if found.conduct.left_out:
+        parts.append(f'<p class="warn">{left_out_sentence(found)} See “How it was run”.</p>')
     return parts
 
 
@@ -109,7 +113,10 @@ def _plan(found: Analysis) -> str:
         changes = table(("changed since", "registered", "used"), found.changes)
         status += f'<div class="warn"><p>The plan used is not the one registered.</p>{changes}</div>'
     elif registration is not None and registration.intact:
-        status += "<p>The analysis followed it without change.</p>"
+        followed = "The analysis followed it without change."
+        if found.conduct.left_out:  # which no plan says
+            followed = f"It is the one used. {left_out_sentence(found)}"
+        status += f"<p>{followed}</p>"
     hashes = "".join(f"<dt>{escape(what)}</dt><dd><code>{sha}</code></dd>" for what, sha in hash_rows(found))
     used = table(("what", "value"), [(name, listed(value)) for name, value in rows.items()])
     return (

@@ -106,7 +106,7 @@ def test_what_an_address_says_of_a_rater_is_kept_from_the_first_time(app, studie
     invited = invite(studies, name, 1, "test")[0]
     TestClient(app, base_url=ORIGIN).get(f"/s/{invited.token}", params={"batch": "7"}, follow_redirects=False)
     codes = {each.prolific_pid: each.code for each in raters(studies)}
-    file = export_study(studies, name, tmp_path, ["participants.json"])[0]
+    file = export_study(studies, name, tmp_path, "test", ["participants.json"])[0]
     found = json.loads(file.read_text())
     assert found[codes["a"]] == {**ids("a"), "source": "café \u2028", "longitude": "13.4"}
     assert found[invited.code] == {"batch": "7"}
@@ -168,7 +168,7 @@ def test_the_service_s_times_stand_beside_the_browser_s(studies, create, clock, 
     clock.turn(-30)  # the clock is set back: nothing is known
     taker.answer()
     clock.turn(60 * 24 * 40)
-    file = export_study(studies, "pilot", tmp_path, ["times.csv"])[0]
+    file = export_study(studies, "pilot", tmp_path, "test", ["times.csv"])[0]
     lines = file.read_text().splitlines()
     assert lines[0] == "rater,trial,revision,response_ms,server_ms"
     assert [line.partition(",")[2] for line in lines[1:]] == ["0,0,1500,3000", "0,1,1500,", "1,0,1500,"]

@@ -65,7 +65,7 @@ def test_progress_counts_what_counts(studies, walked, clock):
 
 def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
     name, who = walked
-    files = {file.name: file for file in export_study(studies, name, tmp_path / "out")}
+    files = {file.name: file for file in export_study(studies, name, tmp_path / "out", "test")}
     table = ratings_of(studies, name)
     for kind in ("csv", "jsonl", "parquet"):
         assert read_ratings(files[f"ratings.{kind}"]).equals(table), kind
@@ -90,7 +90,7 @@ def test_the_answer_that_was_given_last_counts_everywhere_however_the_clock_step
         taker.answer("4")
     with studies.database.reading() as session:
         current = session.scalars(select(CURRENT.c.value).order_by(CURRENT.c.id)).all()
-    files = {file.name: file for file in export_study(studies, name, tmp_path / "out")}
+    files = {file.name: file for file in export_study(studies, name, tmp_path / "out", "test")}
     assert current == ["4", "4"]
     for kind in ("csv", "jsonl", "parquet"):
         table = read_ratings(files[f"ratings.{kind}"])
@@ -105,7 +105,7 @@ def test_the_answer_that_was_given_last_counts_everywhere_however_the_clock_step
 def test_one_file_is_exported_alone(studies, walked, tmp_path):
     name, _ = walked
     for file in FILES:
-        assert export_study(studies, name, tmp_path / file, [file]) == [tmp_path / file / file]
+        assert export_study(studies, name, tmp_path / file, "test", [file]) == [tmp_path / file / file]
         assert [path.name for path in (tmp_path / file).iterdir()] == [file]
 
 
@@ -125,7 +125,7 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
     path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 0\nclaim = 1.5"))
     assert amend_study(studies, path)
     assert progress_of(studies, name).changed
-    export_study(studies, name, tmp_path / "out")
+    export_study(studies, name, tmp_path / "out", "test")
     versions = json.loads((tmp_path / "out" / "plan.json").read_text())["versions"]
     assert [version["plan"]["analysis"]["claim"] for version in versions] == [2.7, 1.5]
     assert versions[1]["answers_before"] > 0

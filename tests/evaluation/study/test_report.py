@@ -5,6 +5,7 @@ import math
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -14,7 +15,7 @@ import pytest
 from study_tables import crossed
 
 from evaluation.study.analysis import analyse
-from evaluation.study.conduct import Conduct, Look
+from evaluation.study.conduct import Conduct, LeftOut, Look, Sight
 from evaluation.study.items import ends, score_items
 from evaluation.study.mixed import mixed_model
 from evaluation.study.passages import alpha_sentence
@@ -157,6 +158,48 @@ def test_closing_looking_and_reopening_stand_in_the_report(tmp_path):
     assert "Answers were exported 1 time before it closed" in text
     assert "ratios have intervals at 99.17%" in text
     assert found.confidence == pytest.approx(1 - 0.05 / 6)
+
+
+def test_a_study_opened_again_after_it_was_seen_shows_its_interval_and_makes_no_claim(tmp_path):
+    table = crossed(lambda c, rater, item: (rater + item) % 10 < (9 if c == "lfi" else 1), 20, 20)
+    plan, at = AnalysisPlan(draws=300, secondary=()), datetime(2026, 3, 2, 10, tzinfo=UTC)
+    conduct = Conduct("closed", (Look(at, 50, 0),), reopened=(at,), seen=(Sight(at, 80), Sight(at, 80, exported=True)))
+    assert analyse(table, plan, conduct=conduct).claim_holds, "opened again, but nobody had seen anything"
+    for status in ("open", "closed"):
+        found = analyse(table, plan, register(plan, ""), conduct=replace(conduct, status=status, spent=True))
+        assert found.primary.estimate.low > 2.7
+        assert not found.claim_holds
+        assert "is withheld: the study was opened again after its final answers had been seen" in found.verdict
+        assert "at least 2.7 times as often" not in found.verdict
+    assert found.confidence == pytest.approx(0.975), "of the looks before"
+    write_report(found, tmp_path)
+    record = json.loads((tmp_path / "analysis.json").read_text())
+    assert (record["claim_holds"], record["conduct"]["spent"]) == (False, True)
+    assert record["withheld"].startswith("the study was opened again")
+    text = (tmp_path / "report.html").read_text()
+    assert "Closed and opened again 1 time, after its answers had been seen: it makes no claim any more." in text
+    assert "2026-03-02 10:00 UTC: analysed when closed, at 80 answers." in text
+    assert "2026-03-02 10:00 UTC: exported when closed, at 80 answers." in text
+    assert "What had been seen when it was opened again spent its error" in text
+    assert "err no more often" not in text.replace(found.verdict, "").partition("How it was run")[2]
+
+
+def test_raters_left_out_after_a_look_stand_in_the_report(tmp_path):
+    table = crossed(lambda condition, rater, item: (rater + item) % 3 < (2 if condition == "lfi" else 1))
+    at, later = datetime(2026, 3, 2, 10, tzinfo=UTC), datetime(2026, 3, 2, 11, tzinfo=UTC)
+    left_out = (LeftOut(later, False, "<b>asked</b>"), LeftOut(later, True, "12 answers"))
+    conduct = Conduct("closed", seen=(Sight(at, 90),), left_out=left_out)
+    write_report(analyse(table, PLAN, register(PLAN, ""), conduct=conduct), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert '<p class="warn">Raters left out by hand after answers had been seen: 2.' in text
+    assert "2026-03-02 10:00 UTC: analysed when closed, at 90 answers." in text
+    assert (
+        "2026-03-02 11:00 UTC: a rater was excluded by hand, after answers had been seen: &lt;b&gt;asked&lt;/b&gt;."
+        in text
+    )
+    assert "a rater&#x27;s data were deleted, after answers had been seen: 12 answers." in text
+    assert "Nobody analysed it here" not in text
+    assert "followed it without change" not in text
 
 
 def test_an_empty_arm_stops_its_own_figure_alone(tmp_path):
