@@ -118,6 +118,7 @@ def test_question_pictures_and_every_answer_stand_on_the_first_screen(page, serv
     for screen in SCREENS:
         check(*screen)
     before = progress(page)
+    page.set_viewport_size({"width": 844, "height": 390})
     page.keyboard.press("ArrowDown")  # it scrolls
     page.wait_for_function("() => scrollY > 0")
     assert page.locator("#study-answers [aria-pressed=true]").count() == 0
