@@ -12,7 +12,7 @@ from lfi.teachers.scripts import visible
 _ARTICLES = ("a", "an", "the")
 _JOINERS = dict.fromkeys((0x200C, 0x200D))  # Persian and Hindi write words with them
 _SLACK = 3
-"""Times as many words, and characters of a phrase, are read as may remain without blank, repeated and invisible ones."""
+"""Times as many words, and characters of a phrase, are read as may remain without blank and repeated ones."""
 _CLOSE = 0.75
 """Spelling likeness (difflib's ratio) from which a known word is probably the one that was meant."""
 
