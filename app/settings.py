@@ -210,6 +210,11 @@ class Settings(BaseSettings):
         """Bytes of a whole request: one image, its form fields and the multipart frame."""
         return self.max_bytes + MEGABYTE
 
+    @property
+    def max_agent_body(self) -> int:
+        """Bytes of an agent's request, which holds its image in base64: four for three."""
+        return self.max_bytes * 4 // 3 + MEGABYTE
+
     @model_validator(mode="after")
     def _room_for_one(self) -> Self:
         if self.batches_bytes is not None and self.batches_bytes < 2 * self.max_batch_body:

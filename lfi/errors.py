@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_SHOWN = 40
+"""Characters of what somebody typed that a message repeats."""
+
+
+def excerpt(text: str) -> str:
+    """A text as a message repeats it: its beginning, where it is long."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN].rstrip() + "…"
+
 
 class LFIError(Exception):
     """Base of every error that the command line prints in one line (exit code 2) and the API answers with 4xx."""

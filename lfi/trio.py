@@ -21,7 +21,7 @@ from PIL import Image
 from lfi.answerers import Answer, Answerer, Encoded, line_up
 from lfi.cards import check_explanation, check_student, default_layers, peer_cards
 from lfi.comparison import MODELS, Comparison, EncodedTrio, Question, assemble, model_of
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, WordsError, excerpt
 from lfi.hub import local_folder, pretrained
 from lfi.peers import Peer, check_name, load_peer
 from lfi.presence import read_presence
@@ -165,7 +165,7 @@ class Trio:
         layers: Sequence[int] | None = None,
         heads: bool = False,
     ) -> Question:
-        """A question that these models can answer. The arguments are those of `Question`.
+        """A question that these models can answer. The arguments are those of `Question`; what is repeated counts once.
 
         Raises:
             WordsError: no word, an empty one, or one that is too long.
@@ -179,6 +179,7 @@ class Trio:
         if not models:
             raise UnknownModelError(f"no model was asked for; there are: {', '.join(self.layers)}")
         self.ordered(models)
+        layers = None if layers is None else tuple(dict.fromkeys(layers))
         for model in models:
             wrong = [layer for layer in layers or () if not 0 <= layer < len(self.layers[model])]
             if wrong:
@@ -193,7 +194,7 @@ class Trio:
             raise UnknownWordError(near) from None
         for model in models:
             self.answerers[model].check(words, heads)
-        return Question(words, tuple(dict.fromkeys(models)), None if layers is None else tuple(layers), heads)
+        return Question(words, tuple(dict.fromkeys(models)), layers, heads)
 
     def ordered(self, models: Sequence[str]) -> tuple[str, ...]:
         """The requested answers in display order; `MODELS` where none is requested.
@@ -204,7 +205,7 @@ class Trio:
         unknown = [model for model in models if model not in self.layers]
         if unknown:
             raise UnknownModelError(
-                f"there is no model {', '.join(map(repr, unknown))}; there are: {', '.join(self.layers)}"
+                f"there is no model {excerpt(', '.join(map(repr, unknown)))}; there are: {', '.join(self.layers)}"
             )
         return tuple(model for model in self.layers if model in models) or MODELS
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Annotated
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
@@ -28,6 +29,7 @@ from app.engine.bodies import ModelsBody, trios_body
 from app.engine.downloads import overlay_files
 from app.engine.kept import KeptPictures
 from app.settings import Settings
+from app.web.clients import gone
 from evaluation.scores import score
 from lfi.errors import ConfigError, ImageError, LFIError
 
@@ -79,6 +81,7 @@ def agent_server(engine: Engine, version: str) -> MCPServer:
     async def interaction_maps(
         image: Image,
         words: Words,
+        context: Context,
         models: Models = [],  # noqa: B006 -- pydantic copies it
         trio: TrioName = "",
         overlays: Overlays = True,
@@ -86,7 +89,10 @@ def agent_server(engine: Engine, version: str) -> MCPServer:
         """Where each model looks for each word in an image: numbers for every model, and overlays as pictures."""
         try:
             request = MapsRequest.from_fields(engine.settings.word_limits, words, models, trio=trio)
-            return await engine.admission.run(partial(_answer, engine, request, image, overlays))
+            asked = context.request_context.request
+            assert asked is not None  # over HTTP there always is one
+            work = partial(_answer, engine, request, image, overlays)
+            return await engine.admission.run(work, partial(gone, asked.receive))
         except LFIError as error:
             raise ToolError(str(error)) from error
 
@@ -111,12 +117,18 @@ def agent_route(server: MCPServer, settings: Settings) -> Route:
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
-        max_request_body_size=settings.max_body,
+        max_request_body_size=settings.max_agent_body,
         transport_security=security,
     ).routes
     assert isinstance(route, Route)
     # Without sessions there is nothing to listen to or to end; a GET would hold a connection open for good.
-    return Route(PATH, _Complete(route.endpoint), methods=["POST"], include_in_schema=False)
+    return Route(
+        PATH,
+        _Complete(route.endpoint),
+        methods=["POST"],
+        include_in_schema=False,
+        max_body_size=settings.max_agent_body,
+    )
 
 
 class _Complete:

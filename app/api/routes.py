@@ -14,6 +14,7 @@ from app.api.maps import answer
 from app.engine import MapsRequest
 from app.engine.bodies import ModelsBody, trios_body
 from app.failures import NotReadyError
+from app.web.clients import gone
 from app.web.negotiation import JSON, NPZ, ZIP, preferred
 from app.web.openapi import problems
 
@@ -48,7 +49,7 @@ async def create_maps(
     media_type = preferred(accept)
     wanted = MapsRequest.from_fields(engine.settings.word_limits, words, models, layers, trio, heads)
     work = partial(answer, engine, wanted, image.file, media_type)
-    content = await engine.admission.run(work, partial(_gone, request))
+    content = await engine.admission.run(work, partial(gone, request.receive))
     headers = {"Vary": "Accept", "Cache-Control": "no-store"}
     if media_type in _FILE_NAMES:
         headers["Content-Disposition"] = f'attachment; filename="{_FILE_NAMES[media_type]}"'
@@ -88,12 +89,6 @@ async def get_readiness(request: Request, engine: EngineDep) -> dict[str, str]:
         raise NotReadyError("the models are still warming up; try again in a moment")
     await request.app.state.check_storage()
     return {"status": "ready"}
-
-
-async def _gone(request: Request) -> None:
-    """Return when the client has gone; its request is read already, so nothing else can come."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _json(content: Any) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ from app.engine import Engine, File, MapsRequest, Turn
 from app.engine.downloads import npz_bytes
 from evaluation.scores import row, score
 from lfi.comparison import model_of
-from lfi.errors import ImageError
+from lfi.errors import ImageError, LFIError
+
+log = logging.getLogger("lfi")
 
 
 def question_of(engine: Engine, request: MapsRequest) -> BatchQuestion:
@@ -37,27 +40,37 @@ def question_of(engine: Engine, request: MapsRequest) -> BatchQuestion:
 def answer_image(
     folder: BatchFolder, images: Images, name: str, engine: Engine, request: MapsRequest, turn: Turn
 ) -> Record:
-    """Answer one image and keep the answer. An image that cannot be read is a record that says why.
+    """Answer one image and keep the answer. An image that cannot be read or answered is a record that says why.
 
     Raises:
         LateError, GoneError: as `Engine.ask`; nothing is kept, and the image can be tried again.
+        OSError: the answer cannot be kept.
     """
     try:
         file = File(images.read(name, engine.settings.max_bytes))
         if folder.holds(name, file.sha256):
             return folder.records[name]
         picture = engine.open(file, request, turn, side=THUMBNAIL)
+        comparison = engine.ask(picture, request, turn)
+        rows = [row(each) for each in score(comparison)]
+        width, height = picture.size
+        seen = {"name": name, "width": width, "height": height, "sha256": file.sha256}
+        maps = npz_bytes(comparison, {"trio": folder.asked.trio, "image": seen})
     except ImageError as error:
-        record = Record(name, problem=str(error))
-        folder.add(record)
-        return record
-    comparison = engine.ask(picture, request, turn)
-    width, height = picture.size
-    record = Record(
-        name, file.sha256, stem_of(name), width, height, [row(each) for each in score(comparison)], note=picture.note
-    )
-    seen = {"name": name, "width": width, "height": height, "sha256": file.sha256}
-    folder.add(record, picture.drawn, npz_bytes(comparison, {"trio": folder.asked.trio, "image": seen}))
+        return _unanswered(folder, name, str(error))
+    except LFIError:
+        raise
+    except Exception:  # the other images may be well
+        log.exception("an image of a batch failed")
+        return _unanswered(folder, name, "it failed unexpectedly; see the log")
+    record = Record(name, file.sha256, stem_of(name), width, height, rows, note=picture.note)
+    folder.add(record, picture.drawn, maps)
+    return record
+
+
+def _unanswered(folder: BatchFolder, name: str, problem: str) -> Record:
+    record = Record(name, problem=problem)
+    folder.add(record)
     return record
 
 

@@ -11,8 +11,7 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -162,24 +161,30 @@ def _sixteen_bit_ppm(image: Image.Image) -> bool:
 
 def _check_icon(data: bytes) -> None:
     """The pictures in an ICO have headers of their own, which may say more than the icon's 256 pixels a side."""
-    for entry in range(struct.unpack_from("<H", data, 4)[0]):
-        try:
-            (start,) = struct.unpack_from("<I", data, 6 + 16 * entry + 12)
-            if data[start : start + 4] == b"\x89PNG":
-                width, height = struct.unpack_from(">II", data, start + 16)
-            else:
-                width, height = struct.unpack_from("<ii", data, start + 4)
-                height //= 2  # a mask lies below the picture
-        except struct.error as error:
-            raise ImageError(DAMAGED) from error
+    for width, height in _guarded(lambda: list(_icon_sizes(data))):
         if not (0 < width <= _ICON_SIDE and 0 < height <= _ICON_SIDE):
             raise ImageError(f"the icon holds a picture of {width} x {height} pixels; at most {_ICON_SIDE} are read")
 
 
+def _icon_sizes(data: bytes) -> Iterator[tuple[int, int]]:
+    (count,) = struct.unpack_from("<H", data, 4)
+    for entry in range(count):
+        (start,) = struct.unpack_from("<I", data, 6 + 16 * entry + 12)
+        if data[start : start + 4] == b"\x89PNG":
+            yield struct.unpack_from(">II", data, start + 16)
+        else:
+            width, height = struct.unpack_from("<ii", data, start + 4)
+            yield width, height // 2  # a mask lies below the picture
+
+
 def _turn_upright(image: Image.Image) -> None:
-    """Turn it as the camera's EXIF orientation says. A damaged EXIF block says nothing."""
-    with suppress(ValueError, TypeError, KeyError, SyntaxError, OSError, OverflowError, struct.error):
+    """Turn it as the camera's EXIF orientation says. A damaged EXIF block says nothing, or no more than that."""
+    try:
         ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo is 200 MB
+    except MemoryError:
+        raise
+    except Exception:  # of every kind, also after the turn: Pillow then writes the block anew
+        pass
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -171,7 +171,7 @@ class Engine:
         note = f"the {image.format} image has several {what}; this is the first of them" if what else ""
         with self.pixels.held(image.width * image.height, turn):
             image, cut = decoded(image, file.data)
-            return Picture.of(image, file.sha256, cut or note)
+            return Picture.of(image, file.sha256, cut or note, whole=not what)
 
     def _name(self, request: MapsRequest) -> str:
         return request.trio or self.trios.default
@@ -179,28 +179,28 @@ class Engine:
     def _seen(self, picture: Picture, request: MapsRequest) -> ModelInput:
         """What the models of the request's trio see of a picture."""
         name = self._name(request)
-        seen = picture.seen or self._look(picture.drawn, request, picture.sha256, picture.note)
+        seen = picture.seen or self._look(picture.drawn, request, picture.source, picture.note)
         if seen.trio != name:
             raise ValueError(f"the picture was opened for {seen.trio!r}, not for {name!r}")
         return seen
 
-    def _recall(self, sha256: str, request: MapsRequest) -> Picture | None:
-        """The picture in the file of this hash, where the models still know it."""
+    def _recall(self, source: str, request: MapsRequest) -> Picture | None:
+        """The picture in the file of this hash, or in its first frame, where the models still know it."""
         name = self._name(request)
-        key, size, note = self._files.find((name, sha256)) or ("", (0, 0), "")
+        key, size, note = self._files.find((name, source)) or ("", (0, 0), "")
         encoded = self._encoded.find((name, key))
-        return None if encoded is None else Picture(sha256, size, None, ModelInput(name, key, encoded), note)
+        return None if encoded is None else Picture(source, size, None, ModelInput(name, key, encoded), note)
 
-    def _look(self, image: Image.Image, request: MapsRequest, sha256: str, note: str) -> ModelInput:
+    def _look(self, image: Image.Image, request: MapsRequest, source: str, note: str) -> ModelInput:
         """What the models see of an image, by which it is known from now on."""
-        known = self._recall(sha256, request) if sha256 else None
+        known = self._recall(source, request) if source else None
         if known is not None and known.seen is not None:
             return known.seen
         name = self._name(request)
         content = self.trios.get(name).squash(image)
         seen = ModelInput(name, content_hash(content), content)
-        if sha256:
-            self._files.keep((name, sha256), (seen.key, image.size, note))
+        if source:
+            self._files.keep((name, source), (seen.key, image.size, note))
         return seen
 
     def _queue(self, name: str) -> MicroBatches[tuple[ModelInput, Question], Comparison]:

@@ -62,6 +62,7 @@ class Picture:
         image: RGB, to draw on; None where nobody draws on it.
         seen: what the models of the trio that it was opened for see; made of `image` where it is None.
         note: what of the file was not read, or is not shown; empty where all was.
+        whole: no first frame of an animation, which stands for its file only where somebody says so.
     """
 
     sha256: str
@@ -69,11 +70,17 @@ class Picture:
     image: Image.Image | None
     seen: ModelInput | None = None
     note: str = ""
+    whole: bool = True
 
     @classmethod
-    def of(cls, image: Image.Image, sha256: str = "", note: str = "") -> Picture:
+    def of(cls, image: Image.Image, sha256: str = "", note: str = "", whole: bool = True) -> Picture:
         """An image that is decoded already, RGB, for any trio."""
-        return cls(sha256, image.size, image, note=note)
+        return cls(sha256, image.size, image, note=note, whole=whole)
+
+    @property
+    def source(self) -> str:
+        """Names what the image was read from: its file, or the first frame of it; empty where there was none."""
+        return self.sha256 if self.whole or not self.sha256 else f"{self.sha256} frame 1"
 
     @property
     def drawn(self) -> Image.Image:

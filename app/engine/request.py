@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from app.engine.words import parse_words
 from app.limits import WordLimits
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, excerpt
+
+_MOST = 1000
+"""Models or layers in one request: more than any trio has."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +43,30 @@ class MapsRequest:
     ) -> MapsRequest:
         """A request from text fields; each may be repeated or hold several values with commas between.
 
+        A value that is repeated counts once.
+
         Raises:
             WordsError: as `parse_words`.
-            ConfigError: a layer that is not a number.
+            ConfigError: a layer that is not a number, or more models or layers than any trio has.
         """
         return cls(
             words=parse_words(words, limits),
-            models=tuple(_split(models)),
-            layers=_layers(_split(layers)),
+            models=tuple(dict.fromkeys(_split(models, "models"))),
+            layers=_layers(_split(layers, "layers")),
             trio=trio.strip() or None,
             heads=heads,
         )
 
 
-def _split(fields: Sequence[str]) -> list[str]:
+def _split(fields: Sequence[str], called: str) -> list[str]:
+    count = len(fields) + sum(field.count(",") for field in fields)
+    if count > _MOST:  # before they are split: a megabyte of commas would be half a million of them
+        raise ConfigError(f"{count:,} {called} were given; at most {_MOST:,} are read")
     return [piece.strip() for field in fields for piece in field.split(",") if piece.strip()]
 
 
 def _layers(numbers: Sequence[str]) -> tuple[int, ...] | None:
     try:
-        return tuple(int(number) for number in numbers) or None
+        return tuple(dict.fromkeys(map(int, numbers))) or None
     except ValueError as error:
-        raise ConfigError(f"layers are {', '.join(numbers)!r}; whole numbers from 0 were expected") from error
+        raise ConfigError(f"layers are {excerpt(', '.join(numbers))!r}; whole numbers from 0 were expected") from error

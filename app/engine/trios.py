@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.failures import NotReadyError
 from app.settings import Settings
-from lfi.errors import CheckpointError, LFIError, UnknownModelError
+from lfi.errors import CheckpointError, LFIError, UnknownModelError, excerpt
 from lfi.trio import Trio
 
 log = logging.getLogger("lfi")
@@ -100,7 +100,7 @@ class Trios:
         if name in self.failures:
             why = f"trio {name!r} could not be loaded: {self.failures[name]}"
             raise NotReadyError(why) if name == self.default else CheckpointError(why)
-        raise UnknownModelError(f"there is no trio {name!r}; there are: {', '.join(self.loaded) or 'none'}")
+        raise UnknownModelError(f"there is no trio {excerpt(name)!r}; there are: {', '.join(self.loaded) or 'none'}")
 
 
 def load_trio(folder: Path, device: str) -> Trio:

@@ -6,11 +6,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.limits import WordLimits
-from lfi.errors import WordsError
+from lfi.errors import WordsError, excerpt
 from lfi.teachers.scripts import visible
 
 _ARTICLES = ("a", "an", "the")
 _JOINERS = dict.fromkeys((0x200C, 0x200D))  # Persian and Hindi write words with them
+_SLACK = 3
+"""Times as many words, and characters of a phrase, are read as may remain without blank and repeated ones."""
 _CLOSE = 0.75
 """Spelling likeness (difflib's ratio) from which a known word is probably the one that was meant."""
 
@@ -25,9 +27,13 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
     Raises:
         WordsError: no words, a blank field, too many words, or a phrase that is too long.
     """
+    fields = list(fields)
+    count = len(fields) + sum(field.count(",") for field in fields)
+    if count > _SLACK * limits.words:  # before they are split
+        raise WordsError(f"{count:,} words were given; at most {limits.words} can be compared at once")
     words: dict[str, None] = {}
     for number, field in enumerate(fields, start=1):
-        pieces = [" ".join(visible(piece).split()) for piece in field.split(",")]
+        pieces = [_tidied(piece.strip(), limits) for piece in field.split(",")]
         if not any(pieces):
             raise WordsError(f"word {number} is empty; type a word or a short phrase, such as 'red circle'")
         words.update((piece, None) for piece in pieces if piece)
@@ -38,14 +44,24 @@ def parse_words(fields: Iterable[str], limits: WordLimits) -> tuple[str, ...]:
     for word in words:
         parts = len(word.split())
         if parts > limits.phrase or len(word) > limits.characters:
-            start = word if len(word) <= 40 else word[:40].rstrip() + "…"
-            raise WordsError(
-                f"the phrase {start!r} has {parts} words and {len(word)} characters; "
-                f"at most {limits.phrase} words and {limits.characters} characters are read as one phrase"
-            )
+            raise _too_long(word, f"{parts} words and {len(word)}", limits)
         if not word.translate(_JOINERS).isprintable():
             raise WordsError(f"the word {word!r} contains unprintable characters")
     return tuple(words)
+
+
+def _tidied(piece: str, limits: WordLimits) -> str:
+    """A piece as it is compared. One that is far too long is refused first: sorting its accents would take seconds."""
+    if len(piece) > _SLACK * limits.characters:
+        raise _too_long(piece, f"{len(piece):,}", limits)
+    return " ".join(visible(piece).split())
+
+
+def _too_long(phrase: str, length: str, limits: WordLimits) -> WordsError:
+    return WordsError(
+        f"the phrase {excerpt(phrase)!r} has {length} characters; "
+        f"at most {limits.phrase} words and {limits.characters} characters are read as one phrase"
+    )
 
 
 def plain(phrase: str, vocabulary: Sequence[str]) -> str:

@@ -15,11 +15,13 @@ import anyio
 import gradio as gr
 
 from app.engine import Engine, Turn
-from app.failures import BusyError, LateError
+from app.failures import BusyError, GoneError, LateError
 from app.settings import Settings
 from app.ui.handlers import Handlers
 from app.ui.samples import load_samples
 from app.web.assets import ICON, MANIFEST, early_script, preloads, start_script, style
+from app.web.clients import gone
+from app.web.page_queue import begin
 
 _PARTS = ("frame", "controls", "picture", "words", "maps", "reel", "closer", "film", "zoom", "guide", "share", "about")
 EARLY_STYLES = ("tokens", "inspector/page")
@@ -36,29 +38,29 @@ def build_inspector(engine: Engine) -> gr.Blocks:
     static = engine.settings.static_dir
     handlers = Handlers(engine, load_samples(static / "samples"))
 
-    async def describe(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.describe)
+    async def describe(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await at_once(handlers.describe, request)
 
-    async def check(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.check, payload)
+    async def check(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await at_once(partial(handlers.check, payload), request)
 
-    async def compare(payload: Any) -> dict[str, Any]:
-        return await admitted(engine, partial(handlers.compare, payload))
+    async def compare(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await admitted(engine, partial(handlers.compare, payload), request)
 
-    async def download(payload: Any) -> dict[str, Any]:
-        return await admitted(engine, partial(handlers.download, payload))
+    async def download(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await admitted(engine, partial(handlers.download, payload), request)
 
-    async def measure(payload: Any) -> dict[str, Any]:
-        return await admitted(engine, partial(handlers.measure, payload))
+    async def measure(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await admitted(engine, partial(handlers.measure, payload), request)
 
-    async def rank(payload: Any) -> dict[str, Any]:
-        return await admitted(engine, partial(handlers.rank, payload))
+    async def rank(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await admitted(engine, partial(handlers.rank, payload), request)
 
-    async def keep(payload: Any) -> dict[str, Any]:
-        return await admitted(engine, partial(handlers.keep, payload))
+    async def keep(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await admitted(engine, partial(handlers.keep, payload), request)
 
-    async def forget(payload: Any) -> dict[str, Any]:
-        return await anyio.to_thread.run_sync(handlers.forget, payload)
+    async def forget(payload: Any, request: gr.Request) -> dict[str, Any]:
+        return await at_once(partial(handlers.forget, payload), request)
 
     with gr.Blocks(title="LFI Inspector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
@@ -78,9 +80,23 @@ def page_head(settings: Settings) -> str:
     return ICON + MANIFEST + scripts + style(static, EARLY_STYLES)
 
 
-async def admitted(engine: Engine, step: Callable[[Turn], dict[str, Any]]) -> dict[str, Any]:
-    """The step's answer, from a thread; a refusal where too many requests wait or this one has waited too long."""
+async def at_once(step: Callable[[], dict[str, Any]], request: gr.Request) -> dict[str, Any]:
+    """The step's answer, from a thread."""
+    begin(request.scope)
+    return await anyio.to_thread.run_sync(step)
+
+
+async def admitted(
+    engine: Engine, step: Callable[[Turn], dict[str, Any]], request: gr.Request | None = None
+) -> dict[str, Any]:
+    """The step's answer, from a thread; a refusal where too many requests wait or this one has waited too long.
+
+    Args:
+        request: of a browser, which may go.
+    """
+    if request is not None:
+        begin(request.scope)
     try:
-        return await engine.admission.run(step)
-    except (BusyError, LateError) as error:
+        return await engine.admission.run(step, None if request is None else partial(gone, request.receive))
+    except (BusyError, GoneError, LateError) as error:
         return {"error": {"where": "page", "message": str(error), "retry": True}}

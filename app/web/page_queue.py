@@ -1,12 +1,13 @@
-"""The doors of Gradio's queue: those that our page does not use are closed, and nonsense at the others is a 4xx.
+"""The doors of Gradio's API: those that our page does not use are closed, and nonsense at the others is a 4xx.
 
-Gradio makes them for its other clients. They would answer anybody, and with a fault of the service where they are asked
-for something that is not there.
+Gradio makes them for its other clients. They would answer anybody, fetch what others publish (`file=https://...`), and
+answer with a fault of the service where they are asked for something that is not there.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +22,7 @@ _CLOSED = (
     "cancel",
     "deep_link",
     "dev",
+    "file",
     "monitoring",
     "process_recording",
     "profiling",
@@ -35,8 +37,16 @@ _CLOSED = (
     "vibe-edit",
     "vibe-starter-queries",
 )
-_JOIN = "queue/join"
+_CLOSED_PREFIXES = ("file=", "proxy=")
+_MISSING = {"queue/join": "the page has no such event", "component_server": "the page has no such function"}
+"""By door, what is wrong where it fails before a handler has begun: what was sent."""
+_BEGUN = "lfi.begun"
 log = logging.getLogger("lfi.page")
+
+
+def begin(scope: Scope) -> None:
+    """A handler has been found: what fails from now on is a fault of ours."""
+    scope[_BEGUN].set()
 
 
 class PageQueue:
@@ -55,30 +65,34 @@ class PageQueue:
         door = path.removeprefix(self.prefix).rstrip("/") if path.startswith(self.prefix) else ""
         if scope["type"] != "http" or not door:
             await self.app(scope, receive, send)
-        elif any(door == each or door.startswith(f"{each}/") for each in _CLOSED):
+        elif door.startswith(_CLOSED_PREFIXES) or any(door == each or door.startswith(f"{each}/") for each in _CLOSED):
             refused = problem(Request(scope), plain(404), f"there is nothing at {scope['path']}")
             await refused(scope, receive, send)
-        elif door == _JOIN:
-            await self._join(scope, receive, send)
+        elif door in _MISSING:
+            await self._ask(scope, receive, send, _MISSING[door])
         else:
             await self.app(scope, receive, send)
 
-    async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An event is only written down here, and its handler runs later: what fails is what was sent."""
+    async def _ask(self, scope: Scope, receive: Receive, send: Send, missing: str) -> None:
+        """The handler of a function says when it begins. That of an event, which is only written down, runs later."""
         request = Request({**scope})  # the mounted page puts itself into the scope
+        scope[_BEGUN] = begun = threading.Event()
         replaced = False
+
+        def is_refused(start: Message) -> bool:
+            return _is_failure(start) and not begun.is_set()
 
         async def refuse(_start: Message, _body: bytes) -> None:
             nonlocal replaced
             replaced = True
-            await problem(request, MALFORMED, "the page has no such event")(scope, receive, send)
+            await problem(request, MALFORMED, missing)(scope, receive, send)
 
         try:
-            await hold_back(self.app, scope, receive, send, _is_failure, refuse)
+            await hold_back(self.app, scope, receive, send, is_refused, refuse)
         except Exception as error:
             if not replaced:
                 raise
-            log.info("event refused", extra={"reason": type(error).__name__})
+            log.info("refused", extra={"reason": type(error).__name__})
 
 
 def _is_failure(start: Message) -> bool:

@@ -118,6 +118,7 @@ def test_layers_are_kept_in_the_order_asked_and_the_default_follows(trio, pictur
     assert found.maps["lfi"].layers == ("block 3", "block 1")
     assert found.default_layer == {"lfi": 0}
     assert found.queries.layers == ("block 3", "block 1")
+    assert trio.question(["blue"], models=["lfi"], layers=[2, 0, 2, 2]).layers == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def service(trio_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Fast
     settings = read_settings(
         models_dir=trio_folder.parent,
         trio=trio_folder.name,
-        max_bytes=2_000_000,
+        max_bytes=4_000_000,
         mcp_hosts="lfi.example.org",
         kept_folder=tmp_path_factory.mktemp("kept"),
     )
@@ -170,7 +170,15 @@ def test_nothing_holds_a_connection_open(method, address):
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-def test_a_request_may_be_no_larger_than_elsewhere(address):
-    answer = httpx.post(f"{address}/mcp", content=b"x" * 3_100_000, headers={"Content-Type": "application/json"})
+def test_an_image_may_be_as_large_as_elsewhere_and_a_request_as_large_as_its_base64(address):
+    image = as_bytes(scene(1140, 1140), "BMP")
+    assert 3_890_000 < len(image) < 4_000_000
+    arguments = {"words": ["star"], "models": ["lfi"], "overlays": False}
+    answer = call(address, "interaction_maps", image=base64.b64encode(image).decode(), **arguments)
+    assert not answer.is_error
+    refused = call(address, "interaction_maps", image=base64.b64encode(image + bytes(200_000)).decode(), **arguments)
+    assert "at most 4 MB are accepted" in refused.content[0].text
+    answer = httpx.post(f"{address}/mcp", content=b"x" * 6_400_000, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert answer.json()["type"] == "urn:problem-type:lfi:request-too-large"
+    assert answer.json()["detail"] == "the request is larger than 6.33333 MB, which is the limit"

@@ -25,6 +25,7 @@ from app.batch.folder import BatchFolder
 from app.batch.gallery import gallery_page
 from app.batch.sources import ZipImages
 from app.batch.store import Batch, _remove
+from app.engine import File, Picture
 from app.engine.decode import DAMAGED
 from app.keys import new_key
 from app.main import create_app
@@ -131,6 +132,32 @@ def test_a_batch_is_taken_worked_off_and_read(service, send):
         (wide,) = [name for name in names if "wide" in name]
         with archive.open(wide) as file, np.load(io.BytesIO(file.read())) as arrays:
             assert arrays["words"].tolist() == ["star", "red circle"]
+
+
+def test_an_image_that_fails_unexpectedly_is_named_logged_and_leaves_the_others_alone(
+    service, send, monkeypatch, caplog
+):
+    engine = service.app.state.engine
+    whole = engine.open
+
+    def broken(file: File, *more: Any, **options: Any) -> Picture:
+        if file.data == PICTURES["wide.png"]:
+            raise ZeroDivisionError("a fault of ours")
+        return whole(file, *more, **options)
+
+    monkeypatch.setattr(engine, "open", broken)
+    status = finished(service, send({name: PICTURES[name] for name in ("wide.png", "tall.png")}))
+    assert (status["state"], status["done"], status["problem"]) == ("done", 2, "")
+    assert status["unread"] == [{"image": "wide.png", "problem": "it failed unexpectedly; see the log"}]
+    rows = service.get(status["links"]["scores_json"]).json()["rows"]
+    assert [each["image"] for each in rows] == ["tall.png"]
+    (said,) = [each for each in caplog.records if each.exc_info]
+    assert (said.name, said.exc_info[0]) == ("lfi", ZeroDivisionError)
+
+
+def test_an_icon_that_ends_in_its_table_is_one_picture_s_problem(service, send):
+    status = finished(service, send({"cut.ico": b"\0\0\1\0", "tall.png": PICTURES["tall.png"]}))
+    assert (status["state"], status["unread"]) == ("done", [{"image": "cut.ico", "problem": DAMAGED}])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from uploads import as_bytes, black_png, cut_jpeg, nine_hundred_megapixels, png, scene, truncated_jpeg, two_frames
 
-from app.engine.decode import decode_image, decoded, opened, several
+from app.engine.decode import DAMAGED, decode_image, decoded, opened, several
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
 from lfi.data.decode import read_picture
@@ -69,6 +69,13 @@ def test_an_icon_whose_picture_is_larger_than_icons_are_is_refused_before_it_is_
     header = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(bomb), 22)
     with pytest.raises(ImageError, match="the icon holds a picture of 5000 x 5000 pixels; at most 1024 are read"):
         decode_image(header + bomb)
+
+
+@pytest.mark.parametrize("length", range(4, 23))
+def test_an_icon_that_ends_in_its_table_is_one_clear_error(length):
+    icon = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, 40, 22)
+    with pytest.raises(ImageError, match=DAMAGED):
+        decode_image(icon[:length])
 
 
 def test_a_sixteen_bit_pgm_is_scaled_and_not_cut_off():
@@ -146,6 +153,14 @@ def test_nothing_of_a_photo_s_metadata_travels_on():
 def test_a_damaged_exif_block_leaves_the_photo_as_it_is():
     stored = as_bytes(scene(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(pixels(decode_image(stored)), pixels(scene()))
+
+
+def test_an_exif_block_that_cannot_be_written_anew_still_says_which_way_is_up():
+    maker_as_fraction = struct.pack("<HHII", 0x010F, 5, 1, 38)
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + maker_as_fraction + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    stored = as_bytes(scene(), "PNG", exif=b"Exif\0\0" + block + struct.pack("<III", 0, 1, 2))
+    turned = scene().transpose(Image.Transpose.ROTATE_270)
+    assert np.array_equal(pixels(decode_image(stored)), pixels(turned))
 
 
 def test_a_jpeg_that_lacks_its_last_bytes_is_read_as_far_as_it_goes_and_that_is_noted():

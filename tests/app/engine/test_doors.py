@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from gradio.data_classes import DataWithFiles
 from PIL import Image
 from running import wait_until_ready
-from uploads import as_bytes, scene
+from uploads import as_bytes, scene, two_frames
 
 from app.agents import server as agents
 from app.api import maps as api
@@ -331,6 +331,16 @@ def test_where_nothing_is_drawn_it_is_not_even_decoded_again(door, picture, monk
     monkeypatch.setattr(decode, "_turn_upright", lambda image: decoded.append(image) or upright(image))
     assert [door.ask(word, picture) for word in ("star", "blue")] == ["", ""]
     assert len(decoded) == 1
+
+
+@pytest.mark.parametrize("door", [Api, Agents], indirect=True)
+def test_an_animation_is_refused_also_when_somebody_has_looked_at_its_first_frame_on_the_page(door, service, tmp_path):
+    animation = two_frames()
+    refused = door.ask("star", animation)
+    assert refused.endswith("the GIF image has several frames; send one of them as a still image")
+    page = Page(service, tmp_path)
+    assert [page.ask(word, animation) for word in ("star", "blue")] == ["", ""]
+    assert door.ask("star", animation) == refused
 
 
 @pytest.mark.parametrize("door", ALL, indirect=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from app.engine import words
 from app.engine.engine import Engine
 from app.engine.request import MapsRequest
 from app.engine.words import close_words, parse_words, plain_words
 from app.limits import WordLimits
 from app.settings import read_settings
-from lfi.errors import UnknownWordError, WordsError
+from lfi.errors import ConfigError, UnknownModelError, UnknownWordError, WordsError
 
 LIMITS = WordLimits(words=4, phrase=3, characters=30)
 
@@ -36,10 +37,17 @@ def test_words_come_one_per_field_or_with_commas_between(fields, words):
         (["star", " , "], "word 2 is empty; type a word or a short phrase, such as 'red circle'"),
         (["a,b,c,d,e"], "5 words were given; at most 4 can be compared at once"),
         (
-            [" ".join(["a"] * 300)],
-            "the phrase 'a a a a a a a a a a a a a a a a a a a a…' has 300 words and 599 characters; "
+            [" ".join(["a"] * 30)],
+            "the phrase 'a a a a a a a a a a a a a a a a a a a a…' has 30 words and 59 characters; "
             "at most 3 words and 30 characters are read as one phrase",
         ),
+        (
+            [" ".join(["a"] * 300)],
+            "the phrase 'a a a a a a a a a a a a a a a a a a a a…' has 599 characters; "
+            "at most 3 words and 30 characters are read as one phrase",
+        ),
+        (["star," * 1000], "1,001 words were given; at most 4 can be compared at once"),
+        (["star"] * 1000, "1,000 words were given; at most 4 can be compared at once"),
         (["st\0ar"], "the word 'st\\x00ar' contains unprintable characters"),
     ],
 )
@@ -47,6 +55,51 @@ def test_words_that_cannot_be_used_are_refused_with_what_would_be_right(fields, 
     with pytest.raises(WordsError) as refused:
         parse_words(fields, LIMITS)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    "field", ["é," * 500_000, "é" * 1_000_000, "a" + "\u0301\u0316" * 500_000], ids=["pieces", "a piece", "accents"]
+)
+def test_a_megabyte_of_words_is_refused_before_it_is_normalised(field, monkeypatch):
+    normalised = []
+    monkeypatch.setattr(words, "visible", lambda text: normalised.append(text) or text)
+    with pytest.raises(WordsError) as refused:
+        parse_words([field], WordLimits())
+    assert not normalised
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("layers", "kept"), [(["0,1,0", "1"], (0, 1)), (["2", "0", "2"], (2, 0)), (["0", "00"], (0,)), ([""], None)]
+)
+def test_a_layer_that_is_repeated_counts_once(layers, kept):
+    assert MapsRequest.from_fields(LIMITS, ["star"], layers=layers).layers == kept
+
+
+def test_a_model_that_is_repeated_counts_once():
+    assert MapsRequest.from_fields(LIMITS, ["star"], ["lfi,teacher", "lfi"]).models == ("lfi", "teacher")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"layers": ["0," * 500_000]}, "500,001 layers were given; at most 1,000 are read"),
+        ({"layers": ["0"] * 1001}, "1,001 layers were given; at most 1,000 are read"),
+        ({"models": ["x," * 500_000]}, "500,001 models were given; at most 1,000 are read"),
+        ({"layers": ["9" * 1_000_000]}, f"layers are '{'9' * 40}…'; whole numbers from 0 were expected"),
+    ],
+)
+def test_a_megabyte_of_layers_or_models_is_refused_in_a_short_sentence(fields, message):
+    with pytest.raises(ConfigError) as refused:
+        MapsRequest.from_fields(LIMITS, ["star"], **fields)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("field", [{"models": ("x" * 1_000_000,)}, {"trio": "x" * 1_000_000}])
+def test_an_unknown_name_of_a_megabyte_is_not_repeated_in_full(engine, field):
+    with pytest.raises(UnknownModelError) as refused:
+        engine.question(MapsRequest(("star",), **field))
+    assert len(str(refused.value)) < 1000
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import selectors
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from uploads import as_bytes, scene
 
 from app.main import create_app
 from app.settings import read_settings
+from app.ui.handlers import Handlers
 from lfi.errors import ConfigError
 
 
@@ -98,6 +100,45 @@ def test_what_the_page_does_not_use_of_its_queue_is_closed_and_nonsense_is_no_fa
     for body in (b"", b"x", b"[]", b'{"fn_index": "9' + b"9" * 5000 + b'"}'):
         answer = client.post("/ui/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
         assert 400 <= answer.status_code < 500, body[:20]
+
+
+def component(client: TestClient) -> int:
+    """The part of the page that has its functions."""
+    return next(each["id"] for each in client.get("/ui/config").json()["components"] if each["type"] == "html")
+
+
+@pytest.mark.parametrize(
+    "change", [{"component_id": 99_999}, {"component_id": -1}, {"component_id": "x"}, {"session_hash": None}, {}]
+)
+@pytest.mark.parametrize("encoding", ["json", "data"])
+def test_a_function_that_the_page_does_not_have_is_no_fault_of_ours(client, change, encoding):
+    asked = {"session_hash": "x", "component_id": component(client), "fn_name": "nothing", "data": None} | change
+    form = {"files": {"file": b"x"}} if encoding == "data" else {}
+    answer = client.post("/ui/gradio_api/component_server", **{encoding: asked}, **form)
+    assert 400 <= answer.status_code < 500
+    if change.get("component_id") == 99_999:
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+        assert answer.json()["detail"] == "the page has no such function"
+
+
+def test_a_function_of_the_page_answers_and_its_own_failure_is_a_fault_of_ours(client, monkeypatch):
+    asked = {"session_hash": "x", "component_id": component(client), "fn_name": "describe", "data": None}
+    assert client.post("/ui/gradio_api/component_server", json=asked).json()["ready"]
+
+    def fail(handlers: Handlers) -> None:
+        raise KeyError("component_id")
+
+    monkeypatch.setattr(Handlers, "describe", fail)
+    assert client.post("/ui/gradio_api/component_server", json=asked).status_code == 500
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("door", ["file=", "file/", "proxy=", "file%3D", "/file="])
+@pytest.mark.parametrize("name", ["https://example.com/x.png", "HTTP://127.0.0.1:1/", "/etc/hostname"])
+def test_the_page_fetches_nothing_for_anybody(client, method, door, name, monkeypatch):
+    monkeypatch.setattr(httpx.AsyncClient, "send", None)
+    answer = client.request(method, f"/ui/gradio_api/{door}{name}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
 class Skipping(asyncio.SelectorEventLoop):

@@ -79,7 +79,7 @@ BAD_REQUESTS: dict[str, tuple[dict, int, str, str, str]] = {
         422,
         "words",
         "The words cannot be used",
-        "the phrase 'star star star star star star star star…' has 300 words and 1499 characters; "
+        "the phrase 'star star star star star star star star…' has 1,499 characters; "
         "at most 12 words and 200 characters are read as one phrase",
     ),
     "17 words": (
