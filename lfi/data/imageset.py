@@ -26,6 +26,8 @@ class ImageSet:
         boxes: float32 `[n, 4]`, left, top, right, bottom in pixels of `images`, right and bottom open; NaN where an
             image has no box; None where none has.
         domains: one per image; empty where the set has none.
+        pictures: what each shows, by a key, where the same picture may come several times, with other captions; empty
+            where it comes once.
         skipped: files that could not be read, `path: reason` each.
         notes: what else is in the data and not here, or was not read as it is there.
     """
@@ -38,6 +40,7 @@ class ImageSet:
     words: tuple[tuple[str, ...], ...]
     boxes: np.ndarray | None = None
     domains: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -51,8 +54,9 @@ class ImageSet:
         for name, values in sizes.items():
             if len(values) != count:
                 raise DataError(f"{len(values)} {name} for {count} images")
-        if self.domains and len(self.domains) != count:
-            raise DataError(f"{len(self.domains)} domains for {count} images")
+        for name, values in (("domains", self.domains), ("pictures", self.pictures)):
+            if values and len(values) != count:
+                raise DataError(f"{len(values)} {name} for {count} images")
         if self.boxes is not None and self.boxes.shape != (count, 4):
             raise DataError(f"boxes are {self.boxes.shape}; ({count}, 4) was expected")
         if len(set(self.ids)) != count:
@@ -88,6 +92,7 @@ class ImageSet:
             words=pick(self.words),
             boxes=None if self.boxes is None else self.boxes[rows],
             domains=pick(self.domains) if self.domains else (),
+            pictures=pick(self.pictures) if self.pictures else (),
         )
 
     def fraction(self, share: float, seed: int = 0) -> ImageSet:
@@ -152,6 +157,7 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
     def join(name: str) -> tuple:
         return tuple(value for part in parts for value in getattr(part, name))
 
+    several = any(part.pictures for part in parts)
     boxes = None
     if any(part.boxes is not None for part in parts):
         nothing = [np.full((len(part), 4), np.nan, np.float32) for part in parts]
@@ -167,6 +173,7 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
         words=join("words"),
         boxes=boxes,
         domains=join("domains") if all(part.domains for part in parts) else (),
+        pictures=tuple(key for part in parts for key in part.pictures or part.ids) if several else (),
         skipped=join("skipped"),
         notes=Notes(join("notes")).all(),
     )

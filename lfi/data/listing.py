@@ -75,8 +75,11 @@ class Listing:
         position = {once[file]: index for index, file in enumerate(decoded.kept)}
         kept = [row for row, file in enumerate(self.files) if file in position]
         some, images = self.take(kept), decoded.images
+        pictures: tuple[str, ...] = ()
         if len(once) < len(self.files):
             images = images[[position[file] for file in some.files]]
+            first = dict(zip(reversed(self.files), reversed(self.ids), strict=True))
+            pictures = tuple(first[file] for file in some.files)
         return ImageSet(
             images=images,
             ids=some.ids,
@@ -84,6 +87,7 @@ class Listing:
             labels=some.labels,
             captions=some.captions,
             words=some.words,
+            pictures=pictures,
             skipped=decoded.skipped,
             notes=(*self.notes, *decoded.notes),
         )

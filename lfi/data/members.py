@@ -1,7 +1,8 @@
 """One sample of a WebDataset archive: the files that share a name (`grouping.py`), and what each says.
 
 An image (`jpg`, `png`, `webp`, ...), a caption (`txt`), a class index (`cls`), and anything else in `json`: here `id`,
-`words`, `box`, `domain` and, where there are several, `labels`; a `caption` in it serves where there is no `txt`.
+`words`, `box`, `domain`, `picture` (a key, where a picture comes several times) and, where there are several, `labels`;
+a `caption` in it serves where there is no `txt`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FIELDS = "files of samples that are not read"
 FACTS = "entries of json that are not read"
 NO_CAPTION = "samples without a caption"
 
-_KNOWN = ("id", "words", "box", "domain", "labels", "caption")
+_KNOWN = ("id", "words", "box", "domain", "picture", "labels", "caption")
 
 
 class Member(NamedTuple):
@@ -88,8 +89,9 @@ def _facts(data: bytes) -> dict[str, Any]:
         raise ValueError("`box` in its json is not four numbers")
     if not isinstance(labels, list) or not all(type(label) is int and label >= 0 for label in labels):
         raise ValueError("`labels` in its json are not a list of numbers from 0")
-    if not isinstance(facts.get("domain", ""), str):
-        raise ValueError("`domain` in its json is not a text")
+    for name in ("domain", "picture"):
+        if not isinstance(facts.get(name, ""), str):
+            raise ValueError(f"`{name}` in its json is not a text")
     return facts
 
 
@@ -119,6 +121,8 @@ def pack(images: ImageSet, row: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"id": images.ids[row], "words": images.words[row]}
     if images.domains:
         facts["domain"] = images.domains[row]
+    if images.pictures:
+        facts["picture"] = images.pictures[row]
     if images.boxes is not None and not np.isnan(images.boxes[row]).any():
         facts["box"] = images.boxes[row].tolist()
     sample: dict[str, Any] = {"__key__": f"{row:09}", "png": buffer.getvalue()}

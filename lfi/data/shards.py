@@ -210,6 +210,7 @@ def read_shards(
     labels, classes = _labels(members, Path(found[0]).parent / "classes.json")
     boxes = np.array([member.facts.get("box") or [np.nan] * 4 for member in members], np.float32)
     domains = tuple(member.facts.get("domain", "") for member in members)
+    pictures = tuple(member.facts.get("picture", key) for member, key in zip(members, keys, strict=True))
     return ImageSet(
         images=np.stack([member.image for member in members]),
         ids=tuple(keys),
@@ -219,6 +220,7 @@ def read_shards(
         words=tuple(tuple(member.facts.get("words", ())) for member in members),
         boxes=None if np.isnan(boxes).all() else boxes,
         domains=domains if any(domains) else (),
+        pictures=pictures if any("picture" in member.facts for member in members) else (),
         skipped=tuple(skipped.lines),
         notes=skipped.notes.all(),
     )

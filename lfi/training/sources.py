@@ -102,16 +102,20 @@ def _read(config: DataConfig, held_out: bool = False) -> ImageSet:
 
 
 def split_off(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
-    """All but a random share of the images, and that share.
+    """All but a random share of the images, and that share; all rows of a picture are on the same side.
 
     Raises:
         DataError: if either would be empty.
     """
-    order = np.random.default_rng((seed, 5)).permutation(len(images))
-    count = round(share * len(images))
-    if not 0 < count < len(images):
-        raise DataError(f"a validation share of {share} of {len(images)} images leaves one side empty")
-    return images.take(np.sort(order[count:])), images.take(np.sort(order[:count]))
+    pictures = images.pictures or images.ids
+    once = tuple(dict.fromkeys(pictures))
+    order = np.random.default_rng((seed, 5)).permutation(len(once))
+    count = round(share * len(once))
+    if not 0 < count < len(once):
+        raise DataError(f"a validation share of {share} of {len(once)} images leaves one side empty")
+    held = {once[index] for index in order[:count]}
+    out = np.array([picture in held for picture in pictures])
+    return images.take(np.flatnonzero(~out)), images.take(np.flatnonzero(out))
 
 
 def labelled(images: ImageSet, most: int = 1000) -> ImageSet:

@@ -85,6 +85,7 @@ def test_a_share_outside_0_to_1_is_refused(share):
         ({"words": ((),)}, "1 words"),
         ({"labels": np.zeros(3, np.int64)}, "3 labels"),
         ({"domains": ("photo",)}, "1 domains"),
+        ({"pictures": ("a",)}, "1 pictures"),
         ({"boxes": np.zeros((2, 2), np.float32)}, r"\(2, 4\) was expected"),
     ],
 )
@@ -100,6 +101,12 @@ def test_joined_sets_follow_one_another_and_images_without_boxes_have_none():
     assert joined.labels.tolist() == [0, 1, 1]
     assert joined.skipped == ("x", "y")
     np.testing.assert_array_equal(joined.boxes, [[1] * 4, [1] * 4, [np.nan] * 4])
+
+
+def test_a_picture_that_comes_again_is_still_known_in_a_part_or_a_larger_set():
+    images = make([0, 1, 0], pictures=("a", "b", "a"))
+    assert images.take([1, 2]).pictures == ("b", "a")
+    assert concatenate([images, make([1], "j")]).pictures == ("a", "b", "a", "j0")
 
 
 def test_sets_of_different_classes_or_sizes_are_not_joined():

@@ -41,6 +41,7 @@ SETS = {
     "several classes": {"labels": np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1]], np.float32)},
     "boxes": {"boxes": np.array([[0, 1, 2, 3.5]] * 3 + [[np.nan] * 4] * 2, np.float32)},
     "domains": {"domains": ("photo", "sketch", "photo", "photo", "sketch")},
+    "pictures": {"pictures": ("a", "b", "a", "a", "b")},
     "no captions": {"captions": ("",) * 5, "words": ((),) * 5},
     "no labels": {"labels": np.full(5, -1), "classes": ()},
 }
@@ -53,7 +54,7 @@ def test_what_is_written_is_read_back(tmp_path, given):
     found = read_shards(tmp_path, size=8)
     for field in ("images", "labels", "boxes"):
         np.testing.assert_array_equal(getattr(found, field), getattr(images, field))
-    for field in ("ids", "classes", "captions", "words", "domains", "skipped"):
+    for field in ("ids", "classes", "captions", "words", "domains", "pictures", "skipped"):
         assert getattr(found, field) == getattr(images, field), field
 
 

@@ -128,6 +128,30 @@ def test_shards_are_read_back(tmp_path):
     assert train.multilabel
 
 
+def test_without_an_image_that_comes_twice_the_split_is_of_the_rows():
+    images = named(50)
+    order = np.random.default_rng((3, 5)).permutation(50)
+    train, held = split_off(images, 0.2, 3)
+    assert train.ids == tuple(map(str, np.sort(order[10:])))
+    assert held.ids == tuple(map(str, np.sort(order[:10])))
+
+
+def test_an_image_with_several_captions_is_on_one_side_of_a_split(tmp_path):
+    for name in range(20):
+        Image.new("RGB", (8, 8), (name,) * 3).save(tmp_path / f"{name}.png")
+    rows = [(f"{name}.png", f"caption {turn} of a thing") for turn in range(5) for name in range(20)]
+    rows[0], rows[21] = ("0.png", ""), ("./1.png", "the same file")
+    (tmp_path / "list.csv").write_text("image,caption\n" + "".join(f"{name},{said}\n" for name, said in rows))
+    train, held = image_sets(DataConfig(source="captions", root=str(tmp_path / "list.csv"), size=8))
+    colours = [set(images.images[:, 0, 0, 0].tolist()) for images in (train, held)]
+    assert not colours[0] & colours[1]
+    assert (len(colours[0]), len(colours[1]), len(train) + len(held)) == (16, 4, 99)
+    write_shards(train, tmp_path / "shards")
+    parts = image_sets(DataConfig(source="shards", root=str(tmp_path / "shards"), size=8, validation_share=0.5))
+    again, other = (set(images.images[:, 0, 0, 0].tolist()) for images in parts)
+    assert not again & other
+
+
 def test_a_split_that_leaves_a_side_empty_is_refused():
     with pytest.raises(DataError, match="leaves one side empty"):
         split_off(named(), 0.01, 0)
