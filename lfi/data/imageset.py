@@ -59,6 +59,9 @@ class ImageSet:
                 raise DataError(f"{len(values)} {name} for {count} images")
         if self.boxes is not None and self.boxes.shape != (count, 4):
             raise DataError(f"boxes are {self.boxes.shape}; ({count}, 4) was expected")
+        if len(set(self.classes)) != len(self.classes):
+            several, times = Counter(self.classes).most_common(1)[0]
+            raise DataError(f"{times} classes are called {several!r}; every class needs a name of its own")
         if len(set(self.ids)) != count:
             several, times = Counter(self.ids).most_common(1)[0]
             raise DataError(f"sample ids are not unique: {times} images are called {several!r}")

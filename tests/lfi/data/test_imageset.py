@@ -86,6 +86,7 @@ def test_a_share_outside_0_to_1_is_refused(share):
         ({"labels": np.zeros(3, np.int64)}, "3 labels"),
         ({"domains": ("photo",)}, "1 domains"),
         ({"pictures": ("a",)}, "1 pictures"),
+        ({"classes": ("cat", "cat")}, "2 classes are called 'cat'; every class needs a name of its own"),
         ({"boxes": np.zeros((2, 2), np.float32)}, r"\(2, 4\) was expected"),
     ],
 )
