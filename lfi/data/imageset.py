@@ -28,6 +28,7 @@ class ImageSet:
         domains: one per image; empty where the set has none.
         pictures: what each shows, by a key, where the same picture may come several times, with other captions; empty
             where it comes once.
+        by_words: whether the classes are words, and present is what is said.
         skipped: files that could not be read, `path: reason` each.
         notes: what else is in the data and not here, or was not read as it is there.
     """
@@ -41,6 +42,7 @@ class ImageSet:
     boxes: np.ndarray | None = None
     domains: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    by_words: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -176,6 +178,7 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
         words=join("words"),
         boxes=boxes,
         domains=join("domains") if all(part.domains for part in parts) else (),
+        by_words=first.by_words,
         pictures=tuple(key for part in parts for key in part.pictures or part.ids) if several else (),
         skipped=join("skipped"),
         notes=Notes(join("notes")).all(),

@@ -1,17 +1,22 @@
 """What a configuration's data section reads, and how a student learns from it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from shard_files import add, encoded
 
 from lfi.data.imageset import ImageSet
 from lfi.data.shards import write_shards
 from lfi.errors import ConfigError, DataError
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
+from lfi.training.pretraining import captions_to_read
 from lfi.training.run import prepare, train_student
 from lfi.training.sources import image_sets, labelled, labelled_by_words, split_off
+from lfi.training.teacher_config import TeacherConfig
+from lfi.training.views import TargetViews
 
 COLOURS = {"red_circle": (220, 30, 30), "blue_star": (30, 30, 220), "green_square": (30, 200, 30)}
 TEACHER = TeacherSource(model="static/models/scenes/teacher")
@@ -94,6 +99,12 @@ def test_the_most_frequent_words_are_labels_and_validation_images_have_the_same(
     assert other.labels.tolist() == [[0, 1]]
 
 
+def test_every_row_has_the_words_that_it_lists_or_those_of_its_caption():
+    images = labelled_by_words(replace(named(), words=(("star",), *((),) * 5)))
+    assert images.words[:3] == (("star",), ("photo", "blue", "star"), ("photo", "red", "circle"))
+    assert images.labels.sum(1).tolist() == [1, 3, 3, 3, 3, 3]
+
+
 def test_captions_validated_on_a_list_of_their_own_have_one_order_of_classes(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     for name, said in (("train", ["a red cat", "a red dog", "a dog and a cat"]), ("held", ["a dog", "a tree"])):
@@ -172,6 +183,27 @@ def test_a_split_that_leaves_a_side_empty_is_refused():
 def test_a_data_section_says_what_is_wrong_with_it(wrong, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("objective", "maps"),
+    [({"interaction": 0.1}, "statements"), ({"logit_kd": 0.1}, "captions"), ({"naming": 0.1}, "seen")],
+)
+def test_a_teacher_is_not_asked_about_numbers(tmp_path, objective, maps):
+    members = {f"{row}.cls": str(row % 2).encode() for row in range(8)}
+    members |= {f"{row}.jpg": encoded(row) for row in range(8)}
+    add(tmp_path / "a.tar", dict(sorted(members.items())))
+    data = DataConfig(source="shards", root=str(tmp_path), size=8, validation_share=0.5)
+    images, _ = image_sets(data)
+    config = TrainConfig(data=data, objective=ObjectiveConfig(**objective), loop=LoopConfig(batch_size=2))
+    teacher = SimpleNamespace(grid=(8, 8))
+    questions = SimpleNamespace(source=TeacherSource(maps=maps), images=images, teacher=teacher)
+    with pytest.raises(DataError, match=r"classes\.json is missing, so the teacher would be asked about '0' .* a JSON"):
+        TargetViews(images, questions, None, config, (8, 8))
+    for harmless in (ObjectiveConfig(), ObjectiveConfig(feature_kd=0.1)):
+        TargetViews(images, questions, None, replace(config, objective=harmless), (8, 8))
+    with pytest.raises(DataError, match="the teacher would be asked about '0'"):
+        captions_to_read(images, TeacherConfig(image_size=8, patch_size=8), LoopConfig(batch_size=2))
 
 
 def test_own_words_need_shuffled_maps():
