@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -90,7 +91,7 @@ class ImageSet:
 
         return replace(
             self,
-            images=self.images[rows],
+            images=copied(self.images, rows),
             ids=pick(self.ids),
             labels=self.labels[rows],
             captions=pick(self.captions),
@@ -144,6 +145,27 @@ class ImageSet:
             rows = rng.permutation(np.flatnonzero(groups == group))
             kept.append(rows[: max(1, round(share * len(rows)))])
         return np.sort(np.concatenate(kept))
+
+
+def copied(images: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Some rows of images in memory, wherever they were.
+
+    Raises:
+        DataError: they are more than this machine's memory holds.
+    """
+    needed, memory = len(rows) * images[:1].nbytes, memory_size()
+    if needed > memory:
+        raise DataError(
+            f"{len(rows):,} images of {images.shape[1]} px take {needed / 1e9:,.1f} GB of memory, of which there are "
+            f"{memory / 1e9:,.1f}: parts of a set and tables with several captions of an image are held in memory; use "
+            "a smaller data.size or fewer images, or stream them from shards (data.stream)"
+        )
+    return images[np.asarray(rows, np.int64)]
+
+
+def memory_size() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def concatenate(parts: Sequence[ImageSet]) -> ImageSet:

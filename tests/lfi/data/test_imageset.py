@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lfi.data import imageset
 from lfi.data.imageset import ImageSet, concatenate
 from lfi.errors import DataError
 
@@ -36,6 +37,14 @@ def test_taking_rows_takes_all_that_is_known_of_them():
         ("photo", "photo"),
         ("x",),
     )
+
+
+def test_more_than_fits_into_memory_is_refused(monkeypatch):
+    images = make([0, 1, 0])
+    monkeypatch.setattr(imageset, "memory_size", lambda: 2 * 4 * 4 * 3)
+    assert len(images.take([2, 0])) == 2
+    with pytest.raises(DataError, match=r"3 images of 4 px take .* stream them from shards \(data\.stream\)"):
+        images.take([0, 1, 2])
 
 
 def test_nothing_taken_is_an_empty_set():
