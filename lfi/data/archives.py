@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from webdataset.gopen import gopen
 from webdataset.shardlists import expand_urls
@@ -65,6 +66,34 @@ def raw_samples(shards: list[str], notes: Notes) -> Iterator[Sample]:
                 yield Sample(f"{PurePosixPath(shard).stem}/{name}", contents, twice)
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             raise DataError(f"the shard {shard} cannot be read: {error.args[0] if error.args else error}") from None
+
+
+def beside(shard: str, name: str) -> str:
+    """The path or URL of a file in the same folder as a shard; `""` for that of a pipe."""
+    if shard.startswith("pipe:"):
+        return ""
+    if not _is_url(shard):
+        return str(Path(shard).parent / name)
+    parts = urlsplit(shard)
+    return urlunsplit(parts._replace(path=parts.path.rpartition("/")[0] + f"/{name}"))
+
+
+def contents(file: str) -> bytes | None:
+    """A small file at a path or URL; None where there is none, or it cannot be fetched.
+
+    Raises:
+        DataError: it is there and cannot be read.
+    """
+    try:
+        with gopen(file) as stream:
+            found: bytes = stream.read()
+        return found
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        if _is_url(file):
+            return None
+        raise DataError(f"{file} cannot be read: {error}") from None
 
 
 def _files(shard: str, notes: Notes) -> Iterator[Part]:

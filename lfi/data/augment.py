@@ -47,9 +47,10 @@ class Views:
     ) -> Views:
         """Random crops of `scale` to all of the area, aspect `1 / ratio` to `ratio`, resized to the whole; and flips.
 
-        With a `scale` of 1 nothing is cropped. After the random resized crop of Szegedy et al. 2015 (arXiv 1409.4842,
-        section 6).
+        Near a `scale` of 1 aspects are nearer to 1, too, so that no crop is cut to less; with 1 nothing is cropped.
+        After the random resized crop of Szegedy et al. 2015 (arXiv 1409.4842, section 6).
         """
+        ratio = min(ratio, 1 / scale)
         area = rng.uniform(scale, 1, count)
         aspect = np.exp(rng.uniform(-1, 1, count) * math.log(ratio)) if scale < 1 else np.ones(count)
         width, height = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)

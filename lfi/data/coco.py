@@ -7,12 +7,13 @@ does not make its class present: COCO's own evaluation ignores such regions.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lfi.data.coco_format import CocoInstances, read_instances, read_lists
+from lfi.data.coco_format import SHARED_NAMES, CocoInstances, read_instances, read_lists
 from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
 from lfi.data.imageset import ImageSet
@@ -36,7 +37,8 @@ def coco(
 
     Args:
         images: the folder that the file names are relative to.
-        annotations: instances JSON. Classes count in the order of category ids, which may have gaps.
+        annotations: instances JSON. Classes count in the order of category ids, which may have gaps; categories of the
+            same name are one class.
         size: side in pixels.
         captions: captions JSON; the caption of an image is the one with the lowest id. Captions of other images are
             passed over, so that one file serves several subsets.
@@ -56,13 +58,16 @@ def coco(
     notes = Notes(content.notes)
     numbers = [entry["id"] for entry in content.images]
     names = [entry["file_name"] for entry in content.images]
+    for name, times in Counter(category["name"] for category in content.categories).items():
+        if times > 1:
+            notes.add(SHARED_NAMES, name, times)
     areas = _areas(content)
     said = _captions(Path(captions), numbers, notes) if captions else {}
     files = [images / name for name in names]
     refuse_missing(names, images, annotations)
     decoded = cached(files, size, fit=fit, limit=limit, title=annotations.stem)
 
-    classes = tuple(category["name"] for category in content.categories)
+    classes = _classes(content)
     words = [tuple(classes[column] for column in _largest_first(row)) for row in areas]
     texts = [
         said.get(number) or (prompt.replace("{}", listed(present)) if present else "")
@@ -114,11 +119,17 @@ def list_coco_captions(file: Path, folder: Path) -> Listing:
     )
 
 
+def _classes(content: CocoInstances) -> tuple[str, ...]:
+    """The names of the categories, each once, by the first id that has it."""
+    return tuple(dict.fromkeys(category["name"] for category in content.categories))
+
+
 def _areas(content: CocoInstances) -> np.ndarray:
     """Total area of each class in each image in square pixels, float64 `[n, class]`; -1 where it is absent."""
     row = {entry["id"]: index for index, entry in enumerate(content.images)}
-    column = {category["id"]: index for index, category in enumerate(content.categories)}
-    areas = np.full((len(row), len(column)), -1.0)
+    place = {name: index for index, name in enumerate(_classes(content))}
+    column = {category["id"]: place[category["name"]] for category in content.categories}
+    areas = np.full((len(row), len(place)), -1.0)
     for region in content.annotations:
         if not region["iscrowd"]:
             at = row[region["image_id"]], column[region["category_id"]]

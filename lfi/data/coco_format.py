@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faster_coco_eval.core import mask as run_lengths
 
 from lfi.data.notes import Note, Notes
 from lfi.errors import DataError
 
 SHARED_IDS = "annotations that share an id with others; each is read"
+SHARED_NAMES = "categories that share a name, which are one class"
 CROWDS = "crowd regions, which are not single objects"
 NO_BOX = "objects without a box"
 NO_MASK = "objects without a mask, of which a detector learns the box alone"
@@ -128,10 +130,8 @@ def _annotation(
         raise DataError(f"{path}: {called} has the area {str(area)[:60]!r}; a number was expected")
     if mask:
         mask = _mask(path, called, mask, sizes[entry["image_id"]], notes)
-    if not box and isinstance(mask, list) and mask:
-        points = np.concatenate([np.reshape(part, (-1, 2)) for part in mask])
-        low, high = points.min(0), points.max(0)
-        box = [*low.tolist(), *(high - low).tolist()]
+    if not box and mask:
+        box = _box_around(path, called, mask)
         notes.add("objects whose box is taken from their mask", called)
     if box:
         found["bbox"] = box
@@ -157,6 +157,8 @@ def _mask(path: Path, called: str, mask: Any, size: tuple[Any, Any], notes: Note
             )
         if None not in size and tuple(stated) != size:
             raise DataError(f"{path}: the segmentation of {called} is {stated} pixels, its image {list(size)}")
+        if isinstance(counts, list) and not all(type(count) is int and count >= 0 for count in counts):
+            raise DataError(f"{path}: the run lengths of {called} are not all whole numbers from 0")
         if isinstance(counts, list) and sum(counts) != stated[0] * stated[1]:
             raise DataError(f"{path}: the run lengths of {called} do not add up to {stated[0]} x {stated[1]} pixels")
         return mask
@@ -170,6 +172,20 @@ def _mask(path: Path, called: str, mask: Any, size: tuple[Any, Any], notes: Note
     if len(kept) < len(mask):
         notes.add(THIN, called, len(mask) - len(kept))
     return kept
+
+
+def _box_around(path: Path, called: str, mask: Any) -> list[float]:
+    """Left, top, width and height of polygons or run lengths."""
+    if isinstance(mask, list):
+        points = np.concatenate([np.reshape(part, (-1, 2)) for part in mask])
+        low, high = points.min(0), points.max(0)
+        return [*low.tolist(), *(high - low).tolist()]
+    try:
+        packed = run_lengths.frPyObjects(mask, *mask["size"]) if isinstance(mask["counts"], list) else mask
+        box: list[float] = run_lengths.toBbox(packed).tolist()
+    except (RuntimeError, TypeError):
+        raise DataError(f"{path}: the run lengths of {called} cannot be read") from None
+    return box
 
 
 def _number_anew(annotations: list[dict[str, Any]], notes: Notes) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lfi.data.folders import class_names, subfolders
+from lfi.data.folders import are_splits, class_names, subfolders
 from lfi.data.imagecache import cached
 from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
@@ -34,8 +34,6 @@ PHRASES = {
     "VOC2007": "a photo",
 }
 """What a picture of a domain is called; of another domain, its folder's name with an article."""
-
-SPLIT_FOLDERS = frozenset({"train", "test", "val", "crossval", "full"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +151,7 @@ def _class_parents(domain: Path, notes: Notes) -> list[Path]:
     """The folders that hold a domain's classes: itself, or the splits within it."""
     beside = Notes()
     inside = subfolders(domain, beside)
-    if not inside or not {each.name for each in inside} <= SPLIT_FOLDERS:
+    if not are_splits(inside):
         return [domain]  # what lies next to its classes is noted with them
     notes.extend(beside.all())
     full = [each for each in inside if each.name == "full"]

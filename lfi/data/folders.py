@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from lfi.data.prompts import fill
 from lfi.errors import DataError
 
 ASIDE = "images outside the class folders"
+
+_SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "crossval", "full"})
 
 
 def class_folders(
@@ -48,6 +50,13 @@ def list_folders(root: Path, *, prompt: str = "a photo of a {}") -> Listing:
     labels: list[int] = []
     notes = Notes()
     kinds = subfolders(root, notes)
+    if are_splits(kinds) and any(subfolders(kind) for kind in kinds):
+        train = next((kind for kind in kinds if kind.name.lower().startswith("train")), kinds[0])
+        others = [f"{kind} as data.validation_root" for kind in kinds if kind.name.lower().startswith("val")]
+        raise DataError(
+            f"{root} holds splits ({', '.join(kind.name for kind in kinds)}) and not classes; "
+            f"name {' and '.join([f'{train} in its place', *others])}"
+        )
     for label, kind in enumerate(kinds):
         found = image_files(kind, notes)
         if not found:
@@ -91,6 +100,11 @@ def subfolders(folder: Path, notes: Notes | None = None) -> list[Path]:
     except OSError:
         raise DataError(f"cannot read {folder} as a folder") from None
     return found
+
+
+def are_splits(folders: Sequence[Path]) -> bool:
+    """Whether these are all named as the splits of a data set are: `train`, `val` and so on."""
+    return bool(folders) and {folder.name.lower() for folder in folders} <= _SPLITS
 
 
 def class_names(folders: Iterable[str]) -> tuple[str, ...]:

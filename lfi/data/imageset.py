@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ class ImageSet:
         boxes: float32 `[n, 4]`, left, top, right, bottom in pixels of `images`, right and bottom open; NaN where an
             image has no box; None where none has.
         domains: one per image; empty where the set has none.
+        pictures: what each shows, by a key, where the same picture may come several times, with other captions; empty
+            where it comes once.
+        by_words: whether the classes are words, and present is what is said.
         skipped: files that could not be read, `path: reason` each.
         notes: what else is in the data and not here, or was not read as it is there.
     """
@@ -38,6 +42,8 @@ class ImageSet:
     words: tuple[tuple[str, ...], ...]
     boxes: np.ndarray | None = None
     domains: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    by_words: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -51,10 +57,14 @@ class ImageSet:
         for name, values in sizes.items():
             if len(values) != count:
                 raise DataError(f"{len(values)} {name} for {count} images")
-        if self.domains and len(self.domains) != count:
-            raise DataError(f"{len(self.domains)} domains for {count} images")
+        for name, values in (("domains", self.domains), ("pictures", self.pictures)):
+            if values and len(values) != count:
+                raise DataError(f"{len(values)} {name} for {count} images")
         if self.boxes is not None and self.boxes.shape != (count, 4):
             raise DataError(f"boxes are {self.boxes.shape}; ({count}, 4) was expected")
+        if len(set(self.classes)) != len(self.classes):
+            several, times = Counter(self.classes).most_common(1)[0]
+            raise DataError(f"{times} classes are called {several!r}; every class needs a name of its own")
         if len(set(self.ids)) != count:
             several, times = Counter(self.ids).most_common(1)[0]
             raise DataError(f"sample ids are not unique: {times} images are called {several!r}")
@@ -81,13 +91,14 @@ class ImageSet:
 
         return replace(
             self,
-            images=self.images[rows],
+            images=copied(self.images, rows),
             ids=pick(self.ids),
             labels=self.labels[rows],
             captions=pick(self.captions),
             words=pick(self.words),
             boxes=None if self.boxes is None else self.boxes[rows],
             domains=pick(self.domains) if self.domains else (),
+            pictures=pick(self.pictures) if self.pictures else (),
         )
 
     def fraction(self, share: float, seed: int = 0) -> ImageSet:
@@ -136,6 +147,27 @@ class ImageSet:
         return np.sort(np.concatenate(kept))
 
 
+def copied(images: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Some rows of images in memory, wherever they were.
+
+    Raises:
+        DataError: they are more than this machine's memory holds.
+    """
+    needed, memory = len(rows) * images[:1].nbytes, memory_size()
+    if needed > memory:
+        raise DataError(
+            f"{len(rows):,} images of {images.shape[1]} px take {needed / 1e9:,.1f} GB of memory, of which there are "
+            f"{memory / 1e9:,.1f}: parts of a set and tables with several captions of an image are held in memory; use "
+            "a smaller data.size or fewer images, or stream them from shards (data.stream)"
+        )
+    return images[np.asarray(rows, np.int64)]
+
+
+def memory_size() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
     """Several sets of the same classes and size as one.
 
@@ -152,6 +184,7 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
     def join(name: str) -> tuple:
         return tuple(value for part in parts for value in getattr(part, name))
 
+    several = any(part.pictures for part in parts)
     boxes = None
     if any(part.boxes is not None for part in parts):
         nothing = [np.full((len(part), 4), np.nan, np.float32) for part in parts]
@@ -167,6 +200,8 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
         words=join("words"),
         boxes=boxes,
         domains=join("domains") if all(part.domains for part in parts) else (),
+        by_words=first.by_words,
+        pictures=tuple(key for part in parts for key in part.pictures or part.ids) if several else (),
         skipped=join("skipped"),
         notes=Notes(join("notes")).all(),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from lfi.data.decode import Decoded, Fit, load_images
 from lfi.data.imagecache import cached
-from lfi.data.imageset import ImageSet
+from lfi.data.imageset import ImageSet, copied
 from lfi.data.notes import Note
 
 
@@ -62,7 +62,7 @@ class Listing:
             limit: the largest share of files that may be unreadable.
 
         Raises:
-            DataError: too many cannot be read, or none.
+            DataError: too many cannot be read, or none, or rows that share files do not fit into memory.
         """
         return self._with(cached(self.once, size, fit=fit, limit=limit, title=title))
 
@@ -75,8 +75,11 @@ class Listing:
         position = {once[file]: index for index, file in enumerate(decoded.kept)}
         kept = [row for row, file in enumerate(self.files) if file in position]
         some, images = self.take(kept), decoded.images
+        pictures: tuple[str, ...] = ()
         if len(once) < len(self.files):
-            images = images[[position[file] for file in some.files]]
+            images = copied(images, [position[file] for file in some.files])
+            first = dict(zip(reversed(self.files), reversed(self.ids), strict=True))
+            pictures = tuple(first[file] for file in some.files)
         return ImageSet(
             images=images,
             ids=some.ids,
@@ -84,6 +87,7 @@ class Listing:
             labels=some.labels,
             captions=some.captions,
             words=some.words,
+            pictures=pictures,
             skipped=decoded.skipped,
             notes=(*self.notes, *decoded.notes),
         )

@@ -1,7 +1,8 @@
 """One sample of a WebDataset archive: the files that share a name (`grouping.py`), and what each says.
 
-An image (`jpg`, `png`, `webp`, ...), a caption (`txt`), a class index (`cls`), and anything else in `json`: here `id`,
-`words`, `box`, `domain` and, where there are several, `labels`; a `caption` in it serves where there is no `txt`.
+An image (`jpg`, `png`, `webp`, ...), captions (`txt`, one a line, of which the first is read), a class index (`cls`),
+and anything else in `json`: here `id`, `words`, `box`, `domain`, `picture` (a key, where a picture comes several
+times) and, where there are several, `labels`; a `caption` in it serves where there is no `txt`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ SEVERAL = "images after the first of a sample, which are not read"
 FIELDS = "files of samples that are not read"
 FACTS = "entries of json that are not read"
 NO_CAPTION = "samples without a caption"
+OTHER_CLASS = "classes that are not among the labels in json, which are read"
+FURTHER = "captions after the first of a sample, which are not read"
 
-_KNOWN = ("id", "words", "box", "domain", "labels", "caption")
+_KNOWN = ("id", "words", "box", "domain", "picture", "labels", "caption")
 
 
 class Member(NamedTuple):
@@ -66,6 +69,7 @@ def unpack(sample: Sample, size: int, fit: Fit = "squash") -> Member:
     remarks += [(FIELDS, name) for name in files if name not in images and name not in SAID]
     remarks += [(FACTS, name) for name in facts if name not in _KNOWN]
     remarks += [("files that come twice, of which the last is read", name) for name in sample.twice]
+    remarks += [(OTHER_CLASS, sample.key)] if label >= 0 and label not in facts.get("labels", [label]) else []
     remarks += [(NO_CAPTION, sample.key)] if not caption else []
     remarks += [(what, sample.key) for what in unread]
     return Member(picture.pixels, caption, label, facts, tuple(remarks))
@@ -88,8 +92,9 @@ def _facts(data: bytes) -> dict[str, Any]:
         raise ValueError("`box` in its json is not four numbers")
     if not isinstance(labels, list) or not all(type(label) is int and label >= 0 for label in labels):
         raise ValueError("`labels` in its json are not a list of numbers from 0")
-    if not isinstance(facts.get("domain", ""), str):
-        raise ValueError("`domain` in its json is not a text")
+    for name in ("domain", "picture"):
+        if not isinstance(facts.get(name, ""), str):
+            raise ValueError(f"`{name}` in its json is not a text")
     return facts
 
 
@@ -98,15 +103,16 @@ def _caption(files: dict[str, bytes], facts: dict[str, Any]) -> tuple[str, list[
     listed = facts.get("caption", "")
     unread = []
     if isinstance(listed, list):
-        if len(listed) > 1:
-            unread.append("captions after the first of a sample, which are not read")
+        unread += [FURTHER] * (len(listed) > 1)
         listed = listed[0] if listed and listed[0] is not None else ""
     if not isinstance(listed, str):
         raise ValueError(f"`caption` in its json is not a text but {json.dumps(listed)[:40]}")
     listed = " ".join(listed.split())
     if "txt" not in files:
         return listed, unread
-    caption = " ".join(files["txt"].decode("utf-8-sig").split())
+    lines = [" ".join(line.split()) for line in files["txt"].decode("utf-8-sig").splitlines() if line.strip()]
+    unread += [FURTHER] * (len(lines) > 1)
+    caption = lines[0] if lines else ""
     if listed and caption and listed != caption:
         unread.append("captions in json that differ from those in txt, which are read")
     return caption or listed, unread
@@ -119,6 +125,8 @@ def pack(images: ImageSet, row: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"id": images.ids[row], "words": images.words[row]}
     if images.domains:
         facts["domain"] = images.domains[row]
+    if images.pictures:
+        facts["picture"] = images.pictures[row]
     if images.boxes is not None and not np.isnan(images.boxes[row]).any():
         facts["box"] = images.boxes[row].tolist()
     sample: dict[str, Any] = {"__key__": f"{row:09}", "png": buffer.getvalue()}
@@ -127,6 +135,6 @@ def pack(images: ImageSet, row: int) -> dict[str, Any]:
     elif images.labels[row] >= 0:
         sample["cls"] = str(images.labels[row]).encode()
     if images.captions[row]:
-        sample["txt"] = images.captions[row].encode()
+        sample["txt"] = " ".join(images.captions[row].split()).encode()
     sample["json"] = json.dumps(facts).encode()
     return sample

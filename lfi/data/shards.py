@@ -1,8 +1,8 @@
 """WebDataset shards: tar files that are streamed, for sets that do not fit one machine.
 
 Reading and writing archives is the `webdataset` library's (`archives.py`), what a sample holds is in `members.py`; here
-are the order, the counting of what is skipped, and where to go on after a stop. `write_shards` adds `classes.json`, the
-names of the classes, next to the archives.
+are the order, the counting of what is skipped, and where to go on after a stop. Next to the archives is `classes.json`,
+a list of the classes' names, that of class 0 first: `write_shards` adds it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 from tqdm.auto import tqdm
 
-from lfi.data.archives import Sample, find_shards, raw_samples
+from lfi.data.archives import Sample, beside, contents, find_shards, raw_samples
 from lfi.data.decode import Fit, Skipped, reason
 from lfi.data.imageset import ImageSet
 from lfi.data.members import Member, pack, unpack
@@ -30,6 +30,9 @@ from lfi.errors import DataError
 
 JUDGED = 1000
 """The share that may be skipped is taken of at least this many, so that a stream survives a few bad first samples."""
+
+CLASSES = "classes.json"
+NUMBERED = "classes that have numbers for names, since there is no classes.json"
 
 _NAMED = 1000
 """Names that a stream keeps of each kind of thing that it does not read."""
@@ -171,7 +174,7 @@ def write_shards(images: ImageSet, folder: Path, per_shard: int = 1000) -> list[
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("*.tar")):
         raise DataError(f"{folder} already holds shards; choose another folder")
-    (folder / "classes.json").write_text(json.dumps(images.classes))
+    (folder / CLASSES).write_text(json.dumps(images.classes))
     shards = []
     starts = range(0, len(images), per_shard)
     for start in tqdm(starts, "writing shards", disable=None if len(starts) > 1 else True):
@@ -190,10 +193,12 @@ def read_shards(
 ) -> ImageSet:
     """Shards that fit into memory, in their order.
 
-    Classes are those of `classes.json` next to the first shard; without it they are named by their numbers.
+    Classes are those of `classes.json` next to the first shard, which may be at a URL; without it they are named by
+    their numbers, which is noted.
 
     Raises:
-        DataError: for shards as in `ShardStream`, a label outside the classes, or too many unreadable samples.
+        DataError: for shards as in `ShardStream`, a label outside the classes, a sample without a class where others
+            have several, or too many unreadable samples.
     """
     found = find_shards(shards)
     members: list[Member] = []
@@ -207,9 +212,14 @@ def read_shards(
     _judge(skipped)
     if not members:
         raise DataError(f"{found[0]}: no image in it can be read")
-    labels, classes = _labels(members, Path(found[0]).parent / "classes.json")
+    table = beside(found[0], CLASSES)
+    named = _class_names(table)
+    labels, classes = _labels(members, keys, named)
+    if classes and named is None:
+        skipped.notes.add(NUMBERED, table or f"{CLASSES} of {found[0]}", len(classes))
     boxes = np.array([member.facts.get("box") or [np.nan] * 4 for member in members], np.float32)
     domains = tuple(member.facts.get("domain", "") for member in members)
+    pictures = tuple(member.facts.get("picture", key) for member, key in zip(members, keys, strict=True))
     return ImageSet(
         images=np.stack([member.image for member in members]),
         ids=tuple(keys),
@@ -219,6 +229,7 @@ def read_shards(
         words=tuple(tuple(member.facts.get("words", ())) for member in members),
         boxes=None if np.isnan(boxes).all() else boxes,
         domains=domains if any(domains) else (),
+        pictures=pictures if any("picture" in member.facts for member in members) else (),
         skipped=tuple(skipped.lines),
         notes=skipped.notes.all(),
     )
@@ -244,21 +255,37 @@ def _judge(skipped: Skipped) -> None:
     skipped.check()
 
 
-def _labels(members: list[Member], table: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    several = any("labels" in member.facts for member in members)
-    rows = [member.facts.get("labels", []) if several else [member.label] for member in members]
-    most = max((label for row in rows for label in row), default=-1)
-    try:
-        classes = tuple(json.loads(table.read_text()))
-    except FileNotFoundError:
-        classes = tuple(str(label) for label in range(most + 1))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{table} cannot be read as a JSON list of classes: {error}") from None
+def _labels(
+    members: list[Member], keys: list[str], named: tuple[str, ...] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Several labels of each where any has several, else one; and the classes, numbers where nothing names them."""
+    rows = [member.facts.get("labels", [member.label] if member.label >= 0 else None) for member in members]
+    most = max((label for row in rows for label in row or ()), default=-1)
+    classes = tuple(map(str, range(most + 1))) if named is None else named
     if most >= len(classes):
-        raise DataError(f"a sample has class {most}; {table.name} names {len(classes)}, counted from 0")
-    if not several:
-        return np.array([row[0] for row in rows], np.int64), classes
+        raise DataError(f"a sample has class {most}; {CLASSES} names {len(classes)}, counted from 0")
+    if not any("labels" in member.facts for member in members):
+        return np.array([member.label for member in members], np.int64), classes
+    if None in rows:
+        raise DataError(
+            f"{keys[rows.index(None)]} has neither `labels` in its json nor `cls`, like {rows.count(None)} samples of "
+            f"{len(rows)}; the others have (`[]` says that it shows none of the classes)"
+        )
     labels = np.zeros((len(members), len(classes)), np.float32)
     for target, row in zip(labels, rows, strict=True):
         target[row] = 1
     return labels, classes
+
+
+def _class_names(table: str) -> tuple[str, ...] | None:
+    """What `classes.json` says; None where there is none."""
+    found = contents(table) if table else None
+    if found is None:
+        return None
+    try:
+        names = json.loads(found)
+    except ValueError as error:
+        raise DataError(f"{table} cannot be read as JSON: {error}") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{table} is not a JSON list of names, that of class 0 first")
+    return tuple(names)

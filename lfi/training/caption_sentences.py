@@ -120,7 +120,7 @@ class CaptionSentences:
         """Images `[b, 3, s, s]`, caption ids, statements (see `judged`), and `bank`, `named`, `open` of classes."""
         rows = portion((self.seed,), len(self.kept), self.batch_size, step)
         rng = np.random.default_rng((self.seed, 4, step))
-        views = Views.draw(len(rows), rng, self.crop, min(4 / 3, 1 / self.crop), self.flip)  # never less than `crop`
+        views = Views.draw(len(rows), rng, self.crop, flip=self.flip)
         views.flipped[torch.from_numpy(self.sided[rows])] = False
         pictures = normalise(torch.from_numpy(self.images.images[self.kept[rows]]))
         batch = {

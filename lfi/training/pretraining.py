@@ -26,7 +26,7 @@ from lfi.training.loop import train
 from lfi.training.provenance import write_provenance
 from lfi.training.scene_sentences import SceneSentences
 from lfi.training.sentences import tokenizer_of
-from lfi.training.sources import image_sets, scenes
+from lfi.training.sources import check_names, image_sets, scenes
 from lfi.training.teacher import TeacherTask
 from lfi.training.teacher_config import TeacherConfig
 from lfi.training.warm_start import warm_start
@@ -71,9 +71,10 @@ def captions_to_read(images: ImageSet, config: TeacherConfig, loop: LoopConfig) 
 
     Raises:
         ConfigError: images of another size than the model's.
-        DataError: too few captions.
+        DataError: too few captions, or classes without names.
     """
     _check_size(images.images.shape[1], config)
+    check_names(images, words=config.asks, classes=config.vocabulary > 0)
     words = vocabulary_of(images, config.prompt, config.least) if config.tokenizer == "words" else ()
     return CaptionSentences(
         images,

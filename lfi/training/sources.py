@@ -16,7 +16,7 @@ from lfi.data.folders import class_folders
 from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes, announce
 from lfi.data.scenes import Scenes
-from lfi.data.shards import read_shards
+from lfi.data.shards import NUMBERED, read_shards
 from lfi.data.tinyimagenet import tiny_imagenet
 from lfi.errors import DataError
 from lfi.teachers.content import align, content_words
@@ -102,16 +102,20 @@ def _read(config: DataConfig, held_out: bool = False) -> ImageSet:
 
 
 def split_off(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
-    """All but a random share of the images, and that share.
+    """All but a random share of the images, and that share; all rows of a picture are on the same side.
 
     Raises:
         DataError: if either would be empty.
     """
-    order = np.random.default_rng((seed, 5)).permutation(len(images))
-    count = round(share * len(images))
-    if not 0 < count < len(images):
-        raise DataError(f"a validation share of {share} of {len(images)} images leaves one side empty")
-    return images.take(np.sort(order[count:])), images.take(np.sort(order[:count]))
+    pictures = images.pictures or images.ids
+    once = tuple(dict.fromkeys(pictures))
+    order = np.random.default_rng((seed, 5)).permutation(len(once))
+    count = round(share * len(once))
+    if not 0 < count < len(once):
+        raise DataError(f"a validation share of {share} of {len(once)} images leaves one side empty")
+    held = {once[index] for index in order[:count]}
+    out = np.array([picture in held for picture in pictures])
+    return images.take(np.flatnonzero(~out)), images.take(np.flatnonzero(out))
 
 
 def labelled(images: ImageSet, most: int = 1000) -> ImageSet:
@@ -149,25 +153,31 @@ def said(caption: str) -> tuple[str, ...]:
 
 
 def labelled_by_words(
-    images: ImageSet, classes: tuple[str, ...] = (), *, fewest: int = 2, most: int = 1000
+    images: ImageSet,
+    classes: tuple[str, ...] = (),
+    *,
+    fewest: int = 2,
+    most: int = 1000,
+    asked: Sequence[tuple[str, ...]] = (),
 ) -> ImageSet:
-    """A set with captions alone: its content words become what is asked of the teacher, and multi-labels.
+    """A set without classes: words become what is asked of the teacher, and multi-labels.
 
     Args:
         classes: words that are labels; without them the most frequent ones, in alphabetical order.
         fewest: captions that a word must occur in to be one of those.
         most: how many of them.
+        asked: words of every image; without them those that it lists, or the content words of its caption.
 
     Raises:
         DataError: if no word is frequent enough.
     """
-    told = [row for row, caption in enumerate(images.captions) if caption.strip() or images.words[row]]
+    words = asked or [own or said(text) for own, text in zip(images.words, images.captions, strict=True)]
+    told = [row for row, caption in enumerate(images.captions) if caption.strip() or words[row]]
     if len(told) < len(images):
         notes = Notes(images.notes)
         for row in sorted(set(range(len(images))) - set(told)):
             notes.add("images left out, since no caption or word says what they show", images.ids[row])
-        images = replace(images.take(told), notes=notes.all())
-    words = images.words if any(images.words) else tuple(said(caption) for caption in images.captions)
+        images, words = replace(images.take(told), notes=notes.all()), [words[row] for row in told]
     if not classes:
         counts = Counter(word for row in words for word in row)
         frequent = sorted((word for word in counts if counts[word] >= fewest), key=lambda word: (-counts[word], word))
@@ -175,7 +185,24 @@ def labelled_by_words(
     if not classes:
         raise DataError(f"no word occurs in {fewest} of the {len(images)} captions; there is nothing to learn from")
     labels = np.stack([presence_of(row, classes) for row in words])
-    return replace(images, classes=classes, labels=labels, words=words)
+    return replace(images, classes=classes, labels=labels, words=tuple(words), by_words=True)
+
+
+def check_names(images: ImageSet, *, words: bool, classes: bool) -> None:
+    """Refuse to ask a teacher about classes that have numbers for names.
+
+    Args:
+        words: whether it is asked about the words of the images; classes: about the classes.
+    """
+    tables = [name for note in images.notes if note.what == NUMBERED for name, _ in note.names]
+    if not tables:
+        return
+    numbers = set(images.classes)
+    if classes or (words and any(word in numbers for row in images.words for word in row)):
+        raise DataError(
+            f"{tables[0]} is missing, so the teacher would be asked about {images.classes[0]!r} and other numbers of "
+            'classes; write a JSON list of their names, ["tench", "goldfish", ...], that of class 0 first'
+        )
 
 
 def presence_of(words: Sequence[str], classes: Sequence[str]) -> np.ndarray:

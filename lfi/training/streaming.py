@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from lfi.data.augment import Views
 from lfi.data.imageset import ImageSet
@@ -26,7 +26,7 @@ from lfi.images import normalise
 from lfi.training.config import TrainConfig
 from lfi.training.sources import presence_of, said
 from lfi.training.targets import Questions
-from lfi.training.views import moved, resized, shown
+from lfi.training.views import check_questions, moved, resized, shown
 
 
 class StreamViews:
@@ -57,8 +57,9 @@ class StreamViews:
             raise ConfigError(
                 f"data.length is {self.data.length}; at least a batch of {self.batch_size} images was expected"
             )
+        check_questions(questions, self.wanted)
         self._stream: ShardStream | None = None
-        self._batches: Iterator[list[dict[str, Any]]] = iter(())
+        self._batches: Iterator[list[Any]] = iter(())
         self._next = -1
 
     @property
@@ -82,10 +83,14 @@ class StreamViews:
         if step != self._next or position == 0:
             self._batches = self._open(epoch, position, rank, world)
         self._next = step + 1
-        return next(self._batches)
+        samples = next(self._batches)
+        for sample in samples:
+            if isinstance(sample, DataError):
+                raise sample
+        return samples
 
-    def _open(self, epoch: int, position: int, rank: int, world: int) -> Iterator[list[dict[str, Any]]]:
-        """This process's batches of an epoch, from a position on."""
+    def _open(self, epoch: int, position: int, rank: int, world: int) -> Iterator[list[Any]]:
+        """This process's batches of an epoch, from a position on, as `_Reported` gives them."""
         share, rest = divmod(self.batch_size, world)
         if rest:
             raise ConfigError(f"loop.batch_size is {self.batch_size}; a multiple of {world} processes was expected")
@@ -104,13 +109,27 @@ class StreamViews:
             )
         self._stream.set_epoch(epoch, position * share, share)
         own = torch.Generator()  # a loader draws a seed: not from the run's generators
-        return iter(DataLoader(self._stream, share, num_workers=workers, collate_fn=list, generator=own))
+        return iter(DataLoader(_Reported(self._stream), share, num_workers=workers, collate_fn=list, generator=own))
+
+
+class _Reported(IterableDataset):
+    """The samples of a stream, and an error in the place of what it ends: a loader would wrap it in its traceback."""
+
+    def __init__(self, stream: ShardStream):
+        super().__init__()
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[dict[str, Any] | DataError]:
+        try:
+            yield from self.stream
+        except DataError as error:
+            yield error
 
 
 def labelled_samples(samples: list[dict[str, Any]], like: ImageSet) -> ImageSet:
     """Samples as a set with the classes of another one.
 
-    Words are those of a sample's `json`, or its classes, or the content words of its caption.
+    Words are those of a sample's `json`, or its classes, or, where classes are words, the content words of its caption.
 
     Raises:
         DataError: a sample has no class, or one that is not among the classes.
@@ -118,17 +137,18 @@ def labelled_samples(samples: list[dict[str, Any]], like: ImageSet) -> ImageSet:
     classes, words, labels = like.classes, [], []
     for sample in samples:
         facts, label = sample["facts"], sample["label"]
-        present = facts.get("labels", ()) if like.multilabel else (label,)
+        listed = tuple(facts.get("words", ()))
+        if like.by_words:
+            words.append(listed or said(sample["caption"]))
+            labels.append(presence_of(words[-1], classes))
+            continue
+        present = facts.get("labels", (label,)) if like.multilabel else (label,)
         if any(not 0 <= each < len(classes) for each in present):
-            raise DataError(f"{sample['key']} has the class {max(present)}; 0 to {len(classes) - 1} were expected")
-        own = tuple(facts.get("words", ())) or tuple(classes[each] for each in present) or said(sample["caption"])
-        words.append(own)
-        if like.multilabel and "labels" not in facts:
-            labels.append(presence_of(own, classes))
-        elif like.multilabel:
-            labels.append(np.isin(np.arange(len(classes)), present).astype(np.float32))
-        else:
-            labels.append(np.array(label, np.int64))
+            found = f"the class {max(present)}" if max(present) >= 0 else "no class"
+            raise DataError(f"{sample['key']} has {found}; 0 to {len(classes) - 1} were expected")
+        words.append(listed or tuple(classes[each] for each in present))
+        several = np.isin(np.arange(len(classes)), present).astype(np.float32)
+        labels.append(several if like.multilabel else np.array(label, np.int64))
     return ImageSet(
         images=np.stack([sample["image"] for sample in samples]),
         ids=tuple(map(str, range(len(samples)))),  # a small stream may give a sample twice in a batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from lfi.data.imageset import ImageSet
 from lfi.images import normalise
 from lfi.training.config import WORD_FIELDS, TrainConfig
 from lfi.training.distributed import check_shares
+from lfi.training.sources import check_names
 from lfi.training.targets import Answers, InMemory, Questions
 
 RESIDENT = 8 << 30
@@ -54,6 +57,7 @@ class TargetViews:
             assert answers is not None
             counts = answers.rows(torch.arange(len(answers)), ("words",))["words"].sum(1).numpy()
             self.source = torch.from_numpy(partners(counts, self.seed))
+        check_questions(questions, self.wanted)
         self.images = torch.from_numpy(np.ascontiguousarray(images.images))
         self.labels = torch.from_numpy(images.labels)
         if torch.device(device).type == "cuda" and self.images.nbytes < RESIDENT:
@@ -91,6 +95,13 @@ class TargetViews:
         if self.source is not None:
             found |= self.answers.rows(self.source[rows], [name for name in self.wanted if name in others])
         return batch | moved(found, views, self.teacher_grid, self.grid)
+
+
+def check_questions(questions: Questions, wanted: Sequence[str]) -> None:
+    """Raises DataError where the teacher is asked about classes that have numbers for names."""
+    about, maps = "words" in wanted, questions.source.maps
+    chooses = about and maps == "seen"
+    check_names(questions.images, words=about and maps == "statements", classes="logits" in wanted or chooses)
 
 
 def moved(found: dict[str, Tensor], views: Views, source: tuple[int, int], grid: tuple[int, int]) -> dict[str, Tensor]:

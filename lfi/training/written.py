@@ -16,7 +16,6 @@ from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes
 from lfi.teachers import GenerativeTeacher
 from lfi.training.config import TeacherSource
-from lfi.training.sources import said
 
 _AT_ONCE = 16
 _WRITTEN = "captions that the teacher wrote itself, where an image had none"
@@ -43,13 +42,11 @@ def with_own_captions(teacher: GenerativeTeacher, source: TeacherSource, images:
         texts |= new
         if path is not None:
             _keep(path, teacher.fingerprint, new)
-    captions, words, notes = list(images.captions), list(images.words), Notes(images.notes)
+    captions, notes = list(images.captions), Notes(images.notes)
     for row in missing:
         captions[row] = texts[images.ids[row]]
         notes.add(_WRITTEN, images.ids[row])
-        if not known[row] and any(images.words):
-            words[row] = said(captions[row])
-    return replace(images, captions=tuple(captions), words=tuple(words), notes=notes.all())
+    return replace(images, captions=tuple(captions), notes=notes.all())
 
 
 def _written(teacher: GenerativeTeacher, images: ImageSet, rows: Sequence[int]) -> list[str]:

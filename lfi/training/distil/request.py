@@ -193,7 +193,7 @@ def to_learn_from(images: ImageSet, teacher: BaseTeacher, fewest: int = 2) -> Im
             if not known[word]:
                 notes.add("words that the teacher does not know, which it is not asked about", word)
     words = tuple(tuple(word for word in row if known[word]) for row in rows)
-    return labelled_by_words(replace(images, words=words, notes=notes.all()), fewest=fewest)
+    return labelled_by_words(replace(images, notes=notes.all()), fewest=fewest, asked=words)
 
 
 def _knows(teacher: BaseTeacher, word: str) -> bool:

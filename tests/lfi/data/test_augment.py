@@ -151,6 +151,22 @@ def test_views_lie_within_the_image_and_are_a_function_of_the_generator() -> Non
     assert not drawn(9, 50, flip=0.0).flipped.any()
 
 
+@pytest.mark.parametrize("scale", [0.05, 0.6, 0.75, 0.8, 0.9, 0.99])
+def test_no_crop_keeps_less_than_it_should(scale: float) -> None:
+    width, height = (drawn(2, 2000, scale=scale).boxes @ torch.tensor([[-1.0, 0], [0, -1], [1, 0], [0, 1]])).T
+    assert (width * height).min() > scale - 1e-5
+
+
+@pytest.mark.parametrize("scale", [0.08, 0.3, 0.6, 0.75])
+def test_up_to_three_quarters_aspects_reach_from_3_4_to_4_3(scale: float) -> None:
+    rng = np.random.default_rng(8)
+    area, aspect = rng.uniform(scale, 1, 50), np.exp(rng.uniform(-1, 1, 50) * np.log(4 / 3))
+    width, height = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)
+    left, top = rng.random(50) * (1 - width), rng.random(50) * (1 - height)
+    boxes = np.stack([left, top, left + width, top + height], 1).astype(np.float32)
+    assert np.array_equal(drawn(8, 50, scale=scale).boxes.numpy(), boxes)
+
+
 def test_a_cached_map_that_is_cropped_is_nearly_the_teachers_own_map_of_the_crop() -> None:
     """The tolerance that the module states, on the shipped teacher: words whose map lies mostly within the crop."""
     teacher, scenes = load_teacher(TEACHER), Scenes(64, 77).load(masks=False)

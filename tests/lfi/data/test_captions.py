@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lfi.data import imageset
 from lfi.data.captions import image_captions
 from lfi.errors import DataError
 
@@ -50,6 +51,13 @@ def test_an_image_with_several_captions_is_given_with_each(folder):
     assert images.ids == ("a.png", "sub/b.png", "a.png#2")
     assert images.captions == ("one", "x", "two")
     assert images.images[:, 0, 0, 0].tolist() == [10, 20, 10]
+
+
+def test_copies_for_several_captions_that_do_not_fit_into_memory_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(imageset, "memory_size", lambda: 2 * 16 * 16 * 3)
+    assert len(image_captions(write(folder, "csv"), size=16)) == 2, "each once: a memory map"
+    with pytest.raises(DataError, match="tables with several captions of an image are held in memory"):
+        image_captions(write(folder, "csv", [*ROWS, ("a.png", "two")]), size=16)
 
 
 def test_an_image_that_is_missing_takes_all_its_captions_with_it(folder):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lfi.data.coco import coco
+from lfi.data.coco_format import SHARED_NAMES
 from lfi.errors import DataError
 
 
@@ -52,6 +53,15 @@ def test_classes_count_in_the_order_of_their_ids_and_crowds_do_not_count(instanc
     assert images.labels.tolist() == [[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]]
     assert images.ids == ("7.png", "3.png", "5.png", "9.png")
     assert images.images[:, 0, 0, 0].tolist() == [7, 3, 5, 9]
+
+
+def test_categories_of_one_name_are_one_class_and_that_is_said(instances, read):
+    instances["categories"].append({"id": 0, "name": "apple"})  # as Roboflow does, with a project's name
+    images = read(instances)
+    assert images.classes == images.vocabulary == ("apple", "person", "dog")
+    assert images.labels.tolist() == [[0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 0]]
+    assert images.words[2] == ("apple", "dog", "person")
+    assert {note.what: note.listed() for note in images.notes}[SHARED_NAMES] == ["apple (2)"]
 
 
 def test_words_are_the_classes_present_with_the_largest_area_first(instances, read):

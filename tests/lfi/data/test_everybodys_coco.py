@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from faster_coco_eval.core import mask as run_lengths
 from PIL import Image
 
 from lfi.data.coco import coco
@@ -85,6 +86,19 @@ def test_a_box_that_is_missing_is_taken_from_the_mask(content, read):
     assert read(content)[1][0].boxes.tolist() == [[1, 1, 5, 5]]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_box_that_is_missing_is_taken_from_run_lengths(content, read, packed):
+    square = np.zeros((8, 12), np.uint8)
+    square[2:5, 3:9] = 1
+    counts = run_lengths.encode(np.asfortranarray(square))["counts"].decode()
+    columns = [26, 3, 5, 3, 5, 3, 5, 3, 5, 3, 5, 3, 27]
+    content["annotations"][0] |= {"segmentation": {"size": [8, 12], "counts": counts if packed else columns}}
+    content["annotations"][0].pop("bbox")
+    images, instances = read(content)
+    assert instances[0].boxes.tolist() == [[3, 2, 9, 5]]
+    assert noted(images)["objects whose box is taken from their mask"] == ["annotation 1 (image 10)"]
+
+
 def test_a_crowd_is_no_object_and_thin_polygons_no_mask(content, read):
     lengths = {"size": [8, 12], "counts": [0, 96]}
     content["annotations"][0] |= {"iscrowd": 1, "segmentation": lengths}
@@ -109,6 +123,14 @@ REFUSED = {
     "short run lengths": (
         lambda c: c["annotations"][1].update(segmentation={"size": [8, 12], "counts": [3]}),
         "annotation 2 .* do not add up",
+    ),
+    "run lengths below 0": (
+        lambda c: c["annotations"][1].update(segmentation={"size": [8, 12], "counts": [-4, 100]}),
+        "annotation 2 .* are not all whole numbers from 0",
+    ),
+    "run lengths cut short": (
+        lambda c: c["annotations"][1].update(bbox=None, segmentation={"size": [8, 12], "counts": "PPPP"}),
+        "run lengths of annotation 2 .* cannot be read",
     ),
     "an image twice": (lambda c: c["images"].append(c["images"][0]), "2 images have the id 10"),
     "an odd size": (lambda c: c["images"][1].update(width="12"), "image 20 is '12' x 8"),

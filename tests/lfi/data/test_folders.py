@@ -1,5 +1,7 @@
 """A folder per class is a data set."""
 
+import re
+
 import pytest
 
 from lfi.data.folders import class_folders
@@ -39,6 +41,19 @@ def test_what_is_not_laid_out_so_is_refused(tmp_path, picture):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty has no images in it"):
         class_folders(tmp_path, size=16)
+
+
+def test_splits_are_not_taken_for_classes(tmp_path, picture):
+    for name in ("train/dog/1.png", "train/ox/1.png", "val/dog/2.png"):
+        picture(tmp_path / "root" / name)
+    root = tmp_path / "root"
+    named = f"{root} holds splits (train, val) and not classes; name {root}/train in its place and {root}/val as"
+    with pytest.raises(DataError, match=re.escape(f"{named} data.validation_root")):
+        class_folders(root, size=16)
+    assert class_folders(root / "train", size=16).classes == ("dog", "ox")
+    picture(tmp_path / "kinds/train/1.png")
+    picture(tmp_path / "kinds/test/1.png")
+    assert class_folders(tmp_path / "kinds", size=16).classes == ("test", "train"), "of a railway, say"
 
 
 def test_two_folders_that_read_the_same_are_refused(tmp_path, picture):

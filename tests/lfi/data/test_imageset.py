@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lfi.data import imageset
 from lfi.data.imageset import ImageSet, concatenate
 from lfi.errors import DataError
 
@@ -36,6 +37,14 @@ def test_taking_rows_takes_all_that_is_known_of_them():
         ("photo", "photo"),
         ("x",),
     )
+
+
+def test_more_than_fits_into_memory_is_refused(monkeypatch):
+    images = make([0, 1, 0])
+    monkeypatch.setattr(imageset, "memory_size", lambda: 2 * 4 * 4 * 3)
+    assert len(images.take([2, 0])) == 2
+    with pytest.raises(DataError, match=r"3 images of 4 px take .* stream them from shards \(data\.stream\)"):
+        images.take([0, 1, 2])
 
 
 def test_nothing_taken_is_an_empty_set():
@@ -85,6 +94,8 @@ def test_a_share_outside_0_to_1_is_refused(share):
         ({"words": ((),)}, "1 words"),
         ({"labels": np.zeros(3, np.int64)}, "3 labels"),
         ({"domains": ("photo",)}, "1 domains"),
+        ({"pictures": ("a",)}, "1 pictures"),
+        ({"classes": ("cat", "cat")}, "2 classes are called 'cat'; every class needs a name of its own"),
         ({"boxes": np.zeros((2, 2), np.float32)}, r"\(2, 4\) was expected"),
     ],
 )
@@ -100,6 +111,12 @@ def test_joined_sets_follow_one_another_and_images_without_boxes_have_none():
     assert joined.labels.tolist() == [0, 1, 1]
     assert joined.skipped == ("x", "y")
     np.testing.assert_array_equal(joined.boxes, [[1] * 4, [1] * 4, [np.nan] * 4])
+
+
+def test_a_picture_that_comes_again_is_still_known_in_a_part_or_a_larger_set():
+    images = make([0, 1, 0], pictures=("a", "b", "a"))
+    assert images.take([1, 2]).pictures == ("b", "a")
+    assert concatenate([images, make([1], "j")]).pictures == ("a", "b", "a", "j0")
 
 
 def test_sets_of_different_classes_or_sizes_are_not_joined():

@@ -1,6 +1,10 @@
 """Shards are streamed in a random order that can be had again, from any place in it."""
 
 from collections import Counter
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from shutil import which
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -8,7 +12,9 @@ from shard_files import add, encoded
 from torch.utils.data import DataLoader
 
 from lfi.data.imageset import ImageSet
-from lfi.data.shards import ShardStream, read_shards, write_shards
+from lfi.data.members import FURTHER, OTHER_CLASS
+from lfi.data.notes import Note
+from lfi.data.shards import NUMBERED, ShardStream, read_shards, write_shards
 from lfi.errors import DataError
 
 
@@ -41,6 +47,7 @@ SETS = {
     "several classes": {"labels": np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1]], np.float32)},
     "boxes": {"boxes": np.array([[0, 1, 2, 3.5]] * 3 + [[np.nan] * 4] * 2, np.float32)},
     "domains": {"domains": ("photo", "sketch", "photo", "photo", "sketch")},
+    "pictures": {"pictures": ("a", "b", "a", "a", "b")},
     "no captions": {"captions": ("",) * 5, "words": ((),) * 5},
     "no labels": {"labels": np.full(5, -1), "classes": ()},
 }
@@ -53,7 +60,7 @@ def test_what_is_written_is_read_back(tmp_path, given):
     found = read_shards(tmp_path, size=8)
     for field in ("images", "labels", "boxes"):
         np.testing.assert_array_equal(getattr(found, field), getattr(images, field))
-    for field in ("ids", "classes", "captions", "words", "domains", "skipped"):
+    for field in ("ids", "classes", "captions", "words", "domains", "pictures", "skipped"):
         assert getattr(found, field) == getattr(images, field), field
 
 
@@ -63,7 +70,7 @@ def test_archives_that_others_made_are_read(tmp_path):
         {
             "x/1.jpg": encoded(10),
             "x/1.cls": b"3",
-            "x/1.txt": b" two\nwords ",
+            "x/1.txt": b"\n two\twords \na second caption\n",
             "2.PNG": encoded(20, "PNG"),
             "2.json": b'{"caption": "from json", "other": 1}',
         },
@@ -74,6 +81,54 @@ def test_archives_that_others_made_are_read(tmp_path):
     assert found.labels.tolist() == [3, -1]
     assert found.classes == ("0", "1", "2", "3")
     assert found.images[:, 0, 0, 0].tolist() == [10, 20]
+    notes = {note.what: note.listed() for note in found.notes}
+    assert notes[FURTHER] == ["a/x/1"]
+    assert notes[NUMBERED] == [f"{tmp_path / 'classes.json'} (4)"]
+
+
+def test_a_sample_with_one_label_keeps_it_beside_others_with_several(tmp_path):
+    members = {"1.jpg": encoded(1), "1.cls": b"2", "2.jpg": encoded(2), "2.json": b'{"labels": [0, 1]}'}
+    members |= {"3.jpg": encoded(3), "3.json": b'{"labels": []}', "4.jpg": encoded(4), "4.cls": b"0"}
+    add(tmp_path / "a.tar", members | {"4.json": b'{"labels": [1]}'})
+    found = read_shards(tmp_path, size=8)
+    assert found.labels.tolist() == [[0, 0, 1], [1, 1, 0], [0, 0, 0], [0, 1, 0]]
+    assert {note.what: note.listed() for note in found.notes}[OTHER_CLASS] == ["a/4"]
+    add(tmp_path / "b.tar", {"5.jpg": encoded(5), "5.txt": b"of no class"})
+    with pytest.raises(DataError, match=r"b/5 has neither `labels` in its json nor `cls`, like 1 samples of 5"):
+        read_shards(tmp_path, size=8)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of `tmp_path`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.skipif(not which("curl"), reason="webdataset fetches with curl")
+def test_names_of_classes_are_fetched_from_where_the_shards_are(tmp_path, served):
+    add(tmp_path / "a.tar", {"1.jpg": encoded(1), "1.txt": b"a", "1.cls": b"1"})
+    assert read_shards(f"{served}/a.tar", size=8).notes == (Note(NUMBERED, ((f"{served}/classes.json", 2),)),)
+    (tmp_path / "classes.json").write_text('["cat", "dog"]')
+    for url in (f"{served}/a.tar", f"{served}/a.tar?token=1", f"file://{tmp_path}/a.tar"):
+        found = read_shards(url, size=8)
+        assert (found.classes, found.notes) == (("cat", "dog"), ()), url
+
+
+def test_shards_of_a_pipe_are_beside_nothing(tmp_path):
+    add(tmp_path / "a.tar", {"1.jpg": encoded(1), "1.txt": b"a", "1.cls": b"1"})
+    (note,) = read_shards(f"pipe:cat {tmp_path}/a.tar", size=8).notes
+    assert note == Note(NUMBERED, ((f"classes.json of pipe:cat {tmp_path}/a.tar", 2),))
+
+
+@pytest.mark.parametrize("text", ['{"0": "cat"}', '"cat"', "[1, 2]"])
+def test_names_of_classes_are_a_list(tmp_path, text):
+    add(tmp_path / "a.tar", {"1.jpg": encoded(1), "1.cls": b"0"})
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(DataError, match=r"classes\.json is not a JSON list of names, that of class 0 first"):
+        read_shards(tmp_path, size=8)
 
 
 def test_an_epoch_is_every_sample_once_with_what_belongs_to_it(shards):

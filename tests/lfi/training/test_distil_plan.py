@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
-from lfi.errors import CheckpointError, ConfigError, DataError
+from lfi.errors import CheckpointError, ConfigError, DataError, UnknownWordError
 from lfi.training.config import LoopConfig
 from lfi.training.distil import Plan, Request, Stage, measure, planning
 from lfi.training.distil.plan import FILE, sized, spoken
 from lfi.training.distil.progress import Progress
-from lfi.training.distil.request import split
+from lfi.training.distil.request import split, to_learn_from
 from lfi.training.distil.sizes import SIZES, epochs_for, loop_for, methods_for, saving, size_of, work_of
 
 PLAN = Plan(
@@ -52,6 +53,20 @@ def test_a_plan_says_hours_and_gigabytes():
     assert "3 epochs of 9 steps of 8 images; LFI, and as baselines DIST + feature KD" in lines[2]
     assert lines[4].split() == ["training", "2.0", "h", "3.0", "GB"]
     assert lines[5].split() == ["in", "all", "2.0", "h", "3.0", "GB;", "memory", "10", "MB"]
+
+
+def test_words_that_the_teacher_does_not_know_are_asked_in_no_row():
+    captions = ("a red dog", "a red wug", "a wug")
+    pixels = np.zeros((3, 8, 8, 3), np.uint8)
+    images = ImageSet(pixels, ("a", "b", "c"), (), np.full(3, -1), captions, ((),) * 3)
+
+    def check(words):
+        if "wug" in words:
+            raise UnknownWordError({"wug": []})
+
+    found = to_learn_from(images, SimpleNamespace(name="t", check_prompts=check))
+    assert found.words == (("red", "dog"), ("red",), ())
+    assert found.classes == ("red",)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (720, "12 min"), (12_240, "3.4 h")])

@@ -1,17 +1,22 @@
 """What a configuration's data section reads, and how a student learns from it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from shard_files import add, encoded
 
 from lfi.data.imageset import ImageSet
 from lfi.data.shards import write_shards
 from lfi.errors import ConfigError, DataError
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
+from lfi.training.pretraining import captions_to_read
 from lfi.training.run import prepare, train_student
 from lfi.training.sources import image_sets, labelled, labelled_by_words, split_off
+from lfi.training.teacher_config import TeacherConfig
+from lfi.training.views import TargetViews
 
 COLOURS = {"red_circle": (220, 30, 30), "blue_star": (30, 30, 220), "green_square": (30, 200, 30)}
 TEACHER = TeacherSource(model="static/models/scenes/teacher")
@@ -94,6 +99,12 @@ def test_the_most_frequent_words_are_labels_and_validation_images_have_the_same(
     assert other.labels.tolist() == [[0, 1]]
 
 
+def test_every_row_has_the_words_that_it_lists_or_those_of_its_caption():
+    images = labelled_by_words(replace(named(), words=(("star",), *((),) * 5)))
+    assert images.words[:3] == (("star",), ("photo", "blue", "star"), ("photo", "red", "circle"))
+    assert images.labels.sum(1).tolist() == [1, 3, 3, 3, 3, 3]
+
+
 def test_captions_validated_on_a_list_of_their_own_have_one_order_of_classes(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     for name, said in (("train", ["a red cat", "a red dog", "a dog and a cat"]), ("held", ["a dog", "a tree"])):
@@ -128,6 +139,30 @@ def test_shards_are_read_back(tmp_path):
     assert train.multilabel
 
 
+def test_without_an_image_that_comes_twice_the_split_is_of_the_rows():
+    images = named(50)
+    order = np.random.default_rng((3, 5)).permutation(50)
+    train, held = split_off(images, 0.2, 3)
+    assert train.ids == tuple(map(str, np.sort(order[10:])))
+    assert held.ids == tuple(map(str, np.sort(order[:10])))
+
+
+def test_an_image_with_several_captions_is_on_one_side_of_a_split(tmp_path):
+    for name in range(20):
+        Image.new("RGB", (8, 8), (name,) * 3).save(tmp_path / f"{name}.png")
+    rows = [(f"{name}.png", f"caption {turn} of a thing") for turn in range(5) for name in range(20)]
+    rows[0], rows[21] = ("0.png", ""), ("./1.png", "the same file")
+    (tmp_path / "list.csv").write_text("image,caption\n" + "".join(f"{name},{said}\n" for name, said in rows))
+    train, held = image_sets(DataConfig(source="captions", root=str(tmp_path / "list.csv"), size=8))
+    colours = [set(images.images[:, 0, 0, 0].tolist()) for images in (train, held)]
+    assert not colours[0] & colours[1]
+    assert (len(colours[0]), len(colours[1]), len(train) + len(held)) == (16, 4, 99)
+    write_shards(train, tmp_path / "shards")
+    parts = image_sets(DataConfig(source="shards", root=str(tmp_path / "shards"), size=8, validation_share=0.5))
+    again, other = (set(images.images[:, 0, 0, 0].tolist()) for images in parts)
+    assert not again & other
+
+
 def test_a_split_that_leaves_a_side_empty_is_refused():
     with pytest.raises(DataError, match="leaves one side empty"):
         split_off(named(), 0.01, 0)
@@ -148,6 +183,27 @@ def test_a_split_that_leaves_a_side_empty_is_refused():
 def test_a_data_section_says_what_is_wrong_with_it(wrong, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("objective", "maps"),
+    [({"interaction": 0.1}, "statements"), ({"logit_kd": 0.1}, "captions"), ({"naming": 0.1}, "seen")],
+)
+def test_a_teacher_is_not_asked_about_numbers(tmp_path, objective, maps):
+    members = {f"{row}.cls": str(row % 2).encode() for row in range(8)}
+    members |= {f"{row}.jpg": encoded(row) for row in range(8)}
+    add(tmp_path / "a.tar", dict(sorted(members.items())))
+    data = DataConfig(source="shards", root=str(tmp_path), size=8, validation_share=0.5)
+    images, _ = image_sets(data)
+    config = TrainConfig(data=data, objective=ObjectiveConfig(**objective), loop=LoopConfig(batch_size=2))
+    teacher = SimpleNamespace(grid=(8, 8))
+    questions = SimpleNamespace(source=TeacherSource(maps=maps), images=images, teacher=teacher)
+    with pytest.raises(DataError, match=r"classes\.json is missing, so the teacher would be asked about '0' .* a JSON"):
+        TargetViews(images, questions, None, config, (8, 8))
+    for harmless in (ObjectiveConfig(), ObjectiveConfig(feature_kd=0.1)):
+        TargetViews(images, questions, None, replace(config, objective=harmless), (8, 8))
+    with pytest.raises(DataError, match="the teacher would be asked about '0'"):
+        captions_to_read(images, TeacherConfig(image_size=8, patch_size=8), LoopConfig(batch_size=2))
 
 
 def test_own_words_need_shuffled_maps():

@@ -5,16 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from shard_files import add, encoded
 
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
-from lfi.data.shards import read_shards, write_shards
+from lfi.data.shards import ShardStream, read_shards, write_shards
 from lfi.errors import ConfigError, DataError
 from lfi.training import checkpoints
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, StudentSource, TeacherSource, TrainConfig
 from lfi.training.distributed import Processes
 from lfi.training.feeding import Feed
 from lfi.training.run import Prepared, prepare, train_student
+from lfi.training.sources import labelled
 from lfi.training.streaming import StreamViews, labelled_samples
 
 GRID, SIZE = (8, 8), (64, 64)
@@ -63,6 +65,14 @@ def test_a_batch_depends_on_the_step_alone_whatever_was_asked_before(prepared, w
         torch.rand(3)  # must not matter
         assert equal(views(prepared, workers=workers).batch(step), inorder[step])
         assert equal(data.batch(step), inorder[step])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_wrong_with_a_stream_is_said_in_a_line(prepared, tmp_path, workers):
+    add(tmp_path / "a.tar", {"1.jpg": b"", "2.jpg": b""})
+    with pytest.raises(DataError) as found:
+        views(prepared, root=str(tmp_path), limit=1.0, workers=workers).batch(0)
+    assert str(found.value) == f"{tmp_path}/a.tar: no image in it can be read"
 
 
 def test_nothing_is_drawn_from_the_generators_of_the_run(prepared):
@@ -145,11 +155,29 @@ def test_words_are_those_given_or_the_classes_or_those_of_the_caption():
     found = labelled_samples([sample(1), sample(0, words=["tabby"])], single)
     assert (found.labels.tolist(), found.words) == ([1, 0], (("dog",), ("tabby",)))
     several = like(("cat", "dog"), np.zeros((1, 2), np.float32))
-    found = labelled_samples([sample(labels=[0, 1]), sample(caption="a dog by a tree")], several)
-    assert found.labels.tolist() == [[1, 1], [0, 1]]
-    assert found.words == (("cat", "dog"), ("dog", "tree"))
-    with pytest.raises(DataError, match="0/1 has the class -1; 0 to 1 were expected"):
-        labelled_samples([sample()], single)
+    found = labelled_samples([sample(labels=[0, 1]), sample(1), sample(labels=[], caption="a dog")], several)
+    assert found.labels.tolist() == [[1, 1], [0, 1], [0, 0]]
+    assert found.words == (("cat", "dog"), ("dog",), ())
+    said = replace(several, by_words=True)
+    found = labelled_samples([sample(caption="a dog by a tree"), sample(7, "a dog", words=["cat"])], said)
+    assert found.labels.tolist() == [[0, 1], [1, 0]]
+    assert found.words == (("dog", "tree"), ("cat",))
+    for images in (single, several):
+        with pytest.raises(DataError, match="0/1 has no class; 0 to 1 were expected"):
+            labelled_samples([sample(caption="a dog")], images)
+    with pytest.raises(DataError, match="0/1 has the class 2; 0 to 1 were expected"):
+        labelled_samples([sample(labels=[0, 2])], several)
+
+
+def test_a_stream_of_mixed_samples_has_the_labels_and_words_that_are_read_into_memory(tmp_path):
+    members = {f"{row}.jpg": encoded(row) for row in range(3)} | {"0.cls": b"1"}
+    members |= {"1.json": b'{"labels": [0, 1]}', "2.json": b'{"labels": [], "words": ["tabby"]}', "2.txt": b"a dog"}
+    add(tmp_path / "a.tar", dict(sorted(members.items())))
+    (tmp_path / "classes.json").write_text('["cat", "dog"]')
+    images = labelled(read_shards(tmp_path, size=8))
+    found = labelled_samples(list(ShardStream(tmp_path, size=8, shuffle=0, facts=True)), images)
+    assert found.labels.tolist() == images.labels.tolist() == [[0, 1], [1, 1], [0, 0]]
+    assert found.words == images.words == (("dog",), ("cat", "dog"), ("tabby",))
 
 
 @pytest.mark.parametrize(
