@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from app.study.report import Material
     from evaluation.study.conduct import Conduct
+    from evaluation.study.flow import Attrition
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.raters import Population
 
@@ -27,7 +28,9 @@ def plan(
     claim: Annotated[float, typer.Option(help="What the interval's lower bound must reach; 1: any gain.")] = 2.7,
     power: Annotated[float, typer.Option(help="Desired probability of that.")] = 0.8,
     raters: Annotated[str, typer.Option(help="Numbers of raters to try, separated by commas.")] = "20,40,60,90,120",
-    items: Annotated[str, typer.Option(help="Numbers of items to try, separated by commas.")] = "20,40,80",
+    items: Annotated[
+        str, typer.Option(help="Numbers of items to try, separated by commas; each has its own picture.")
+    ] = "20,40,80",
     trials: Annotated[int, typer.Option(min=1, help="Largest number of ratings by one rater.")] = 40,
     bias: Annotated[float, typer.Option(help="SD of raters' leniency, in logits.")] = 0.7,
     ease: Annotated[float, typer.Option(help="SD of items' ease, in logits.")] = 0.7,
@@ -94,12 +97,12 @@ def analyse(
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.report import write_report
 
-    rows, registration, own, conduct, pictures = _study(table)
+    rows, registration, own, conduct, attrition, pictures = _study(table)
     chosen = AnalysisPlan.read(analysis_plan) if analysis_plan else own
     if registered:
         registration = Registration.read(registered, registered_sha256.strip().lower())
         chosen = chosen or registration.in_force
-    found = run(rows, chosen or AnalysisPlan(), registration, conduct=conduct, quiet=False)
+    found = run(rows, chosen or AnalysisPlan(), registration, conduct=conduct, attrition=attrition, quiet=False)
     for path in write_report(found, out, pictures):
         print(path)
     if found.simulated:
@@ -182,7 +185,13 @@ def demo(
     print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
     stored = _stored(name)
     found = run(
-        stored.table, stored.plan, stored.registration, conduct=stored.conduct, truth=population.ratio, quiet=False
+        stored.table,
+        stored.plan,
+        stored.registration,
+        conduct=stored.conduct,
+        attrition=stored.attrition,
+        truth=population.ratio,
+        quiet=False,
     )
     for path in write_report(found, out, stored.pictures):
         print(path)
@@ -245,15 +254,26 @@ def _take_part(url: str, name: str, count: int, population: Population, seed: in
 
 def _study(
     name: str,
-) -> tuple[pd.DataFrame, Registration | None, AnalysisPlan | None, Conduct | None, dict[tuple[str, str], str]]:
-    """The table, the registered plan, the study's plan, how it was run and what raters saw, of a file or a study."""
+) -> tuple[
+    pd.DataFrame,
+    Registration | None,
+    AnalysisPlan | None,
+    Conduct | None,
+    Attrition | None,
+    dict[tuple[str, str], str],
+]:
+    """The table, the registered plan, the study's plan, how it was run, who took part and what raters saw.
+
+    Args:
+        name: a file, of which the table alone is known, or a study.
+    """
     from evaluation.study.ratings import FORMATS, read_ratings
 
     path = Path(name)
     if path.suffix.lower() in FORMATS or path.is_file():
-        return read_ratings(path), None, None, None, {}
+        return read_ratings(path), None, None, None, None, {}
     stored = _stored(name)
-    return stored.table, stored.registration, stored.plan, stored.conduct, stored.pictures
+    return stored.table, stored.registration, stored.plan, stored.conduct, stored.attrition, stored.pictures
 
 
 def _stored(name: str) -> Material:

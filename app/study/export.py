@@ -1,9 +1,9 @@
-"""A study's data as files: every stored answer, the codebook, every version of the plan, the audit trail."""
+"""A study's data as files: every stored answer, codebook, raters, every version of the plan, audit trail."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
 from app.failures import StudyError
+from app.study.attrition import excluders, raters_csv
 from app.study.catches import passed
 from app.study.conduct import note_export
 from app.study.plan import StudyPlan, plan_of
@@ -25,7 +26,7 @@ from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, w
 
 TABLES = tuple(f"ratings{suffix}" for suffix in FORMATS)
 SPREADSHEET = "ratings-spreadsheet.csv"
-FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json", "times.csv", "participants.json")
+FILES = (*TABLES, SPREADSHEET, "codebook.md", "plan.json", "audit.json", "times.csv", "raters.csv", "participants.json")
 """What a study is exported as."""
 PERSONAL = "participants.json"
 """The one that is not for publishing, and written only when it is asked for: ids that raters have elsewhere."""
@@ -48,7 +49,7 @@ def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
 
 
 def export_study(studies: Studies, name: str, out: Path, actor: str, files: Sequence[str] = USUAL) -> list[Path]:
-    """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, plan, audit trail.
+    """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, raters, plan, audit trail.
 
     Who exports answers can look at them, which is noted. `PERSONAL` can be read by its owner alone (0600).
 
@@ -73,7 +74,7 @@ def export_study(studies: Studies, name: str, out: Path, actor: str, files: Sequ
                 with open(out / file, "x", encoding="utf-8", opener=private) as written:
                     written.write(_TEXTS[file](session, study))
             else:
-                (out / file).write_text(_TEXTS[file](session, study), encoding="utf-8")
+                (out / file).write_text(_text(studies, session, study, file), encoding="utf-8")
     if table is not None:
         note_export(studies, name, actor)
     return [out / file for file in files]
@@ -110,6 +111,10 @@ def codebook() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _text(studies: Studies, session: Session, study: Study, file: str) -> str:
+    return raters_csv(session, study, studies.clock()) if file == "raters.csv" else _TEXTS[file](session, study)
+
+
 def _rows(session: Session, study: Study, plan: StudyPlan) -> list[dict[str, Any]]:
     found = session.execute(
         select(Answer, Assignment, Cell, Rater)
@@ -119,10 +124,13 @@ def _rows(session: Session, study: Study, plan: StudyPlan) -> list[dict[str, Any
         .where(Rater.study_id == study.id)
         .order_by(Answer.id)
     )
-    return [_row(study, plan, *each) for each in found]
+    by = excluders(session, study)
+    return [_row(study, plan, by, *each) for each in found]
 
 
-def _row(study: Study, plan: StudyPlan, answer: Answer, trial: Assignment, cell: Cell, rater: Rater) -> dict[str, Any]:
+def _row(
+    study: Study, plan: StudyPlan, by: Mapping[str, str], answer: Answer, trial: Assignment, cell: Cell, rater: Rater
+) -> dict[str, Any]:
     left, right = conditions_shown(cell, trial.flipped)
     pair = {"left": left, "right": right}
     shown: dict[str, Any] = pair if cell.kind == "pair" else {"condition": left, "scale": plan.rating.scale}
@@ -143,6 +151,7 @@ def _row(study: Study, plan: StudyPlan, answer: Answer, trial: Assignment, cell:
         catch=cell.kind == "catch",
         catch_passed=passed(plan, cell, answer.value) if cell.kind == "catch" else None,
         excluded=rater.excluded_reason,
+        excluded_by=by.get(rater.code, "") if rater.excluded_reason else "",
         preview=rater.preview,
         created_at=answer.stored_at.isoformat(),
         **shown,

@@ -227,7 +227,7 @@ def _state(rater: Rater, now: datetime) -> str:
 def _counted(session: Session, study: Study) -> Sequence:
     """The ratings and pairs that count: current, in a place, of nobody who was excluded."""
     return session.execute(
-        select(CURRENT.c.value, CURRENT.c.response_ms, CURRENT.c.rater_id, Cell.item, Cell.first, Cell.kind)
+        select(CURRENT.c.value, CURRENT.c.response_ms, CURRENT.c.rater_id, Cell.item, Cell.image, Cell.first, Cell.kind)
         .join(Assignment, Assignment.id == CURRENT.c.assignment_id)
         .join(Cell, Cell.id == Assignment.cell_id)
         .where(Cell.study_id == study.id, Assignment.slot.is_not(None))
@@ -241,9 +241,9 @@ def _histogram(times: Sequence[int]) -> tuple[int, ...]:
 
 def _alpha(ratings: Sequence) -> float | None:
     """Ordinal Krippendorff's alpha over items; a first look, the report has the intervals."""
-    rows = [(row.rater_id, row.item, row.value) for row in ratings if row.kind == "rating"]
+    rows = [("", row.rater_id, row.item, row.image, row.value) for row in ratings if row.kind == "rating"]
     if not rows:
         return None
-    levels = level_matrix(pd.DataFrame(rows, columns=["rater", "item", "value"]))
+    levels = level_matrix(pd.DataFrame(rows, columns=["study", "rater", "item", "image", "value"]))
     found = ordinal_alpha(levels, draws=0).value
     return None if np.isnan(found) else found

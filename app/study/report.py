@@ -8,11 +8,13 @@ import anyio
 import pandas as pd
 
 from app.failures import StudyError
+from app.study.attrition import attrition_of
 from app.study.conduct import look, look_is_due
 from app.study.export import analysis_input
 from app.study.gallery import gallery_of
 from app.study.service import Studies, find_study
 from evaluation.study.conduct import Conduct
+from evaluation.study.flow import Attrition
 from evaluation.study.plan import AnalysisPlan, Registration
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
@@ -20,7 +22,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a report is made of: answers, plans, how the study was run, and what raters saw.
+    """What a report is made of: answers, plans, how the study was run, who took part, and what raters saw.
 
     Attributes:
         pictures: as `gallery_of` gives them.
@@ -30,6 +32,7 @@ class Material:
     registration: Registration | None
     plan: AnalysisPlan
     conduct: Conduct
+    attrition: Attrition
     pictures: dict[tuple[str, str], str]
 
 
@@ -42,7 +45,7 @@ def report_material(studies: Studies, name: str, actor: str) -> Material:
     """
     conduct = look(studies, name, actor)  # first: whatever is changed meanwhile then counts as changed after it
     table, registration, plan = analysis_input(studies, name)
-    return Material(table, registration, plan, conduct, gallery_of(studies, name))
+    return Material(table, registration, plan, conduct, attrition_of(studies, name), gallery_of(studies, name))
 
 
 async def owners_report(studies: Studies, name: str, actor: str) -> str:
@@ -76,5 +79,11 @@ def _page(material: Material) -> str:
     from evaluation.study.figures import figures
     from evaluation.study.report import report_html
 
-    found = analyse(material.table, material.plan, material.registration, conduct=material.conduct)
+    found = analyse(
+        material.table,
+        material.plan,
+        material.registration,
+        conduct=material.conduct,
+        attrition=material.attrition,
+    )
     return report_html(found, figures(found), material.pictures)

@@ -11,6 +11,7 @@ from scipy import linalg, optimize
 
 from evaluation.study.bootstrap import bounds
 from evaluation.study.estimate import Estimate
+from evaluation.study.pictures import items_of, pictures_of
 from evaluation.study.widening import stretch, stretched
 
 ALPHA_DRAWS = 1000
@@ -26,28 +27,38 @@ class Reliability:
 
 
 def level_matrix(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Levels, float `[rater, item]`, NaN where there is none; the mean where a rater has several."""
-    levels = ratings.assign(level=ratings["value"].astype(float))
-    return levels.pivot_table(index="rater", columns="item", values="level", aggfunc="mean")
+    """Levels, float `[rater, item]`, NaN where there is none; the mean where a rater has several.
+
+    Args:
+        ratings: `study`, `rater`, `item`, `image` and `value` of `evaluation.study.ratings`.
+
+    Returns:
+        Its columns are numbered by `picture` and `item`.
+    """
+    levels = ratings.assign(level=ratings["value"].astype(float), picture=pictures_of(ratings), item=items_of(ratings))
+    return levels.pivot_table(index="rater", columns=["picture", "item"], values="level", aggfunc="mean")
 
 
 def ordinal_alpha(levels: pd.DataFrame, confidence: float = 0.95, draws: int = ALPHA_DRAWS, seed: int = 0) -> Estimate:
     """Krippendorff's alpha with ordinal distances, 1 for perfect agreement, 0 for chance.
 
-    The interval resamples items, widened for few: raters drawn twice would agree with themselves. If all raters agree
-    on every item, as many items as Clopper and Pearson allow may still be agreed on by chance alone. NaN where no item
-    has two ratings, or all ratings are the same (there is no disagreement to compare with).
+    The interval resamples pictures, widened for few: raters drawn twice would agree with themselves. If all raters
+    agree on every item, as many pictures as Clopper and Pearson allow may still be agreed on by chance alone. NaN where
+    no item has two ratings, or all ratings are the same (there is no disagreement to compare with).
 
     Args:
-        levels: `[rater, item]`, NaN where missing.
+        levels: `[rater, item]`, NaN where missing; without a level `picture` of the columns, every item has its own.
     """
-    rated = levels.to_numpy(float)
-    rated = rated[:, (~np.isnan(rated)).sum(0) > 1]
-    value, count = _alpha(rated), rated.shape[1]
+    rated = levels.loc[:, (levels.notna().sum() > 1).to_numpy()]
+    shown = rated.columns.get_level_values("picture") if "picture" in rated.columns.names else np.arange(rated.shape[1])
+    items = [np.flatnonzero(shown == picture) for picture in np.unique(shown)]
+    values = rated.to_numpy(float)
+    value, count = _alpha(values), len(items)
     if np.isnan(value) or count < 2:
         return Estimate(value)
     rng = np.random.default_rng(seed)
-    drawn = np.array([_alpha(rated[:, rng.integers(count, size=count)]) for _ in range(draws)])
+    resampled = (np.concatenate([items[each] for each in rng.integers(count, size=count)]) for _ in range(draws))
+    drawn = np.array([_alpha(values[:, columns]) for columns in resampled])
     usable = drawn[~np.isnan(drawn)]
     if not len(usable):
         return Estimate(value)

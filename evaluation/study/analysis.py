@@ -17,8 +17,9 @@ from evaluation.study.agreement import Reliability, level_matrix, ordinal_alpha,
 from evaluation.study.conduct import Conduct, confidence
 from evaluation.study.contrasts import Contrast, wilcoxon_contrasts
 from evaluation.study.estimate import Estimate
-from evaluation.study.flow import Flow, exclusion_flow
+from evaluation.study.flow import Attrition, Flow, exclusion_flow
 from evaluation.study.mixed import MixedModel, mixed_model
+from evaluation.study.pictures import items_of, pictures_of
 from evaluation.study.plan import AnalysisPlan, Registration
 from evaluation.study.preference import BradleyTerry, Contest, bradley_terry, contests
 from evaluation.study.ratio import Ratio, arms, consistency_ratio, consistent_shares
@@ -56,6 +57,7 @@ class Analysis:
         levels: counts of levels, `{scale: {condition: [count of level 1, ...]}}`.
         missing: analyses that the plan names and that could not be made, with the reason.
         conduct: who looked when; with what that costs, the `confidence` of the ratios.
+        attrition: what became of everybody who was invited; None where nobody knows, as of a bare table.
     """
 
     study: str
@@ -78,6 +80,7 @@ class Analysis:
     mixed: MixedModel | None = None
     missing: dict[str, str] = field(default_factory=dict)
     conduct: Conduct = field(default_factory=Conduct)
+    attrition: Attrition | None = None
 
     @property
     def confidence(self) -> float:
@@ -155,6 +158,7 @@ def analyse(
     registration: Registration | None = None,
     *,
     conduct: Conduct | None = None,
+    attrition: Attrition | None = None,
     truth: float = math.nan,
     quiet: bool = True,
 ) -> Analysis:
@@ -163,6 +167,7 @@ def analyse(
     Args:
         registration: what the study stored when it opened.
         conduct: how it was run, if that is known.
+        attrition: what became of everybody who was invited, if that is known.
         truth: the true ratio, where raters were simulated.
         quiet: no progress bar.
 
@@ -235,14 +240,16 @@ def analyse(
             mixed=secondary("mixed model", lambda: mixed_model(ratings, plan) if rated else None, None),
             missing=missing,
             conduct=conduct,
+            attrition=attrition,
         )
 
 
 def counts(answers: pd.DataFrame) -> dict[str, int]:
-    """How many raters, items, ratings and pairs there are."""
+    """How many raters, items, pictures, ratings and pairs there are."""
     return {
         "raters": answers["rater"].nunique(),
-        "items": answers["item"].nunique(),
+        "items": len(np.unique(items_of(answers))),
+        "pictures": len(np.unique(pictures_of(answers))),
         "ratings": int((answers["kind"] == "rating").sum()),
         "pairs": int((answers["kind"] == "pair").sum()),
     }

@@ -1,7 +1,8 @@
 """The two-way bootstrap: raters and items are resampled, independently and with replacement.
 
-Ratings of one rater resemble each other, and so do ratings of one item; both were sampled. Each rating weighs as much
-as its rater times its item were drawn (the pigeonhole bootstrap: Owen 2007, doi:10.1214/07-AOAS122). It errs on the
+Ratings of one rater resemble each other, and so do ratings of one item; both were sampled. An item is here whatever was
+sampled: a picture, where several words were asked about it. Each rating weighs as much as its rater times its item were
+drawn (the pigeonhole bootstrap: Owen 2007, doi:10.1214/07-AOAS122). It errs on the
 wide side, the more so the fewer ratings a rater and an item have: it counts the noise of single ratings three times.
 """
 

@@ -1,4 +1,4 @@
-"""Wilcoxon's signed-rank test of one condition against the others, on rater means and on item means."""
+"""Wilcoxon's signed-rank test of one condition against the others, on rater means and on picture means."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from evaluation.study.pictures import items_of, pictures_of
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CONDITIONS
 
@@ -18,7 +19,7 @@ class Contrast:
 
     Attributes:
         other: the other condition.
-        unit: rater or item, whose means are paired.
+        unit: rater or picture, whose means are paired.
         pairs: units with ratings of both.
         difference: median difference of mean levels, each scale stretched to 0-1.
         p: of the two-sided signed-rank test (exact for few pairs without ties, else normal; zeros are dropped).
@@ -36,16 +37,21 @@ class Contrast:
 
 
 def wilcoxon_contrasts(ratings: pd.DataFrame, plan: AnalysisPlan) -> list[Contrast]:
-    """The numerator against every other condition; both units belong to one family of tests."""
+    """The numerator against every other condition; both units belong to one family of tests.
+
+    A picture's difference is the mean of its items': each item is paired with itself, and pictures alone are
+    independent.
+    """
     scale = ratings["scale"].astype(float)
-    rated = ratings.assign(level=(ratings["value"].astype(float) - 1) / (scale - 1))
+    levels = (ratings["value"].astype(float) - 1) / (scale - 1)
+    rated = ratings.assign(level=levels, item=items_of(ratings), picture=pictures_of(ratings))
     found = []
     for other in (name for name in CONDITIONS if name != plan.numerator and (rated["condition"] == name).any()):
-        for unit in ("rater", "item"):
-            means = rated.pivot_table(index=unit, columns="condition", values="level", aggfunc="mean")
+        for unit, paired in (("rater", ["rater"]), ("picture", ["picture", "item"])):
+            means = rated.pivot_table(index=paired, columns="condition", values="level", aggfunc="mean")
             if plan.numerator not in means:
                 continue
-            differences = (means[plan.numerator] - means[other]).dropna().to_numpy()
+            differences = (means[plan.numerator] - means[other]).dropna().groupby(unit).mean().to_numpy()
             if len(differences):
                 found.append((other, unit, differences))
     tests = [_signed_rank(differences) for _, _, differences in found]

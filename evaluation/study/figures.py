@@ -75,7 +75,7 @@ def shares_figure(found: Analysis) -> str:
     _forest(axes, [(NAMES[name], share, COLOURS[name]) for name, share in found.shares.items()])
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel(f"ratings that say consistent, {found.plan.confidence:.0%} interval over raters and items")
+    axes.set_xlabel(f"ratings that say consistent, {found.plan.confidence:.0%} interval over raters and pictures")
     return _svg(fig, found)
 
 
@@ -131,7 +131,7 @@ def agreement_figure(found: Analysis) -> str:
     _forest(axes, [(NAMES[name], each.alpha, COLOURS[name]) for name, each in found.agreement.items()])
     axes.axvline(0, color="#767676", linewidth=1)
     axes.set_xlim(right=1)
-    axes.set_xlabel(f"Krippendorff's ordinal alpha, {found.plan.confidence:.0%} interval over items (1: perfect)")
+    axes.set_xlabel(f"Krippendorff's ordinal alpha, {found.plan.confidence:.0%} interval over pictures (1: perfect)")
     return _svg(fig, found)
 
 

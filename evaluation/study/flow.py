@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.study.plan import AnalysisPlan
+from evaluation.study.ratings import BY_RULE, FAILED, TOO_FAST
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,37 @@ class Step:
     answers_left: int
 
 
+@dataclass(frozen=True)
+class Attrition:
+    """What became of the people who were asked, previews aside; each is in one of the counts after `consented`.
+
+    Attributes:
+        invited: everybody who was, or who came by a link.
+        consented: of them; some may have declined afterwards, on reading the instructions.
+        unanswered: were invited, and neither consented nor declined.
+        declined: did not want to take part.
+        screened: did not understand the instructions.
+        not_begun: consented, and have not begun.
+        going_on: take part at the moment.
+        dropped_out: began, and left.
+        stopped: were excluded by the owner before they finished.
+        finished: answered all trials, whether they were excluded then or not.
+        deleted: everything about them was deleted; in no other count.
+    """
+
+    invited: int
+    consented: int
+    unanswered: int
+    declined: int
+    screened: int
+    not_begun: int
+    going_on: int
+    dropped_out: int
+    stopped: int
+    finished: int
+    deleted: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Flow:
     """The way of the answers into the analysis.
@@ -43,7 +75,10 @@ class Flow:
 
 
 def exclusion_flow(table: pd.DataFrame, plan: AnalysisPlan) -> Flow:
-    """Apply the plan's rules to a table of `evaluation.study.ratings`."""
+    """Apply the plan's rules to a table of `evaluation.study.ratings`.
+
+    Whom the service excluded by a rule leaves with that rule, and not by the owner's discretion.
+    """
     steps = [Step("stored", 0, 0, table["rater"].nunique(), len(table))]
 
     def keep(before: pd.DataFrame, kept: pd.Series | np.ndarray, reason: str) -> pd.DataFrame:
@@ -61,12 +96,28 @@ def exclusion_flow(table: pd.DataFrame, plan: AnalysisPlan) -> Flow:
     failures = failed.groupby("rater")["failed"].sum()
     everyone = rest = keep(rest, ~rest["catch"], "catch trial (set aside)")
 
-    for reason in sorted(set(rest["excluded"]) - {""}):
-        rest = keep(rest, rest["excluded"] != reason, f"excluded by the owner: {reason}")
-    careless = failures[failures > plan.max_failed_catch].index
-    rest = keep(rest, ~rest["rater"].isin(careless), f"rater failed more than {plan.max_failed_catch} catch trials")
-    rest = keep(rest, rest["response_ms"] >= plan.min_response_ms, f"answered within {plan.min_response_ms} ms")
+    for reason in sorted(set(rest.loc[rest["excluded_by"] != BY_RULE, "excluded"]) - {""}):
+        kept = (rest["excluded"] != reason) | (rest["excluded_by"] == BY_RULE)
+        rest = keep(rest, kept, f"excluded by the owner: {reason}")
+    most = plan.max_failed_catch
+    careless = failures[failures > most].index
+    failing = f"by the plan's rule: failed more than {most} catch trial{'s' * (most != 1)}"
+    rest = keep(rest, ~rest["rater"].isin(careless), failing)
+    for rule in sorted({_rule(reason) for reason in rest["excluded"]} - {""}):
+        rest = keep(rest, rest["excluded"].map(_rule) != rule, f"by the plan's rule: {rule}")
+    least = plan.min_response_ms
+    rest = keep(rest, rest["response_ms"] >= least, f"by the plan's rule: answered within {least} ms")
     if plan.min_answers:
         answers = rest.groupby("rater")["rater"].transform("size")
-        rest = keep(rest, answers >= plan.min_answers, f"rater with fewer than {plan.min_answers} answers")
+        fewer = f"by the plan's rule: gave fewer than {plan.min_answers} answers"
+        rest = keep(rest, answers >= plan.min_answers, fewer)
     return Flow(tuple(steps), rest.reset_index(drop=True), everyone.reset_index(drop=True))
+
+
+def _rule(reason: str) -> str:
+    """Which of the service's rules a reason is of: raters who broke one together, however often each did."""
+    if FAILED.fullmatch(reason):
+        return "failed too many catch trials, by the plan of that time"
+    if fast := TOO_FAST.fullmatch(reason):
+        return f"gave too many answers within {fast['least']} ms, by the service's clock"
+    return reason

@@ -12,6 +12,7 @@ class ItemScore:
     """One item.
 
     Attributes:
+        item: its id, after its study's name where there are several.
         ratings: consistent ratings, and all, per condition.
         gain: difference of shares, numerator less denominator, each of `(consistent + 1/2) / (all + 1)`: with few
             ratings of an item, an extreme difference is mostly luck.
@@ -32,15 +33,16 @@ def score_items(ratings: pd.DataFrame, numerator: str, denominator: str) -> list
     if ratings.empty:
         return []
     consistent = ratings.assign(hit=ratings["consistent"].astype(bool))
+    several = consistent["study"].nunique() > 1
     found = []
-    for (item, word), rows in consistent.groupby(["item", "word"], sort=True):
+    for (study, item, word), rows in consistent.groupby(["study", "item", "word"], sort=True):
         counted = {
             str(name): (int(hits.sum()), len(hits)) for name, hits in rows.groupby("condition", sort=False)["hit"]
         }
         if numerator in counted and denominator in counted:
             (one, of_one), (other, of_other) = counted[numerator], counted[denominator]
             gain = (one + 0.5) / (of_one + 1) - (other + 0.5) / (of_other + 1)
-            found.append(ItemScore(str(item), str(word), counted, gain))
+            found.append(ItemScore(f"{study} {item}" if several else str(item), str(word), counted, gain))
     return sorted(found, key=lambda each: -each.gain)
 
 

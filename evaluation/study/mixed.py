@@ -1,7 +1,8 @@
 """The cumulative-link mixed model, an extra: levels explained by condition, with crossed rater and item effects.
 
 Bayesian, by bambi (`cumulative` family, logit link, its default priors). Raters and items have random intercepts, and
-random slopes for the plan's numerator, as the contrast of interest needs them (Barr et al. 2013).
+random slopes for the plan's numerator, as the contrast of interest needs them (Barr et al. 2013); so do pictures, where
+several words were asked about one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.study.estimate import Estimate
+from evaluation.study.pictures import items_of, pictures_of
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CONDITIONS
 from lfi.errors import ConfigError, DataError
@@ -56,14 +58,17 @@ def mixed_model(ratings: pd.DataFrame, plan: AnalysisPlan, draws: int = 1000) ->
         {
             "level": pd.Categorical(levels, categories=sorted(levels.unique()), ordered=True),
             "rater": ratings["rater"].astype(str),
-            "item": ratings["item"].astype(str),
+            "item": [f"item {number:05}" for number in items_of(ratings)],
+            "picture": [f"picture {number:05}" for number in pictures_of(ratings)],
         }
     )
     names = [name for name in CONDITIONS if name != plan.denominator and (ratings["condition"] == name).any()]
     for name in names:
         data[name] = (ratings["condition"] == name).astype(float)
-    slopes = [f"(0 + {plan.numerator} | {unit})" for unit in ("rater", "item") if plan.numerator in names]
-    formula = "level ~ 0 + " + " + ".join([*names, "(1 | rater)", "(1 | item)", *slopes])
+    units = ["rater", "item"] + ["picture"] * (data["picture"].nunique() < data["item"].nunique())
+    intercepts = [f"(1 | {unit})" for unit in units]
+    slopes = [f"(0 + {plan.numerator} | {unit})" for unit in units if plan.numerator in names]
+    formula = "level ~ 0 + " + " + ".join([*names, *intercepts, *slopes])
     posterior = bambi.Model(formula, data, family="cumulative").fit(
         draws=draws, chains=4, random_seed=plan.seed, progressbar=False
     )

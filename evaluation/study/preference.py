@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from evaluation.study.bootstrap import bounds, divide, two_way_totals
 from evaluation.study.estimate import Estimate
+from evaluation.study.pictures import pictures_of
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CHOICES, CONDITIONS
 from evaluation.study.ratio import SPARSE, Arm, at_most, units
@@ -123,7 +124,7 @@ def _win_rate(spread: np.ndarray, plan: AnalysisPlan) -> Estimate:
     """A tie is half a win. Exact bounds where too few wins or losses are there to be resampled.
 
     Args:
-        spread: `[wins, losses or all pairs, rater, item]`.
+        spread: `[wins, losses or all pairs, rater, picture]`.
     """
     wins, losses, pairs = spread
     value = float((wins + (pairs - wins - losses) / 2).sum() / pairs.sum())
@@ -151,7 +152,7 @@ def _unbounded(meetings: np.ndarray, counts: np.ndarray) -> Fit:
 
 
 def _sparse(hits: np.ndarray) -> bool:
-    """Whether they come from too few raters, or items, to be resampled alone."""
+    """Whether they come from too few raters, or pictures, to be resampled alone."""
     return min(int((hits.sum(axis) > 0).sum()) for axis in (0, 1)) < SPARSE
 
 
@@ -248,9 +249,9 @@ def _conditions(pairs: pd.DataFrame, plan: AnalysisPlan) -> list[str]:
 
 
 def _spread(rows: pd.DataFrame, values: np.ndarray) -> np.ndarray:
-    """`values` `[quantity, row]` summed per rater and item, `[quantity, rater, item]`."""
-    raters, items = pd.factorize(rows["rater"], sort=True)[0], pd.factorize(rows["item"], sort=True)[0]
-    spread = np.zeros((len(values), raters.max() + 1, items.max() + 1))
+    """`values` `[quantity, row]` summed per rater and picture, `[quantity, rater, picture]`."""
+    raters, pictures = pd.factorize(rows["rater"], sort=True)[0], pictures_of(rows)
+    spread = np.zeros((len(values), raters.max() + 1, pictures.max() + 1))
     for out, row in zip(spread, values, strict=True):
-        np.add.at(out, (raters, items), row)
+        np.add.at(out, (raters, pictures), row)
     return spread

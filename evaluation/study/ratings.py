@@ -8,6 +8,7 @@ hold the same table. A copy for spreadsheets (`write_spreadsheet`) is for people
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,12 @@ COLUMNS = (
     Column("revision", "integer", "how many answers of this trial were stored before; of a trial the highest counts"),
     Column("kind", "text", "rating or pair"),
     Column("item", "text", "id of the item: one image with one word"),
-    Column("image", "text", "id of the image"),
+    Column(
+        "image",
+        "text",
+        "id of the image; items of one image are resampled together",
+        "where it is not known: every item then counts as an image",
+    ),
     Column("word", "text", "the word whose map was shown"),
     Column("condition", "text", "whose map was rated: teacher, lfi, baseline, shuffled; drawn if by hand", "for pairs"),
     Column("left", "text", "whose map stood on the left", "for ratings"),
@@ -58,11 +64,18 @@ COLUMNS = (
     Column("practice", "boolean", "a practice trial with feedback; never analysed"),
     Column("catch", "boolean", "a catch trial, whose right answer is known; never analysed as a rating"),
     Column("catch_passed", "boolean", "whether a catch trial was answered right", "for other trials"),
-    Column("excluded", "text", "why the study's owner excluded the rater or the answer", "where nobody did"),
+    Column("excluded", "text", "why the rater or the answer was excluded while the study ran", "where nobody was"),
+    Column("excluded_by", "text", "who did: rule (of the plan, applied by the service) or owner", "where nobody was"),
     Column("preview", "boolean", "answered in a preview run; never analysed"),
     Column("created_at", "time", "when the answer was stored, ISO 8601, UTC"),
 )
 FORMATS = (".csv", ".jsonl", ".parquet")
+OPTIONAL = ("revision", "image", "excluded_by")
+"""Columns that a table may lack, as those of earlier versions and from elsewhere do."""
+BY_RULE, BY_OWNER = "rule", "owner"
+FAILED = re.compile(r"failed \d+ of \d+ catch trials")
+TOO_FAST = re.compile(r"answered \d+ of \d+ trials within (?P<least>\d+) ms of being shown them")
+"""How the service words the reasons of its rules (`app.study.catches`): it tells them apart without `excluded_by`."""
 _LINE_END = "\r\n"
 """RFC 4180; with a line feed alone, a carriage return in a comment would be written without quotes."""
 
@@ -142,13 +155,15 @@ def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "
         DataError: names the source, the first row (from 1) and the column at fault.
     """
     raw = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), dtype=object)
-    missing = [column.name for column in COLUMNS if column.name not in (*raw.columns, "revision")]
+    missing = [column.name for column in COLUMNS if column.name not in (*raw.columns, *OPTIONAL)]
     if missing and (len(raw) or len(raw.columns)):
         raise DataError(f"{source} has no column {', '.join(missing)}; see the codebook")
     if not len(raw):
         raise DataError(f"{source} has no ratings in it")
-    raw = _with_revisions(raw)
+    raw = _with_optional(raw)
     table = pd.DataFrame({column.name: _parsed(raw[column.name], column, source) for column in COLUMNS})
+    unsaid = (table["excluded"] != "") & (table["excluded_by"] == "")
+    table.loc[unsaid, "excluded_by"] = table.loc[unsaid, "excluded"].map(_excluded_by)
     _check(table, source)
     return table
 
@@ -189,11 +204,16 @@ def _spelt(plain: pd.DataFrame) -> pd.DataFrame:
     return plain
 
 
-def _with_revisions(raw: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `revision`; tables of earlier versions have none, and hold the answers in the order of storing."""
+def _with_optional(raw: pd.DataFrame) -> pd.DataFrame:
+    """The rows with all columns; tables without `revision` hold the answers in the order of storing."""
+    raw = raw.assign(**{name: "" for name in OPTIONAL[1:] if name not in raw.columns})
     if "revision" in raw.columns:
         return raw
     return raw.assign(revision=raw.groupby(["study", "rater", "trial"], dropna=False).cumcount())
+
+
+def _excluded_by(reason: str) -> str:
+    return BY_RULE if FAILED.fullmatch(reason) or TOO_FAST.fullmatch(reason) else BY_OWNER
 
 
 def _text(cell: Any) -> str:
@@ -278,6 +298,7 @@ def _check(table: pd.DataFrame, source: str) -> None:
     said = table["consistent"].fillna(False).astype(bool)
     refuse(rating & (table["consistent"].isna() | (said != right)), "consistent", "what the value says")
     refuse(table["catch"] & table["catch_passed"].isna(), "catch_passed", "true or false for a catch trial")
+    refuse(~table["excluded_by"].isin(("", BY_RULE, BY_OWNER)), "excluded_by", f"{BY_RULE} or {BY_OWNER}")
     refuse(table["response_ms"] < 0, "response_ms", "0 or more")
     for name in ("trial", "revision"):
         refuse(table[name] < 0, name, "0 or more")

@@ -1,13 +1,14 @@
 """The primary analysis: how much more often one condition's maps are rated consistent than another's.
 
-The interval is that of the two-way bootstrap, widened for few raters (`evaluation.study.widening`). Percentiles of a
-ratio are those of its logarithm, so it is one on the log scale. Where an arm has too few consistent ratings to be
-resampled, or nothing else, exact bounds widen it further.
+The interval is that of the two-way bootstrap over raters and pictures (`evaluation.study.pictures`), widened where they
+are few (`evaluation.study.widening`). Percentiles of a ratio are those of its logarithm, so it is one on the log scale.
+Where an arm has too few consistent ratings to be resampled, or nothing else, exact bounds widen it further.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,26 +16,39 @@ from scipy import stats
 
 from evaluation.study.bootstrap import bounds, divide, interval, two_way_totals, two_way_weights
 from evaluation.study.estimate import Estimate
+from evaluation.study.pictures import items_of, pictures_of, summed
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CONDITIONS
 from evaluation.study.widening import effective, ratio_interval, stretch, stretched
 from lfi.errors import DataError
 
 SPARSE = 5
-"""An arm whose consistent ratings come from fewer raters or fewer items than this is too sparse to resample alone."""
+"""An arm whose consistent ratings come from fewer raters or pictures than this is too sparse to resample alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """The ratings of one condition as counts `[rater, item]`; hits are consistent ratings."""
+    """The ratings of one condition as counts `[rater, item]`; hits are consistent ratings.
+
+    Attributes:
+        pictures: int `[item]`, the number of each item's picture; None where every item has its own.
+    """
 
     hits: np.ndarray
     counts: np.ndarray
+    pictures: np.ndarray | None = None
 
     @property
     def share(self) -> float:
         """P(consistent)."""
         return float(self.hits.sum() / self.counts.sum())
+
+    @cached_property
+    def by_picture(self) -> Arm:
+        """The same counts, `[rater, picture]`."""
+        if self.pictures is None:
+            return self
+        return Arm(summed(self.hits, self.pictures), summed(self.counts, self.pictures))
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,10 @@ def arms(ratings: pd.DataFrame) -> dict[str, Arm]:
     rows = ratings[ratings["kind"] == "rating"]
     if rows.empty:
         raise DataError("no ratings are left to analyse; pairs alone give no P(consistent)")
-    raters, items = pd.factorize(rows["rater"], sort=True)[0], pd.factorize(rows["item"], sort=True)[0]
+    raters, items = pd.factorize(rows["rater"], sort=True)[0], items_of(rows)
     shape = (raters.max() + 1, items.max() + 1)
+    pictures = np.zeros(shape[1], int)
+    pictures[items] = pictures_of(rows)
     found = {}
     for name in CONDITIONS:
         chosen = (rows["condition"] == name).to_numpy(bool)
@@ -74,13 +90,13 @@ def arms(ratings: pd.DataFrame) -> dict[str, Arm]:
             hits, counts = np.zeros(shape), np.zeros(shape)
             np.add.at(counts, (raters[chosen], items[chosen]), 1.0)
             np.add.at(hits, (raters[chosen], items[chosen]), rows["consistent"][chosen].to_numpy(float))
-            found[name] = Arm(hits, counts)
+            found[name] = Arm(hits, counts, pictures)
     return found
 
 
 def consistent_shares(found: dict[str, Arm], plan: AnalysisPlan) -> dict[str, Estimate]:
     """P(consistent) per condition with two-way bootstrap intervals; at 0 and 1 the exact bound."""
-    return {name: _share(arm, plan) for name, arm in found.items()}
+    return {name: _share(arm.by_picture, plan) for name, arm in found.items()}
 
 
 def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str = "", denominator: str = "") -> Ratio:
@@ -93,7 +109,7 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
     for name in names:
         if name not in found:
             raise DataError(f"no ratings of {name} are left to analyse; there are some of {', '.join(found)}")
-    above, below = found[names[0]], found[names[1]]
+    above, below = (found[name].by_picture for name in names)
     low, high = map(
         float,
         ratio_interval(
@@ -114,7 +130,7 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
     return Ratio(
         Estimate(value, low, high),
         "; ".join(sparse),
-        _even(above, below, plan),
+        _even(found[names[0]], found[names[1]], plan),
         float(divide(*(_share_of_raters(arm) for arm in (above, below)))),
         min(int((arm.counts.sum(1) > 0).sum()) for arm in (above, below)),
     )
@@ -122,9 +138,10 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
 
 def even_draws(above: Arm, below: Arm, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Resampled ratios, `[draw]`, of shares in which every item weighs the same."""
-    raters, items = above.hits.shape
+    raters, pictures = above.by_picture.hits.shape
     found = []
-    for drawn_raters, drawn_items in two_way_weights(raters, items, draws, rng):
+    for drawn_raters, drawn_pictures in two_way_weights(raters, pictures, draws, rng):
+        drawn_items = drawn_pictures if above.pictures is None else drawn_pictures[:, above.pictures]
         hits = [drawn_raters @ arm.hits for arm in (above, below)]
         counts = [drawn_raters @ arm.counts for arm in (above, below)]
         usable = drawn_items * (counts[0] > 0) * (counts[1] > 0)
@@ -134,17 +151,21 @@ def even_draws(above: Arm, below: Arm, draws: int, rng: np.random.Generator) -> 
 
 
 def units(arm: Arm) -> float:
-    """The fewer of raters, as many as they count, and of items that were rated."""
+    """The fewer of raters, as many as they count, and of pictures that were rated.
+
+    Args:
+        arm: by picture.
+    """
     return min(float(effective(arm.counts)), float((arm.counts.sum(0) > 0).sum()))
 
 
 def _too_sparse(name: str, arm: Arm) -> list[str]:
     """Why the bootstrap of an arm knows too little of it: few consistent ratings, or no others."""
-    raters, items = (int((arm.hits.sum(axis) > 0).sum()) for axis in (1, 0))
-    if min(raters, items) < SPARSE:
+    raters, pictures = (int((arm.hits.sum(axis) > 0).sum()) for axis in (1, 0))
+    if min(raters, pictures) < SPARSE:
         return [
             f"consistent ratings of {name} come from {raters} rater{'s' * (raters != 1)} "
-            f"and {items} item{'s' * (items != 1)}"
+            f"and {pictures} picture{'s' * (pictures != 1)}"
         ]
     return [f"every rating of {name} is consistent"] if arm.share == 1 else []
 
@@ -152,7 +173,7 @@ def _too_sparse(name: str, arm: Arm) -> list[str]:
 def _even(above: Arm, below: Arm, plan: AnalysisPlan) -> Estimate:
     value = _even_ratio(above, below)
     drawn = bounds(even_draws(above, below, plan.draws, np.random.default_rng(plan.seed)), plan.confidence)
-    factor = stretch(min(units(above), units(below)), plan.confidence)
+    factor = stretch(min(units(above.by_picture), units(below.by_picture)), plan.confidence)
     return Estimate(value, *map(float, stretched(value, *drawn, factor, "log")))
 
 
@@ -179,10 +200,13 @@ def _even_ratio(above: Arm, below: Arm) -> float:
 
 
 def at_most(arm: Arm, confidence: float) -> float:
-    """Clopper-Pearson's upper bound on the share of raters, and of items, with any hit; the larger of the two.
+    """Clopper-Pearson's upper bound on the share of raters, and of pictures, with any hit; the larger of the two.
 
     A rating is a hit no more often than its rater has any hit, so this bounds P(hit), too, and takes nothing but whole
-    raters (or items) to be independent. With no hits from 30 raters on 40 items it is .12.
+    raters (or pictures) to be independent. With no hits from 30 raters on 40 pictures it is .12.
+
+    Args:
+        arm: by picture.
     """
     bounds = []
     for axis in (0, 1):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
+
+import numpy as np
 
 from evaluation.study.analysis import NAMES, Analysis, counts
 from evaluation.study.figures import figures
 from evaluation.study.items import ends, score_items
 from evaluation.study.layout import counted, inlined, listed, page, table
 from evaluation.study.passages import alpha_sentence, conduct_sentences, hash_rows, left_out_sentence
+from evaluation.study.pictures import items_of
 
 _ALT = {
     "ratio": "Ratios of P(consistent) with intervals",
@@ -22,6 +26,21 @@ _ALT = {
     "agreement": "Krippendorff's alpha per condition with intervals",
     "times": "Distribution of response times per condition",
 }
+
+_BECAME = {
+    "invited": "invited",
+    "consented": "consented",
+    "unanswered": "did not answer the invitation",
+    "declined": "declined",
+    "screened": "were screened out: did not understand the instructions",
+    "not_begun": "consented, and did not begin",
+    "going_on": "take part at the moment",
+    "dropped_out": "dropped out",
+    "stopped": "were excluded by the owner before they finished",
+    "finished": "finished",
+    "deleted": "were deleted since, and are in no other line",
+}
+_ALWAYS = ("invited", "consented", "declined", "screened", "dropped_out", "finished")
 
 
 def write_report(found: Analysis, folder: Path, pictures: Mapping[tuple[str, str], str] | None = None) -> list[Path]:
@@ -70,10 +89,13 @@ def _head(found: Analysis, title: str) -> list[str]:
         parts.append("</p>")
     size = counts(found.flow.analysed)
     said = f"{counted(size['ratings'], 'rating')} and {counted(size['pairs'], 'pair')}"
+    shown = counted(size["items"], "item")
+    if size["pictures"] < size["items"]:
+        shown += f" on {counted(size['pictures'], 'picture')}"
     return [
         *parts,
         f'<p class="verdict">{escape(found.verdict)}</p>',
-        f"<p>{said} by {counted(size['raters'], 'rater')} of {counted(size['items'], 'item')}. "
+        f"<p>{said} by {counted(size['raters'], 'rater')} of {shown}. "
         f"{found.plan.confidence:.0%} intervals in brackets"
         + (f", {found.confidence:.2%} of ratios" if found.confidence > found.plan.confidence else "")
         + ".</p>",
@@ -89,6 +111,13 @@ def _caveats(found: Analysis) -> list[str]:
         parts.append('<p class="warn">The plan used is not the one registered; the changes are below.</p>')
     if found.primary and found.primary.sparse:
         parts.append(f'<p class="warn">Sparse: {escape(found.primary.sparse)}. Exact bounds widen the interval.</p>')
+    unnamed = found.flow.analysed.loc[found.flow.analysed["image"] == ""]
+    if len(unnamed):
+        items = counted(len(np.unique(items_of(unnamed))), "item")
+        parts.append(
+            f'<p class="warn">The table does not say which picture {items} showed, so each counts as a picture of its '
+            "own. If some share a picture, the intervals are too narrow.</p>"
+        )
     if found.conduct.unplanned:
         parts.append(
             f'<p class="warn">{counted(found.conduct.unplanned, "look")} while answers came in, not planned.</p>'
@@ -163,8 +192,8 @@ def _primary(found: Analysis, drawn: dict[str, str]) -> str:
     rows = [(NAMES[name], share) for name, share in found.shares.items()]
     return (
         "<h2>How often maps are rated consistent</h2>"
-        "<p>Intervals resample raters and items, both at once, and are widened where there are few of them; ratios are "
-        "compared on the logarithmic scale.</p>"
+        "<p>Intervals resample raters and pictures (words on one picture are not independent), both at once, and are "
+        "widened where there are few of them; ratios are compared on the logarithmic scale.</p>"
         + _alike(found)
         + _figure("shares", drawn)
         + table(("condition", "P(consistent)"), rows)
@@ -190,12 +219,21 @@ def _exclusions(found: Analysis) -> str:
         for place, step in enumerate(found.flow.steps)
     ]
     flow = table(("what was left out", "raters", "answers", "raters left", "answers left"), rows)
-    text = f"<h2>Exclusions</h2>{flow}"
+    text = f"<h2>Exclusions</h2>{_attrition(found)}{flow}"
     if len(found.flow.everyone) == len(found.flow.analysed):
         return f"{text}<p>No answer was excluded.</p>"
     if found.primary and found.unexcluded:
         text += f"<p>Ratio with exclusions {found.primary.estimate}, without any {found.unexcluded.estimate}.</p>"
     return text
+
+
+def _attrition(found: Analysis) -> str:
+    """What became of everybody who was invited; nothing where nobody knows."""
+    if found.attrition is None:
+        return ""
+    counts = asdict(found.attrition)
+    rows = [(said, counts[name]) for name, said in _BECAME.items() if counts[name] or name in _ALWAYS]
+    return table(("what became of those invited", "raters"), rows)
 
 
 def _pairs(found: Analysis, drawn: dict[str, str]) -> str:
@@ -227,7 +265,7 @@ def _contrasts(found: Analysis) -> str:
     header = ("against", "means of each", "n", "median difference", "rank-biserial", "p", "p (Holm)")
     return (
         f"<h2>{NAMES[found.plan.numerator]} against the others</h2><p>Wilcoxon's signed-rank test on mean levels, the "
-        f"scale stretched to 0-1; Holm's correction over all rows.</p>{table(header, rows)}"
+        f"scale stretched to 0-1, a picture's words averaged; Holm's correction over all rows.</p>{table(header, rows)}"
     )
 
 
@@ -237,8 +275,8 @@ def _mixed(found: Analysis) -> str:
     rows = [(NAMES[name], each) for name, each in found.mixed.odds_ratios.items()]
     return (
         "<h2>Cumulative-link mixed model</h2><p>Odds of a level at least as high, against "
-        f"{NAMES[found.mixed.reference]}; crossed rater and item effects; largest R-hat {found.mixed.r_hat:.3f}.</p>"
-        + table(("condition", "odds ratio"), rows)
+        f"{NAMES[found.mixed.reference]}; crossed effects of raters and items, and of pictures that items share; "
+        f"largest R-hat {found.mixed.r_hat:.3f}.</p>" + table(("condition", "odds ratio"), rows)
     )
 
 
@@ -251,7 +289,7 @@ def _agreement(found: Analysis, drawn: dict[str, str]) -> str:
     ]
     header = ("condition", "ordinal alpha", "ICC(2, k)", "ICC(2, 1)", "k")
     return (
-        "<h2>Agreement</h2><p>Krippendorff's alpha, items resampled. ICC (Shrout and Fleiss 1979) from variance "
+        "<h2>Agreement</h2><p>Krippendorff's alpha, pictures resampled. ICC (Shrout and Fleiss 1979) from variance "
         "components: of an item's mean over k ratings, and of one rating.</p>"
         + (f'<p class="note">{escape(sentence)}</p>' if (sentence := alpha_sentence(found)) else "")
         + table(header, rows)

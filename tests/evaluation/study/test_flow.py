@@ -37,9 +37,9 @@ def test_every_answer_that_is_left_out_has_a_step():
         ("answered again later", 0, 1, 4, 9),
         ("catch trial (set aside)", 0, 3, 4, 6),
         ("excluded by the owner: knows the authors", 1, 1, 3, 5),
-        ("rater failed more than 1 catch trials", 1, 1, 2, 4),
-        ("answered within 300 ms", 0, 1, 2, 3),
-        ("rater with fewer than 2 answers", 1, 1, 1, 2),
+        ("by the plan's rule: failed more than 1 catch trial", 1, 1, 2, 4),
+        ("by the plan's rule: answered within 300 ms", 0, 1, 2, 3),
+        ("by the plan's rule: gave fewer than 2 answers", 1, 1, 1, 2),
     ]
     assert flow.analysed["value"].tolist() == ["5", "4"]
     assert len(flow.everyone) == 6

@@ -70,7 +70,7 @@ def test_many_fits_at_once_are_the_single_fits():
 def pairs(*outcomes):
     """Rows of `(left, right, value)`, each by two raters on two items."""
     return as_ratings(
-        rating_row(study="s", rater=f"r{rater}", trial=trial, kind="pair", item=f"i{item}", image="a",
+        rating_row(study="s", rater=f"r{rater}", trial=trial, kind="pair", item=f"i{item}", image=f"p{item}",
                    word="dog", left=left, right=right, value=value, response_ms=1000, created_at="2026-11-24T09:30:00Z")
         for rater in range(2)
         for item in range(2)
@@ -115,8 +115,8 @@ def many(outcome, raters=10, items=10):
             best = outcome(rater, item)
             value = "none" if best == "none" else "left" if best == left else "right"
             rows.append(
-                rating_row(study="s", rater=f"r{rater:02}", trial=item, kind="pair", item=f"i{item:02}", image="a",
-                           word="dog", left=left, right=right, value=value, response_ms=1000,
+                rating_row(study="s", rater=f"r{rater:02}", trial=item, kind="pair", item=f"i{item:02}",
+                           image=f"p{item:02}", word="dog", left=left, right=right, value=value, response_ms=1000,
                            created_at="2026-11-24T09:30:00Z")
             )  # fmt: skip
     return as_ratings(rows)

@@ -75,6 +75,22 @@ def test_a_table_of_an_earlier_version_holds_answers_in_the_order_of_storing():
     assert as_ratings(rows)["revision"].tolist() == [0, 0, 0, 1]
 
 
+def test_a_table_from_elsewhere_may_lack_the_image_and_who_excluded():
+    reasons = {
+        "failed 2 of 3 catch trials": "rule",
+        "answered 4 of 30 trials within 300 ms of being shown them": "rule",
+        "failed 2 of 3 catch trials, and laughed": "owner",
+        "": "",
+    }
+    rows = [{**ROWS[0], "trial": number, "excluded": reason} for number, reason in enumerate(reasons)]
+    bare = [{name: cell for name, cell in row.items() if name not in ("image", "excluded_by")} for row in rows]
+    table = as_ratings(bare)
+    assert table["image"].tolist() == [""] * 4
+    assert table["excluded_by"].tolist() == list(reasons.values())
+    with pytest.raises(DataError, match="row 1: excluded_by is 'me'; rule or owner was expected"):
+        as_ratings([{**ROWS[0], "excluded": "asked to", "excluded_by": "me"}])
+
+
 def test_the_types_are_those_of_the_codebook():
     table = as_ratings(ROWS)
     assert list(table.columns) == [column.name for column in COLUMNS]

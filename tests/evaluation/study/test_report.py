@@ -16,6 +16,7 @@ from study_tables import crossed
 
 from evaluation.study.analysis import analyse
 from evaluation.study.conduct import Conduct, LeftOut, Look, Sight
+from evaluation.study.flow import Attrition
 from evaluation.study.items import ends, score_items
 from evaluation.study.mixed import mixed_model
 from evaluation.study.passages import alpha_sentence
@@ -61,7 +62,8 @@ def test_the_folder_holds_page_numbers_plan_and_figures(simulated, tmp_path):
     record = json.loads((tmp_path / "report" / "analysis.json").read_text())
     assert record["primary"]["estimate"]["value"] == pytest.approx(simulated.primary.estimate.value)
     assert record["as_registered"] is True
-    assert record["n"] == {"raters": 40, "items": 20, "ratings": record["n"]["ratings"], "pairs": record["n"]["pairs"]}
+    sizes = {"raters": 40, "items": 20, "pictures": 20}
+    assert record["n"] == {**sizes, "ratings": record["n"]["ratings"], "pairs": record["n"]["pairs"]}
     assert AnalysisPlan.read(tmp_path / "report" / "plan.json") == PLAN
 
 
@@ -292,6 +294,22 @@ def test_what_is_written_by_others_cannot_become_markup(tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert "<script>" not in text
     assert "excluded by the owner: &lt;b&gt;asked&lt;/b&gt;" in text
+
+
+def test_the_flow_begins_with_what_became_of_those_invited(tmp_path):
+    table = crossed(lambda condition, rater, item: (rater + item) % 3 < (2 if condition == "lfi" else 1))
+    became = Attrition(30, 25, 3, 2, 4, 0, 0, 6, 0, 15, 0)
+    plan = AnalysisPlan(draws=100, secondary=())
+    for name, attrition in (("known", became), ("bare", None)):
+        write_report(analyse(table, plan, attrition=attrition), tmp_path / name)
+    known, bare = ((tmp_path / name / "report.html").read_text() for name in ("known", "bare"))
+    rows = re.findall(r"<tr><td>([^<]*)</td><td>([^<]*)</td></tr>", known.partition("<h2>Exclusions</h2>")[2])[:7]
+    assert rows == [
+        ("invited", "30"), ("consented", "25"), ("did not answer the invitation", "3"), ("declined", "2"),
+        ("were screened out: did not understand the instructions", "4"), ("dropped out", "6"), ("finished", "15"),
+    ]  # fmt: skip
+    assert "what became of those invited" not in bare
+    assert json.loads((tmp_path / "known" / "analysis.json").read_text())["attrition"]["finished"] == 15
 
 
 def test_an_infinite_ratio_is_drawn_and_recorded(tmp_path):
