@@ -149,7 +149,7 @@ class NothingHereError(LFIError):
 class NotYoursError(LFIError):
     """Nobody is signed in, or the request comes from another site."""
 
-    kind = Kind(403, "not-yours", "This is not yours to do")
+    kind = Kind(403, "not-yours", "You are not allowed to do this")
 
 
 class TooMuchError(LFIError):
@@ -167,7 +167,7 @@ class StudyError(LFIError):
 class ConflictError(StudyError):
     """The answer was superseded: by another window, by a place that went to somebody else, by the end of the study."""
 
-    kind = Kind(409, "conflict", "The answer was overtaken")
+    kind = Kind(409, "conflict", "The answer was superseded")
 
 
 class NotNowError(ConflictError):
@@ -180,7 +180,7 @@ class NotNowError(ConflictError):
 MALFORMED = Kind(422, "request", "The request is malformed")
 REQUEST_TOO_LARGE = Kind(413, "request-too-large", "The request is too large")
 NO_KEY = Kind(401, "no-key", "An API key is needed")
-WRONG_SCOPE = Kind(403, "scope", "The key does not open this")
+WRONG_SCOPE = Kind(403, "scope", "The key does not give access to this")
 TOO_MANY_REQUESTS = Kind(429, "too-many-requests", "Too many requests")
 
 _SCIENCE: dict[type[LFIError], Kind] = {

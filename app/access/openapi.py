@@ -19,7 +19,7 @@ _SCHEMES = {
 }
 _ANSWERS = {
     "401": "No key, where one is needed.",
-    "403": "The key does not open this, or another site's page sent the request.",
+    "403": "The key does not give access to this, or another site's page sent the request.",
     "429": "Too many requests; `Retry-After` says how many seconds to wait.",
 }
 

@@ -37,16 +37,16 @@ def distil(
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="Folder of all that leads to it; a run that was killed goes on.", show_default="runs/NAME"),
+        typer.Option(help="Folder for all stages; a killed run resumes from there.", show_default="runs/NAME"),
     ] = None,
     hours: Annotated[
-        float, typer.Option(help="Time that all of it may take: the largest student that fits is trained.")
+        float, typer.Option(help="Time for all of it, in hours: the largest student that fits is trained.")
     ] = 12.0,
     student: Annotated[
         str, typer.Option(help="least, little, middle, tiny, small or base; by default what fits.")
     ] = "",
-    epochs: Annotated[int, typer.Option(min=0, help="Of each student; 0: by the number of images.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the images held out, and of the students.")] = 0,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs for each student; 0: chosen by the number of images.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for holding out images and for the students.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and print the plan; write nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again, whatever the runs folder holds.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",

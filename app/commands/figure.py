@@ -27,7 +27,7 @@ def figure(
         str, typer.Option(help="Columns: some of the batch's models, in this order (default: all).")
     ] = "",
     width: Annotated[float, typer.Option(help="8.5 or 17.5 cm.")] = 17.5,
-    points: Annotated[int, typer.Option(help="Size of the letters, 6 to 10.")] = 8,
+    points: Annotated[int, typer.Option(help="Font size in points, 6 to 10.")] = 8,
     captions: Annotated[bool, typer.Option("--captions", help="Notes and the caption on the figure itself.")] = False,
 ) -> None:
     """Rows of a batch as one figure for a paper: an image and a word a row, its maps on one colour scale.

@@ -14,8 +14,8 @@ commands = typer.Typer()
 def push(
     folder: Annotated[Path, typer.Argument(help="A trio, a teacher or a run's folder.", show_default=False)],
     repository: Annotated[str, typer.Argument(help="ORG/NAME on the hub.", show_default=False)],
-    private: Annotated[bool, typer.Option("--private", help="If the repository is new, nobody else sees it.")] = False,
-    license: Annotated[str, typer.Option(help="For the model card, as the hub names it: apache-2.0.")] = "",
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private if it is new.")] = False,
+    license: Annotated[str, typer.Option(help="Licence for the model card, as the hub names it: apache-2.0.")] = "",
 ) -> None:
     """Put a trio, a teacher or a student on the Hugging Face hub, with a model card.
 

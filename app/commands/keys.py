@@ -31,7 +31,7 @@ def new(
 
 @keys.command()
 def owner(
-    name: Annotated[str, typer.Argument(help="Of the person; the audit trails of studies name it.")],
+    name: Annotated[str, typer.Argument(help="Name of the person, as the audit trails of studies show it.")],
     role: Annotated[str, typer.Option(help="owner (runs studies) or analyst (sees and exports them).")] = "owner",
 ) -> None:
     """Make an account for /admin. Its token is shown once; the service only gets its hash."""

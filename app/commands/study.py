@@ -71,13 +71,13 @@ def open_(name: Name) -> None:
 
 @study.command()
 def pause(name: Name) -> None:
-    """Ask nothing more for now. Answers to what is on somebody's screen are still accepted."""
+    """Pause a study. Answers to what is already on somebody's screen are still accepted."""
     _set(name, "paused")
 
 
 @study.command()
 def close(name: Name) -> None:
-    """Accept no more answers."""
+    """Close a study: it accepts no more answers."""
     _set(name, "closed")
 
 
@@ -166,7 +166,7 @@ def link(
     name: Name,
     address: Annotated[str | None, typer.Option(help="Where raters find the service. [LFI_ADDRESS]")] = None,
 ) -> None:
-    """Make the link that Prolific is given (`entry = "signed"` in the plan); the one before stops working."""
+    """Make the link that Prolific is given (`entry = "signed"` in the plan); the previous one stops working."""
     from app.study.raters import new_link
 
     studies = _studies()
@@ -203,7 +203,7 @@ def delete(
     code: Code,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete everything stored about one person. Earlier exports and backups are yours to renew."""
+    """Delete everything stored about one person. You must renew earlier exports and backups yourself."""
     from app.study.owner import delete_person
 
     if not yes:

@@ -118,7 +118,7 @@ def read_items(data: bytes) -> NewItems:
         with open_archive(io.BytesIO(data), _LIMITS, "the zip") as archive:
             there = set(archive.namelist())
             if LIST not in there:
-                raise ConfigError(f"the zip has no {LIST}; the inspector's page makes one: *Items of a study*")
+                raise ConfigError(f"the zip has no {LIST}; the inspector's page makes one: *Study items*")
             items = _listed(archive.read(LIST))
             missing = [item.image for item in items if item.image not in there]
             if missing:

@@ -103,7 +103,7 @@ def _read(file: Path) -> dict[str, Sum]:
 def _compare(listed: Mapping[str, Sum], found: Mapping[str, Path]) -> None:
     missing = sorted(listed.keys() - found.keys())
     if missing:
-        raise DataError(f"of {len(listed)} files are missing: {_some(missing)}; the archive was cut off")
+        raise DataError(f"some of {len(listed)} files are missing: {_some(missing)}; the archive was cut off")
     unknown = sorted(found.keys() - listed.keys())
     if unknown:
         raise DataError(f"files that its manifest does not list: {_some(unknown)}")

@@ -39,7 +39,7 @@ def set_status(studies: Studies, name: str, status: str, actor: str, expected: s
             return
         in_force = studies.plan(session, study).hash
         if expected not in ("", in_force):
-            raise ConflictError(f"the plan is {in_force[:12]} by now, not {expected[:12]}; look at it again")
+            raise ConflictError(f"the plan is now {in_force[:12]}, not {expected[:12]}; look at it again")
         if status not in _LEADS_TO[study.status]:
             raise StudyError(f"study {name!r} is {study.status}; it can become {' or '.join(_LEADS_TO[study.status])}")
         now = studies.clock()

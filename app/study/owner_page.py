@@ -18,8 +18,8 @@ from app.web.pages import templates
 _ACTS = {
     "draft": (),
     "open": (("paused", "Pause"), ("closed", "Close")),
-    "paused": (("open", "Go on"), ("closed", "Close")),
-    "closed": (("open", "Open again"),),
+    "paused": (("open", "Resume"), ("closed", "Close")),
+    "closed": (("open", "Reopen"),),
 }
 _templates = templates(Path(__file__).parent / "admin")
 _BAR = 84  # height of the longest one

@@ -67,7 +67,7 @@ def admit(studies: Studies, name: str, pids: Sequence[str], actor: str) -> int:
     """
     for pid in pids:
         if not _PID.fullmatch(pid):
-            raise StudyError(f"{pid!r} is no id of Prolific; letters, digits, dashes were expected")
+            raise StudyError(f"{pid!r} is not a Prolific id; letters, digits and dashes were expected")
     with studies.database.writing() as session:
         study = find_study(session, name, lock=True)
         if studies.plan(session, study).rules.entry != "listed":
@@ -135,7 +135,7 @@ def enter_from_prolific(
     with studies.known(ours=True).writing(alone=True) as session:
         study, rules = _prolific_study(session, studies, prolific_study)
         if rules.entry == "signed" and not secrets.compare_digest(study.entry_hash or "", digest(entry)):
-            raise NothingHereError("this link is not the study's, or not its newest")
+            raise NothingHereError("this is not the link of the study, or not its latest one")
         rater = session.scalar(select(Rater).where(Rater.study_id == study.id, Rater.prolific_pid == pid))
         if rater is None:
             if study.status != "open" or rules.entry == "listed":

@@ -68,8 +68,8 @@ def _allowed(studies: Studies, name: str, actor: str) -> Material:
     if not allowed:
         raise StudyError(
             f"study {name!r} is {status}; its report is made once it is closed, or at a look that its plan names: an "
-            "interval that was looked at while answers came in, and that decided when to stop, promises more than it "
-            "holds"
+            "interval that was looked at while answers came in, and used to decide when to stop, covers the truth less "
+            "often than it says"
         )
     return report_material(studies, name, actor)
 

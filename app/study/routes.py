@@ -186,7 +186,7 @@ def _check_csrf(request: Request) -> None:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise StudyError(f"{name} is missing or not a text")
+        raise StudyError(f"{name} is missing or not a string")
     return value
 
 

@@ -95,7 +95,7 @@ def _judging(presence: Presence | None) -> list[tuple[str, str]]:
     """How often a model is wrong where it says that a word is, or is not, in a picture."""
     if presence is None:
         return []
-    wrong = f"misses {presence.misses:.0%} of what is there, finds {presence.false_alarms:.0%} of what is not"
+    wrong = f"misses {presence.misses:.0%} of what is there, reports {presence.false_alarms:.0%} of what is not"
     return [("Is it there?", wrong)]
 
 

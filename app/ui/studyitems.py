@@ -24,7 +24,7 @@ def study_items(words: Sequence[str], image: Image.Image, token: str) -> bytes:
     small = image.copy()
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
     lines = [
-        "# Items of a study. Unzip this beside your plan and paste what follows into it; then, with a plan.toml:",
+        "# Study items. Unzip this next to your plan and paste what follows into it; then, for a plan.toml:",
         "#     lfi study create plan.toml",
     ]
     for word in words:

@@ -42,9 +42,9 @@ def transfer(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
-    ablation: Annotated[bool, typer.Option("--ablation", help="LFI with one thing changed, instead.")] = False,
-    tuned: Annotated[Path | None, typer.Option(help="A record of `lfi benchmark tune`: its methods, instead.")] = None,
-    epochs: Annotated[int, typer.Option(min=0, help="Of every part.", show_default="the scale's")] = 0,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Instead, train LFI with one thing changed.")] = False,
+    tuned: Annotated[Path | None, typer.Option(help="Train the methods of a `lfi benchmark tune` record.")] = None,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs of every part.", show_default="the scale's")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
@@ -127,7 +127,7 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Students to train for each method.")] = 12,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     epochs: Annotated[
-        int, typer.Option(min=0, help="Of every trial: fewer make the search cheaper.", show_default="the scale's")
+        int, typer.Option(min=0, help="Epochs of each trial; fewer make it cheaper.", show_default="the scale's")
     ] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Methods at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write what was found here, for `transfer --tuned`.")] = None,

@@ -86,7 +86,7 @@ def _facts(data: bytes) -> dict[str, Any]:
     facts = {name: value for name, value in facts.items() if value is not None}
     words = facts.get("words", [])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError("`words` in its json is not a list of texts")
+        raise ValueError("`words` in its json is not a list of strings")
     box, labels = facts.get("box", [0, 0, 0, 0]), facts.get("labels", [])
     if not isinstance(box, list) or len(box) != 4 or not all(type(side) in (int, float) for side in box):
         raise ValueError("`box` in its json is not four numbers")
@@ -106,7 +106,7 @@ def _caption(files: dict[str, bytes], facts: dict[str, Any]) -> tuple[str, list[
         unread += [FURTHER] * (len(listed) > 1)
         listed = listed[0] if listed and listed[0] is not None else ""
     if not isinstance(listed, str):
-        raise ValueError(f"`caption` in its json is not a text but {json.dumps(listed)[:40]}")
+        raise ValueError(f"`caption` in its json is not a string but {json.dumps(listed)[:40]}")
     listed = " ".join(listed.split())
     if "txt" not in files:
         return listed, unread

@@ -28,7 +28,7 @@ from lfi.training.sources import image_sets
 from lfi.training.streaming import StreamViews
 from lfi.training.student import StudentTask, TargetSpec
 from lfi.training.targets import Answers, Questions, blocks_of
-from lfi.training.views import TargetViews, resized
+from lfi.training.views import TargetViews, check_questions, resized
 from lfi.training.written import with_own_captions
 
 
@@ -68,6 +68,7 @@ def prepare(
     images, validation = sets or main_first(lambda: image_sets(config.data, *writes), processes)
     wanted = tuple(fields or config.asked)
     questions = Questions(teacher, config.teacher, images, wanted)
+    check_questions(questions, config.objective.targets)
     answers: Answers | None = None
     if config.teacher.online:
         if config.objective.shuffle:

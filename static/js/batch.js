@@ -219,7 +219,7 @@ words.addEventListener("input", () => lead(words.value));
 ask("v1/models")
   .then(({ default: name, trios }) => {
     const { vocabulary } = trios.find((trio) => trio.name === name);
-    if (vocabulary.length) byId("batch-known").textContent = `These models know: ${vocabulary.join(", ")}. Put commas between.`;
+    if (vocabulary.length) byId("batch-known").textContent = `These models know: ${vocabulary.join(", ")}. Separate words with commas.`;
     return offerSamples(name);
   })
   .catch(() => {}); // the hint that is there will do

@@ -32,7 +32,7 @@ export function makeDifference({ answers, palette }) {
     if (!view || !one || !two || word < 0) {
       frame.clear("no difference yet");
       drawScale(bar, null, palette, "Difference scale");
-      note.textContent = "What one map has more than the other, patch by patch: choose two columns to subtract.";
+      note.textContent = "How one map differs from the other, patch by patch: choose two columns to subtract.";
       return;
     }
     const { layers, pairs } = view.positions[position];

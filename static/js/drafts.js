@@ -27,7 +27,7 @@ export function makeDrafts({ takeFile, say }) {
     const name = choice.value;
     const file = await takeFile("study");
     if (!file) return;
-    say(`Adding to “${name}”: all its maps are drawn anew…`);
+    say(`Adding to “${name}”: all its maps are being redrawn…`);
     const telling = setInterval(() => tell(name), 700);
     waiting = true;
     const form = new FormData();

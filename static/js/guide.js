@@ -36,12 +36,12 @@ export function makeGuide({ panels }) {
     const { layers, pairs } = view.positions[position];
     const map = maps.at(layers[key], word);
     const peak = peakOf(map, maps.grid);
-    if (index === 0) return { at: peak.centre, text: `The ring is on the patch that is looked at most: ${short(peak.value)} times an even share. The colours say how much, as on the bar above: each doubling is an equal step.` };
-    if (index === 1) return { at: weakest(map, maps.grid), text: "Where the picture is grey, the model looks no more than evenly: 1× or less. So colour is always attention." };
+    if (index === 0) return { at: peak.centre, text: `The ring marks the patch with the most attention: ${short(peak.value)} times an even share. The bar above explains the colours: each doubling is an equal step.` };
+    if (index === 1) return { at: weakest(map, maps.grid), text: "Where the picture is grey, attention is even or less: 1× or below. So colour always means more than that." };
     const pair = pairOf(pairs, key, "teacher");
     const r = pair?.words[word].correlation;
-    const alike = r == null ? "" : ` Here r is ${short(r)}: 1 would be the teacher's map, 0 has nothing to do with it.`;
-    return { at: null, text: `All maps share one scale, so a pale map is one that hardly prefers anything.${alike}` };
+    const alike = r == null ? "" : ` Here r is ${short(r)}: 1 would equal the teacher's map, 0 is unrelated to it.`;
+    return { at: null, text: `All maps share one scale, so a pale map is one with hardly any preference.${alike}` };
   }
 
   function show() {

@@ -34,7 +34,7 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
     const group = (label, those) => make("optgroup", { label }, ...those.map((each) => make("option", { value: each.key }, each.choice)));
     const explained = answers.filter((each) => each.explained);
     select.append(group("Models", answers.filter((each) => !each.explained)));
-    if (explained.length) select.append(group("Explanations worked out afterwards", explained));
+    if (explained.length) select.append(group("Post-hoc explanations", explained));
     if (index === 2) select.append(make("option", { value: "" }, "Nothing: two columns"));
     const teaching = make("div", { class: "lfi-teaching" });
     frame.node.append(teaching);

@@ -27,7 +27,7 @@ export function makePicture({ samples, maxBytes, onPicture }) {
     if (!file) return;
     if (file.size > maxBytes) {
       const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-      complain(`the file has ${megabytes(file.size)}; at most ${megabytes(maxBytes)} are accepted`);
+      complain(`the file is ${megabytes(file.size)}; at most ${megabytes(maxBytes)} are accepted`);
       return;
     }
     complain("");

@@ -177,7 +177,7 @@ export function makeRegion({ ask, onMeasured }) {
       const { data } = context.getImageData(0, 0, sheet.width, sheet.height);
       reset();
       for (let pixel = 0; pixel < mask.length; pixel++) mask[pixel] = data[4 * pixel] + data[4 * pixel + 1] + data[4 * pixel + 2] > 382 ? 1 : 0;
-      if (!marked()) throw new Error("the mask is dark everywhere; what is light in it is inside");
+      if (!marked()) throw new Error("the mask is dark everywhere; its light parts are the region");
       paintMask();
       measure();
     } catch (error) {
@@ -215,7 +215,7 @@ export function makeRegion({ ask, onMeasured }) {
     note.classList.toggle("lfi-wrong", Boolean(trouble));
     if (trouble) note.textContent = sentence(trouble);
     else if (!found || !view || word < 0) {
-      note.textContent = "Mark where the word is, by hand or with a mask: how much of each map lies inside, and does its peak?";
+      note.textContent = "Mark where the word is, by hand or with a mask, to see how much of each map lies inside and whether its peak does.";
     } else {
       const { layers } = view.positions[position];
       const rows = Object.entries(found.models).flatMap(([key, model]) => {

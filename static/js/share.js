@@ -70,13 +70,13 @@ export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
   function words() {
     if (trouble) return trouble;
     if (!picture) return "Choose a picture: the link then shows others the same picture, words, layer and columns.";
-    const mask = handmade ? " Not your mask: only a region that is one box goes along." : "";
+    const mask = handmade ? " Your mask is not in it: only a region that is a single box is." : "";
     if (picture.sample) return `Whoever opens it sees this sample with your words, layer and columns.${mask}`;
     if (picture.kept) {
       return `Whoever opens it sees this picture: it is kept until ${dayOf(picture.until)}.${mask}`;
     }
     if (!days) return `The link leaves out your picture, and this service keeps none. Share a figure instead.${mask}`;
-    return `The link leaves out your picture: it is nowhere but here. To share it, have it kept first, without its metadata, at most 2,048 pixels large; whoever has the link sees it.${mask}`;
+    return `The link leaves out your picture, which is held only in memory. To share it, keep it first (without its metadata, at most 2,048 pixels a side); anyone with the link can then see it.${mask}`;
   }
 
   function show() {

@@ -28,7 +28,7 @@ drawn?.addEventListener("submit", () => {
   const progress = document.createElement("progress");
   const text = document.createElement("span");
   progress.setAttribute("aria-label", "Maps drawn");
-  text.textContent = "The maps are drawn…";
+  text.textContent = "Drawing the maps…";
   said.replaceChildren(progress, text);
   said.hidden = false;
   setTimeout(() => (button.disabled = true)); // a disabled one would not submit

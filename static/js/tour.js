@@ -5,7 +5,7 @@ import { byId, make } from "./elements.js";
 const SEEN = "lfi-tour";
 const STEPS = [
   { at: "lfi-drop", text: "Choose a picture here, or drop or paste one anywhere. The small ones below are samples." },
-  { at: "lfi-field", text: "Type a word for something in the picture. The word that is marked has its maps on screen." },
+  { at: "lfi-field", text: "Type a word for something in the picture. The maps on screen are those of the highlighted word." },
   { at: "lfi-panels", text: "Each map says where one model looks for the word, all on one scale. Below them, “Play the layers” shows how it gets there." },
 ];
 

@@ -116,7 +116,7 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
   // A first word stands in the empty field, to be taken with Enter or typed over.
   function offer(word) {
     proposed = word;
-    field.placeholder = word ? `${word}? Enter takes it` : INVITATION;
+    field.placeholder = word ? `${word}? Press Enter to use it` : INVITATION;
   }
 
   async function addNow(pieces, text) {

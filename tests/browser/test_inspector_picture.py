@@ -93,5 +93,5 @@ def test_a_ring_marks_each_peak_and_a_line_half_of_it(open_page):
     assert alpha[int(down * height), int(across * width)] == alpha.max()
     line = page.find(".lfi-panel .lfi-contour path").first
     assert not line.get_attribute("d")
-    page.page.get_by_label("outline half of the peak").check()
+    page.page.get_by_label("outline at half of the peak").check()
     assert line.get_attribute("d").count("M") > 8

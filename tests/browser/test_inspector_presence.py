@@ -69,7 +69,7 @@ def test_a_first_word_is_proposed_and_enter_takes_it(uploaded, folder):
     trio = Trio.load(folder)
     word = trio.seen(trio.encode(scene()))[0][0]
     field = uploaded.find("#lfi-word")
-    assert field.get_attribute("placeholder") == f"{word}? Enter takes it"
+    assert field.get_attribute("placeholder") == f"{word}? Press Enter to use it"
     field.press("Enter")
     uploaded.wait_for_maps(word)
     assert uploaded.chips() == [word]

@@ -128,7 +128,7 @@ def test_a_picture_and_its_words_are_taken_to_a_study(open_page):
     page = open_page()
     page.choose_sample()
     with page.page.expect_download() as started:
-        page.page.get_by_role("button", name="Items of a study, zip").click()
+        page.page.get_by_role("button", name="Study items, zip").click()
     names = zipfile.ZipFile(started.value.path()).namelist()
     assert names[0] == "items.toml"
     assert names[1].endswith(".webp")
@@ -184,7 +184,7 @@ def test_a_free_drawing_is_said_not_to_go_along(open_page):
     page.choose_sample()
     draw_box(page, 0.5, 0, 1, 0.5)
     draw_box(page, 0, 0.7, 0.2, 1)
-    page.find("#lfi-share-note").get_by_text("Not your mask").wait_for()
+    page.find("#lfi-share-note").get_by_text("Your mask is not in it").wait_for()
     assert "region" not in parse_qs(urlsplit(link_of(page)).query)
 
 

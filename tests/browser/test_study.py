@@ -256,7 +256,7 @@ def test_somebody_without_an_invitation_is_told_so(page, service):
     assert violations(page) == ""
     for address in ("study", "s/wrong"):
         page.goto(f"{service.address}/{address}")
-        page.click("text=To the start page")
+        page.click("text=Go to the start page")
         page.wait_for_url(f"{service.address}/ui/")
     page.goto(f"{service.address}/s/wrong")
     assert "needs an invitation" in page.inner_text("h1 >> nth=0")

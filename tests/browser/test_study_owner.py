@@ -81,7 +81,7 @@ def test_the_owner_sees_the_study_and_runs_it(page, service):
     assert download.value.suggested_filename == "pilot-ratings.csv"
     page.click("button:has-text('Pause')")
     page.wait_for_selector(".lfi-admin-status[data-status=paused]")
-    page.click("button:has-text('Go on')")
+    page.click("button:has-text('Resume')")
     page.wait_for_selector(".lfi-admin-status[data-status=open]")
     page.click("text=Sign out")
     page.wait_for_selector("#token")
@@ -105,7 +105,7 @@ def test_the_report_is_made_once_the_study_is_closed(page, service, tmp_path):
     assert "The analysis followed it without change." in report.inner_text("main")
     assert report.locator("figure svg").count() >= 3
     assert report.evaluate("getComputedStyle(document.querySelector('.verdict')).borderLeftStyle") == "solid"
-    page.click("button:has-text('Open again')")
+    page.click("button:has-text('Reopen')")
     page.wait_for_selector(".lfi-admin-status[data-status=open]")
 
 
@@ -132,7 +132,7 @@ def test_an_owner_adds_what_the_inspector_shows_to_a_draft(page, service):
     assert not violations(page)
 
     with page.expect_download() as started:
-        page.click("text=Items of a study, zip")
+        page.click("text=Study items, zip")
     page.goto(f"{service.address}/admin/next")
     assert all(page.get_by_role("row", name=f" {word} ").count() for word in words)
     page.set_input_files("#items", started.value.path())

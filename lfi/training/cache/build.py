@@ -133,8 +133,8 @@ def _reopen(folder: Path, samples: Samples, text: bytes, settings: Settings) -> 
     if None in index.shards:
         if not same:
             raise DataError(
-                f"the teacher cache {folder} is unfinished or damaged, and is for {index.count:,} images, of which "
-                f"{len(samples):,} are a part or in another order: finish it with all of them, or remove it"
+                f"the teacher cache {folder} is unfinished or damaged, and is for {index.count:,} images; the "
+                f"{len(samples):,} given are part of them or in another order: finish it with all of them, or remove it"
             )
         if set(index.settings.fields) != set(settings.fields):
             raise ConfigError(

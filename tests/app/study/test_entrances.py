@@ -67,7 +67,7 @@ def test_a_list_lets_in_who_is_on_it_and_the_first_session_stays(studies, create
     assert [(each.prolific_pid, each.prolific_session) for each in raters(studies)] == [
         ("a", "session-a"), ("b", "session-b"), ("c", None),
     ]  # fmt: skip
-    with pytest.raises(StudyError, match="is no id of Prolific"):
+    with pytest.raises(StudyError, match="is not a Prolific id"):
         admit(studies, name, ["d", "' OR 1=1 --"], "test")
     assert len(raters(studies)) == 3
     with pytest.raises(StudyError, match="in its plan is not 'signed'"):
