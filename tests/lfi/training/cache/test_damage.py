@@ -70,7 +70,8 @@ def test_a_damaged_shard_is_named_and_made_again_alone(folder, data, capsys, har
     assert len(open_store(folder, data, settings(fields=("logits",)))) == COUNT
     assert len(open_store(folder, data.take(range(96)), settings())) == 96
     with pytest.raises(
-        DataError, match="unfinished or damaged, and is for 200 images; the 10 given are part of them or in another order"
+        DataError,
+        match="unfinished or damaged, and is for 200 images; the 10 given are part of them or in another order",
     ):
         make(folder, data.take(range(10)))
     teacher = Teacher(data)
