@@ -257,8 +257,8 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback for *_, where in found)
 
 
-_ACTORS = ("owner", "cli", "export", "page")
-"""In audit trails: the holder of `admin_token`, commands, exports, and pages of versions without accounts."""
+_ACTORS = ("owner", "cli", "rule", "export", "page")
+"""In audit trails: the holder of `admin_token`, commands, the plan's rules; exports and pages of older versions."""
 _SECRETS = ("admin_token", "api_keys", "owners")
 """Never repeated in an error: somebody may have typed a key itself."""
 

@@ -87,9 +87,10 @@ def test_nobody_enters_with_another_s_hash_or_an_old_token(people):
         ("ada:owner:1", "`lfi keys owner` writes one"),
         (f"ada:boss:{ADA.digest}", "there are: owner, analyst"),
         (f"cli:owner:{ADA.digest}", "is a name that audit trails use"),
+        (f"rule:owner:{ADA.digest}", "is a name that audit trails use"),
         (f"{ADA.line()},{ADA.line()}", "two keys are named 'ada'"),
     ],
-    ids=["a digest that is none", "an unknown role", "a reserved name", "a name twice"],  # keys differ in every process
+    ids=["no digest", "an unknown role", "a command's", "a rule's", "a name twice"],  # keys differ in every process
 )
 def test_accounts_that_are_none_are_refused(owners, said):
     with pytest.raises(ConfigError, match=said) as refused:
