@@ -115,7 +115,7 @@ def read_items(data: bytes) -> NewItems:
         ConfigError: it has no list, or the list is not TOML, holds something else, or names a picture that is missing.
     """
     try:
-        with open_archive(io.BytesIO(data), _LIMITS, "the zip") as archive:
+        with open_archive(io.BytesIO(data), _LIMITS, "the file") as archive:
             there = set(archive.namelist())
             if LIST not in there:
                 raise ConfigError(f"the zip has no {LIST}; the inspector's page makes one: *Study items*")

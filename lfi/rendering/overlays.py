@@ -203,11 +203,9 @@ def _ring(drawn: Image.Image, values: np.ndarray) -> None:
     """Mark the strongest patch on a veil."""
     row, column = np.unravel_index(values.argmax(), values.shape)
     mark = _mark(max(round(max(drawn.size) * _RING), 3))
-    x = (column + 0.5) / values.shape[1] * drawn.width - mark.width / 2
-    y = (row + 0.5) / values.shape[0] * drawn.height - mark.height / 2
-    layer = Image.new("RGBA", drawn.size)
-    layer.paste(mark, (round(x), round(y)))
-    drawn.alpha_composite(layer)
+    x = round((column + 0.5) / values.shape[1] * drawn.width - mark.width / 2)
+    y = round((row + 0.5) / values.shape[0] * drawn.height - mark.height / 2)
+    drawn.alpha_composite(mark, (max(x, 0), max(y, 0)), (max(-x, 0), max(-y, 0)))
 
 
 @cache

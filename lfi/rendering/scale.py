@@ -70,12 +70,18 @@ class Scale:
 
     def share(self, values: ArrayLike) -> np.ndarray:
         """Positions of values, in times uniform attention, between the bounds: float32 in [0, 1]."""
-        held = np.clip(np.asarray(values, np.float32), self.low, self.high)
-        return np.log2(held / np.float32(self.low)) / np.float32(self.doublings)
+        share = np.array(values, np.float32)  # and on in place: images are large
+        np.clip(share, self.low, self.high, out=share)
+        np.divide(share, np.float32(self.low), out=share)
+        np.log2(share, out=share)
+        return np.divide(share, np.float32(self.doublings), out=share)
 
     def levels(self, values: np.ndarray) -> np.ndarray:
         """Palette positions uint8 of values in times uniform attention."""
-        return (self.share(values) * 255 + 0.5).astype(np.uint8)
+        share = self.share(values)
+        share *= 255
+        share += 0.5
+        return share.astype(np.uint8)
 
     def ticks(self, most: int = 6) -> tuple[Tick, ...]:
         """At most `most` labelled positions: both ends, powers of two between, and 1.5x and 3x on a short scale."""

@@ -175,7 +175,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         (["--hours", "0"], "--hours is 0; more than 0 was expected"),
         (["--out", "flat"], "flat already exists and is not empty; choose another folder"),
         (["--runs", "flat/0.png"], "cannot write to flat/0.png: file exists"),
-        (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
+        (["--device", "cuda:99"], "the device is 'cuda:99', and torch finds no GPU here; use cpu"),
     ],
     ids=lambda each: each[0].strip("-") if isinstance(each, list) else "",
 )

@@ -57,7 +57,7 @@ def test_how_to_read_this_is_written_on_the_maps_that_are_on_screen(looking):
     assert len(notes) == 3
     peak = re.match(r"[\d.]+", looking.panels()["teacher"].facts["Peak"]).group()
     assert f"{peak} times an even share" in notes[0]
-    assert "1× or less" in notes[1]
+    assert "1× or below" in notes[1]
     r = re.match(r"r (−?[\d.]+)", looking.panels()["baseline"].facts["With teacher"]).group(1)
     assert f"r is {r}" in notes[2]
     assert button.get_attribute("aria-expanded") == "true"

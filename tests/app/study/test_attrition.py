@@ -88,7 +88,7 @@ def test_the_exported_raters_are_codes_and_times_alone(studies, walked, tmp_path
     clock.turn(1)
     assert amend_study(studies, path)
     late = begun(studies, name)
-    (file,) = export_study(studies, name, tmp_path / "out", ["raters.csv"])
+    (file,) = export_study(studies, name, tmp_path / "out", "test", ["raters.csv"])
     text = file.read_text()
     rows = {row["rater"]: row for row in csv.DictReader(io.StringIO(text))}
     assert tuple(next(iter(rows.values()))) == HEADER
@@ -139,6 +139,6 @@ def test_answers_that_came_too_fast_are_the_rules_too(studies, create):
 
 
 def test_the_codebook_names_the_new_column(studies, create, tmp_path):
-    (file,) = export_study(studies, create(), tmp_path / "out", ["codebook.md"])
+    (file,) = export_study(studies, create(), tmp_path / "out", "test", ["codebook.md"])
     assert "| excluded_by | text |" in file.read_text()
     assert json.dumps([column.name for column in COLUMNS]).count("excluded_by") == 1
