@@ -173,17 +173,23 @@ def settled(runs: Sequence[TransferRun], results: Results) -> None:
 
 
 def along(runs: Sequence[TransferRun], ours: str, best: str, results: Results) -> None:
-    """The lead after every fifth of the steps, on the images of the curves: whether it is only a head start."""
-    curves = {name: {run.seed: dict(run.curve) for run in runs if run.method == name} for name in (ours, best)}
-    every = [set(curve) for by_seed in curves.values() for curve in by_seed.values()]
-    steps = sorted(set.intersection(*every)) if every else []
-    if len(steps) < 5:
+    """The lead after every fifth of the steps, on the images of the curves: whether it is only a head start.
+
+    Of every run it is the score measured nearest to that; curves of fewer than five points say nothing.
+    """
+    curves = {name: {run.seed: run.curve for run in runs if run.method == name} for name in (ours, best)}
+    lengths = [len(curve) for by_seed in curves.values() for curve in by_seed.values()]
+    if min(lengths, default=0) < 5:
         return
     for share in (0.2, 0.4, 0.6, 0.8, 1.0):
-        step = min(steps, key=lambda each: abs(each - share * steps[-1]))
-        own, theirs = ({seed: curve[step] for seed, curve in curves[name].items()} for name in (ours, best))
+        own, theirs = ({seed: _score_at(curve, share) for seed, curve in curves[name].items()} for name in (ours, best))
         name = f"{runs[0].part}, after {share:.0%} of the steps: {ours} less {best}"
         results.figures[name] = paired(own, theirs, lambda a, b: a - b, "points")
+
+
+def _score_at(curve: Sequence[tuple[int, float]], share: float) -> float:
+    """The score measured nearest to this share of a curve's steps; the last of several."""
+    return min(reversed(curve), key=lambda point: abs(point[0] - share * curve[-1][0]))[1]
 
 
 def costs(runs: Sequence[TransferRun], results: Results) -> None:

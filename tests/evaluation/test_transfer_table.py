@@ -51,7 +51,7 @@ def test_the_lead_over_shuffled_maps_the_best_score_and_the_last_fifth_have_goal
     part = "TinyImageNet 10% of labels"
     scores = {"DIST + feature KD": 20, UNSHUFFLED: 26, SHUFFLED: 25.5, OWN_WORDS: 24, PATCHES: 21}
     curve = [(step, 18 + step / 10) for step in range(2, 21, 2)]
-    ahead = [(step, score + 2) for step, score in curve]
+    ahead = [(min(step + 1, 20), score + 2) for step, score in curve]  # another version measured a step later
     runs = [
         replace(run(part, method, 0, score), curve=ahead if method == UNSHUFFLED else curve)
         for method, score in scores.items()
