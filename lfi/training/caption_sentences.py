@@ -46,7 +46,7 @@ def vocabulary_of(images: ImageSet, prompt: str, least: int = 1) -> tuple[str, .
 
 @dataclass(frozen=True, eq=False)
 class ImagePhrases:
-    """What is read about one image: the indices of its phrases, and every word said about it."""
+    """What is read about one image: the indices of its phrases, and every word said about its picture."""
 
     own: tuple[int, ...]
     said: frozenset[str]
@@ -160,15 +160,20 @@ class CaptionSentences:
     def _ask(self, tokenizer: Tokenizer, context: int, captions: Sequence[Sequence[Word]]) -> None:
         """What can be asked: `readings` of the images, `phrases`, their `parts`; in `said`, each as often as said."""
         at: dict[str, int] = {}
-        self.readings = []
-        for row, caption in zip(self.kept, captions, strict=True):
+        phrases: list[tuple[int, ...]] = []
+        pictures = [(self.images.pictures or self.images.ids)[row] for row in self.kept]
+        said: dict[str, set[str]] = {picture: set() for picture in pictures}  # by all of a picture's captions
+        for row, caption, picture in zip(self.kept, captions, pictures, strict=True):
             listed = self.images.words[row]
-            said = {word.text for text in listed for word in align(tokenizer, text)} | {word.text for word in caption}
+            said[picture].update(word.text for text in listed for word in align(tokenizer, text))
+            said[picture].update(word.text for word in caption)
             own: dict[int, None] = {}
             for phrase in listed or [word.text for word in content_words(caption)]:
                 if phrase in at or _fits(tokenizer, phrase, context):
                     own[at.setdefault(phrase, len(at))] = None
-            self.readings.append(ImagePhrases(tuple(own), frozenset(said)))
+            phrases.append(tuple(own))
+        known = {picture: frozenset(words) for picture, words in said.items()}
+        self.readings = [ImagePhrases(own, known[picture]) for own, picture in zip(phrases, pictures, strict=True)]
         if not at:
             raise DataError("the captions hold no content words to make statements of; set pretraining.statements to 0")
         self.said = np.array([word for reading in self.readings for word in reading.own])

@@ -110,6 +110,13 @@ def test_a_word_of_a_longer_phrase_is_never_said_to_be_absent() -> None:
     assert (black, 0.0) in set(zip(words[1].tolist(), truth[1].tolist(), strict=True))
 
 
+def test_what_another_caption_of_the_picture_says_is_never_said_to_be_absent() -> None:
+    asked = sentences(captioned(pictures=("one", "one", "two", "three", "four", "five")), statements=200)
+    words, truth = asked.statements(np.array([0, 1]), np.random.default_rng(0))
+    denied = {word for index in words[truth == 0] for word in asked.parts[index]}
+    assert denied == {"car", "sky"}  # of neither a black dog, left of a sofa, nor two cats and a red ball
+
+
 def test_a_batch_depends_on_the_step_alone_and_an_epoch_shows_every_image_once() -> None:
     images = captioned().take(range(4))
     data = sentences(images, batch_size=2, statements=3, crop=0.5, flip=0.5)
