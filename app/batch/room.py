@@ -88,8 +88,11 @@ class Room:
 
     def left(self, batches: Iterable[Held]) -> int:
         """Bytes that are free, of these batches and what is being sent."""
-        taken = sum(max(each.bytes, _LEAST) for each in batches) + sum(each.bytes for each in self._arriving)
-        return self.most - taken
+        return self.left_by(batches) - sum(each.bytes for each in self._arriving)
+
+    def left_by(self, batches: Iterable[Held]) -> int:
+        """Bytes that these batches leave free; what is being sent may take them, or never come."""
+        return self.most - sum(max(each.bytes, _LEAST) for each in batches)
 
     def _check_place(self, batches: list[Held], sender: str) -> None:
         waits = [wait for batch, wait in self._ends(batches) if batch.sender == sender]

@@ -17,10 +17,10 @@ from app.archives import ArchiveLimits, open_archive
 from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
 from app.zipnames import names_of
-from lfi.data.imagefiles import has_no_type, holds_image
+from lfi.data.imagefiles import has_no_type, holds_image, suffixes
 from lfi.errors import ImageError, ImageTooLargeError
 
-SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
+SUFFIXES = suffixes(FORMATS)
 """Endings of file names that are taken for images. A name without one is judged by what the file begins with."""
 
 _FIRST = 64

@@ -266,6 +266,11 @@ class Batches:
         for name in batch.images.names:
             if batch.state != "running":
                 return
+            while self._room.left(self._batches.values()) < largest <= self._room.left_by(self._batches.values()):
+                with anyio.move_on_after(_PAUSE):  # what is being sent may yet be given up, or refused
+                    await batch.stopped.wait()
+                if batch.state != "running":
+                    return
             if self._room.left(self._batches.values()) < largest:
                 batch.problem = (
                     f"there is no room for more of its results: at most {self._room.most / 1e6:,.0f} MB of batches are "

@@ -21,6 +21,7 @@ from pillow_heif import register_heif_opener
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
 from lfi.data.cutjpeg import completed
+from lfi.data.imagefiles import SERVED
 from lfi.errors import ImageError, ImageTooLargeError
 
 Image.init()  # all plugins at once, so that no two threads load one at the same time
@@ -30,7 +31,7 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 T = TypeVar("T")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "ICO", "PPM")
+FORMATS = SERVED
 """Formats we read; messages name those that people have.
 
 Pillow knows more, some of them by way of other programs (EPS): those stay closed."""

@@ -53,6 +53,7 @@ def attrition_of(studies: Studies, name: str) -> Attrition:
         study = find_study(session, name)
         fates = [fate for fate in _fates(session, study, studies.clock()) if not fate.rater.preview]
         deleted = select(func.count()).where(Audit.study_id == study.id, Audit.action == "deleted")
+        deleted = deleted.where(Audit.detail.startswith("one rater,"))  # not a preview
         ends = Counter(_end(fate) for fate in fates)
         return Attrition(
             invited=len(fates),

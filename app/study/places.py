@@ -170,14 +170,16 @@ def has_open(session: Session, rater: Rater) -> bool:
 def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]:
     """All cells that are counted, with their free slots; `fresh` as if nobody had been asked yet."""
     held: dict[int, set[int]] = {}
+    sides: dict[int, int] = {}  # as they were given, by an older rule perhaps: the cell goes on as it began
     if not fresh:
         slots = (
-            select(Assignment.cell_id, Assignment.slot)
+            select(Assignment.cell_id, Assignment.slot, Assignment.flipped)
             .join(Cell, Cell.id == Assignment.cell_id)
             .where(Cell.study_id == study.id, Assignment.slot.is_not(None))
         )
-        for cell_id, slot in session.execute(slots):
+        for cell_id, slot, flipped in session.execute(slots):
             held.setdefault(cell_id, set()).add(slot or 0)
+            sides[cell_id] = ((slot or 0) + flipped) % 2
     rows = session.execute(
         select(Cell.id, Cell.image, Cell.first, Cell.second, Cell.target)
         .where(Cell.study_id == study.id, Cell.target.is_not(None))
@@ -191,7 +193,7 @@ def _cells(session: Session, study: Study, fresh: bool) -> list[assignment.Cell]
             conditions=(first, second) if second else (first,),
             free=tuple(slot for slot in range(target or 0) if slot not in held.get(id, ())),
             taken=len(held.get(id, ())),
-            turn=turn,
+            turn=sides.get(id, turn),
         )
         for (id, image, first, second, target), turn in zip(rows, turns, strict=True)
     ]

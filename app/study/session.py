@@ -17,7 +17,7 @@ from app.database import Database
 from app.database.models import Assignment, Cell, Login, Rater, Study
 from app.failures import NothingHereError, NotYoursError, StudyError
 from app.study.answers import SubmittedAnswer, store_answer
-from app.study.places import Trials, finish, free_lapsed, give_places, trials_of
+from app.study.places import Trials, finish, free_lapsed, give_places, has_open, trials_of
 from app.study.plan import StudyPlan
 from app.study.raters import NOBODY, digest, is_ours, page_name, rater_of, signed_in
 from app.study.service import Studies, lock_study, newest_plan
@@ -145,6 +145,8 @@ class RaterSession:
         if returning:
             self._seated(session, study, plan, rater, now)
             trials = trials_of(session, rater)
+            if rater.status == "active" and not has_open(session, rater):  # of a study that is paused
+                rater.lease_until = None
         elif rater.status == "active" and all(each.answered for each, of in trials if of.kind != "practice"):
             finish(session, study, plan, rater, now)
         state = self._state(session, study, plan, rater, now, trials)

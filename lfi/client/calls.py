@@ -178,11 +178,11 @@ def _packed(images: str | os.PathLike[str] | Sequence[Picture]) -> Iterator[File
 
 def _zipped(folder: Path) -> BinaryIO:
     """The images of a folder; what lies there besides is not sent, and told on stderr."""
-    from lfi.data.imagefiles import image_files  # with Pillow's formats, which nothing else here needs
+    from lfi.data.imagefiles import SERVED, image_files  # with Pillow's formats, which nothing else here needs
     from lfi.data.notes import Notes, announce
 
     notes = Notes()
-    found = image_files(folder, notes)
+    found = image_files(folder, notes, SERVED)
     announce(notes.all(), f"{folder}, not sent")
     if not found:
         raise ImageError(f"{folder} has no images in it")

@@ -19,7 +19,16 @@ register_heif_opener(thumbnails=False)
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")
 """Formats we read. Pillow knows more, some of them by way of other programs (EPS): those stay closed."""
 
-SUFFIXES = frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*FORMATS, "MPO"))
+SERVED = (*FORMATS, "JPEG2000", "ICO")
+"""What the service reads: a picture to look at comes in more formats than data do."""
+
+
+def suffixes(formats: Collection[str]) -> frozenset[str]:
+    """Endings of image files of these formats, in lower case."""
+    return frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*formats, "MPO"))
+
+
+SUFFIXES = suffixes(FORMATS)
 """Endings of image files, in lower case."""
 
 NO_IMAGES = "files that are not images"
@@ -30,13 +39,13 @@ _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9_]{0,9}")
 """What a file's type looks like; `scan.2` and `clip 2.0 red` have none."""
 
 
-def image_files(folder: Path, notes: Notes | None = None) -> list[Path]:
+def image_files(folder: Path, notes: Notes | None = None, formats: Collection[str] = FORMATS) -> list[Path]:
     """All images below a folder, in torchvision's order; hidden files and folders are left out.
 
     Args:
         notes: what lies there besides is noted in it.
     """
-    notes = Notes() if notes is None else notes
+    notes, endings = Notes() if notes is None else notes, suffixes(formats)
     found = []
 
     def closed(error: OSError) -> None:
@@ -50,7 +59,8 @@ def image_files(folder: Path, notes: Notes | None = None) -> list[Path]:
         for name in names:
             if name.startswith("."):
                 continue
-            if is_image(Path(parent, name)):
+            path = Path(parent, name)
+            if path.suffix.lower() in endings or (has_no_type(name) and holds_image(path, formats)):
                 found.append((parent, name))
             else:
                 notes.add(NO_IMAGES, os.path.join(parent, name))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -74,12 +72,6 @@ class InteractionQueries(nn.Module):
         return queries + self.out(mixed), weights.view(batch, count, heads, -1)
 
 
-def _with_gate(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Checkpoints from before the gate was a vector (FSDP shards no scalars) hold a scalar."""
-    if (gate := state.get(f"{prefix}gate")) is not None:
-        state[f"{prefix}gate"] = gate.reshape(1)
-
-
 class Feedback(nn.Module):
     """Patches read the queries: `patches + tanh(gate) * attend(norm(patches), norm(queries))`; the gate begins closed.
 
@@ -95,8 +87,7 @@ class Feedback(nn.Module):
         self.norm_patches = nn.LayerNorm(dim)
         self.norm_queries = nn.LayerNorm(dim)
         self.attend = nn.MultiheadAttention(dim, heads, batch_first=True)
-        self.gate = nn.Parameter(torch.zeros(1))
-        self.register_load_state_dict_pre_hook(_with_gate)
+        self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, patches: Tensor, queries: Tensor) -> Tensor:
         """Patches `[batch, patch, dim]` that have read the queries `[batch, query, dim]`."""

@@ -358,6 +358,11 @@ class TrainConfig:
                 "label has no words then, and its queries would learn that nothing is there; set teacher.maps to "
                 "'seen', or objective.naming to 0"
             )
+        if self.loop.parallel == "fsdp" and self.student.feedback:
+            raise ConfigError(
+                "loop.parallel is 'fsdp' and student.feedback is true: its gate is a single number, which FSDP cannot "
+                "share out; use 'ddp'"
+            )
         if self.task == "student" and not self.student.queries:
             for name in ("interaction", "relation", "naming"):
                 weight = getattr(self.objective, name)

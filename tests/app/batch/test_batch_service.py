@@ -506,6 +506,25 @@ def test_a_batch_for_whose_results_there_is_no_room_is_stopped_and_says_so(servi
     assert service.get(status["links"]["archive"]).status_code == 200
 
 
+def test_a_batch_waits_for_the_room_of_what_is_being_sent_and_may_never_come(service, send, monkeypatch):
+    room = service.app.state.batches._room
+    monkeypatch.setattr("app.batch.room._LEAST", 0)
+    with held_up(service):
+        answer = send(PICTURES)
+        batch = kept_batch(service, answer.json())
+        monkeypatch.setattr(room, "most", batch.bytes + 10_000_000)
+        arriving = room.hold([], "somebody else", 5_000_000 - 500)
+        arriving.__enter__()
+    deadline = time.monotonic() + 60
+    while batch.done < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    assert (batch.state, batch.done) == ("running", 1)
+    arriving.__exit__(None, None, None)
+    status = finished(service, answer)
+    assert (status["state"], status["done"]) == ("done", len(PICTURES))
+
+
 def test_results_that_cannot_be_packed_are_no_archive(service, send, monkeypatch):
     def full(batch: Batch) -> None:
         (batch.place / "batch.zip").write_bytes(b"PK")

@@ -151,18 +151,18 @@ def test_a_folder_is_a_batch(client, tmp_path):
 
 
 def test_of_a_folder_only_the_images_are_sent_and_what_is_left_out_is_said(client, tmp_path, capsys, monkeypatch):
-    names = ("a.png", "b/scan", ".env", ".git/c.png", "notes.txt")
+    names = ("a.png", "b.jp2", "b/scan", ".env", ".git/c.png", "notes.txt")
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(as_bytes(scene()))
     os.utime(tmp_path / "a.png", (0, 0))  # 1970
     with calls.batch(tmp_path, ["star"], (), "") as call, zipfile.ZipFile(call.files[0][1][1]) as archive:
-        assert archive.namelist() == ["a.png", "b/scan"]
+        assert archive.namelist() == ["a.png", "b.jp2", "b/scan"]
     told = capsys.readouterr().err
     assert ", not sent: 2 hidden files and folders" in told
     assert ", not sent: 1 files that are not images" in told
     batch = client.batch(tmp_path, ["star"])
-    assert batch.wait(0.05).done == 2
+    assert batch.wait(0.05).done == 3
     batch.delete()
 
     def closed(archive: zipfile.ZipFile, file: Path, name: str) -> None:

@@ -62,6 +62,7 @@ def walked(studies, create, clock):
     cookie = enter_from_prolific(studies, PID, "P1", "5e55104", parameters={"PROLIFIC_PID": PID, "panel": "panel-7"})
     RaterSession(studies, cookie).resume()
     Taker(studies, name, preview=True).start()
+    delete_person(studies, name, Taker(studies, name, preview=True).start().code, "ada")
     clock.turn(11)
     who["here"] = begun(studies, name)
     return name, who

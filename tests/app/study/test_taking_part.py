@@ -181,6 +181,35 @@ def test_an_answer_after_the_lease_ran_out_does_not_end_the_session(studies, cre
     assert len(answers(studies, CURRENT)) == 9
 
 
+def test_a_changed_answer_that_is_sent_twice_to_a_paused_study_does_not_end_the_session(studies, create, clock):
+    name = create(overlap=2)
+    pausing = Taker(studies, name).start()
+    pausing.answer("2")
+    first = pausing.state["trial"]["previous"]
+    clock.turn(11)
+    assert reclaim(studies, name)
+    pausing.state = pausing.session.look(first)
+    set_status(studies, name, "paused", "test")
+    given = pausing.given("3")
+    assert [pausing.session.answer(given)["stage"] for _ in range(2)] == ["paused", "paused"]
+    set_status(studies, name, "open", "test")
+    assert pausing.session.resume()["stage"] == "trial"
+
+
+def test_a_cell_goes_on_with_the_sides_that_it_began_with(studies, create):
+    """Whatever rule they were given by: before and after an update they are in turn."""
+    name = create(images=8, overlap=1, trials=1, pair_overlap=2, pair_trials=8)
+    Taker(studies, name).start().finish()
+    with studies.database.writing() as session:
+        for trial in session.scalars(select(Assignment).join(Cell).where(Cell.kind == "pair")):
+            trial.flipped = not trial.flipped
+    while (taker := Taker(studies, name)).state["stage"] == "consent":
+        taker.start().finish()
+    with studies.database.reading() as session:
+        rows = session.execute(select(Cell.id, Assignment.flipped).join(Assignment).where(Cell.kind == "pair")).all()
+    assert Counter(map(tuple, rows)) == {(cell, flipped): 1 for cell, _ in rows for flipped in (False, True)}
+
+
 @pytest.mark.parametrize("overlap", [1, 2, 3])
 @pytest.mark.parametrize("conditions", [3, 4])
 def test_each_side_shows_each_condition_of_a_pair_equally_often(studies, create, overlap, conditions):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
@@ -106,16 +105,6 @@ def test_a_saved_student_answers_the_same(tmp_path):
     other = Student.load(tmp_path / "student.safetensors")
     assert torch.equal(one(images).logits, other(images).logits)
     assert other.config == one.config
-
-
-def test_a_gate_that_was_saved_as_a_scalar_is_read(tmp_path):
-    one = student(feedback=True)
-    one.feedback.gate.data.fill_(0.25)
-    one.save(tmp_path / "student.safetensors")
-    with safe_open(tmp_path / "student.safetensors", "pt") as file:
-        about, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    save_file(tensors | {"feedback.gate": tensors["feedback.gate"].reshape(())}, tmp_path / "old.safetensors", about)
-    assert Student.load(tmp_path / "old.safetensors").feedback.gate.tolist() == [0.25]
 
 
 def test_a_student_kept_in_float16_is_half_as_large_and_rounded(tmp_path):

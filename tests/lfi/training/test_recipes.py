@@ -79,6 +79,7 @@ def test_there_are_recipes_for_the_method_and_its_controls():
         ("method = 3", [], "unknown method 3; one of no distillation, logit KD, "),
         ("method = 'LFI'\nobjective = 3", [], "objective is 3; a section was expected"),
         ("method = 'LFI'\ntask = 'detection'", [], "only a student has a method"),
+        ("[student]\nfeedback = true\n[loop]\nparallel = 'fsdp'", [], "which FSDP cannot share out; use 'ddp'"),
         ("[data]\ncount = 0", [], "data.count is 0; at least 1 scene was expected"),
         ("[teacher]\ntower_layers = [5, 2]", [], r"teacher.tower_layers is \[5, 2\]; rising numbers were expected"),
         ("method = 'LFI'\n[data]\nlabelled = 0.1", [], "data.labelled is 0.1 and teacher.maps is 'statements'"),
