@@ -10,7 +10,7 @@ import typer
 from app.commands import batch, data, distil, evaluate, figure, hub, keys, maps, report, scenes, serve, study, training
 from app.failures import StorageError
 from bench import commands as benchmark
-from lfi.errors import LFIError
+from lfi.errors import LFIError, reason
 
 cli = typer.Typer(
     name="lfi",
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if not error.filename:
             raise
-        print(f"lfi: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        print(f"lfi: {error.filename}: {reason(error)}", file=sys.stderr)
         sys.exit(2)
 
 

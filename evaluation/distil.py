@@ -23,7 +23,7 @@ from lfi.answerers import TeacherAnswerer, line_up
 from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
 from lfi.data.notes import announce
-from lfi.errors import CheckpointError, ConfigError, DataError
+from lfi.errors import CheckpointError, ConfigError, DataError, reason
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.base import BaseTeacher
@@ -287,4 +287,4 @@ class Distillation:
                 out.rmdir()  # an empty one
             part.replace(out)
         except OSError as error:
-            raise ConfigError(f"cannot write to {out}: {(error.strerror or str(error)).lower()}") from error
+            raise ConfigError(f"cannot write to {out}: {reason(error)}") from error

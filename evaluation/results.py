@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 from lfi.revision import revision
 
 
@@ -117,7 +117,7 @@ def read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+        raise DataError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
 

@@ -8,6 +8,11 @@ _SHOWN = 40
 """Characters of what somebody typed that a message repeats."""
 
 
+def reason(error: OSError) -> str:
+    """What the system says of a file, in lower case, to stand after its path."""
+    return (error.strerror or str(error)).lower()
+
+
 def excerpt(text: str) -> str:
     """A text as a message repeats it: its beginning, where it is long."""
     return text if len(text) <= _SHOWN else text[:_SHOWN].rstrip() + "…"

@@ -24,7 +24,7 @@ from typing import Any
 from PIL import Image
 
 from evaluation.scores import columns
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, reason
 from lfi.rendering import encode_webp
 
 THUMBNAIL, PHOTO = 400, 240
@@ -96,7 +96,7 @@ class BatchFolder:
                 folder.mkdir(parents=True, exist_ok=True)
             self._begin()
         except OSError as error:
-            raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error
+            raise ConfigError(f"cannot write to {path}: {reason(error)}") from error
 
     def _begin(self) -> None:
         wanted = json.loads(json.dumps(asdict(self.asked)))

@@ -17,11 +17,8 @@ from app.archives import ArchiveLimits, open_archive
 from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
 from app.zipnames import names_of
-from lfi.data.imagefiles import has_no_type, holds_image, suffixes
-from lfi.errors import ImageError, ImageTooLargeError
-
-SUFFIXES = suffixes(FORMATS)
-"""Endings of file names that are taken for images. A name without one is judged by what the file begins with."""
+from lfi.data.imagefiles import has_image_suffix, has_no_type, holds_image
+from lfi.errors import ImageError, ImageTooLargeError, reason
 
 _FIRST = 64
 """Bytes by which every format can be told apart; what looks like one is then read further."""
@@ -63,7 +60,7 @@ class FolderImages:
             with (self.folder / name).open("rb") as file:
                 return checked(file.read(most + 1), most)
         except OSError as error:
-            raise ImageError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+            raise ImageError(f"cannot be read: {reason(error)}") from error
 
     def _holds_image(self, name: str) -> bool:
         return holds_image(self.folder / name, FORMATS)
@@ -134,9 +131,7 @@ def _chosen(names: Iterable[str], called: str, holds: Callable[[str], bool]) -> 
     """
     paths = [PurePosixPath(name) for name in names]
     seen = [str(path) for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
-    images = tuple(
-        name for name in seen if PurePosixPath(name).suffix.lower() in SUFFIXES or (has_no_type(name) and holds(name))
-    )
+    images = tuple(name for name in seen if has_image_suffix(name, FORMATS) or (has_no_type(name) and holds(name)))
     if not images:
         raise ArchiveError(
             f"{called} has no images in it; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files can be read"

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from app.batch.sources import checked
 from app.failures import ArchiveError
-from lfi.errors import ImageError
+from lfi.errors import ImageError, reason
 
 _ZIP = b"PK"
 _LONGEST = 120
@@ -64,7 +64,7 @@ class SentImages:
             with self._paths[name].open("rb") as file:
                 return checked(file.read(most + 1), most)
         except OSError as error:
-            raise ImageError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+            raise ImageError(f"cannot be read: {reason(error)}") from error
 
 
 def is_zip(upload: Upload) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lfi.errors import ConfigError, ImageError
+from lfi.errors import ConfigError, ImageError, reason
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -106,7 +106,7 @@ def read_image(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ImageError(f"cannot read {path}: {reason(error)}") from error
 
 
 def make_folder(path: Path) -> None:
@@ -118,7 +118,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot write to {path}: {reason(error)}") from error
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -130,4 +130,4 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise ConfigError(f"cannot write to {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot write to {path}: {reason(error)}") from error

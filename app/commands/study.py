@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands import study_analysis
+from lfi.errors import reason
 
 if TYPE_CHECKING:
     from app.study.drawing import Tell
@@ -141,7 +142,7 @@ def invite(
                 [("code", "link"), *((each.code, _link(studies, address, each)) for each in made)]
             )
     except OSError as error:
-        raise ConfigError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot write {out}: {reason(error)}") from error
     print(out)
 
 

@@ -171,7 +171,6 @@ def demo(
     """
     from app.main import create_app
     from app.study.demo import run_demo
-    from evaluation.study.analysis import analyse as run
     from evaluation.study.planning import population_for
     from evaluation.study.report import write_report
     from evaluation.study.simulation import SIMULATED
@@ -184,15 +183,7 @@ def demo(
     ends = ", ".join(f"{count} {end}" for end, count in sorted(log.ends.items()))
     print(f"{len(log.stored):,} answers of simulated raters ({ends}), {log.doubles} sent twice")
     stored = _stored(name)
-    found = run(
-        stored.table,
-        stored.plan,
-        stored.registration,
-        conduct=stored.conduct,
-        attrition=stored.attrition,
-        truth=population.ratio,
-        quiet=False,
-    )
+    found = stored.analysed(truth=population.ratio, quiet=False)
     for path in write_report(found, out, stored.pictures):
         print(path)
     held = found.primary is not None and found.primary.estimate.low <= ratio <= found.primary.estimate.high

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from app.database.away import noticed
 from app.database.engine import Database
 from app.failures import NewerSchemaError, StorageError
+from lfi.errors import reason
 
 HEAD = "0003"
 """The newest revision."""
@@ -52,4 +53,4 @@ def _make_file(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
     except OSError as error:
-        raise StorageError(f"cannot make {file}: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError(f"cannot make {file}: {reason(error)}") from error

@@ -31,7 +31,7 @@ from app.study.manifest import (
 )
 from app.study.private import private
 from app.study.service import Studies
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 
 def backup(studies: Studies, archive: Path) -> None:
@@ -63,7 +63,7 @@ def backup(studies: Studies, archive: Path) -> None:
     except FileExistsError as error:
         raise DataError(f"{archive} already exists; a backup never overwrites anything") from error
     except OSError as error:
-        raise DataError(f"cannot write {archive}: {(error.strerror or str(error)).lower()}") from error
+        raise DataError(f"cannot write {archive}: {reason(error)}") from error
 
 
 def restore(studies: Studies, archive: Path, rehearse: bool = False) -> None:

@@ -21,7 +21,7 @@ from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, render_all, scaled, write_all
 from app.study.trials import item_key, known_key
 from evaluation.study.ratings import DRAWN
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, reason
 
 _ABOUT_TO = 3600
 """Seconds after which a picture that no plan names is not waited for any more."""
@@ -168,7 +168,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the picture {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot read the picture {path}: {reason(error)}") from error
 
 
 def _write_pictures(studies: Studies, plan: StudyPlan, pictures: Mapping[str, Image.Image]) -> None:

@@ -18,7 +18,7 @@ from app.study.texts import LANGUAGES
 from evaluation.study.plan import AnalysisPlan, canonical_json
 from evaluation.study.ratings import CONDITIONS
 from lfi.configuration import build
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, reason
 
 ENTRIES = ("signed", "listed", "open")
 """Ways in from Prolific."""
@@ -314,7 +314,7 @@ def read_plan(path: Path) -> StudyPlan:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot read {path}: {reason(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     if "pictures" in raw:
@@ -378,7 +378,7 @@ def _sha256(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ConfigError(f"cannot read the picture {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot read the picture {path}: {reason(error)}") from error
 
 
 def _at_least(name: str, value: int, least: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 import pandas as pd
@@ -16,6 +18,9 @@ from app.study.service import Studies, find_study
 from evaluation.study.conduct import Conduct
 from evaluation.study.flow import Attrition
 from evaluation.study.plan import AnalysisPlan, Registration
+
+if TYPE_CHECKING:  # scipy comes with the first report, not with the service
+    from evaluation.study.analysis import Analysis
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 
@@ -34,6 +39,13 @@ class Material:
     conduct: Conduct
     attrition: Attrition
     pictures: dict[tuple[str, str], str]
+
+    def analysed(self, truth: float = math.nan, quiet: bool = True) -> Analysis:
+        """The analysis of it; the arguments are those of `evaluation.study.analysis.analyse`."""
+        from evaluation.study.analysis import analyse
+
+        parts = (self.table, self.plan, self.registration)
+        return analyse(*parts, conduct=self.conduct, attrition=self.attrition, truth=truth, quiet=quiet)
 
 
 def report_material(studies: Studies, name: str, actor: str) -> Material:
@@ -75,15 +87,8 @@ def _allowed(studies: Studies, name: str, actor: str) -> Material:
 
 
 def _page(material: Material) -> str:
-    from evaluation.study.analysis import analyse
     from evaluation.study.figures import figures
     from evaluation.study.report import report_html
 
-    found = analyse(
-        material.table,
-        material.plan,
-        material.registration,
-        conduct=material.conduct,
-        attrition=material.attrition,
-    )
+    found = material.analysed()
     return report_html(found, figures(found), material.pictures)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 import httpx
 
 from lfi.client.answers import Answer, BatchStatus, Models, read_maps, read_models, read_overlays
-from lfi.errors import ImageError
+from lfi.errors import ImageError, reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -195,7 +195,7 @@ def _zipped(folder: Path) -> BinaryIO:
                 archive.write(each, name.encode(errors="replace").decode())
     except OSError as error:
         packed.close()
-        raise ImageError(f"cannot read {error.filename or folder}: {_said(error)}") from error
+        raise ImageError(f"cannot read {error.filename or folder}: {reason(error)}") from error
     return packed  # type: ignore[return-value]
 
 
@@ -208,7 +208,7 @@ def _file(image: Picture) -> File:
             try:
                 return Path(image).name, io.BytesIO(file.read())
             except OSError as error:
-                raise ImageError(f"cannot read {image}: {_said(error)}") from error
+                raise ImageError(f"cannot read {image}: {reason(error)}") from error
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return "image.png", buffer
@@ -218,8 +218,4 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {_said(error)}") from error
-
-
-def _said(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        raise ImageError(f"cannot read {path}: {reason(error)}") from error

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lfi.data.objects import COLOURS
 from lfi.data.scenes import CLASSES, Scene, Scenes
 from lfi.data.shapes import SHAPES
-from lfi.errors import ConfigError, DataError
+from lfi.errors import ConfigError, DataError, reason
 
 CATEGORIES = {"name": CLASSES, "colour": tuple(COLOURS), "shape": tuple(SHAPES)}
 """What objects are told apart by, an attribute of `SceneObject`: its 80 classes, 8 colours or 10 shapes."""
@@ -62,7 +62,7 @@ def write_coco(scenes: Scenes, folder: Path, by: str = "name") -> Path:
         content = {"info": info, "images": images, "annotations": annotations, "categories": categories}
         _write(target, content)
     except OSError as error:
-        raise DataError(f"cannot write {folder}: {(error.strerror or str(error)).lower()}") from error
+        raise DataError(f"cannot write {folder}: {reason(error)}") from error
     return target
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,8 @@ SERVED = (*FORMATS, "JPEG2000", "ICO")
 """What the service reads: a picture to look at comes in more formats than data do."""
 
 
-def suffixes(formats: Collection[str]) -> frozenset[str]:
+@cache
+def suffixes(formats: tuple[str, ...]) -> frozenset[str]:
     """Endings of image files of these formats, in lower case."""
     return frozenset(suffix for suffix, format in Image.registered_extensions().items() if format in (*formats, "MPO"))
 
@@ -39,13 +41,13 @@ _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9_]{0,9}")
 """What a file's type looks like; `scan.2` and `clip 2.0 red` have none."""
 
 
-def image_files(folder: Path, notes: Notes | None = None, formats: Collection[str] = FORMATS) -> list[Path]:
+def image_files(folder: Path, notes: Notes | None = None, formats: tuple[str, ...] = FORMATS) -> list[Path]:
     """All images below a folder, in torchvision's order; hidden files and folders are left out.
 
     Args:
         notes: what lies there besides is noted in it.
     """
-    notes, endings = Notes() if notes is None else notes, suffixes(formats)
+    notes = Notes() if notes is None else notes
     found = []
 
     def closed(error: OSError) -> None:
@@ -59,22 +61,21 @@ def image_files(folder: Path, notes: Notes | None = None, formats: Collection[st
         for name in names:
             if name.startswith("."):
                 continue
-            path = Path(parent, name)
-            if path.suffix.lower() in endings or (has_no_type(name) and holds_image(path, formats)):
+            if is_image(Path(parent, name), formats):
                 found.append((parent, name))
             else:
                 notes.add(NO_IMAGES, os.path.join(parent, name))
     return [Path(parent, name) for parent, name in sorted(found)]
 
 
-def is_image(path: Path) -> bool:
+def is_image(path: Path, formats: tuple[str, ...] = FORMATS) -> bool:
     """Whether a file is taken for an image: it is named like one, or holds one and its name does not end in a type."""
-    return has_image_suffix(path.name) or (has_no_type(path.name) and holds_image(path))
+    return has_image_suffix(path.name, formats) or (has_no_type(path.name) and holds_image(path, formats))
 
 
-def has_image_suffix(name: str) -> bool:
+def has_image_suffix(name: str, formats: tuple[str, ...] = FORMATS) -> bool:
     """Whether a name ends as an image's does, in upper or lower case."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return os.path.splitext(name)[1].lower() in suffixes(formats)
 
 
 def has_no_type(name: str) -> bool:

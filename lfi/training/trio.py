@@ -14,7 +14,7 @@ from torch import nn
 from lfi.cards import check_student
 from lfi.comparison import MODELS
 from lfi.data.scenes import CLASSES
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnknownWordError, UnsupportedModelError, reason
 from lfi.hub import local_folder
 from lfi.peers import Peer, check_name, load_peer
 from lfi.students import Student
@@ -210,7 +210,7 @@ def write_own_trio(folder: Path, members: Members, card: Mapping[str, Any]) -> N
             peer.write(folder / PEERS / name)
         write_trio(folder, members.students, card)
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot write to {folder}: {reason(error)}") from error
 
 
 def check_empty(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, reason
 from lfi.training.distil.plan import FILE, Plan
 
 MADE = ("teacher", "teacher.part", "cache", "students", "layer.json", "choice.json", "presence.json", FILE)
@@ -27,7 +27,7 @@ def alone(runs: Path) -> Iterator[None]:
     except Timeout:
         raise ConfigError(f"another lfi distil is at work in {runs}; wait for it to end") from None
     except OSError as error:
-        raise ConfigError(f"cannot write to {runs}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot write to {runs}: {reason(error)}") from error
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lfi.errors import CheckpointError, ConfigError
+from lfi.errors import CheckpointError, ConfigError, reason
 from lfi.training.config import LoopConfig
 
 FILE = "plan.json"
@@ -152,7 +152,7 @@ def write_json(path: Path, content: Any) -> None:
         part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise ConfigError(f"cannot write to {path.parent}: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"cannot write to {path.parent}: {reason(error)}") from error
 
 
 def spoken(seconds: float) -> str:

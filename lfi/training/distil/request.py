@@ -16,7 +16,7 @@ from lfi.data.folders import list_folders
 from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
 from lfi.data.notes import Notes
-from lfi.errors import ConfigError, DataError, UnknownModelError, WordsError
+from lfi.errors import ConfigError, DataError, UnknownModelError, WordsError, reason
 from lfi.hub import is_hub, local_folder
 from lfi.shipped import shipped_teacher
 from lfi.teachers import CoCaTeacher, GenerativeTeacher, load_teacher
@@ -160,7 +160,7 @@ def teacher_folder(text: str, runs: Path) -> Path:
         try:
             part.replace(kept)
         except OSError as error:
-            raise ConfigError(f"cannot write to {kept}: {(error.strerror or str(error)).lower()}") from error
+            raise ConfigError(f"cannot write to {kept}: {reason(error)}") from error
     return kept
 
 
