@@ -33,7 +33,17 @@ from evaluation.transfer import (
 )
 from evaluation.transfer_scores import main_score
 from lfi.errors import ConfigError
-from lfi.methods import CONTROLS_OF_THE_BEST, METHODS, UNSHUFFLED, Method, raised, weighted
+from lfi.methods import (
+    BEST_HEAD,
+    BEST_OWN_WORDS,
+    BEST_QUERIES,
+    BEST_SHUFFLED,
+    METHODS,
+    UNSHUFFLED,
+    Method,
+    raised,
+    weighted,
+)
 from lfi.teachers import load_teacher
 from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
@@ -202,15 +212,21 @@ def varied(trial: optuna.Trial | optuna.trial.FrozenTrial, method: Method) -> Me
 
 
 def with_controls(found: Sequence[SearchResult]) -> dict[str, Method]:
-    """Plain supervision, what was found, and both controls of the LFI that did best on source validation, if any."""
+    """Plain supervision, what was found, and the controls of the LFI that did best on source validation, if any."""
     ours = [each for each in found if each.method.queries]
     chosen = {"no distillation": Method(ObjectiveConfig()), **{each.name: each.method for each in found}}
     if not ours:
         return chosen
     best = max(ours, key=lambda each: each.best).method
-    alone = replace(best, objective=replace(best.objective, interaction=0.0, relation=0.0, naming=0.0, patch_words=0.0))
-    shuffled = replace(best, objective=replace(best.objective, shuffle=True))
-    return chosen | dict(zip(CONTROLS_OF_THE_BEST, (alone, shuffled), strict=True))
+    named = replace(best.objective, interaction=0.0, relation=0.0, patch_words=0.0)
+    shuffled = replace(best.objective, shuffle=True)
+    controls = {
+        BEST_QUERIES: replace(named, naming=0.0),
+        BEST_HEAD: named,
+        BEST_SHUFFLED: shuffled,
+        BEST_OWN_WORDS: replace(shuffled, own_words=True),
+    }
+    return chosen | {name: replace(best, objective=objective) for name, objective in controls.items()}
 
 
 def write(found: Sequence[SearchResult], depth: int, results: Results, path: Path | None) -> None:

@@ -108,8 +108,10 @@ CONTROLS = {
 }
 """What LFI has besides the right maps (its queries, head and names, another image's maps with or without its words),
 and the LFI that each is to be compared with: the one that copies the same outputs."""
-CONTROLS_OF_THE_BEST = ("the best LFI, queries only", "the best LFI, shuffled maps")
-"""Both controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
+BEST_QUERIES, BEST_HEAD = "the best LFI, queries only", "the best LFI, head that reads names"
+BEST_SHUFFLED, BEST_OWN_WORDS = "the best LFI, shuffled maps", "the best LFI, shuffled maps, own words"
+CONTROLS_OF_THE_BEST = (BEST_QUERIES, BEST_HEAD, BEST_SHUFFLED, BEST_OWN_WORDS)
+"""The controls with the weights, queries and taps of the tuned LFI that did best on source validation."""
 
 ABLATIONS: dict[str, Method] = {
     "LFI": METHODS["LFI"],

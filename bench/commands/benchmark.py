@@ -50,7 +50,7 @@ def transfer(
     plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Every objective and both controls: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
+    """Every objective and every control: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known

@@ -255,8 +255,10 @@ def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_g
     kept = replace(setup, tuned=str(path))
     best = max((each for each in found if each.method.queries), key=lambda each: each.best)
     assert kept.methods[best.name] == best.method
-    alone, shuffled = (kept.methods[name] for name in CONTROLS_OF_THE_BEST)
+    alone, named, shuffled, own_words = (kept.methods[name] for name in CONTROLS_OF_THE_BEST)
     assert shuffled == replace(best.method, objective=replace(best.method.objective, shuffle=True))
+    assert own_words == replace(best.method, objective=replace(shuffled.objective, own_words=True))
+    assert named == replace(alone, objective=replace(alone.objective, naming=best.method.objective.naming))
     assert (alone.queries, alone.objective.naming, alone.objective.feature_kd) == (
         best.method.queries, 0, best.method.objective.feature_kd,
     )  # fmt: skip

@@ -10,7 +10,16 @@ from transfer_runs import run
 from evaluation.report import markdown
 from evaluation.results import Results
 from evaluation.transfer_table import AVERAGES, plot, summarise
-from lfi.methods import CONTROLS_OF_THE_BEST, OWN_WORDS, PATCHES, SHUFFLED, UNSHUFFLED
+from lfi.methods import (
+    BEST_OWN_WORDS,
+    BEST_QUERIES,
+    BEST_SHUFFLED,
+    CONTROLS_OF_THE_BEST,
+    OWN_WORDS,
+    PATCHES,
+    SHUFFLED,
+    UNSHUFFLED,
+)
 
 
 def test_gains_are_paired_by_seed_and_measured_against_the_best_result_oriented_method():
@@ -88,16 +97,20 @@ def test_a_control_is_compared_with_the_lfi_that_copies_the_same_outputs():
 
 
 def test_controls_of_tuned_methods_belong_to_the_one_with_their_weights():
-    part, (alone, shuffled) = "TinyImageNet 10% of labels", CONTROLS_OF_THE_BEST
-    chosen = {"LFI + logit + feature KD": 0.3, "LFI + DIST + feature KD": 0.7, alone: 0.0, shuffled: 0.3}
-    runs = [
-        run(part, method, 0, score, trained={"objective": {"interaction": weight, "shuffle": method == shuffled}})
-        for (method, weight), score in zip(chosen.items(), (10, 20, 6, 7), strict=True)
-    ]
+    part, tuned = "TinyImageNet 10% of labels", UNSHUFFLED
+    copied = {tuned: 0.3, "LFI + DIST + feature KD": 0.7, **dict.fromkeys(CONTROLS_OF_THE_BEST, 0.3)}
+    differs = {BEST_QUERIES: {"naming": 0}, BEST_SHUFFLED: {"shuffle": True}, BEST_OWN_WORDS: {"own_words": True}}
+    trained = {name: {"feature_kd": weight, "naming": 1, **differs.get(name, {})} for name, weight in copied.items()}
+    scores = dict(zip(copied, (10, 20, 6, 7, 8, 9.5), strict=True))
+    runs = [run(part, name, 0, score, trained={"objective": trained[name]}) for name, score in scores.items()]
     results = Results("c", [0], {"runs": len(runs)})
     summarise(runs, results)
     gains = {name.removeprefix(f"{part}: "): each.value for name, each in results.figures.items() if " less " in name}
-    assert gains == {f"LFI + logit + feature KD less {alone}": 4, f"LFI + logit + feature KD less {shuffled}": 3}
+    assert gains == {f"{tuned} less {name}": 10 - scores[name] for name in CONTROLS_OF_THE_BEST}
+    assert {name: goal.holds for name, goal in results.goals.items() if " less the best" in name} == {
+        f"{part}: {tuned} less {BEST_SHUFFLED}": True,
+        f"{part}: {tuned} less {BEST_OWN_WORDS}": False,
+    }
 
 
 def test_what_a_method_learnt_at_zero_percent_makes_no_speed(tmp_path):
