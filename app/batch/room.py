@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from app.failures import BatchesFullError
 
@@ -86,13 +86,18 @@ class Room:
         finally:
             self._arriving.remove(arrival)
 
-    def left(self, batches: Iterable[Held]) -> int:
-        """Bytes that are free, of these batches and what is being sent."""
-        return self.left_by(batches) - sum(each.bytes for each in self._arriving)
+    def takes(self, batches: Iterable[Held], size: int) -> Literal["now", "perhaps", "no"]:
+        """Whether there is room for so many bytes more; perhaps: what is being sent, and may never come, holds it."""
+        left = self._left(batches)
+        return "no" if left < size else "now" if left - self._coming >= size else "perhaps"
 
-    def left_by(self, batches: Iterable[Held]) -> int:
-        """Bytes that these batches leave free; what is being sent may take them, or never come."""
+    def _left(self, batches: Iterable[Held]) -> int:
+        """Bytes that these batches leave free."""
         return self.most - sum(max(each.bytes, _LEAST) for each in batches)
+
+    @property
+    def _coming(self) -> int:
+        return sum(each.bytes for each in self._arriving)
 
     def _check_place(self, batches: list[Held], sender: str) -> None:
         waits = [wait for batch, wait in self._ends(batches) if batch.sender == sender]
@@ -106,7 +111,7 @@ class Room:
             )
 
     def _check_bytes(self, batches: list[Held], size: int) -> None:
-        left = self.left(batches) - size
+        left = self._left(batches) - self._coming - size
         if left >= 0:
             return
         now = time.monotonic()

@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends, File, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from app.api.fields import Models, TrioName, Words
 from app.batch.figure import FigureRequest, batch_figure
@@ -18,7 +19,7 @@ from app.batch.folder import scores_csv
 from app.batch.gallery import page_policy
 from app.batch.page import POLICY, batch_page
 from app.batch.status import BatchBody, ScoresBody, batch_body, in_order, scores_body
-from app.batch.store import Batch, Batches
+from app.batch.store import DELETED, Batch, Batches
 from app.batch.uploads import Upload
 from app.engine import MapsRequest
 from app.failures import NothingHereError
@@ -40,6 +41,18 @@ class SendingRoute(APIRoute):
                 return await handle(request)
 
         return held
+
+
+class ResultFile(FileResponse):
+    """A file of a batch that is over, unless somebody deletes the batch first."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except RuntimeError as error:  # Starlette's word for a file that is not there
+            if await anyio.Path(self.path).exists():
+                raise
+            raise NothingHereError(DELETED) from error
 
 
 router = APIRouter(tags=["batches"])
@@ -177,7 +190,7 @@ async def show_gallery(batches: BatchesDep, batch: BatchDep) -> Response:
     """Of what is done. The page needs nothing else and can be saved."""
     headers = _PRIVATE | {"Content-Security-Policy": page_policy(), "X-Frame-Options": "SAMEORIGIN"}
     if batch.ended is not None and batch.packed:
-        return FileResponse(batch.folder.path / "index.html", media_type="text/html", headers=headers)
+        return ResultFile(batch.folder.path / "index.html", media_type="text/html", headers=headers)
     return HTMLResponse(await batches.gallery(batch), headers=headers)
 
 
@@ -212,7 +225,7 @@ async def show_archive(batch: BatchDep) -> Response:
     if batch.ended is None or not batch.packed:
         done, total = batch.done, len(batch.images.names)
         raise NothingHereError(f"the zip is made when the batch is finished; {done} of {total} images are done")
-    return FileResponse(batch.place / "batch.zip", media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
+    return ResultFile(batch.place / "batch.zip", media_type=ZIP, headers=_PRIVATE | _attached("batch.zip"))
 
 
 def _status(batches: Batches, batch: Batch, status: int = 200) -> Response:

@@ -37,6 +37,7 @@ log = logging.getLogger("lfi")
 T = TypeVar("T")
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 OVER = ("done", "stopped", "failed")
+DELETED = "there is no such batch; it was deleted or has expired"
 _PAUSE = 1.0
 """Seconds until an image is tried again that the busy service turned away, or the worker after a failure."""
 
@@ -166,7 +167,7 @@ class Batches:
         """
         batch = self._batches.get(name)
         if batch is None or batch.key != key:
-            raise NothingHereError("there is no such batch; it was deleted or has expired")
+            raise NothingHereError(DELETED)
         return batch
 
     def ahead(self, batch: Batch) -> int:
@@ -266,12 +267,12 @@ class Batches:
         for name in batch.images.names:
             if batch.state != "running":
                 return
-            while self._room.left(self._batches.values()) < largest <= self._room.left_by(self._batches.values()):
+            while (room := self._room.takes(self._batches.values(), largest)) == "perhaps":
                 with anyio.move_on_after(_PAUSE):  # what is being sent may yet be given up, or refused
                     await batch.stopped.wait()
                 if batch.state != "running":
                     return
-            if self._room.left(self._batches.values()) < largest:
+            if room == "no":
                 batch.problem = (
                     f"there is no room for more of its results: at most {self._room.most / 1e6:,.0f} MB of batches are "
                     "kept; delete some, and send the rest again"
