@@ -65,9 +65,16 @@ def amend(plan: Toml) -> None:
 def open_(name: Name) -> None:
     """Open a study, or open it again. The hash of its plan is fixed from then on.
 
-    A study that is opened again after a report or an export of it makes no claim any more.
+    A study that is opened again after a report or an export of it makes no claim any more; before, you are asked.
     """
-    _set(name, "open")
+    from app.study.conduct import opening_costs
+
+    studies = _studies()
+    if opening_costs(studies, name):
+        study_analysis.warn(
+            f"study {name!r} was reported on or exported after it had closed: opened again, it makes no claim any more"
+        )
+    _set(name, "open", studies)
 
 
 @study.command()
@@ -293,10 +300,10 @@ def _studies() -> Studies:
     return Studies(read_settings())
 
 
-def _set(name: str, status: str) -> None:
+def _set(name: str, status: str, studies: Studies | None = None) -> None:
     from app.study.owner import set_status
 
-    set_status(_studies(), name, status, _ACTOR)
+    set_status(studies or _studies(), name, status, _ACTOR)
     print(f"{name} is {status}")
 
 

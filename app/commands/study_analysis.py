@@ -277,13 +277,13 @@ def _stored(name: str) -> Material:
     studies = Studies(read_settings())
     try:
         if look_costs(studies, name):
-            _warn(f"study {name!r} goes on, and its plan has no look here: this one is noted and widens its intervals")
+            warn(f"study {name!r} goes on, and its plan has no look here: this one is noted and widens its intervals")
         return report_material(studies, name, "cli")
     finally:
         studies.close()
 
 
-def _warn(said: str) -> None:
+def warn(said: str) -> None:
     """Say it on standard error, and ask whether to go on where somebody can answer."""
     if sys.stdin.isatty():
         typer.confirm(f"{said}. Go on?", abort=True, err=True)

@@ -59,6 +59,18 @@ def look_costs(studies: Studies, name: str) -> bool:
         return study.status != "closed" and _to_see(study, answers) and not planned and same is None
 
 
+def opening_costs(studies: Studies, name: str) -> bool:
+    """Whether the study, opened again now, would make no claim any more: it is closed, and its answers were seen.
+
+    Raises:
+        NothingHereError: there is no such study.
+    """
+    with studies.database.reading() as session:
+        lines = _lines(session, find_study(session, name))
+    opened = Audit(at=studies.clock(), actor="", action="open", detail="")
+    return _conduct("open", [*lines, opened], 0).spent and not _conduct("", lines, 0).spent
+
+
 def note_export(studies: Studies, name: str, actor: str) -> None:
     """Note that the answers of a study were exported, if there are any: whoever has them can look."""
     with studies.database.writing() as session:

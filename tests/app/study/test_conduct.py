@@ -222,6 +222,27 @@ def test_a_look_that_nobody_planned_is_warned_of_or_asked_about(
     assert "warning" not in capsys.readouterr().err, "the same look again costs nothing"
 
 
+def test_opening_a_study_again_asks_first_where_it_costs_the_claim(
+    studies, create, study_settings, monkeypatch, capsys
+):
+    name, _ = answered_by(studies, create)
+    at_the_terminal(study_settings, monkeypatch)
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    for act in ("pause", "open", "close", "open", "close"):
+        assert lfi("study", act, name) == 0, "nobody has seen anything: there is nothing to ask"
+    looks_at(studies, name)
+    assert lfi("study", "open", name) == 1
+    assert "opened again, it makes no claim any more. Go on?" in capsys.readouterr().err
+    assert progress_of(studies, name).status == "closed"
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert lfi("study", "open", name) == 0
+    assert f"warning: study '{name}' was reported on or exported after it had closed" in capsys.readouterr().err
+    assert looks_at(studies, name).spent
+    for act in ("close", "open"):
+        assert lfi("study", act, name) == 0
+    assert "warning" not in capsys.readouterr().err, "it is lost already"
+
+
 def test_answers_that_were_exported_before_the_end_are_said(studies, create, tmp_path, clock):
     name = create(overlap=2, trials=4)
     Taker(studies, name).start().finish()
