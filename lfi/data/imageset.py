@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lfi.data.notes import Note, Notes
+from lfi.devices import memory_size
 from lfi.errors import DataError
 
 
@@ -151,7 +151,7 @@ def copied(images: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """Some rows of images in memory, wherever they were.
 
     Raises:
-        DataError: they are more than this machine's memory holds.
+        DataError: they are more than memory holds.
     """
     needed, memory = len(rows) * images[:1].nbytes, memory_size()
     if needed > memory:
@@ -161,11 +161,6 @@ def copied(images: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
             "a smaller data.size or fewer images, or stream them from shards (data.stream)"
         )
     return images[np.asarray(rows, np.int64)]
-
-
-def memory_size() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def concatenate(parts: Sequence[ImageSet]) -> ImageSet:

@@ -6,7 +6,6 @@ measured, too.
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 
 from lfi.data.imagecache import cache_folder
 from lfi.data.listing import Listing
+from lfi.devices import memory_size
 from lfi.errors import ConfigError
 from lfi.teachers.base import BaseTeacher
 from lfi.training.distil.measure import Measured, Shown, cores, measure, show
@@ -77,14 +77,14 @@ def canvases_for(held_out: int) -> int:
 
 def largest(shown: Shown, count: int, held: int, device: str) -> Measured:
     """The largest student that this many images warrant and that the time and the memory allow; else the smallest."""
-    memory = _OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = _OF_MEMORY * memory_size()
     sizes = [
         size
         for size in SIZES
         if size.images <= count and _memory(size, count, held, shown.questions.teacher.image_size) < memory
     ]
     if not sizes:
-        raise ConfigError(f"{count:,} images do not fit into half of this machine's memory; take fewer")
+        raise ConfigError(f"{count:,} images do not fit into half of the memory there is; take fewer")
     smallest = measure(shown, sizes[0], count - held, device)
     allowed = shown.request.hours * 3600
     for size in reversed(sizes[1:]):
