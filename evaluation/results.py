@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from lfi.devices import cores
 from lfi.errors import DataError, reason
 from lfi.revision import revision
 
@@ -105,7 +105,7 @@ def hardware() -> str:
     """The hardware: the GPU if there is one, else cores and architecture."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
-    return f"{os.cpu_count()} CPU cores, {platform.machine()}"
+    return f"{cores()} CPU cores, {platform.machine()}"
 
 
 def read(path: Path) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from tqdm import tqdm
 
+from lfi.devices import cores
 from lfi.errors import ConfigError
 from lfi.training.provenance import difference
 
@@ -34,7 +35,8 @@ def in_processes(
 
 
 def _share_cores(workers: int) -> None:
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))  # of those that the environment grants
+    granted = min(torch.get_num_threads(), cores())  # the former by the environment
+    torch.set_num_threads(max(1, granted // workers))
 
 
 def check_known(what: str, given: Iterable[str], known: Collection[str]) -> None:

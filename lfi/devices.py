@@ -1,7 +1,8 @@
-"""Where models run by default, in which precision, and in how much memory."""
+"""Where models run by default, in which precision, on how many cores and in how much memory."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,36 +29,53 @@ def faster_in_bfloat16(device: str) -> bool:
 
 
 def memory_size(root: Path = Path("/")) -> int:
-    """Bytes of memory that this process may use: less than the machine has where a container or a job of a cluster may.
+    """Bytes of memory that this process may use: the machine's, or what its container or its job on a cluster may.
 
     Args:
         root: where `proc` and `sys` are.
     """
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([machine, *_allowed(root)])
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for group in _groups(root, "memory"):
+        limit = _words(group, "memory.max") or _words(group, "memory.limit_in_bytes")
+        if limit and limit[0].isdigit():
+            found.append(int(limit[0]))
+    return min(found)
 
 
-def _allowed(root: Path) -> Iterator[int]:
-    """Limits of this process's control groups (https://docs.kernel.org/admin-guide/cgroup-v2.html, and version 1)."""
+def cores(root: Path = Path("/")) -> int:
+    """CPU cores that this process may use, at least 1: those it may run on, or a container's share of their time.
+
+    Args:
+        root: as for `memory_size`.
+    """
+    found = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    for group in _groups(root, "cpu"):
+        share = _words(group, "cpu.max") or _words(group, "cpu.cfs_quota_us", "cpu.cfs_period_us")
+        if share and share[0].isdigit():
+            found.append(math.ceil(int(share[0]) / int(share[1])))
+    return max(1, min(found))
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Folders of this process's control groups, its own first.
+
+    See https://docs.kernel.org/admin-guide/cgroup-v2.html, and `cgroup-v1` there.
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not Linux
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            mounted, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            mounted, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = mounted / path.lstrip("/")
-        for folder in (group, *group.parents):
-            if not folder.is_relative_to(mounted):
-                break
-            try:
-                limit = (folder / name).read_text().strip()
-            except OSError:  # the group is outside of what a container sees, or the root, which has no limit
-                continue
-            if limit.isdigit():  # else "max"
-                yield int(limit)
+        if controllers == "" or controller in controllers.split(","):
+            mounted = root / "sys/fs/cgroup" / (controller if controllers else "")
+            group = mounted / path.lstrip("/")
+            yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(mounted))
+
+
+def _words(folder: Path, *names: str) -> list[str]:
+    """What files of a control group say; nothing where one is missing, as in groups that a container does not see."""
+    try:
+        return [word for name in names for word in (folder / name).read_text().split()]
+    except OSError:
+        return []

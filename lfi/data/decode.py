@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from lfi.data.cutjpeg import completed
 from lfi.data.imagefiles import FORMATS
 from lfi.data.notes import Note, Notes
+from lfi.devices import cores
 from lfi.errors import DataError
 
 Fit = Literal["squash", "crop"]
@@ -240,7 +241,7 @@ def _attempt(path: Path, size: int, fit: Fit) -> DecodedImage | str:
 
 def _results(paths: Sequence[Path], size: int, fit: Fit, processes: int | None) -> Iterator[DecodedImage | str]:
     work = partial(_attempt, size=size, fit=fit)
-    processes = processes or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    processes = processes or cores()
     if processes == 1 or len(paths) < 4 * _CHUNK:
         yield from map(work, paths)
         return

@@ -6,7 +6,6 @@ statements. Of other images the caption is all that is known: `CaptionSentences`
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +13,7 @@ import torch
 
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
+from lfi.devices import cores
 from lfi.errors import CheckpointError, ConfigError, DataError
 from lfi.images import MEAN, STD
 from lfi.teachers import load_teacher, save_teacher
@@ -107,7 +107,7 @@ def scenes_to_read(data: DataConfig, config: TeacherConfig, loop: LoopConfig, pr
     if config.tokenizer != "words":
         raise ConfigError(f"pretraining.tokenizer is {config.tokenizer!r}; scenes are described in 'words'")
     drawn = Scenes(data.count, data.seed, data.size, data.domains, data.objects)
-    batch = drawn.load(masks=False, processes=max(1, (os.cpu_count() or 1) // processes))
+    batch = drawn.load(masks=False, processes=max(1, cores() // processes))
     return SceneSentences(batch, loop.batch_size, loop.seed, config.statements if config.asks else 0, config.context)
 
 

@@ -1,11 +1,11 @@
-"""How much memory a process may use."""
+"""How much memory and how many cores a process may use."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from lfi.devices import memory_size
+from lfi.devices import cores, memory_size
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 LIMITS = {
@@ -38,7 +38,42 @@ LIMITS = {
 @pytest.mark.parametrize("case", LIMITS)
 def test_memory_is_what_a_container_or_a_cluster_s_job_may_use(case: str, tmp_path: Path):
     files, expected = LIMITS[case]
+    assert memory_size(written(tmp_path, files)) == expected
+
+
+def written(root: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert memory_size(tmp_path) == expected
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+SHARES = {
+    "none": ({}, 8),
+    "a container of two": ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2),
+    "a container of half a core": ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
+    "without a limit": ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "max 100000\n"}, 8),
+    "version 1": (
+        {
+            "proc/self/cgroup": "2:cpu,cpuacct:/docker/ab\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "250000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        3,
+    ),
+    "version 1, without a limit": (
+        {
+            "proc/self/cgroup": "2:cpu:/\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        8,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHARES)
+def test_cores_are_those_whose_time_a_container_may_take(case: str, tmp_path: Path, monkeypatch):
+    files, expected = SHARES[case]
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert cores(written(tmp_path, files)) == expected

@@ -6,7 +6,6 @@ code as later, on the same device.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from PIL import Image
 from lfi.answerers import Answerer, ask, line_up
 from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
+from lfi.devices import cores
 from lfi.errors import ConfigError
 from lfi.methods import Method
 from lfi.students import Student
@@ -163,8 +163,3 @@ def repeated(images: ImageSet, rows: np.ndarray) -> ImageSet:
         captions=tuple(images.captions[row] for row in rows),
         words=tuple(images.words[row] for row in rows),
     )
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

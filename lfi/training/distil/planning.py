@@ -14,10 +14,10 @@ import torch
 
 from lfi.data.imagecache import cache_folder
 from lfi.data.listing import Listing
-from lfi.devices import memory_size
+from lfi.devices import cores, memory_size
 from lfi.errors import ConfigError
 from lfi.teachers.base import BaseTeacher
-from lfi.training.distil.measure import Measured, Shown, cores, measure, show
+from lfi.training.distil.measure import Measured, Shown, measure, show
 from lfi.training.distil.plan import Plan, Stage, sized
 from lfi.training.distil.request import Request, named, split
 from lfi.training.distil.sizes import SIZES, Size, describe_size, size_of, work_of
