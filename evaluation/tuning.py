@@ -3,8 +3,11 @@
 A fifth of the training images is held out of training; the test images are not read. The search is Optuna's TPE, which
 begins with the scale's weights, or with those of `lfi/methods.py`, result-oriented ones at 1. A trial whose best score
 so far is below the median that its method's whole trials had by then is cut short, and counts (Optuna's median pruner,
-after three trials, at the second to fourth of five evaluations). LFI has more settings (its weights, the number of
-queries, taps, feedback), but no more trials.
+after three trials, at the second to fourth of five evaluations).
+
+LFI has more settings (its weights, the number of queries, taps, feedback), but no more trials. Its second trial has the
+weights that were found for its rival, the result-oriented contender that copies the same outputs, and the rival then
+gets as many trials again: twice as many lie behind either.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from lfi.training.config import ObjectiveConfig
 from lfi.training.run import validate
 
 WEIGHTS = ("interaction", "relation", "naming", "patch_words", "logit_kd", "feature_kd", "dist")
+OUTPUTS = ("logit_kd", "feature_kd", "dist")
 REACH = (0.1, 10.0)
 """A weight is searched between a tenth and ten times its start, evenly in its logarithm."""
 SEED = 1000
@@ -61,14 +65,17 @@ class SearchResult:
 
     Attributes:
         start, best: scores on source validation, in percent.
-        cut: how many trials were cut short.
+        trials, cut: how many there were, and how many of them were cut short.
+        inherited: score with the weights found for its rival; None if it has none.
     """
 
     name: str
     method: Method
     start: float
     best: float
+    trials: int
     cut: int = 0
+    inherited: float | None = None
 
 
 CONTENDERS = (
@@ -88,10 +95,21 @@ def begun_with(setup: TransferSetup, name: str) -> Method:
     return weighted(METHODS[name], setup.at.weights) if setup.at.weights else raised(METHODS[name])
 
 
+def rival_of(name: str) -> str:
+    """The contender without queries that copies the same outputs as this one; "" for one without queries."""
+    copied = [bool(getattr(METHODS[name].objective, loss)) for loss in OUTPUTS]
+    rivals = (other for other in CONTENDERS if not METHODS[other].queries)
+    same = (other for other in rivals if [bool(getattr(METHODS[other].objective, loss)) for loss in OUTPUTS] == copied)
+    return next(same, "") if METHODS[name].queries else ""
+
+
 def tune(
     setup: TransferSetup, part: str, trials: int, workers: int, names: Sequence[str] = CONTENDERS
 ) -> list[SearchResult]:
     """Search for every contender, `workers` of them at a time; an interrupted search resumes.
+
+    Args:
+        trials: of every contender; twice as many of one with which an LFI among `names` begins.
 
     Raises:
         ConfigError: an unknown contender.
@@ -100,16 +118,26 @@ def tune(
     for each in (part, part + SOURCE_VALIDATION) if setup.at.unlabelled else (part + SOURCE_VALIDATION,):
         prepared(setup, each)  # caches are made once, here; images without labels need one
     prepared.cache_clear()
-    longest = sorted(names, key=lambda name: not METHODS[name].queries)  # those that take longest first
-    jobs = [(setup, part, name, trials) for name in longest]
-    found = {each.name: each for each in in_processes(tune_one, jobs, workers, "tune", "method")}
+    rivals = [name for name in names if name in {rival_of(each) for each in names}]
+    alone = [name for name in names if name not in rivals and rival_of(name) not in names]
+    first = [(setup, part, name, trials, None) for name in (*rivals, *alone)]
+    found = {each.name: each for each in in_processes(tune_one, first, workers, "tune", "method")}
+    heirs = [(setup, part, name, trials, found[rival_of(name)]) for name in names if rival_of(name) in rivals]
+    again = [(setup, part, name, 2 * trials, None) for name in rivals]
+    found |= {each.name: each for each in in_processes(tune_one, [*heirs, *again], workers, "tune on", "method")}
     return [found[name] for name in names]
 
 
-def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchResult:
-    """Search for one contender."""
+def tune_one(
+    setup: TransferSetup, part: str, name: str, trials: int, rival: SearchResult | None = None
+) -> SearchResult:
+    """Search for one contender.
+
+    Args:
+        rival: with whose weights the second trial is made.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = study_of(setup, part, name)
+    study = study_of(setup, part, name, start_of(rival.method) if rival else {})
     ready, tests = prepared(setup, part + SOURCE_VALIDATION)
 
     start, measure = begun_with(setup, name), main_score(ready)
@@ -136,11 +164,17 @@ def tune_one(setup: TransferSetup, part: str, name: str, trials: int) -> SearchR
     whole = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
     best = max(whole, key=lambda trial: trial.value or 0)
     scores = float(whole[0].value or 0), float(best.value or 0)
-    return SearchResult(name, varied(best, start), *scores, cut=len(done) - len(whole))
+    inherited = float(whole[1].value or 0) if rival else None
+    return SearchResult(name, varied(best, start), *scores, len(done), len(done) - len(whole), inherited)
 
 
-def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
+def study_of(
+    setup: TransferSetup, part: str, name: str, inherited: dict[str, float | int | str | bool] | None = None
+) -> optuna.Study:
     """The search of a contender, kept in a file; a new one begins with the contender as it is.
+
+    Args:
+        inherited: parameters that its second trial has, too.
 
     Raises:
         ConfigError: the file's search began with other weights, another teacher or at another scale.
@@ -158,6 +192,8 @@ def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
         "scale": setting_of(setup, part),
         "pruner": {"uncut": UNCUT, "from": CUT_FROM},
     }
+    if inherited:
+        now["inherited"] = inherited
     if study.trials:
         check_recipe(kept, study.user_attrs.get("recipe", {}), now)
     else:
@@ -167,6 +203,8 @@ def study_of(setup: TransferSetup, part: str, name: str) -> optuna.Study:
     begun, start = next((trial.params for trial in finished(study)), None), start_of(begun_with(setup, name))
     if begun is None:
         study.enqueue_trial(start)
+        if inherited:
+            study.enqueue_trial(start | inherited)
     elif begun != start:
         raise ConfigError(f"the search in {kept} started from other weights; move it away, or pass another --runs")
     return study
@@ -237,7 +275,10 @@ def write(found: Sequence[SearchResult], depth: int, results: Results, path: Pat
     """
     for each in found:
         results.add(f"validation at the start: {each.name}", each.start, "%")
+        if each.inherited is not None:
+            results.add(f"validation with its rival's weights: {each.name}", each.inherited, "%")
         results.add(f"validation of the best trial: {each.name}", each.best, "%")
+        results.add(f"trials: {each.name}", each.trials, "trials")
         results.add(f"trials cut short: {each.name}", each.cut, "trials")
         objective = each.method.objective
         for name in WEIGHTS:

@@ -199,6 +199,39 @@ def test_a_search_at_another_scale_or_with_another_optimizer_is_refused(setup, t
         study_of(here, DRAWN, "LFI + DIST + feature KD")
 
 
+def test_lfi_inherits_what_was_found_for_its_rival_which_gets_as_many_trials_again(setup, tmp_path, monkeypatch):
+    ours, theirs = UNSHUFFLED, "DIST + feature KD"
+    here, trained = replace(setup, runs=str(tmp_path)), []
+
+    def train(setup, part, method, seed, title, watch):
+        trained.append((title.split(",")[0], method))
+        return method, []
+
+    monkeypatch.setattr(tuning, "train_one", train)
+    monkeypatch.setattr(
+        tuning, "validate", lambda method, _: dict.fromkeys(("mAP", "top-1"), 50 - method.objective.feature_kd)
+    )
+    monkeypatch.setattr(tuning, "in_processes", lambda work, jobs, *_: [work(*job) for job in jobs])
+    found = {each.name: each for each in tune(here, DRAWN, 4, 1, [ours, theirs])}
+    assert [name for name, _ in trained] == [theirs] * 4 + [ours] * 4 + [theirs] * 4
+    first = min((method for _, method in trained[:4]), key=lambda method: method.objective.feature_kd)
+    start, second = trained[4][1], trained[5][1]
+    assert start == begun_with(here, ours)
+    assert second == replace(
+        start, objective=replace(start.objective, dist=first.objective.dist, feature_kd=first.objective.feature_kd)
+    )
+    assert found[ours].inherited == 50 - first.objective.feature_kd
+    assert {name: (each.trials, each.inherited is None) for name, each in found.items()} == {
+        ours: (4, False), theirs: (8, True),
+    }  # fmt: skip
+    assert {each.name: each for each in tune(here, DRAWN, 4, 1, [ours, theirs])} == found, "as it was"
+    assert len(trained) == 12, "nothing is left to train"
+    assert [each.trials for each in tune(here, DRAWN, 4, 1, [theirs])] == [4], "alone it needs no more"
+    results = Results("c", [0], {"trials": 12})
+    write(list(found.values()), 2, results, None)
+    assert results.figures[f"validation with its rival's weights: {ours}"].value == found[ours].inherited
+
+
 def test_a_trial_below_the_median_is_cut_short_and_counts(setup, tmp_path, monkeypatch):
     """Three whole trials with rising scores; of the next two one is better than their median, one is not."""
     here, begun = replace(setup, runs=str(tmp_path)), []
