@@ -158,8 +158,8 @@ def tune(
         command=f"lfi benchmark tune --scale {scale} --trials {trials}{f' --epochs {epochs}' if epochs else ''}{only}",
         seeds=[SEED],
         n={"trials": sum(each.trials for each in found)},
-        title=f"{part}: what {trials} trials for each method found on source validation (twice as many for LFI's rivals, "
-        f"from whose first half it inherits); {setup.at}",
+        title=f"{part}: what {trials} trials for each method found on source validation (twice as many for LFI's "
+        f"rivals, from whose first half it inherits); {setup.at}",
     )
     write(found, setup.at.student[2], results, json)
     print(markdown(results.record()))
