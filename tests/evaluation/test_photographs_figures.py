@@ -9,7 +9,18 @@ import torch
 from PIL import Image
 
 from evaluation import photographs
-from evaluation.photographs import Shown, calibration_gap, hits, judge, on_canvases, peak, peaks, recognise, shown_by
+from evaluation.photographs import (
+    Shown,
+    calibration_gap,
+    hits,
+    in_boxes,
+    judge,
+    on_canvases,
+    peak,
+    peaks,
+    recognise,
+    shown_by,
+)
 from evaluation.presence import Statements
 from evaluation.results import Results, over_clusters
 from lfi.answerers import Answer
@@ -81,6 +92,46 @@ def test_who_points_at_the_right_photograph_hits_every_time():
     assert results.goals["teacher: pointing on canvases"].holds
     share = results.figures["pointing on canvases: share of the canvas that is right"].value
     assert 25 < share < 50
+
+
+def test_sizes_that_no_box_has_are_left_out():
+    images = ImageSet(
+        images=np.zeros((2, 64, 64, 3), np.uint8),
+        ids=("a", "b"),
+        classes=("red",),
+        labels=np.zeros(2, np.int64),
+        captions=("",) * 2,
+        words=(("red",),) * 2,
+        boxes=np.array([[0, 0, 64, 64], [0, 0, 40, 40]]),
+    )
+    results = Results("c", [0], {})
+    in_boxes(results, {"teacher": Shown(ColourSeer(), 0)}, images)
+    assert results.n == {
+        "boxes any size": 2,
+        "boxes under half of the image": 1,
+        "boxes under a quarter of the image": 0,
+    }
+    told = {name.split(": ")[0] for name in results.figures}
+    assert told == {"pointing, boxes of any size", "pointing, boxes of under half of the image"}
+    one = results.figures["pointing, boxes of under half of the image: the centre"]
+    assert one.value == 100
+    assert np.isnan(one.low), "one box has no interval"
+    assert len(results.goals) == 2
+    assert not [goal for goal in results.goals.values() if np.isnan(goal.value)]
+
+
+def test_canvases_without_a_word_of_their_own_are_left_out():
+    images = ImageSet(
+        images=np.zeros((2, 64, 64, 3), np.uint8),
+        ids=("a", "b"),
+        classes=("red",),
+        labels=np.zeros(2, np.int64),
+        captions=("",) * 2,
+        words=(("red",),) * 2,
+    )
+    results = Results("c", [0], {})
+    on_canvases(results, {"teacher": Shown(ColourSeer(), 0)}, images)
+    assert (results.n, results.figures) == ({"words on canvases": 0}, {})
 
 
 def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
