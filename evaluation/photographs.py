@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from evaluation.presence import Statements, evidence, state
 from evaluation.results import Figure, Goal, Results, over_clusters, ratio_over_clusters
+from lfi.accuracy import among_best
 from lfi.answerers import Answerer, DenseAnswerer, TeacherAnswerer, ask
 from lfi.data.canvases import Canvases, compose
 from lfi.data.domains import domain_folders
@@ -127,10 +128,8 @@ def recognise(
                 found.setdefault(name, []).append(F.normalize(embedding.float(), dim=-1) @ texts.T)
     for name, parts in found.items():
         scores = torch.cat(parts)
-        ranks = (scores > scores.gather(1, right[:, None])).sum(1).numpy()
-        add_share(results, f"top-1 by class names, {where}: {name}", ranks == 0)
-        if top5:
-            add_share(results, f"top-5 by class names, {where}: {name}", ranks < 5)
+        for k in (1, 5)[: 1 + top5]:
+            add_share(results, f"top-{k} by class names, {where}: {name}", among_best(scores, right, k).numpy())
 
 
 def in_boxes(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> None:

@@ -206,8 +206,8 @@ def summarise(records: Sequence[SceneRun], results: Results) -> None:
 def pointing(records: Sequence[SceneRun], results: Results) -> None:
     """Word-addressed maps of LFI against the best explanation of the best-explained baseline.
 
-    The best is the one that hits most on these very scenes, so no lead of LFI's is due to a poor choice. Runs of earlier
-    versions have no floors of baselines; without one there is no ratio of what is above the floors.
+    The best is the one that hits most on these very scenes, so no lead of LFI's is due to a poor choice. Runs of
+    earlier versions have no floors of baselines; without one there is no ratio of what is above the floors.
     """
     rates: dict[str, list[float]] = {}
     for run in records:
@@ -229,4 +229,4 @@ def pointing(records: Sequence[SceneRun], results: Results) -> None:
         floors = rates.get(f"{best}, floor", [])
         if len(floors) == len(theirs[best]) and (np.array(theirs[best]) > floors).all():
             corrected = (np.array(ours) - rates["LFI, floor"]) / (np.array(theirs[best]) - floors)
-            results.figures[f"the same, each less its floor ({best})"] = over_seeds(corrected, "ratio")
+            results.figures[f"the same, each less its floor ({best})"] = over_seeds(corrected.tolist(), "ratio")

@@ -137,6 +137,15 @@ def test_zero_shot_needs_no_labels_and_weighs_domains_alike():
     assert mean.low <= mean.value <= mean.high
 
 
+def test_a_model_that_tells_no_class_from_another_is_right_about_none():
+    for value in (0.5, float("nan")):
+        even = replace(one_hot(0), likeness=lambda images, texts, value=value: torch.full((len(images), 3), value))
+        results = Results("x", [0], {})
+        zero_shot_domains([even], pictures(), Names(), "a {}", results)
+        assert results.figures["channel 0: mean over domains"].value == 0
+        assert domains.accuracy(torch.full((4, 3), value), np.array([0, 0, 1, 2])) == 0
+
+
 def test_a_model_without_a_text_space_is_refused():
     plain = Features("plain", one_hot(0).of)
     with pytest.raises(ConfigError, match="plain does not project"):

@@ -128,8 +128,8 @@ def test_a_word_too_small_for_its_mask_decides_on_no_layer(trio, cases):
 def test_maps_of_shifted_and_of_randomised_models_are_served_ones_too(trio, cases):
     column = Column("baseline", trio.answerers["baseline"], 1)
     shown = pictures(pixels([Image.fromarray(each) for each in cases.images], (SIZE, SIZE)))
-    for row, maps in enumerate(explainer(column, ["star"] * 3)(shown)):
-        same(maps, served(trio, cases.images[row], "star", "baseline")[1])
+    for row, drawn in enumerate(explainer(column, ["star"] * 3)(shown)):
+        same(drawn, served(trio, cases.images[row], "star", "baseline")[1])
 
 
 def test_gaze_is_compared_with_served_maps(trio, cases):

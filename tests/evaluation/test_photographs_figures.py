@@ -156,6 +156,33 @@ def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
     assert np.array_equal(found[0][0], peak(expected))
 
 
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_a_model_that_tells_no_class_from_another_recognises_nothing(value):
+    class Blank:
+        device = torch.device("cpu")
+
+        def embed_texts(self, texts):
+            return torch.ones(len(texts), 2)
+
+        def preprocess(self, pictures):
+            return torch.zeros(len(pictures), 2)
+
+        def encode(self, shown):
+            return SimpleNamespace(latent=torch.full((len(shown), 2), value))
+
+    images = ImageSet(
+        images=np.zeros((3, 8, 8, 3), np.uint8),
+        ids=("a", "b", "c"),
+        classes=tuple("abcdef"),
+        labels=np.array([0, 0, 5]),
+        captions=("",) * 3,
+        words=((),) * 3,
+    )
+    results = Results("c", [0], {})
+    recognise(results, "x", Blank(), {}, images)
+    assert [figure.value for figure in results.figures.values()] == [0, 0]
+
+
 def test_statements_of_one_image_are_drawn_together(monkeypatch):
     """All four of an image are judged rightly, or all wrongly: as many independent cases as images."""
     truth = np.tile([True, True, False, False], (50, 1))
