@@ -93,7 +93,8 @@ def evaluate_maps(
         if not asked.masks.any():
             raise DataError(f"no word of the images that are {what} on has a mask; larger masks may keep small objects")
     columns, best = columns_of(trio, choice, scorer, test.phrases)
-    results = Results(command, [seed], {"images": len(test.images)}, title=title)
+    left_out = {note.what: note.count for note in test.notes}
+    results = Results(command, [seed], {"images": len(test.images)} | left_out, title=title)
     found = {
         column.name: word_maps(column.answerer, test, floor=column.floor)
         for column in tqdm(columns, desc="maps", unit="model", dynamic_ncols=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from evaluation.metrics.energy import energy_in_mask
 from evaluation.metrics.pointing_game import pointing_hit
 from lfi.answerers import Answerer
+from lfi.data.notes import Note
 from lfi.data.scenes import SceneBatch, phrase_of
 from lfi.errors import DataError
 
@@ -65,6 +66,7 @@ class Cases:
         rows: int `[case]`: which image the case belongs to, in rising order.
         kinds, phrases: what kind of phrase each case is (one of `PHRASES`, or `class`), and what is asked.
         masks: bool `[case, size, size]`, of the image squashed to a square.
+        notes: what the data hold that is not asked.
     """
 
     images: Sequence[np.ndarray] | np.ndarray
@@ -72,6 +74,7 @@ class Cases:
     kinds: np.ndarray
     phrases: tuple[str, ...]
     masks: np.ndarray
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
