@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation.features import Features, by_name
+from evaluation.features import Features, by_name, texts_for
 from evaluation.finetuning import Schedule, finetuned, probabilities
 from evaluation.probes import chosen_probe, head_of, probed
 from evaluation.results import Figure, Results, over_clusters, over_seeds
@@ -91,13 +91,14 @@ def zero_shot_domains(
     Intervals are over images; over models where several of one name are one method trained with several seeds.
 
     Raises:
-        ConfigError: a model that has no text space.
+        ConfigError: a model that has no text space, or that of another teacher.
     """
-    texts = teacher.embed_texts([fill(prompt, name) for name in images.classes])
+    names = [fill(prompt, name) for name in images.classes]
+    texts = {id(model): texts_for(model, names, teacher) for model in models}
     where = np.array(images.domains)
     domains = sorted(set(images.domains))
     for name, trained in by_name(models).items():
-        right = [100.0 * _right(model.all(images.images, texts), images.labels) for model in trained]
+        right = [100.0 * _right(model.all(images.images, texts[id(model)]), images.labels) for model in trained]
         if len(trained) > 1:
             found = np.array([[each[where == domain].mean() for domain in domains] for each in right])
             figures = [over_seeds(values.tolist(), "% top-1") for values in found.T]
