@@ -1,28 +1,34 @@
 """What maps are measured on, from real images: class names and where their objects are.
 
 From COCO's instances (masks; https://cocodataset.org/#format-data) and from TinyImageNet (boxes). Models get the images
-as they are; masks are squashed to a square. Classes whose names the teacher does not know are skipped.
+as they are; masks are squashed to a square. Classes whose names the teacher does not know cannot be asked for; how much
+of the data that leaves out is noted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from evaluation.pointing import Cases
+from lfi.data.coco_format import CROWDS, SHARED_NAMES
 from lfi.data.instances import picture, read_truth
+from lfi.data.notes import Notes, account
 from lfi.data.tinyimagenet import SIDE, tiny_imagenet
 from lfi.errors import DataError, UnknownWordError
 from lfi.teachers.base import BaseTeacher
 
 CLASS = "class"
 """The kind of phrase that these are."""
+UNKNOWN = "objects of classes that the teacher does not know"
+NOTHING = "images without an object that can be asked for"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class ImageFiles(Sequence[np.ndarray]):
 def coco_cases(images: Path, annotations: Path, knows: Callable[[str], bool], size: int) -> Cases:
     """Every class of every image with the mask of all its objects; crowds belong to no mask.
 
+    Categories of one name are one class.
+
     Args:
         images: the folder that file names are relative to.
         annotations: instances JSON.
@@ -57,21 +65,34 @@ def coco_cases(images: Path, annotations: Path, knows: Callable[[str], bool], si
         DataError: a file that cannot be read, or no object of a class that the teacher knows.
     """
     truth = read_truth(annotations, images, masks=True)
-    names = {number: each["name"] for number, each in truth.cats.items() if knows(each["name"])}
+    names, notes = {number: each["name"] for number, each in truth.cats.items()}, Notes()
+    known = {name for name in names.values() if knows(name)}
+    for name, times in Counter(names.values()).items():
+        if times > 1:
+            notes.add(SHARED_NAMES, name, times)
     files: list[Path] = []
     cases: list[tuple[int, str, np.ndarray]] = []
     for number in tqdm(sorted(truth.imgs), desc=annotations.stem, unit="image", dynamic_ncols=True):
-        objects = [truth.anns[each] for each in truth.getAnnIds(imgIds=[number])]
-        kept = [each for each in objects if each["category_id"] in names and not each.get("iscrowd")]
+        file = truth.imgs[number]["file_name"]
+        kept: dict[str, list[dict[str, Any]]] = {}
+        for each in (truth.anns[each] for each in truth.getAnnIds(imgIds=[number])):
+            name = names[each["category_id"]]
+            if each.get("iscrowd"):
+                notes.add(CROWDS, file)
+            elif name not in known:
+                notes.add(UNKNOWN, name)
+            else:
+                kept.setdefault(name, []).append(each)
         if not kept:
+            notes.add(NOTHING, file)
             continue
-        for category in dict.fromkeys(each["category_id"] for each in kept):
-            masks = [truth.annToMask(each) for each in kept if each["category_id"] == category]
-            cases.append((len(files), names[category], _squashed(np.any(masks, 0), size)))
-        files.append(images / truth.imgs[number]["file_name"])
+        for name, objects in kept.items():
+            masks = [truth.annToMask(each) for each in objects]
+            cases.append((len(files), name, _squashed(np.any(masks, 0), size)))
+        files.append(images / file)
     if not cases:
         raise DataError(f"{annotations} has no object of a class that the teacher knows")
-    return _cases(ImageFiles(tuple(files)), cases)
+    return _cases(ImageFiles(tuple(files)), cases, notes)
 
 
 def tiny_imagenet_cases(root: Path, knows: Callable[[str], bool], size: int) -> Cases:
@@ -84,7 +105,10 @@ def tiny_imagenet_cases(root: Path, knows: Callable[[str], bool], size: int) -> 
         DataError: as `lfi.data.tinyimagenet.tiny_imagenet`, or no class that the teacher knows.
     """
     found = tiny_imagenet(root, "val")
-    known = [knows(name) for name in found.classes]
+    known, notes = [knows(name) for name in found.classes], Notes(account(found))
+    for label in found.labels:
+        if not known[label]:
+            notes.add(UNKNOWN, found.classes[label])
     found = found.take([row for row, label in enumerate(found.labels) if known[label]])
     if not len(found):
         raise DataError(f"{root} has no image of a class that the teacher knows")
@@ -93,7 +117,7 @@ def tiny_imagenet_cases(root: Path, knows: Callable[[str], bool], size: int) -> 
     left, top, right, bottom = (found.boxes * (size / SIDE)).T[..., None]
     down, across = (top <= at) & (at < bottom), (left <= at) & (at < right)
     cases = [(row, found.classes[label], down[row][:, None] & across[row]) for row, label in enumerate(found.labels)]
-    return _cases(found.images, cases)
+    return _cases(found.images, cases, notes)
 
 
 def known_to(teacher: BaseTeacher) -> Callable[[str], bool]:
@@ -136,9 +160,9 @@ def _take(cases: Cases, rows: np.ndarray) -> Cases:
     )
 
 
-def _cases(images: np.ndarray | ImageFiles, cases: Sequence[tuple[int, str, np.ndarray]]) -> Cases:
+def _cases(images: np.ndarray | ImageFiles, cases: Sequence[tuple[int, str, np.ndarray]], notes: Notes) -> Cases:
     rows, phrases, masks = zip(*cases, strict=True)
-    return Cases(images, np.array(rows), np.full(len(rows), CLASS), phrases, np.stack(masks))
+    return Cases(images, np.array(rows), np.full(len(rows), CLASS), phrases, np.stack(masks), notes.all())
 
 
 def _squashed(mask: np.ndarray, size: int) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from evaluation.features import Features, by_name
+from evaluation.features import Features, by_name, texts_for
 from evaluation.finetuning import Schedule, finetuned, probabilities
 from evaluation.metrics import of_category
 from evaluation.probes import fitted_probe, head_of, nearest_neighbours, probed
@@ -33,10 +35,11 @@ def evaluate_classification(
     schedule: Schedule | None = None,
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """Linear probe and nearest neighbours of every model; zero-shot of those that share the teacher's text space.
+    """Linear probe and nearest neighbours of every model; zero-shot of those that have a text space.
 
     Args:
         models: those of one name are one method trained with several seeds.
+        teacher: names the classes for students that learnt its text space; models with a text tower do so themselves.
         schedule: also train every model further on all training images; its last weights are tested.
 
     Returns:
@@ -44,11 +47,14 @@ def evaluate_classification(
 
     Raises:
         DataError: images without single labels.
+        ConfigError: a student that learnt the text space of another teacher.
     """
     for images in (train, test):
         if images.multilabel or not len(images) or (images.labels < 0).any():
             raise DataError("classification needs images with one label each")
     count, labels = len(test.classes), torch.from_numpy(test.labels)
+    names = [fill(prompt, each) for each in test.classes]
+    texts = _texts(models, names, teacher) if teacher is not None else {}
     results.n |= {"training images": len(train), "test images": len(test), "classes": count}
     probes: dict[str, Tensor] = {}
     for name, seeds in by_name(models).items():
@@ -58,9 +64,8 @@ def evaluate_classification(
             probe = fitted_probe(seen, train.labels)
             found.setdefault("linear probe", []).append(probed(probe, shown, count))
             found.setdefault("k-NN", []).append(nearest_neighbours(seen, train.labels, shown, count))
-            if teacher is not None and model.likeness is not None:
-                texts = teacher.embed_texts([fill(prompt, each) for each in test.classes])
-                found.setdefault("zero-shot", []).append((SCALE * model.all(test.images, texts)).softmax(1))
+            if id(model) in texts:
+                found.setdefault("zero-shot", []).append((SCALE * model.all(test.images, texts[id(model)])).softmax(1))
             if schedule is not None:
                 tuned = finetuned(model, head_of(probe, count), train, schedule, seed + number)
                 found.setdefault("fine-tuned", []).append(probabilities(tuned, test.images))
@@ -68,6 +73,14 @@ def evaluate_classification(
             add(results, name, way, answers, labels)
         probes[name] = found["linear probe"][0]
     return probes
+
+
+def _texts(models: Sequence[Features], names: Sequence[str], teacher: BaseTeacher) -> dict[int, Tensor]:
+    """The classes' names in the text space of every model that has one, by `id`; tells which have none."""
+    silent = dict.fromkeys(each.name for each in models if each.likeness is None)
+    if silent:
+        tqdm.write(f"no zero-shot figures of {', '.join(silent)}, for want of a text space", file=sys.stderr)
+    return {id(each): texts_for(each, names, teacher) for each in models if each.likeness is not None}
 
 
 def add(results: Results, model: str, way: str, answers: Sequence[Tensor], labels: Tensor) -> None:

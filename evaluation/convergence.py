@@ -111,8 +111,16 @@ def converge(curves: Sequence[Curve], ours: str, rivals: Sequence[str], results:
             that are not controls.
 
     Raises:
-        ConfigError: a method that no run is of, no rival, no seed that both have, or two runs of one seed.
+        ConfigError: runs of different scores, a method that no run is of, no rival, no seed that both have, or two
+            runs of one seed.
     """
+    first = curves[0]
+    for other in curves:
+        if other.unit != first.unit:
+            raise ConfigError(
+                f"{first.method!r} is measured in {first.unit} and {other.method!r} in {other.unit}; one score of all "
+                "runs was expected"
+            )
     methods = _by_method(curves)
     for name in (ours, *rivals):
         if name not in methods:

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation.features import Features, by_name
+from evaluation.features import Features, by_name, texts_for
 from evaluation.finetuning import Schedule, finetuned, probabilities
 from evaluation.probes import chosen_probe, head_of, probed
 from evaluation.results import Figure, Results, over_clusters, over_seeds
+from lfi.accuracy import among_best
 from lfi.data.domains import leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import fill
@@ -90,13 +91,14 @@ def zero_shot_domains(
     Intervals are over images; over models where several of one name are one method trained with several seeds.
 
     Raises:
-        ConfigError: a model that has no text space.
+        ConfigError: a model that has no text space, or that of another teacher.
     """
-    texts = teacher.embed_texts([fill(prompt, name) for name in images.classes])
+    names = [fill(prompt, name) for name in images.classes]
+    texts = {id(model): texts_for(model, names, teacher) for model in models}
     where = np.array(images.domains)
     domains = sorted(set(images.domains))
     for name, trained in by_name(models).items():
-        right = [100.0 * (model.all(images.images, texts).argmax(1).numpy() == images.labels) for model in trained]
+        right = [100.0 * _right(model.all(images.images, texts[id(model)]), images.labels) for model in trained]
         if len(trained) > 1:
             found = np.array([[each[where == domain].mean() for domain in domains] for each in right])
             figures = [over_seeds(values.tolist(), "% top-1") for values in found.T]
@@ -119,4 +121,8 @@ def _mean_of(figures: Sequence[Figure]) -> Figure:
 
 def accuracy(probabilities: Tensor, labels: np.ndarray) -> float:
     """Top-1 in percent."""
-    return 100 * float((probabilities.argmax(1) == torch.from_numpy(labels)).float().mean())
+    return 100 * float(_right(probabilities, labels).mean())
+
+
+def _right(scores: Tensor, labels: np.ndarray) -> np.ndarray:
+    return among_best(scores, torch.from_numpy(labels), 1).numpy()

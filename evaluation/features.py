@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from evaluation.convergence import read_curve
+from evaluation.results import read
 from evaluation.transfer_scores import similarity
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
@@ -22,6 +23,7 @@ from lfi.peers import timm_model
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.base import BaseTeacher
+from lfi.training.cards import taught_by
 from lfi.training.views import resized
 
 _BATCH = 128
@@ -42,15 +44,21 @@ class Features:
     Attributes:
         name: as given, or the name that stands before it (`NAME=MODEL`).
         of: uint8 `[n, size, size, 3]` to float32 `[n, dim]`.
-        likeness: the same images and class names in a teacher's text space `[class, text_dim]`, unit norm, to cosines
+        likeness: the same images and class names in the model's text space `[class, text_dim]`, unit norm, to cosines
             `[n, class]`; None where the model has no such space.
         backbone: what computes the features, for fine-tuning, or None.
+        speaks: the model itself, where it has a text tower; others learnt the text space of a teacher.
+        text_dim: width of that text space; 0 where it is not known.
+        taught_by: label of that teacher; "" where it is not known.
     """
 
     name: str
     of: Callable[[Tensor], Tensor]
     likeness: Callable[[Tensor, Tensor], Tensor] | None = None
     backbone: Backbone | None = None
+    speaks: BaseTeacher | None = None
+    text_dim: int = 0
+    taught_by: str = ""
 
     @torch.inference_mode()
     def all(self, images: np.ndarray, texts: Tensor | None = None) -> Tensor:
@@ -67,6 +75,29 @@ class Features:
         starts = tqdm(range(0, len(images), _BATCH), desc=self.name, unit="batch", dynamic_ncols=True, leave=False)
         parts = [run(torch.from_numpy(np.array(images[start : start + _BATCH]))) for start in starts]
         return torch.cat([part.float().cpu() for part in parts])
+
+
+def texts_for(model: Features, texts: Sequence[str], teacher: BaseTeacher) -> Tensor:
+    """Class names in the text space of a model, unit norm `[text, dim]`: by its own text tower, or else the teacher's.
+
+    Raises:
+        ConfigError: a model without a text space, or with that of another teacher.
+    """
+    if model.likeness is None:
+        raise ConfigError(f"{model.name} does not project into a text space, so it has no zero-shot accuracy")
+    if model.speaks is not None:
+        return model.speaks.embed_texts(texts)
+    if model.taught_by and model.taught_by.rpartition("@")[2] != teacher.fingerprint:
+        raise ConfigError(
+            f"{model.name} knows the words of {model.taught_by}, not those of {teacher.label}; --teacher must be the "
+            "one that it learnt from"
+        )
+    if model.text_dim and model.text_dim != teacher.embed_dim:
+        raise ConfigError(
+            f"{model.name} projects into {model.text_dim} dimensions, the texts of {teacher.label} have "
+            f"{teacher.embed_dim}; --teacher must be the one that it learnt from"
+        )
+    return teacher.embed_texts(texts)
 
 
 def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
@@ -86,7 +117,9 @@ def load_models(models: Sequence[str], device: str = "cpu") -> list[Features]:
             curve, weights = read_curve(Path(given)), Path(given).with_suffix(".safetensors")
             if not weights.is_file():
                 raise UnknownModelError(f"{given} has no student next to it; {weights.name} was expected")
-            recorded.append((curve.method, curve.seed, replace(load_features(str(weights), device), name=curve.method)))
+            student = load_features(str(weights), device)
+            student = replace(student, name=curve.method, taught_by=str(read(Path(given)).get("teacher", "")))
+            recorded.append((curve.method, curve.seed, student))
         elif equals and not Path(given).exists():
             found.append(replace(load_features(model, device), name=name))
         else:
@@ -134,7 +167,9 @@ def load_features(model: str, device: str = "cpu") -> Features:
         raise UnknownModelError(
             f"{model!r} is not a model; a student's or open_clip's folder, timm:NAME or open_clip:NAME:TAG was expected"
         )
-    return _student(model, Student.load(file).to(device).eval(), device)
+    return replace(
+        _student(model, Student.load(file).to(device).eval(), device), taught_by=taught_by(file.resolve().parent)
+    )
 
 
 def _student(name: str, student: Student, device: str) -> Features:
@@ -143,10 +178,11 @@ def _student(name: str, student: Student, device: str) -> Features:
 
     def likeness(images: Tensor, texts: Tensor) -> Tensor:
         out = student(resized((_pixels(images, device) - MEAN) / STD, student.image_size))
-        return similarity(out.names, out.embedding, texts)
+        return similarity(out.names, out.embedding, texts.to(device))
 
     projects = student.embed is not None or student.name is not None
-    return _features(name, Backbone(student, features), device, likeness if projects else None)
+    made = _features(name, Backbone(student, features), device, likeness if projects else None)
+    return replace(made, text_dim=student.config.text_dim)
 
 
 def _teacher(name: str, teacher: BaseTeacher, device: str) -> Features:
@@ -156,7 +192,7 @@ def _teacher(name: str, teacher: BaseTeacher, device: str) -> Features:
     def likeness(images: Tensor, texts: Tensor) -> Tensor:
         return features(teacher.model, _pixels(images, device)) @ texts.T
 
-    return _features(name, Backbone(teacher.model, features), device, likeness)
+    return replace(_features(name, Backbone(teacher.model, features), device, likeness), speaks=teacher)
 
 
 def _timm(model: str, name: str, weights: str, device: str) -> Features:

@@ -22,13 +22,13 @@ from tqdm import tqdm
 
 from evaluation.metrics import METRICS, UndefinedWarning, of_category
 from evaluation.metrics.grids import on_coarser
-from evaluation.pointing import Cases, Shuffled, WordMaps, word_maps
-from evaluation.results import Figure, Goal, Results, over_clusters
+from evaluation.pointing import Cases, WordMaps, word_maps
+from evaluation.results import Figure, Goal, Results, over_clusters, ratio_over_clusters
 from evaluation.sanity import randomise
 from evaluation.transfer_scores import similarity
 from lfi.answerers import Answerer, ask
 from lfi.data.scenes import CLASSES
-from lfi.errors import UnknownWordError, UnsupportedModelError
+from lfi.errors import DataError, UnknownWordError, UnsupportedModelError
 from lfi.images import pictures, pixels
 from lfi.peers import Peer, StudentPeer
 from lfi.students import Student
@@ -85,17 +85,26 @@ def evaluate_maps(
     Args:
         scorer: what insertion and deletion watch of a student.
         by_size: also say how localisation is for words of each of `SIZES`.
+
+    Raises:
+        DataError: no word to choose on, or to measure on, has a mask.
     """
-    columns, best = columns_of(trio, choice, scorer)
-    results = Results(command, [seed], {"images": len(test.images)}, title=title)
+    for asked, what in ((choice, "chosen"), (test, "measured")):
+        if not asked.masks.any():
+            raise DataError(f"no word of the images that are {what} on has a mask; larger masks may keep small objects")
+    columns, best = columns_of(trio, choice, scorer, test.phrases)
+    left_out = {note.what: note.count for note in test.notes}
+    results = Results(command, [seed], {"images": len(test.images)} | left_out, title=title)
     found = {
-        column.name: word_maps(column.answerer, test)
+        column.name: word_maps(column.answerer, test, floor=column.floor)
         for column in tqdm(columns, desc="maps", unit="model", dynamic_ncols=True)
     }
     maps = {column.name: found[column.name].maps[column.layer] for column in columns}
     cases = found["teacher"]
     maps["centre"] = spot(maps["LFI"])
     results.n["words"] = len(cases.images)
+    if missing := int((~cases.masks.flatten(1).any(1)).sum()):
+        results.n["words too small for a mask"] = missing
     for name in maps:
         for metric in of_category("localisation"):
             results.figures[f"{name}: {metric.name}"] = figure(
@@ -118,25 +127,28 @@ def localised_by_size(maps: dict[str, Tensor], cases: WordMaps, results: Results
     share = cases.masks.float().mean((-2, -1)).numpy()
     [metric] = [each for each in of_category("localisation") if each.name == _HIT]
     for size, (least, below) in SIZES.items():
-        rows = np.flatnonzero((share >= least) & (share < below))
+        rows = np.flatnonzero((share > 0) & (share >= least) & (share < below))
         results.n[f"words of {size} regions"] = len(rows)
         for name, drawn in maps.items() if len(rows) else ():
             hits = metric(drawn[rows], cases.masks[rows])
-            images = np.unique(cases.images[rows], return_inverse=True)[1]
-            results.figures[f"{name}: {_HIT}, {size} regions"] = figure(hits, images, metric.unit)
+            results.figures[f"{name}: {_HIT}, {size} regions"] = figure(hits, cases.images[rows], metric.unit)
 
 
-def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column], str]:
-    """All ways to draw a map, and the name of the baseline's best by hits on `choice`."""
+def columns_of(trio: Trio, choice: Cases, scorer: Scorer, phrases: Sequence[str] = ()) -> tuple[list[Column], str]:
+    """All ways to draw a map, and the name of the baseline's best by hits on `choice`.
+
+    Args:
+        phrases: what will be asked besides: a peer that does not know all of it is asked by no word.
+    """
     explained, rates = [], {}
     for column in tqdm(
-        [*_explanations(trio, partial(scorer, trio.baseline)), *_peers(trio, choice.phrases)],
+        [*_explanations(trio, partial(scorer, trio.baseline)), *_peers(trio, (*choice.phrases, *phrases))],
         desc="choosing layers",
         unit="explanation",
         dynamic_ncols=True,
     ):
         tried = word_maps(column.answerer, choice)
-        hits = torch.stack([METRICS[_HIT](layer, tried.masks).mean() for layer in tried.maps])
+        hits = torch.stack([quiet(METRICS[_HIT], layer, tried.masks).nanmean() for layer in tried.maps])
         layer = METRICS[_HIT].best(hits)
         explained.append(replace(column, layer=layer))
         rates[column.name] = float(hits[layer])
@@ -149,7 +161,7 @@ def columns_of(trio: Trio, choice: Cases, scorer: Scorer) -> tuple[list[Column],
         ours,
         *explained,
         *(
-            replace(column, name=f"{name}, another image's", answerer=Shuffled(column.answerer), floor=True)
+            replace(column, name=f"{name}, another image's", floor=True)
             for name, column in (("LFI", ours), ("baseline", chosen))
         ),
     ], best
@@ -269,23 +281,16 @@ def sanity(columns: Sequence[Column], cases: WordMaps, test: Cases, results: Res
         )
 
 
-def against(best: str, maps: dict[str, Tensor], cases: WordMaps, results: Results, draws: int = 1000) -> None:
-    """The hit rate of LFI over the baseline's best, both less what a map of another image hits."""
-    hits = {name: METRICS[_HIT](maps[name], cases.masks).numpy() for name in ("LFI", best, "LFI, another image's")}
-    count = int(cases.images.max()) + 1
-    sums = {name: np.bincount(cases.images, values, count) for name, values in hits.items()}
-
-    def ratio(weights: np.ndarray) -> np.ndarray:
-        ours, theirs, floor = (weights @ sums[name] for name in hits)
-        return (ours - floor) / (theirs - floor)
-
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), draws)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a baseline at its floor has no ratio
-        low, high = np.nanquantile(ratio(drawn), (0.025, 0.975))
-        value = float(ratio(np.ones(count)))
+def against(best: str, maps: dict[str, Tensor], cases: WordMaps, results: Results) -> None:
+    """The hit rate of LFI over the baseline's best, each less what its own maps of another image hit."""
+    known = cases.masks.flatten(1).any(1)
+    ours, theirs = (
+        torch.sub(*(METRICS[_HIT](maps[each][known], cases.masks[known]) for each in (name, floor))).numpy()
+        for name, floor in (("LFI", "LFI, another image's"), (best, "baseline, another image's"))
+    )
     name = f"hit rate of LFI over {best}, both less the floor"
-    results.figures[name] = Figure(value, float(low), float(high), "ratio")
-    results.goals[name] = Goal(value, 2.7, value >= 2.7)
+    results.figures[name] = found = ratio_over_clusters(ours, theirs, cases.images[known.numpy()])
+    results.goals[name] = Goal(found.value, 2.7, found.value >= 2.7)
 
 
 def parts_of(student: Student) -> list[tuple[str, nn.Module]]:
@@ -335,8 +340,7 @@ def figure(values: Tensor, images: np.ndarray, unit: str) -> Figure:
     known = ~torch.isnan(values).numpy()
     if not known.any():
         return Figure(float("nan"), float("nan"), float("nan"), unit)
-    clusters = np.unique(images[known], return_inverse=True)[1]
-    return over_clusters(values.numpy()[known].astype(float), clusters, unit)
+    return over_clusters(values.numpy()[known].astype(float), images[known], unit)
 
 
 def quiet(metric: Callable[..., Tensor], *inputs: object) -> Tensor:

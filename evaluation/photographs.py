@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation.pointing import Shuffled
 from evaluation.presence import Statements, evidence, state
-from evaluation.results import Figure, Goal, Results, over_clusters
+from evaluation.results import Figure, Goal, Results, over_clusters, ratio_over_clusters
+from lfi.accuracy import among_best
 from lfi.answerers import Answerer, DenseAnswerer, TeacherAnswerer, ask
 from lfi.data.canvases import Canvases, compose
 from lfi.data.domains import domain_folders
@@ -128,10 +128,8 @@ def recognise(
                 found.setdefault(name, []).append(F.normalize(embedding.float(), dim=-1) @ texts.T)
     for name, parts in found.items():
         scores = torch.cat(parts)
-        ranks = (scores > scores.gather(1, right[:, None])).sum(1).numpy()
-        add_share(results, f"top-1 by class names, {where}: {name}", ranks == 0)
-        if top5:
-            add_share(results, f"top-5 by class names, {where}: {name}", ranks < 5)
+        for k in (1, 5)[: 1 + top5]:
+            add_share(results, f"top-{k} by class names, {where}: {name}", among_best(scores, right, k).numpy())
 
 
 def in_boxes(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> None:
@@ -150,7 +148,7 @@ def in_boxes(results: Results, shown: Mapping[str, Shown], images: ImageSet) -> 
         for name, found in inside.items():
             add_share(results, f"pointing, boxes of {size}: {name}", found[some])
             wanted = POINTING.get(name, (None,) * len(SMALL))[number]
-            if wanted is not None:
+            if wanted is not None and centre[some].any():
                 ratio = float(found[some].mean() / centre[some].mean())
                 results.goals[f"{name}: pointing over the centre's rate, boxes of {size}"] = Goal(
                     ratio, wanted, ratio >= wanted
@@ -170,8 +168,10 @@ def on_canvases(
     canvases = compose(np.asarray(images.images), rng.integers(len(images), size=(CANVASES, 4)), rng)
     words = [tuple(images.words[row][0] for row in own if row >= 0) for own in canvases.rows]
     asked = words_alone(canvases, words)
-    clusters = np.unique(asked[:, 0], return_inverse=True)[1]
     results.n["words on canvases"] = len(asked)
+    if not len(asked):
+        return
+    clusters = asked[:, 0]
     share = 100 * right_share(canvases, asked)
     results.add("pointing on canvases: share of the canvas that is right", share, "%")
 
@@ -194,15 +194,16 @@ def on_canvases(
     best, layer = max(tried, key=lambda way: tried[way].mean())
     found = {"lfi": found["lfi"], "rival": tried[best, layer]}
     add_share(results, "pointing on canvases: the baseline's best in hindsight", found["rival"], clusters)
+    others = replace(canvases, images=np.roll(canvases.images, 1, 0))
     floor = {
-        name: rate(Shown(Shuffled(each.answerer), each.layer))
+        name: found_words(each.answerer, others, words)[each.layer]
         for name, each in (("lfi", shown["lfi"]), ("rival", Shown(best, layer)))
     }
     for name, title in (("lfi", "lfi"), ("rival", f"{best.name}, layer {layer + 1}, the baseline's best in hindsight")):
         results.add(f"pointing on canvases, another canvas's maps: {title}", 100 * float(floor[name].mean()), "%")
     gain = {name: found[name].astype(float) - floor[name] for name in floor}
     name = "hit rate of LFI over the baseline's best explanation, both less the floor"
-    results.figures[name] = figure = ratio_over_clusters(gain["lfi"], gain["rival"], clusters)
+    results.figures[name] = figure = ratio_over_clusters(gain["lfi"], gain["rival"], clusters, seed=SEED)
     results.goals[name] = Goal(figure.value, RATIO, figure.value >= RATIO)
 
 
@@ -214,8 +215,9 @@ def words_alone(canvases: Canvases, words: Sequence[Sequence[str]]) -> np.ndarra
             for index, own in enumerate(words)
             for place, word in enumerate(own)
             if own.count(word) == 1 and not covers_all(canvases, index)
-        ]
-    )
+        ],
+        int,
+    ).reshape(-1, 2)
 
 
 def right_share(canvases: Canvases, asked: np.ndarray) -> float:
@@ -235,18 +237,6 @@ def found_words(answerer: Answerer[Any], canvases: Canvases, words: Sequence[Seq
     regions = canvases.regions[asked[:, 0], asked[:, 1]]
     peaks = np.stack([points[index][:, place] for index, place in asked], 1)
     return np.stack([hits(layer, regions, 64) for layer in peaks])
-
-
-def ratio_over_clusters(above: np.ndarray, below: np.ndarray, clusters: np.ndarray, draws: int = 1000) -> Figure:
-    """Ratio of means with a 95 % bootstrap interval that draws whole clusters; infinite where `below` gains nothing."""
-    count = int(clusters.max()) + 1
-    sums = np.stack([np.bincount(clusters, values, count) for values in (above, below)])
-    drawn = sums[:, np.random.default_rng(SEED).integers(count, size=(draws, count))].sum(-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(drawn[1] > 0, drawn[0] / drawn[1], np.inf)
-        value = float(sums[0].sum() / sums[1].sum()) if sums[1].sum() > 0 else np.inf
-    low, high = np.quantile(ratios, (0.025, 0.975), method="nearest")
-    return Figure(value, float(low), float(high), "ratio")
 
 
 def covers_all(canvases: Canvases, index: int) -> bool:
@@ -325,6 +315,8 @@ def hits(points: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
 
 
 def add_share(results: Results, name: str, right: np.ndarray, clusters: np.ndarray | None = None) -> None:
-    """A share in percent with its bootstrap interval over images."""
+    """A share in percent with its bootstrap interval over images; left out where nothing was asked."""
+    if not len(right):
+        return
     figure = over_clusters(right.astype(float), np.arange(len(right)) if clusters is None else clusters, "%")
     results.figures[name] = Figure(100 * figure.value, 100 * figure.low, 100 * figure.high, "%")

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from evaluation.metrics.energy import energy_in_mask
 from evaluation.metrics.pointing_game import pointing_hit
-from lfi.answerers import Answer, Answerer
+from lfi.answerers import Answerer
+from lfi.data.notes import Note
 from lfi.data.scenes import SceneBatch, phrase_of
+from lfi.errors import DataError
 
 PHRASES = {
     "shape": (False, False, False, True),
@@ -64,6 +66,7 @@ class Cases:
         rows: int `[case]`: which image the case belongs to, in rising order.
         kinds, phrases: what kind of phrase each case is (one of `PHRASES`, or `class`), and what is asked.
         masks: bool `[case, size, size]`, of the image squashed to a square.
+        notes: what the data hold that is not asked.
     """
 
     images: Sequence[np.ndarray] | np.ndarray
@@ -71,6 +74,7 @@ class Cases:
     kinds: np.ndarray
     phrases: tuple[str, ...]
     masks: np.ndarray
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +95,22 @@ class WordMaps:
     phrases: tuple[str, ...]
 
 
-def word_maps(answerer: Answerer[Any], cases: Cases, batch: int = 16) -> WordMaps:
-    """An answerer's map for every case."""
+def word_maps(answerer: Answerer[Any], cases: Cases, batch: int = 16, floor: bool = False) -> WordMaps:
+    """An answerer's map for every case.
+
+    Args:
+        floor: ask in every image's place the one before it, and the last one in the first one's.
+
+    Raises:
+        DataError: a floor of one image alone.
+    """
+    count, before = len(cases.images), int(floor)
+    if floor and count < 2:
+        raise DataError(f"another image's maps are the floor, but there are {count} images; at least two were expected")
     found = []
-    for start in range(0, len(cases.images), batch):
-        pictures = [Image.fromarray(each) for each in cases.images[start : start + batch]]
+    for start in range(0, count, batch):
+        shown = range(start, min(start + batch, count))
+        pictures = [Image.fromarray(cases.images[row - before]) for row in shown]
         words: list[list[str]] = [[] for _ in pictures]
         for case in np.flatnonzero((cases.rows >= start) & (cases.rows < start + len(pictures))):
             words[cases.rows[case] - start].append(cases.phrases[case])
@@ -123,10 +138,14 @@ def scene_cases(scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES)) -> Ca
 
 
 def localise(
-    answerer: Answerer[Any], scenes: SceneBatch, kinds: Sequence[str] = tuple(PHRASES), batch: int = 16
+    answerer: Answerer[Any],
+    scenes: SceneBatch,
+    kinds: Sequence[str] = tuple(PHRASES),
+    batch: int = 16,
+    floor: bool = False,
 ) -> Localisation:
-    """How well an answerer's maps fall on what the words name."""
-    found = word_maps(answerer, scene_cases(scenes, kinds), batch)
+    """How well an answerer's maps, or another image's (`floor`), fall on what the words name."""
+    found = word_maps(answerer, scene_cases(scenes, kinds), batch, floor)
     masks, middle = found.masks, found.masks.shape[-1] // 2
 
     def of_layers(measure: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -158,29 +177,3 @@ def word_cases(scenes: SceneBatch, row: int, kinds: Sequence[str]) -> list[tuple
                 asked.add((kind, phrase))
                 cases.append((row, kind, phrase, np.asarray(mask)))
     return cases
-
-
-class Shuffled:
-    """The floor: every picture is shown the maps of the next one in its batch."""
-
-    judges = False
-
-    def __init__(self, answerer: Answerer[Any]):
-        self.answerer = answerer
-        self.name, self.layers, self.image_size = answerer.name, answerer.layers, answerer.image_size
-
-    def check(self, words: Sequence[str], heads: bool = False) -> None:
-        """As the answerer does."""
-        self.answerer.check(words, heads)
-
-    def preprocess(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """As the answerer does."""
-        return self.answerer.preprocess(pictures)
-
-    def encode(self, pixels: Tensor) -> Sequence[Any]:
-        """The next picture in each one's place."""
-        return self.answerer.encode(pixels.roll(1, 0))
-
-    def answer(self, images: Sequence[Any], words: Sequence[Sequence[str]], heads: bool = False) -> list[Answer]:
-        """As the answerer does."""
-        return self.answerer.answer(images, words, heads)

@@ -46,7 +46,17 @@ def fitted_probe(train: Tensor, labels: np.ndarray, seed: int = 0) -> Pipeline:
 
 
 def chosen_probe(train: tuple[Tensor, np.ndarray], selection: tuple[Tensor, np.ndarray]) -> Pipeline:
-    """As `fitted_probe`; the penalty is chosen on images given for it (features, labels), not trained on."""
+    """As `fitted_probe`; the penalty is chosen on images given for it (features, labels), not trained on.
+
+    Raises:
+        DataError: fewer than two classes to train on, or no image to choose on.
+    """
+    classes, images = len(np.unique(train[1])), len(selection[1])
+    if classes < 2 or not images:
+        raise DataError(
+            f"a linear probe was given {classes} classes to learn and {images} images to choose its penalty on; two "
+            "classes or more and at least one image were expected"
+        )
     tried = {c: _fitted(c, train[0].numpy(), train[1]) for c in STRENGTHS}
     return tried[_best(tried, selection[0].numpy(), selection[1])]
 

@@ -89,16 +89,43 @@ def over_seeds(values: Sequence[float], unit: str) -> Figure:
 def over_clusters(values: np.ndarray, clusters: np.ndarray, unit: str, draws: int = 1000, seed: int = 0) -> Figure:
     """Mean over cases and a 95 % bootstrap interval that draws whole clusters: words of an image are related.
 
+    One cluster has no interval.
+
     Args:
-        values: `[case]`, without NaN.
-        clusters: int `[case]`, from 0.
+        values: `[case]`, without NaN, at least one.
+        clusters: `[case]`: which of them are one cluster.
     """
-    count = int(clusters.max()) + 1
-    sums, sizes = np.bincount(clusters, values, count), np.bincount(clusters, minlength=count)
-    drawn = np.random.default_rng(seed).integers(count, size=(draws, count))
+    place = np.unique(clusters, return_inverse=True)[1]
+    sums, sizes = np.bincount(place, values), np.bincount(place)
+    if len(sums) < 2:
+        return Figure(float(values.mean()), float("nan"), float("nan"), unit)
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(draws, len(sums)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Figure(float(values.mean()), float(low), float(high), unit)
+
+
+def ratio_over_clusters(
+    above: np.ndarray, below: np.ndarray, clusters: np.ndarray, draws: int = 1000, seed: int = 0
+) -> Figure:
+    """Ratio of mean gains with a 95 % bootstrap interval that draws whole clusters, as `over_clusters` does.
+
+    Infinite where `above` gains and `below` does not; 0 where neither does, for nothing over nothing is no lead.
+    """
+    place = np.unique(clusters, return_inverse=True)[1]
+    sums = np.stack([np.bincount(place, values) for values in (above, below)])
+    value, count = float(_ratio(*sums.sum(1))), sums.shape[1]
+    if count < 2:
+        return Figure(value, float("nan"), float("nan"), "ratio")
+    drawn = sums[:, np.random.default_rng(seed).integers(count, size=(draws, count))].sum(-1)
+    low, high = np.quantile(_ratio(*drawn), (0.025, 0.975), method="nearest")
+    return Figure(value, float(low), float(high), "ratio")
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """`above` over `below` where that is positive, else infinity where `above` is, else 0."""
+    without = np.where(above > 0, np.inf, 0.0)
+    return np.divide(above, below, out=without, where=below > 0)
 
 
 def hardware() -> str:

@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from evaluation.metrics import of_category
 from lfi.comparison import Comparison
+from lfi.grids import poured
 from lfi.maps import InteractionMaps
 
 REFERENCE = "teacher"
@@ -137,20 +137,8 @@ def _look(weights: Tensor) -> Look:
         peak=float(weights.max()) * weights.numel(),
         at=((strongest % width + 0.5) / width, (strongest // width + 0.5) / height),
         densest=float(weights.flatten().topk(count).values.sum()),
-        regions=dict(zip(REGIONS, _thirds(weights).flatten().tolist(), strict=True)),
+        regions=dict(zip(REGIONS, poured(weights.cpu(), (3, 3)).flatten().tolist(), strict=True)),
     )
-
-
-def _thirds(weights: Tensor) -> Tensor:
-    """Mass in each ninth `[3, 3]`; a patch on a border counts for both sides by its area."""
-
-    def shares(patches: int) -> Tensor:
-        edges = torch.arange(patches + 1) / patches
-        low, high = torch.arange(3)[:, None] / 3, (torch.arange(3)[:, None] + 1) / 3
-        return (torch.minimum(edges[1:], high) - torch.maximum(edges[:-1], low)).clamp_min(0) * patches
-
-    height, width = weights.shape
-    return shares(height) @ weights.float().cpu() @ shares(width).T
 
 
 def _agreement(shown: dict[str, InteractionMaps]) -> dict[str, dict[str, Tensor]]:

@@ -1,9 +1,10 @@
 """`lfi benchmark transfer`: every objective and both controls, on photographs, across domains and on scenes.
 
 Every method trains the same backbone on the same images for the same steps from the same teacher; only the losses (and
-the Interaction Queries) differ. Nothing is selected on what is reported: the last weights of a fixed schedule are
-tested. Each finished run is a record; an interrupted benchmark resumes, and one command with fewer seeds or methods
-fills in what another one left out.
+the Interaction Queries) differ. No weights are selected on what is reported: the last ones of a fixed schedule are
+tested. But of several LFI, and of the result-oriented methods, the best by the reported mean stands for its side
+(`evaluation.transfer_table.summarise`). Each finished run is a record; an interrupted benchmark resumes, and one
+command with fewer seeds or methods fills in what another one left out.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from evaluation.transfer_pointing import pointing_scores
+from lfi.accuracy import among_best
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import fill
 from lfi.images import normalise
@@ -55,8 +56,8 @@ def zero_shot(student: Student, ready: Prepared, images: ImageSet, batch: int = 
     pixels, right = torch.from_numpy(np.ascontiguousarray(images.images)), 0
     for start in range(0, len(pixels), batch):
         out = student(resized(normalise(pixels[start : start + batch]), student.image_size))
-        best = similarity(out.names if by_names else None, out.embedding, texts).argmax(1)
-        right += int((best == torch.from_numpy(images.labels[start : start + batch])).sum())
+        scores = similarity(out.names if by_names else None, out.embedding, texts)
+        right += int(among_best(scores, torch.from_numpy(images.labels[start : start + batch]), 1).sum())
     return 100 * right / len(images)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.convergence import GOAL, Curve, add_times
-from evaluation.results import Figure, Goal, Results, over_seeds
+from evaluation.results import Goal, Results, over_seeds
 from evaluation.transfer import TransferRun
 from evaluation.transfer_pointing import POINTING
 from evaluation.transfer_scores import DOMAINS_OF, EMBEDDED, ZERO_SHOT
@@ -59,25 +59,21 @@ def summarise(runs: Sequence[TransferRun], results: Results) -> None:
             continue
         for method in methods:
             if method in ABLATIONS and method not in METHODS:
-                results.figures[f"{part}: {method} less LFI"] = paired(
-                    methods[method], methods["LFI"], lambda a, b: a - b, "points"
-                )
+                difference(part, method, "LFI", methods, results)
         rivals = {name: values for name, values in methods.items() if name in RESULT_ORIENTED}
-        best = max(rivals, key=lambda name: np.mean(list(rivals[name].values())), default=None)
+        best = max(rivals, key=lambda name: np.mean(list(rivals[name].values())), default="")
         candidates = [tuned] if tuned in methods else [name for name in methods if name.startswith("LFI")]
         ours = max(candidates, key=lambda name: np.mean(list(methods[name].values())))
         rows = [(own, rival) for own in dict.fromkeys(("LFI", ours)) for rival in (best, PATCHES)]
         rows += [(of, control) for control, of in (CONTROLS | dict.fromkeys(CONTROLS_OF_THE_BEST, tuned)).items()]
         for own, against in rows:
-            if own in methods and against in methods:
-                results.figures[f"{part}: {own} less {against}"] = paired(
-                    methods[own], methods[against], lambda a, b: a - b, "points"
-                )
+            difference(part, own, against, methods, results)
         if best:
-            gain = results.figures[f"{part}: {ours} less {best}"].value
+            name = f"{part}: {ours} less {best}"
             for prefix, goal in GOALS.items():
-                if part == prefix or part.startswith(f"{prefix} "):
-                    results.goals[f"{part}: {ours} less {best}"] = Goal(gain, goal, gain >= goal)
+                if name in results.figures and (part == prefix or part.startswith(f"{prefix} ")):
+                    gain = results.figures[name].value
+                    results.goals[name] = Goal(gain, goal, gain >= goal)
             convergence(runs, part, best, ours, results)
             settled([run for run in runs if (run.part, run.method) == (part, best)], results)
             along([run for run in runs if run.part == part], ours, best, results)
@@ -131,10 +127,12 @@ def left_out(part: str) -> bool:
     return part.split(" without ")[0] in DOMAINS_OF
 
 
-def paired(ours: dict[int, float], theirs: dict[int, float], of: Callable[[float, float], float], unit: str) -> Figure:
-    """A figure of what the same seeds give."""
-    seeds = sorted(set(ours) & set(theirs))
-    return over_seeds([of(ours[seed], theirs[seed]) for seed in seeds], unit)
+def difference(part: str, ours: str, theirs: str, methods: Mapping[str, Mapping[int, float]], results: Results) -> None:
+    """How much more one method scores than another with the same seeds; nothing where they have none in common."""
+    own, other = methods.get(ours, {}), methods.get(theirs, {})
+    if seeds := sorted(own.keys() & other.keys()):
+        gains = [own[seed] - other[seed] for seed in seeds]
+        results.figures[f"{part}: {ours} less {theirs}"] = over_seeds(gains, "points")
 
 
 def convergence(runs: Sequence[TransferRun], part: str, best: str, ours: str, results: Results) -> None:
@@ -190,9 +188,10 @@ def along(runs: Sequence[TransferRun], ours: str, best: str, results: Results) -
     if min(lengths, default=0) < 5:
         return
     for share in (0.2, 0.4, 0.6, 0.8, 1.0):
-        own, theirs = ({seed: _score_at(curve, share) for seed, curve in curves[name].items()} for name in (ours, best))
-        name = f"{runs[0].part}, after {share:.0%} of the steps: {ours} less {best}"
-        results.figures[name] = paired(own, theirs, lambda a, b: a - b, "points")
+        scores = {
+            name: {seed: _score_at(curve, share) for seed, curve in by_seed.items()} for name, by_seed in curves.items()
+        }
+        difference(f"{runs[0].part}, after {share:.0%} of the steps", ours, best, scores, results)
 
 
 def _score_at(curve: Sequence[tuple[int, float]], share: float) -> float:

@@ -12,6 +12,7 @@ from evaluation.runs import keep
 from evaluation.transfer import TransferSetup, prepared
 from evaluation.transfer_scales import TransferScale
 from evaluation.transfer_scores import ZERO_SHOT
+from lfi.accuracy import among_best
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import fill
 from lfi.devices import faster_in_bfloat16
@@ -46,5 +47,5 @@ def teacher_top1(ready: Prepared, images: ImageSet, scale: TransferScale, batch:
         pixels = torch.from_numpy(np.ascontiguousarray(images.images[start : start + batch]))
         with torch.autocast(teacher.device.type, torch.bfloat16, enabled=faster_in_bfloat16(teacher.device.type)):
             logits = teacher.classify(teacher.from_pixels(pixels.permute(0, 3, 1, 2).float() / 255), labels)
-        right += int((logits.argmax(1) == torch.from_numpy(images.labels[start : start + batch])).sum())
+        right += int(among_best(logits, torch.from_numpy(images.labels[start : start + batch]), 1).sum())
     return 100 * right / len(images)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from lfi.grids import regridded
 
 KINDS = (
     "cross-attention",
@@ -165,14 +166,10 @@ class InteractionMaps:
         )
 
     def resized(self, grid: tuple[int, int]) -> InteractionMaps:
-        """The same mass on another grid: area-averaged when smaller, bilinear when larger, summing to 1 again."""
+        """On another grid, summing to 1 again: by shared area where it is coarser, bilinear where it is finer."""
         if grid == self.grid:
             return self
-        flat = self.weights.flatten(0, 1)
-        if grid[0] <= self.grid[0] and grid[1] <= self.grid[1]:
-            flat = F.interpolate(flat, grid, mode="area")
-        else:
-            flat = F.interpolate(flat, grid, mode="bilinear", align_corners=False)
+        flat = regridded(self.weights.flatten(0, 1), grid)
         flat = flat / flat.sum((-2, -1), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
         return replace(self, weights=flat.unflatten(0, self.weights.shape[:2]))
 

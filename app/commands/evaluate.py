@@ -92,6 +92,7 @@ def maps_(
     from evaluation.maps import KINDS, evaluate_maps, scene_scorer, text_likeness
     from evaluation.maps import plot as draw
     from evaluation.pointing import scene_cases
+    from lfi.data.notes import announce
     from lfi.data.scenes import Scenes
     from lfi.errors import ConfigError
     from lfi.trio import Trio
@@ -120,6 +121,7 @@ def maps_(
             cases, title = coco_cases(root, annotations, knows, size), "Maps of class names against masks"
         else:
             cases, title = tiny_imagenet_cases(root, knows, size), "Maps of class names against boxes"
+        announce(cases.notes, root.name)
         test, choice = split(cases, scenes, seed)
         command += f" --source {source} --size {size}"
         found = evaluate_maps(models, test, choice, command, seed, text_likeness(models.teacher), title, by_size=True)

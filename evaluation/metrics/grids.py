@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lfi.grids import poured
+
 
 def coverage(masks: Tensor, grid: tuple[int, int]) -> Tensor:
     """Share of every patch that the mask covers: bool or float `[n, height, width]` to float32 `[n, *grid]`."""
-    return F.adaptive_avg_pool2d(masks.float()[:, None], grid)[:, 0]
+    return poured(masks.float(), grid) * (math.prod(grid) / math.prod(masks.shape[-2:]))
 
 
 def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -43,16 +45,9 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def on_coarser(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps `[n, rows, columns]` on the coarser of both grids, each summing to 1: none gains detail it does not have."""
+    """Maps `[n, rows, columns]` on the coarser of both grids, with their mass: none gains detail it does not have."""
     rows, columns = min(one.shape[-2:], other.shape[-2:], key=math.prod)
-
-    def on_grid(maps: Tensor) -> Tensor:
-        if maps.shape[-2:] == (rows, columns):
-            return maps
-        shared = coverage(maps, (rows, columns))
-        return shared / shared.sum((-2, -1), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-
-    return on_grid(one), on_grid(other)
+    return poured(one, (rows, columns)), poured(other, (rows, columns))
 
 
 def undefined(values: Tensor, where: Tensor) -> Tensor:

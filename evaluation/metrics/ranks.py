@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from lfi.accuracy import among_best
+
 
 def within_best(scores: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Whether fewer than `k` other classes score as high as the right one: equal scores count against it.
+    """Whether the right class is among the `k` best, as `among_best` has it.
 
     Args:
         scores: probabilities or logits `[n, class]`.
@@ -15,6 +17,5 @@ def within_best(scores: Tensor, labels: Tensor, k: int) -> Tensor:
     Returns:
         float32 `[n]` of 0 and 1, NaN where there are no more than `k` classes to tell apart.
     """
-    own = scores.gather(1, labels[:, None])
-    hit = ((scores >= own).sum(1) <= k).float()
+    hit = among_best(scores, labels, k).float()
     return hit if scores.shape[1] > k else hit.fill_(float("nan"))

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lfi.grids import overlap
+
 
 @dataclass(frozen=True, eq=False)
 class Views:
@@ -109,17 +111,7 @@ class Views:
     def operators(self, source: tuple[int, int], grid: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
         """What share of row (column) `j` of `source` falls into row (column) `i` of the view's `grid`: `[n, i, j]`."""
         boxes = self.boxes.to(like)
-        across = _overlap(boxes[:, 0], boxes[:, 2], source[1], grid[1])
+        across = overlap(boxes[:, 0], boxes[:, 2], source[1], grid[1])
         flipped = self.flipped.to(like.device)[:, None, None]
-        down = _overlap(boxes[:, 1], boxes[:, 3], source[0], grid[0])
+        down = overlap(boxes[:, 1], boxes[:, 3], source[0], grid[0])
         return down, torch.where(flipped, across.flip(1), across)
-
-
-def _overlap(low: Tensor, high: Tensor, cells: int, parts: int) -> Tensor:
-    """Share of cell `j` of `[0, 1]`, cut into `cells`, that lies in part `i` of `[low, high]`, cut into `parts`."""
-    edges = torch.arange(cells + 1, device=low.device, dtype=low.dtype) / cells
-    own = torch.arange(parts + 1, device=low.device, dtype=low.dtype) / parts
-    own = low[:, None] + (high - low)[:, None] * own
-    first = torch.maximum(own[:, :-1, None], edges[None, None, :-1])
-    last = torch.minimum(own[:, 1:, None], edges[None, None, 1:])
-    return (last - first).clamp_min(0) * cells

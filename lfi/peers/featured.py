@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lfi.grids import regridded
 from lfi.maps import InteractionMaps
 from lfi.peers.attention import Reading, class_rows, pooled_prefix, pooled_rows, readable
-from lfi.peers.features import GRADIENTS, Layer, brought, cams, common_grid, layers_of
+from lfi.peers.features import GRADIENTS, Layer, cams, common_grid, layers_of
 from lfi.peers.peer import Peer
 
 CANNOT_BE_READ = "its attention cannot be read, so gradients of a word's score explain it"
@@ -63,7 +64,7 @@ class FeaturePeer(Peer):
         prefix, grid = 0, common_grid(self.image_size)
         if explanation in GRADIENTS:
             found = cams(self.trunk, self.tapped, images, lambda own: self.project(own) @ embeddings.T, explanation)
-            weights = torch.stack([brought(each, grid).flatten(2) for each in found], 1)
+            weights = torch.stack([regridded(each, grid).flatten(2) for each in found], 1)
         else:
             grid = tuple(self.trunk.patch_embed.grid_size)
             if self.reading == "pooling query":

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lfi.errors import UnsupportedModelError
@@ -112,15 +111,6 @@ def cams(
 def common_grid(image_size: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns to which the maps of all layers are brought."""
     return max(image_size[0] // _FINEST, 1), max(image_size[1] // _FINEST, 1)
-
-
-def brought(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Maps `[batch, word, height, width]` on another grid: averaged where that is coarser, else interpolated."""
-    if tuple(maps.shape[-2:]) == tuple(grid):
-        return maps
-    if maps.shape[-2] >= grid[0] and maps.shape[-1] >= grid[1]:
-        return F.adaptive_avg_pool2d(maps, grid)
-    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
 
 
 @contextmanager

@@ -86,6 +86,16 @@ def run_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+def taught_by(folder: Path) -> str:
+    """The label of the teacher that a folder of `lfi train` says its student learnt from; "" where it says none.
+
+    Raises:
+        CheckpointError: its file cannot be read.
+    """
+    environment = folder / "environment.json"
+    return str(read_object(environment).get("teacher", "")) if environment.is_file() else ""
+
+
 def losses_of(objective: ObjectiveConfig | Mapping[str, Any]) -> dict[str, float]:
     """Weights of what is copied from the teacher, by names to be read."""
     values = asdict(objective) if isinstance(objective, ObjectiveConfig) else objective

@@ -12,6 +12,7 @@ import torch
 from sklearn.metrics import average_precision_score
 from timm.layers import set_fused_attn
 
+from lfi.accuracy import among_best
 from lfi.data.imageset import ImageSet
 from lfi.data.prompts import article_varies
 from lfi.errors import ConfigError, DataError
@@ -199,5 +200,4 @@ def validate(student: Student, images: ImageSet, batch: int = 250) -> dict[str, 
         precisions = [average_precision_score(images.labels[:, c], scores[:, c]) for c in present]
         return {"mAP": 100 * float(np.mean(precisions))}
     labels = torch.from_numpy(images.labels)
-    best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
-    return {"top-1": 100 * float(best[:, 0].float().mean()), "top-5": 100 * float(best.any(1).float().mean())}
+    return {f"top-{k}": 100 * float(among_best(logits, labels, k).float().mean()) for k in (1, 5)}

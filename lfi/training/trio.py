@@ -23,7 +23,7 @@ from lfi.teachers import BaseTeacher, ClipTeacher, GenerativeTeacher, load_teach
 from lfi.teachers.content import STOP_WORDS
 from lfi.teachers.loading import copy_teacher, is_teacher
 from lfi.teachers.words import WordTokenizer
-from lfi.training.cards import ABOUT, CLIP, WRITES, parameters_of, read_object, run_card, trio_card
+from lfi.training.cards import ABOUT, CLIP, WRITES, parameters_of, read_object, run_card, taught_by, trio_card
 from lfi.trio import PEERS, Trio
 
 PREFERRED = ("gradient", "grad-cam")
@@ -120,12 +120,11 @@ def read_members(teacher: Path, lfi: Path, baseline: Path, peers: Mapping[str, s
 
 def _check_teacher_of(student: Student, file: Path, teacher: BaseTeacher) -> None:
     """What a student learned of one teacher's text space says nothing in another's, however wide both are."""
-    environment = file.parent / "environment.json"
-    if not environment.is_file() or (student.name is None and student.embed is None):
+    if student.name is None and student.embed is None:
         return
-    taught_by = str(read_object(environment).get("teacher", ""))
-    if taught_by and taught_by.rpartition("@")[2] != teacher.fingerprint:
-        raise CheckpointError(f"{file} was trained on {taught_by}, not on {teacher.label}")
+    label = taught_by(file.parent)
+    if label and label.rpartition("@")[2] != teacher.fingerprint:
+        raise CheckpointError(f"{file} was trained on {label}, not on {teacher.label}")
 
 
 def own_card(

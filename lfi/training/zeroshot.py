@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lfi.accuracy import among_best
 from lfi.data.imageset import ImageSet
 from lfi.errors import DataError
 from lfi.images import normalise
@@ -74,5 +75,4 @@ def embed_texts(model: Any, ids: Tensor) -> Tensor:
 
 def _hits(scores: Tensor, right: Tensor, name: str) -> dict[str, float]:
     """In percent, how often the right column of `scores` `[n, m]` is the best one, and one of the best five."""
-    best = scores.topk(min(5, scores.shape[1]), dim=1).indices == right[:, None]
-    return {name.format(k): 100 * float(best[:, :k].any(1).float().mean()) for k in (1, 5)}
+    return {name.format(k): 100 * float(among_best(scores, right, k).float().mean()) for k in (1, 5)}

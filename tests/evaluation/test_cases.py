@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.cases import coco_cases, known_to, split, tiny_imagenet_cases
+from evaluation.cases import NOTHING, UNKNOWN, coco_cases, known_to, split, tiny_imagenet_cases
+from lfi.data.coco_format import CROWDS, SHARED_NAMES
 from lfi.errors import DataError
 from lfi.teachers import load_teacher
 
@@ -50,6 +51,21 @@ def test_a_class_is_asked_for_once_with_the_masks_of_all_its_objects(instances, 
     assert cases.masks[0].all(0).tolist() == [True, True, False, False, False, False, True, True]
     assert np.argwhere(cases.masks[1]).min(0).tolist() == [4, 2], "squashed with the image"
     assert cases.masks[1].sum() == 8
+    assert {note.what: note.names for note in cases.notes} == {
+        UNKNOWN: (("dog", 1),),
+        CROWDS: (("b.png", 1),),
+        NOTHING: (("b.png", 1),),
+    }
+
+
+def test_categories_of_one_name_are_one_class_with_one_mask(instances):
+    content = json.loads(instances.read_text())
+    content["categories"][1]["name"] = "star"
+    instances.write_text(json.dumps(content))
+    cases = coco_cases(instances.parent, instances, lambda name: True, 8)
+    assert cases.phrases == ("star", "dog")
+    assert cases.masks[0].sum() == 4 * 8 + 2 * 4, "both stars and what was a moon"
+    assert (SHARED_NAMES, (("star", 2),)) in [(note.what, note.names) for note in cases.notes]
 
 
 def test_boxes_of_tiny_imagenet_are_masks(tmp_path):
@@ -65,6 +81,7 @@ def test_boxes_of_tiny_imagenet_are_masks(tmp_path):
     assert cases.phrases == ("star",)
     assert np.argwhere(cases.masks[0]).min(0).tolist() == [8, 0]
     assert np.argwhere(cases.masks[0]).max(0).tolist() == [23, 15]
+    assert [(note.what, note.names) for note in cases.notes] == [(UNKNOWN, (("dog", 1),))]
     with pytest.raises(DataError, match="no image of a class that the teacher knows"):
         tiny_imagenet_cases(tmp_path, lambda name: False, 32)
 

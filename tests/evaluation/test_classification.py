@@ -1,5 +1,7 @@
 """Frozen features of any model, probed on data whose answer is known."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +92,33 @@ def test_a_student_and_an_open_clip_folder_answer_as_they_are(trio_folder):
     found = load_features(str(trio_folder / "teacher")).all(images, texts)
     shown = teacher.from_pixels(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
     assert torch.allclose(found, teacher.embed_images(shown) @ texts.T, atol=1e-5)
+
+
+def test_zero_shot_is_told_of_what_has_a_text_space_and_of_the_right_teacher_alone(trio_folder, tmp_path, capsys):
+    teacher = load_teacher(trio_folder / "teacher")
+    train, test = image_set(24, 1, classes=2), image_set(8, 2, classes=2)
+    train, test = (replace(each, classes=("red circle", "blue star")) for each in (train, test))
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(trio_folder / "baseline" / "student.safetensors", run)
+
+    def evaluated(taught_by):
+        (run / "environment.json").write_text(json.dumps({"teacher": taught_by}))
+        results = Results("x", [0], {})
+        evaluate_classification([load_features(str(run)), COLOUR], train, test, results, teacher)
+        return {name.split(":")[0] for name in results.figures if "zero-shot" in name}
+
+    assert len(evaluated(teacher.label)) == 1
+    assert "no zero-shot figures of mean colour" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=f"knows the words of other@beef, not those of {teacher.label}"):
+        evaluated("other@beef")
+
+
+def test_an_open_clip_model_speaks_for_itself_and_a_student_has_its_teachers_width(trio_folder):
+    teacher = load_teacher(trio_folder / "teacher")
+    assert load_features(str(trio_folder / "teacher")).speaks.fingerprint == teacher.fingerprint
+    student = load_features(str(trio_folder / "baseline"))
+    assert (student.speaks, student.text_dim) == (None, teacher.embed_dim)
 
 
 def test_a_timm_model_sees_what_timm_shows_it(tmp_path):

@@ -1,6 +1,7 @@
 """Ratios of steps and of seconds, from runs of `lfi train` and from records of `lfi benchmark transfer`."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,12 @@ def test_seeds_are_paired_and_the_best_baseline_is_the_one_that_ends_highest():
     assert figure.low < figure.value < figure.high
     assert results.goals["steps of logit KD over those of LFI to the same score"].goal == 7
     assert converge(curves, "LFI", ["feature KD"], results) == "feature KD"
+
+
+def test_curves_of_different_scores_are_not_compared():
+    one, other = curve("LFI", 0, [1, 2]), replace(curve("logit KD", 0, [1, 2]), unit="% mAP")
+    with pytest.raises(ConfigError, match="'LFI' is measured in % top-1 and 'logit KD' in % mAP"):
+        converge([one, other], "LFI", [], Results("x", [0], {}))
 
 
 @pytest.mark.parametrize(

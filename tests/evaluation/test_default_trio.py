@@ -95,8 +95,8 @@ def test_a_method_is_trained_and_measured(trio, held_out, method):
     assert 0 < run.test < 100
     kinds = {
         "LFI": {"word-addressed query", "floor"},
-        "shuffled maps": {"word-addressed query"},
-        "logit + feature KD": set(EXPLANATIONS),
+        "shuffled maps": {"word-addressed query", "floor"},
+        "logit + feature KD": {name + floor for name in EXPLANATIONS for floor in ("", ", floor")},
     }
     assert set(run.pointing) == kinds[method]
     assert all(np.isfinite(rate) for rate in run.pointing.values())

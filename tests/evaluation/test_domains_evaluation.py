@@ -13,7 +13,7 @@ from evaluation.finetuning import Schedule
 from evaluation.probes import chosen_probe, probed
 from evaluation.results import Results
 from lfi.data.imageset import ImageSet
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, DataError
 
 CLASSES, DOMAINS = ("dog", "cat", "horse"), ("art", "photo", "sketch")
 
@@ -114,12 +114,26 @@ def test_the_penalty_is_chosen_on_the_images_given_for_it(monkeypatch):
             return np.full((len(features), 2), self.strength)
 
     monkeypatch.setattr(probes, "_fitted", lambda strength, features, labels: Chosen(strength))
-    train, selection = (torch.zeros(9, 2), np.zeros(9, np.int64)), (torch.zeros(5, 2), np.zeros(5, np.int64))
+    train, selection = (torch.zeros(9, 2), np.arange(9) % 2), (torch.zeros(5, 2), np.zeros(5, np.int64))
     assert probed(chosen_probe(train, selection), torch.zeros(2, 2), 2).unique().tolist() == pytest.approx([0.1])
     assert seen == [(strength, 5) for strength in probes.STRENGTHS]
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 1, 40, 41, 80, 81], "3 classes to learn and 0 images to choose"),
+        ([*range(0, 120, 3)], "1 classes to learn and"),
+    ],
+)
+def test_domains_too_small_for_a_probe_are_refused(rows, message):
+    with pytest.raises(DataError, match=message):
+        left_out([one_hot(0)], pictures().take(rows), [0], Results("x", [0], {}))
+
+
 class Names:
+    fingerprint, label, embed_dim = "f00d", "names@f00d", 4
+
     def embed_texts(self, texts):
         assert texts == ["a dog", "a cat", "a horse"]
         return torch.eye(4)[:3]
@@ -137,7 +151,50 @@ def test_zero_shot_needs_no_labels_and_weighs_domains_alike():
     assert mean.low <= mean.value <= mean.high
 
 
+def test_a_model_that_tells_no_class_from_another_is_right_about_none():
+    for value in (0.5, float("nan")):
+        even = replace(one_hot(0), likeness=lambda images, texts, value=value: torch.full((len(images), 3), value))
+        results = Results("x", [0], {})
+        zero_shot_domains([even], pictures(), Names(), "a {}", results)
+        assert results.figures["channel 0: mean over domains"].value == 0
+        assert domains.accuracy(torch.full((4, 3), value), np.array([0, 0, 1, 2])) == 0
+
+
 def test_a_model_without_a_text_space_is_refused():
     plain = Features("plain", one_hot(0).of)
     with pytest.raises(ConfigError, match="plain does not project"):
         zero_shot_domains([plain], pictures(), Names(), "a {}", Results("x", [0], {}))
+
+
+@pytest.mark.parametrize(
+    ("learnt", "message"),
+    [
+        ({"taught_by": "other@beef", "text_dim": 4}, "knows the words of other@beef, not those of names@f00d"),
+        ({"text_dim": 7}, "projects into 7 dimensions, the texts of names@f00d have 4"),
+    ],
+)
+def test_a_student_of_another_teacher_is_refused_before_anything_is_measured(learnt, message):
+    student = replace(one_hot(0), **learnt)
+    results = Results("x", [0], {})
+    with pytest.raises(ConfigError, match=message):
+        zero_shot_domains([one_hot(1), student], pictures(), Names(), "a {}", results)
+    assert not results.figures
+
+
+def test_a_model_with_a_text_tower_is_asked_in_its_own_words():
+    class Backwards(Names):
+        """Its text space has the classes the other way round."""
+
+        def embed_texts(self, texts):
+            return super().embed_texts(texts)[:, [2, 1, 0, 3]]
+
+    turned = one_hot(0)
+    model = replace(
+        turned,
+        speaks=Backwards(),
+        taught_by="other@beef",
+        likeness=lambda images, texts: turned.of(images)[:, [2, 1, 0, 3]] @ texts.T,
+    )
+    results = Results("x", [0], {})
+    zero_shot_domains([model], pictures(), Names(), "a {}", results)
+    assert results.figures["channel 0: mean over domains"].value == 100

@@ -77,18 +77,34 @@ def test_a_figure_leaves_out_what_is_undefined():
     assert np.isnan(figure(torch.full((4,), float("nan")), images, "x").value)
 
 
-def test_the_ratio_takes_the_floor_from_both():
-    """Ours hits 3 of 4, theirs 2, the floor 1: (3 - 1) / (2 - 1)."""
-    masks = torch.zeros(4, 8, 8, dtype=torch.bool)
-    masks[:, :4, :4] = True
+def compared(ours, theirs, our_floor, their_floor, masked=6):
+    """The figure and goal of maps of six words that hit as often as told, first ones first."""
+    masks = torch.zeros(6, 8, 8, dtype=torch.bool)
+    masks[:masked, :4, :4] = True
     hit, miss = torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0, 0], [0, 1.0]])
-    maps = {
-        "LFI": torch.stack([hit, hit, hit, miss]),
-        "best": torch.stack([hit, hit, miss, miss]),
-        "LFI, another image's": torch.stack([hit, miss, miss, miss]),
-    }
-    cases = WordMaps(maps["LFI"][None], masks, np.arange(4), np.array(["shape"] * 4), ("x",) * 4)
+    hits = {"LFI": ours, "best": theirs, "LFI, another image's": our_floor, "baseline, another image's": their_floor}
+    maps = {name: torch.stack([hit] * count + [miss] * (6 - count)) for name, count in hits.items()}
+    cases = WordMaps(maps["LFI"][None], masks, np.arange(6), np.array(["shape"] * 6), ("x",) * 6)
     results = Results("x", [0], {})
     against("best", maps, cases, results)
-    assert results.figures["hit rate of LFI over best, both less the floor"].value == pytest.approx(2)
-    assert not results.goals["hit rate of LFI over best, both less the floor"].holds
+    name = "hit rate of LFI over best, both less the floor"
+    return results.figures[name], results.goals[name]
+
+
+def test_the_ratio_takes_from_each_its_own_floor():
+    figure, goal = compared(5, 4, 1, 2)
+    assert figure.value == pytest.approx((5 - 1) / (4 - 2))
+    assert not goal.holds
+
+
+def test_a_baseline_at_its_floor_has_no_finite_ratio_and_two_at_their_floors_no_lead():
+    figure, goal = compared(5, 2, 1, 2)
+    assert (figure.value, figure.high, goal.holds) == (np.inf, np.inf, True)
+    figure, goal = compared(1, 2, 1, 2)
+    assert (figure.value, figure.low, goal.holds) == (0, 0, False)
+
+
+def test_words_without_a_mask_take_no_part_in_the_ratio():
+    figure, _ = compared(4, 3, 1, 2, masked=5)
+    assert figure.value == pytest.approx((4 - 1) / (3 - 2))
+    assert np.isfinite([figure.low, figure.value]).all()

@@ -1,6 +1,7 @@
 """What is measured is what is shown: evaluated maps are the served ones, whatever size pictures have."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,14 +9,15 @@ import torch
 from PIL import Image
 from tiny_peers import peered_trio
 
+from evaluation import maps
 from evaluation.cases import coco_cases
 from evaluation.gaze import teacher_looks, trio_looks
-from evaluation.maps import Column, columns_of, explainer, text_likeness
-from evaluation.pointing import Cases, Shuffled, word_maps
+from evaluation.maps import Column, _peers, columns_of, explainer, text_likeness
+from evaluation.pointing import Cases, word_maps
 from lfi.answerers import ExplainedAnswerer, QueriesAnswerer, TeacherAnswerer
 from lfi.comparison import MODELS
 from lfi.images import normalise, pictures, pixels
-from lfi.students.explanations import EXPLANATIONS
+from lfi.students.explanations import EXPLANATIONS, WORDLESS
 from lfi.trio import Trio
 
 ANSWERS = [
@@ -76,8 +78,9 @@ def test_models_outside_a_trio_are_measured_as_those_in_one(trio, cases):
         same(word_maps(answerer, cases).maps, word_maps(trio.answerers[answer], cases).maps)
 
 
-def test_a_floor_is_the_served_map_of_the_next_picture(trio, cases):
-    measured = word_maps(Shuffled(trio.answerers["lfi"]), cases).maps
+@pytest.mark.parametrize("batch", [1, 2, 16])
+def test_a_floor_is_the_served_map_of_another_picture_whatever_the_batch(trio, cases, batch):
+    measured = word_maps(trio.answerers["lfi"], cases, batch, floor=True).maps
     for case, (row, phrase) in enumerate(zip(cases.rows, cases.phrases, strict=True)):
         same(measured[:, case], served(trio, cases.images[row - 1], phrase, "lfi"))
 
@@ -89,11 +92,44 @@ def test_the_table_of_maps_asks_what_the_trio_serves(trio, cases):
     assert len(asked) == 2 + len(EXPLANATIONS) * 2 + 2, "the vit knows no moon: two of its explanations need no word"
 
 
+def test_a_peer_that_lacks_one_word_is_asked_by_none(trio):
+    def explanations(*phrases):
+        return {column.name.removeprefix("vit, ") for column in _peers(trio, phrases) if column.name.startswith("vit")}
+
+    assert explanations("tabby") == set(trio.peers["vit"].explanations)
+    assert explanations("tabby", "moon") == set(WORDLESS)
+
+
+def test_what_is_asked_later_is_known_before_layers_are_chosen(trio, cases, monkeypatch):
+    checked = []
+    monkeypatch.setattr(maps, "_peers", lambda _, phrases: checked.append(set(phrases)) or iter(()))
+    columns_of(trio, cases, text_likeness(trio.teacher), ("ring", "star"))
+    assert checked == [{"ring", *cases.phrases}]
+
+
+def test_a_word_too_small_for_its_mask_decides_on_no_layer(trio, cases):
+    masks = np.zeros((5, SIZE, SIZE), bool)
+    masks[:, 10:30, 20:45] = True
+    without = replace(cases, masks=np.where(np.arange(5)[:, None, None] == 1, False, masks))
+    rest = replace(
+        cases,
+        rows=np.delete(cases.rows, 1),
+        kinds=np.delete(cases.kinds, 1),
+        phrases=tuple(np.delete(cases.phrases, 1).tolist()),
+        masks=np.delete(masks, 1, 0),
+    )
+    chosen = [columns_of(trio, each, text_likeness(trio.teacher)) for each in (without, rest)]
+    layers = [[(column.name, column.layer) for column in columns] for columns, _ in chosen]
+    assert layers[0] == layers[1]
+    assert chosen[0][1] == chosen[1][1]
+    assert any(layer for name, layer in layers[0] if name.startswith(("baseline", "clip"))), "not all the first"
+
+
 def test_maps_of_shifted_and_of_randomised_models_are_served_ones_too(trio, cases):
     column = Column("baseline", trio.answerers["baseline"], 1)
     shown = pictures(pixels([Image.fromarray(each) for each in cases.images], (SIZE, SIZE)))
-    for row, maps in enumerate(explainer(column, ["star"] * 3)(shown)):
-        same(maps, served(trio, cases.images[row], "star", "baseline")[1])
+    for row, drawn in enumerate(explainer(column, ["star"] * 3)(shown)):
+        same(drawn, served(trio, cases.images[row], "star", "baseline")[1])
 
 
 def test_gaze_is_compared_with_served_maps(trio, cases):

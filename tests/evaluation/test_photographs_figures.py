@@ -9,7 +9,18 @@ import torch
 from PIL import Image
 
 from evaluation import photographs
-from evaluation.photographs import Shown, calibration_gap, hits, judge, on_canvases, peak, peaks, recognise, shown_by
+from evaluation.photographs import (
+    Shown,
+    calibration_gap,
+    hits,
+    in_boxes,
+    judge,
+    on_canvases,
+    peak,
+    peaks,
+    recognise,
+    shown_by,
+)
 from evaluation.presence import Statements
 from evaluation.results import Results, over_clusters
 from lfi.answerers import Answer
@@ -83,6 +94,46 @@ def test_who_points_at_the_right_photograph_hits_every_time():
     assert 25 < share < 50
 
 
+def test_sizes_that_no_box_has_are_left_out():
+    images = ImageSet(
+        images=np.zeros((2, 64, 64, 3), np.uint8),
+        ids=("a", "b"),
+        classes=("red",),
+        labels=np.zeros(2, np.int64),
+        captions=("",) * 2,
+        words=(("red",),) * 2,
+        boxes=np.array([[0, 0, 64, 64], [0, 0, 40, 40]]),
+    )
+    results = Results("c", [0], {})
+    in_boxes(results, {"teacher": Shown(ColourSeer(), 0)}, images)
+    assert results.n == {
+        "boxes any size": 2,
+        "boxes under half of the image": 1,
+        "boxes under a quarter of the image": 0,
+    }
+    told = {name.split(": ")[0] for name in results.figures}
+    assert told == {"pointing, boxes of any size", "pointing, boxes of under half of the image"}
+    one = results.figures["pointing, boxes of under half of the image: the centre"]
+    assert one.value == 100
+    assert np.isnan(one.low), "one box has no interval"
+    assert len(results.goals) == 2
+    assert not [goal for goal in results.goals.values() if np.isnan(goal.value)]
+
+
+def test_canvases_without_a_word_of_their_own_are_left_out():
+    images = ImageSet(
+        images=np.zeros((2, 64, 64, 3), np.uint8),
+        ids=("a", "b"),
+        classes=("red",),
+        labels=np.zeros(2, np.int64),
+        captions=("",) * 2,
+        words=(("red",),) * 2,
+    )
+    results = Results("c", [0], {})
+    on_canvases(results, {"teacher": Shown(ColourSeer(), 0)}, images)
+    assert (results.n, results.figures) == ({"words on canvases": 0}, {})
+
+
 def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
     teacher = load_teacher("scenes")
     scenes = Scenes(6, 3).load().image_set("3")
@@ -103,6 +154,33 @@ def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
     found = peaks(shown["teacher"], images.images, images.words)
     expected = teacher.interactions_of(first[:1], ["red circle"]).weights[0, teacher.default_layers[0], 0]
     assert np.array_equal(found[0][0], peak(expected))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_a_model_that_tells_no_class_from_another_recognises_nothing(value):
+    class Blank:
+        device = torch.device("cpu")
+
+        def embed_texts(self, texts):
+            return torch.ones(len(texts), 2)
+
+        def preprocess(self, pictures):
+            return torch.zeros(len(pictures), 2)
+
+        def encode(self, shown):
+            return SimpleNamespace(latent=torch.full((len(shown), 2), value))
+
+    images = ImageSet(
+        images=np.zeros((3, 8, 8, 3), np.uint8),
+        ids=("a", "b", "c"),
+        classes=tuple("abcdef"),
+        labels=np.array([0, 0, 5]),
+        captions=("",) * 3,
+        words=((),) * 3,
+    )
+    results = Results("c", [0], {})
+    recognise(results, "x", Blank(), {}, images)
+    assert [figure.value for figure in results.figures.values()] == [0, 0]
 
 
 def test_statements_of_one_image_are_drawn_together(monkeypatch):

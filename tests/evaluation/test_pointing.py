@@ -7,9 +7,10 @@ import torch
 from evaluation.metrics.energy import energy_in_mask
 from evaluation.metrics.grids import coverage, enlarge
 from evaluation.metrics.pointing_game import pointing_hit
-from evaluation.pointing import PHRASES, Shuffled, localise, word_cases
+from evaluation.pointing import PHRASES, localise, word_cases
 from lfi.answerers import Answer
 from lfi.data.scenes import Scenes
+from lfi.errors import DataError
 from lfi.images import pictures, pixels
 from lfi.maps import InteractionMaps
 
@@ -106,12 +107,21 @@ class Oracle:
 def test_an_oracle_points_and_a_shuffled_one_does_not():
     scenes = Scenes(40, 5).load()
     knows = localise(Oracle(scenes), scenes)
-    floor = localise(Shuffled(Oracle(scenes)), scenes)
+    floor = localise(Oracle(scenes), scenes, floor=True)
     assert knows.hits.mean() > 0.93
     assert knows.energy.mean() > 8 * knows.area.mean()
     assert floor.hits.mean() < 0.25
     assert set(knows.kinds) == set(PHRASES)
     assert knows.images.max() == 39
+
+
+def test_a_floor_is_the_same_in_batches_of_any_size_and_needs_another_image():
+    scenes = Scenes(5, 5).load()
+    floors = [localise(Oracle(scenes), scenes, batch=batch, floor=True).energy for batch in (1, 2, 5)]
+    assert np.array_equal(floors[0], floors[2])
+    assert np.array_equal(floors[1], floors[2])
+    with pytest.raises(DataError, match="there are 1 images; at least two"):
+        localise(Oracle(scenes), scenes.first(1), floor=True)
 
 
 def test_a_word_that_fits_two_objects_is_asked_once_and_either_counts():

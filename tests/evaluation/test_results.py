@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 
 from evaluation.convergence import steps_to
 from evaluation.report import markdown, rewrite
-from evaluation.results import Goal, Results, over_clusters, over_seeds
-from evaluation.scenes import SceneRun, summarise
+from evaluation.results import Goal, Results, over_clusters, over_seeds, ratio_over_clusters
+from evaluation.scenes import SceneRun, pointing, summarise
 from evaluation.summary import ROWS, summary
 from lfi.errors import DataError
 from lfi.trio import Trio
@@ -36,6 +37,25 @@ def test_an_interval_over_clusters_is_wider_when_cases_repeat_each_other():
     assert as_if_new.high - as_if_new.low < 0.6 * (repeated.high - repeated.low)
 
 
+def test_one_cluster_has_no_interval_and_gaps_in_their_numbers_are_no_clusters():
+    one = over_clusters(np.array([0.0, 1.0]), np.array([4, 4]), "x")
+    assert one.value == 0.5
+    assert np.isnan([one.low, one.high]).all()
+    values = np.random.default_rng(0).random(20)
+    assert over_clusters(values, 7 * np.arange(20), "x") == over_clusters(values, np.arange(20), "x")
+    ratio = ratio_over_clusters(np.array([2.0, 2.0]), np.array([1.0, 1.0]), np.array([4, 4]))
+    assert ratio.value == 2
+    assert np.isnan([ratio.low, ratio.high]).all()
+
+
+def test_a_gain_over_nothing_is_infinite_and_nothing_over_nothing_is_no_lead():
+    few = np.array([1.0, 0.0, 1.0, 1.0])
+    assert ratio_over_clusters(few, few / 2, np.arange(4)).value == 2
+    assert ratio_over_clusters(few, -few, np.arange(4)).value == np.inf
+    neither = ratio_over_clusters(-few, -few, np.arange(4))
+    assert (neither.value, neither.low, neither.high) == (0, 0, 0)
+
+
 def test_steps_to_a_score_are_interpolated_and_infinite_if_never():
     assert steps_to([(10, 5.0), (20, 15.0)], 10.0) == pytest.approx(15)
     assert steps_to([(10, 5.0)], 4.0) == pytest.approx(8)
@@ -57,6 +77,21 @@ def test_the_best_result_oriented_student_is_the_one_to_beat():
         "LFI minus shuffled maps": pytest.approx(3),
     }
     assert [goal.holds for goal in results.goals.values()][:3] == [True, True, False]
+
+
+def test_each_side_of_the_ratio_of_hits_has_its_own_floor():
+    def pointed(method, **rates):
+        return replace(run(method, 0, 1.0), pointing=rates)
+
+    ours = pointed("LFI", **{"word-addressed query": 0.7, "floor": 0.1})
+    theirs = {"gradient": 0.5, "gradient, floor": 0.2, "rollout": 0.4, "rollout, floor": 0.6}
+    results = Results("test", [0], {"x": 1})
+    pointing([ours, pointed("feature KD", **theirs)], results)
+    assert results.figures["the same, each less its floor (feature KD, gradient)"].value == pytest.approx(0.6 / 0.3)
+    for floor in ({}, {"gradient, floor": 0.5}):
+        results = Results("test", [0], {"x": 1})
+        pointing([ours, pointed("feature KD", gradient=0.5, **floor)], results)
+        assert not [name for name in results.figures if "less its floor" in name]
 
 
 def test_a_record_keeps_nan_as_null_and_a_missed_goal_as_missed(tmp_path):

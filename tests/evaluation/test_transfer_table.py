@@ -113,6 +113,25 @@ def test_controls_of_tuned_methods_belong_to_the_one_with_their_weights():
     }
 
 
+def test_an_ablation_without_plain_lfi_is_compared_with_nothing():
+    part = "TinyImageNet 10% of labels"
+    scores = {"DIST + feature KD": 9, UNSHUFFLED: 12, "4 queries": 11}
+    results = Results("c", [0], {"runs": len(scores)})
+    summarise([run(part, method, 0, score) for method, score in scores.items()], results)
+    gains = {name: each.value for name, each in results.figures.items() if " less " in name}
+    assert gains == {f"{part}: {UNSHUFFLED} less DIST + feature KD": 3}
+    assert results.figures[f"{part}: 4 queries"].value == 11
+
+
+def test_methods_without_a_seed_in_common_have_no_gain_and_miss_no_goal():
+    part = "TinyImageNet 10% of labels"
+    results = Results("c", [0, 1], {"runs": 3})
+    runs = [run(part, "DIST + feature KD", 0, 9), run(part, UNSHUFFLED, 1, 12), run(part, SHUFFLED, 0, 11)]
+    summarise([replace(each, curve=[(step, step) for step in range(1, 7)]) for each in runs], results)
+    assert not [name for name in (*results.figures, *results.goals) if " less " in name]
+    assert not [name for name, goal in results.goals.items() if np.isnan(goal.value)]
+
+
 def test_what_a_method_learnt_at_zero_percent_makes_no_speed(tmp_path):
     part = "TinyImageNet 10% of labels"
     results = Results("c", [0], {"runs": 2})

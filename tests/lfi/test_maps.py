@@ -89,6 +89,16 @@ def test_resizing_keeps_the_mass(grid):
     assert torch.allclose(sums, torch.ones_like(sums), atol=1e-5)
 
 
+def test_on_a_coarser_grid_two_equal_patches_stay_equal():
+    """One in the corner and one that lies across cells, on grids that do not divide."""
+    weights = torch.zeros(1, 1, 1, 14, 14)
+    weights[..., 0, 0] = weights[..., 4, 4] = 0.5
+    one = InteractionMaps(weights, torch.zeros(1, 1, 1), (("word",),), ("layer",), "cross-attention", "m@0")
+    found = one.resized((12, 12)).weights[0, 0, 0]
+    assert found[0, 0].item() == pytest.approx(0.5)
+    assert found[3:5, 3:5].sum().item() == pytest.approx(0.5)
+
+
 def test_flipping_twice_changes_nothing():
     assert torch.equal(maps().flipped().flipped().weights, maps().weights)
     assert torch.equal(maps().flipped().weights[..., 0], maps().weights[..., -1])

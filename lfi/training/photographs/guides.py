@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lfi.grids import poured
 from lfi.teachers.names import Names
 from lfi.training.photographs.bank import SIDE
 from lfi.training.photographs.trunk import GRID, Stages
@@ -85,5 +86,5 @@ def visible(regions: np.ndarray) -> np.ndarray:
     for upper in range(1, regions.shape[1]):
         masks[:, :upper] &= ~masks[:, upper : upper + 1]
     cells = torch.from_numpy(masks.reshape(-1, 1, side, side).astype(np.float32))
-    shares = F.interpolate(cells, (GRID, GRID), mode="area")
+    shares = poured(cells, (GRID, GRID)) * (GRID / side) ** 2
     return shares.view(len(regions), regions.shape[1], -1).numpy()

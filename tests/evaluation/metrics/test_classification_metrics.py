@@ -28,6 +28,11 @@ def test_equal_scores_count_against_the_right_class():
     assert METRICS["top-1"](torch.full((1, 6), 1 / 6), torch.tensor([0])).tolist() == [0]
 
 
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_model_that_puts_out_no_numbers_is_right_about_nothing(k):
+    assert METRICS[f"top-{k}"](torch.full((2, 6), float("nan")), torch.tensor([0, 5])).tolist() == [0, 0]
+
+
 def test_among_five_classes_the_best_five_tell_nothing():
     probabilities, labels = scores(classes=5)
     with pytest.warns(UndefinedWarning):

@@ -194,3 +194,14 @@ def test_maps_on_two_grids_meet_on_the_coarser_one():
     for ours, theirs in (on_coarser(fine, coarse), on_coarser(coarse, fine)[::-1]):
         assert torch.allclose(ours, expected)
         assert torch.equal(theirs, coarse)
+
+
+def test_a_mask_covers_patches_by_its_area_where_grids_do_not_divide():
+    mask = torch.zeros(1, 64, 64, dtype=torch.bool)
+    mask[0, :, :32] = True
+    assert coverage(mask, (14, 14))[0, 0].tolist() == pytest.approx([1.0] * 7 + [0.0] * 7)
+    assert coverage(mask, (5, 5))[0, 0].tolist() == pytest.approx([1, 1, 0.5, 0, 0])
+    corner = torch.zeros(1, 14, 14)
+    corner[0, 0, 0] = corner[0, 4, 4] = 0.5
+    coarse, _ = on_coarser(corner, torch.full((1, 12, 12), 1 / 144))
+    assert coarse[0, 0, 0].item() == pytest.approx(0.5)
