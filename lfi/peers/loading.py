@@ -38,8 +38,8 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
 
     Args:
         model: `timm:NAME` with the weights that timm knows, `timm:NAME:FILE`, `timm:NAME:random` (a control);
-            `open_clip:NAME:TAG` or a file for TAG; a folder that open_clip reads, one that timm wrote, or a BLIP or
-            LLaVA that transformers wrote; such a repository of the hub, `hf-hub:ORG/NAME`.
+            `open_clip:NAME:TAG`, or `TAG:FILE` or a file for TAG; a folder that open_clip reads, one that timm wrote,
+            or a BLIP or LLaVA that transformers wrote; such a repository of the hub, `hf-hub:ORG/NAME`.
 
     Raises:
         UnknownModelError: no such model; names the nearest.
