@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,24 @@ def test_words_are_addressed_as_in_the_trio(folder, trio, picture):
     assert queries == [each.query for each in expected.addressed]
     assert np.allclose(nearness, [each.nearness for each in expected.addressed], atol=1e-4)
     assert np.abs(maps - expected.maps["lfi"].weights[0].numpy()).max() < 1e-4
+
+
+def test_a_student_whose_patches_have_names_is_read_both_ways_as_in_the_trio(trio, picture, tmp_path):
+    student = Student(replace(trio.lfi.config, patch_words=True)).eval()
+    student.load_state_dict(trio.lfi.state_dict())
+    words = list(trio.vocabulary[:5])
+    export(student, tmp_path / "out", trio.teacher, trio.vocabulary, phrases=trio.phrases)
+    runner = OnnxStudent(tmp_path / "out")
+    for phrases in (trio.phrases, ()):
+        runner.phrases = runner.phrases[: len(phrases)]
+        both = Trio(trio.teacher, student, trio.baseline, trio.card | {"phrases": phrases})
+        expected = both.compare(picture, words, models=["lfi"])
+        maps, queries, nearness = runner.maps(picture, words)
+        assert np.abs(maps - expected.maps["lfi"].weights[0].numpy()).max() < 1e-5
+        assert queries == [each.query for each in expected.addressed]
+        assert np.allclose(nearness, [each.nearness for each in expected.addressed], atol=1e-5)
+    rows = trio.compare(picture, words, models=["lfi"]).maps["lfi"].weights[0].numpy()
+    assert np.abs(maps - rows).max() > 0.01, "of one direction alone they would be others"
 
 
 @pytest.mark.slow
