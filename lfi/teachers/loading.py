@@ -22,7 +22,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
-from lfi.hub import is_hub, local_folder
+from lfi.hub import OLD_WEIGHTS, WEIGHTS, is_hub, local_folder
 from lfi.plugins import is_reference, load_reference
 from lfi.shipped import shipped_teacher
 from lfi.teachers.base import BaseTeacher
@@ -37,16 +37,13 @@ from lfi.teachers.timmclip import TimmClipTeacher, is_timm_clip
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
 from lfi.teachers.writerfiles import copy_writer, family_of
-from lfi.weights import read_weights
+from lfi.weights import as_safetensors, read_weights
 
 CONFIG = "open_clip_config.json"
-WEIGHTS = "open_clip_model.safetensors"
 NAMES = "names.json.gz"
 """Beside them where a teacher reads whole names (`lfi/teachers/names.py`)."""
 BACKBONE = "timm_backbone"
 """In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments next to it."""
-_OLD_WEIGHTS = "open_clip_pytorch_model.bin"
-"""As open_clip called them before."""
 TEXT = "text"
 """Beside them the configuration of a text tower from transformers; its tokeniser's files lie beside the weights."""
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -243,7 +240,10 @@ def is_teacher(folder: Path) -> bool:
 
 
 def copy_teacher(source: Path, folder: Path) -> None:
-    """What `load_teacher` reads of a folder: configuration, weights, names, and a tokeniser where it has its own."""
+    """What `load_teacher` reads of a folder: configuration, weights, names, and a tokeniser where it has its own.
+
+    Weights are safetensors afterwards.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (source / CONFIG).is_file():
         copy_writer(source, folder)
@@ -251,6 +251,8 @@ def copy_teacher(source: Path, folder: Path) -> None:
     for file in (CONFIG, WEIGHTS, NAMES, *_OF_TOKENIZERS):
         if (source / file).is_file():
             shutil.copyfile(source / file, folder / file)
+    if not (source / WEIGHTS).is_file():
+        as_safetensors(source / OLD_WEIGHTS, folder / WEIGHTS)
     if (source / TEXT).is_dir():
         shutil.copytree(source / TEXT, folder / TEXT, dirs_exist_ok=True)
 
@@ -274,7 +276,7 @@ def _from_folder(folder: Path, pretrained: str | Path | None, device: str | torc
         raise CheckpointError(f"cannot read {path}: {error}") from error
     name = str(card.get("name", folder.name))
     model = build(model_cfg, name, folder)
-    weights = next((folder / file for file in (WEIGHTS, _OLD_WEIGHTS) if (folder / file).is_file()), folder / WEIGHTS)
+    weights = next((folder / file for file in (WEIGHTS, OLD_WEIGHTS) if (folder / file).is_file()), folder / WEIGHTS)
     fit(model, read_weights(weights), name=name, source=str(weights))
     names = Names.read(folder / NAMES) if (folder / NAMES).is_file() else None
     tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"), names, folder)
