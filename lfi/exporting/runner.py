@@ -1,7 +1,7 @@
 """Runs an exported student: `python -m lfi.exporting.runner FOLDER IMAGE --word star`.
 
-It needs NumPy, Pillow and onnxruntime. The folder may be copied to a machine without torch, and this file with it: it
-imports nothing else of LFI.
+It needs NumPy, Pillow and onnxruntime. The folder may be copied to a machine without torch, and this file and
+`lfi/upright.py` with it, side by side: it imports nothing else of LFI.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+try:
+    from lfi.upright import upright_rgb
+except ImportError:  # copied
+    from upright import upright_rgb  # type: ignore[import-not-found, no-redef]
 
 GRAPH, ABOUT, WORDS = "student.onnx", "student.json", "words.npz"
 
@@ -51,7 +56,7 @@ class OnnxStudent:
     def preprocess(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Images squashed to the model's size, float32 `[batch, 3, height, width]`."""
         height, width = self.about["image_size"]
-        small = [image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC) for image in images]
+        small = [upright_rgb(image).resize((width, height), Image.Resampling.BICUBIC) for image in images]
         values = np.stack([np.asarray(image, np.float32) for image in small]).transpose(0, 3, 1, 2) / 255
         return ((values - self.about["mean"]) / self.about["std"]).astype(np.float32)
 
@@ -118,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         student = OnnxStudent(given.folder)
         with Image.open(given.image) as image:
-            maps, queries, nearness = student.maps(ImageOps.exif_transpose(image), given.word)
-    except (OSError, ImportError, KeyError) as error:
+            maps, queries, nearness = student.maps(image, given.word)
+    except (OSError, ImportError, KeyError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error.args[0] if isinstance(error, KeyError) else error}\n")
     np.savez(given.out, maps=maps, words=np.array(given.word), layers=np.array(student.about["layers"]))
     for word, query, near in zip(given.word, queries, nearness, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pictures import pictures
 from PIL import Image
 
 from lfi.errors import UnsupportedModelError
@@ -49,6 +51,8 @@ def test_maps_names_and_logits_are_the_students(folder, trio, picture):
     runner = OnnxStudent(folder)
     images = trio.lfi.preprocess([picture, picture.rotate(90), picture.rotate(180)])
     assert np.allclose(runner.preprocess([picture]), images[:1].numpy(), atol=1e-5)
+    kinds = list(pictures().values())
+    assert np.allclose(runner.preprocess(kinds), trio.lfi.preprocess(kinds).numpy(), atol=1e-5)
     found = runner.run(images.numpy())
     with torch.no_grad():
         out = trio.lfi(images)
@@ -109,10 +113,10 @@ def test_a_student_without_names_is_refused(trio, tmp_path):
 def test_the_command_writes_maps_and_needs_no_torch(folder, trio, picture, tmp_path):
     picture.save(tmp_path / "a.png")
     word = trio.vocabulary[0]
-    lone = (Path(__file__).parents[3] / "lfi" / "exporting" / "runner.py").read_text()
-    (tmp_path / "runner.py").write_text(
-        "import sys\nsys.modules['torch'] = None\n" + lone.replace("from __future__ import annotations\n", "")
-    )
+    lfi = Path(__file__).parents[3] / "lfi"
+    lone = (lfi / "exporting" / "runner.py").read_text().replace("from __future__ import annotations\n", "")
+    (tmp_path / "runner.py").write_text("import sys\nsys.modules['torch'] = sys.modules['lfi'] = None\n" + lone)
+    shutil.copy(lfi / "upright.py", tmp_path)
     command = [sys.executable, "runner.py", str(folder), "a.png", "--word", word, "--out", "maps.npz"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

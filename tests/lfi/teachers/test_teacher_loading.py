@@ -159,7 +159,7 @@ def test_the_whole_image_is_squashed_and_normalised(folder: Path) -> None:
     stripes[:, 50:, 0] = 255
     stripes[..., 3] = 128
     pixels = teacher.preprocess([PIL.Image.fromarray(stripes, "RGBA"), PIL.Image.new("L", (7, 9), 255)])
-    black, red = (0 - 0.5) / 0.2, (1 - 0.5) / 0.2
+    black, red = (127 / 255 - 0.5) / 0.2, (1 - 0.5) / 0.2  # half transparent, on white
     assert (pixels.dtype, pixels.shape) == (torch.float32, (2, 3, 32, 32))
     torch.testing.assert_close(pixels[0, 0, :, :14], torch.full((32, 14), black))
     torch.testing.assert_close(pixels[0, 0, :, 18:], torch.full((32, 14), red))
