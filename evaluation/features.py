@@ -146,8 +146,8 @@ def load_features(model: str, device: str = "cpu") -> Features:
 
     Args:
         model: a `student.safetensors` or its folder; a folder with `open_clip_config.json`; `timm:NAME` with the
-            weights that timm knows, `timm:NAME:FILE`, `timm:NAME:random` (a control); `open_clip:NAME:TAG` or a file
-            for TAG.
+            weights that timm knows, `timm:NAME:FILE`, `timm:NAME:random` (a control); `open_clip:NAME:TAG`, or
+            `TAG:FILE` or a file for TAG.
 
     Raises:
         UnknownModelError: no such model; names the nearest.

@@ -8,6 +8,7 @@ fetched (`HF_HOME`), and knows who is signed in (`hf auth login`, `HF_TOKEN`).
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,16 +20,18 @@ from huggingface_hub.utils import get_session
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError
 from lfi.hubcard import model_card
-from lfi.weights import first_line, quiet
+from lfi.weights import as_safetensors, first_line, quiet
 
 PREFIX = "hf-hub:"
 _TIMEOUT = 5.0
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _SMALL = (".json", ".json.gz", ".txt", ".model")
 _ENDINGS = (*_SMALL, ".safetensors")
-_WEIGHTS = "open_clip_model.safetensors"
-_OLD_WEIGHTS = "open_clip_pytorch_model.bin"
+WEIGHTS = "open_clip_model.safetensors"
+OLD_WEIGHTS = "open_clip_pytorch_model.bin"
 """Of repositories that open_clip wrote before it wrote safetensors."""
+TORCH_WEIGHTS = "pytorch_model*.bin"
+"""Of those that transformers and timm wrote before that; a large model's are several files."""
 
 TRIO, TEACHER, STUDENT = "card.json", "open_clip_config.json", "student.safetensors"
 """The file that says what a folder holds."""
@@ -67,10 +70,12 @@ def local_folder(name: str | Path) -> Path:
             found = Path(fetch(allow_patterns=[f"*{ending}" for ending in _SMALL]))
             if not (found / TEACHER).is_file() or (found / TRIO).is_file():
                 fetch(allow_patterns=["*.safetensors"])
+                if not any(found.glob("*.safetensors")) and not (found / TRIO).is_file():
+                    fetch(allow_patterns=[TORCH_WEIGHTS])
             else:  # such repositories often hold the same weights for other packages as well
-                fetch(allow_patterns=[_WEIGHTS])
-                if not (found / _WEIGHTS).is_file():
-                    fetch(allow_patterns=[_OLD_WEIGHTS])
+                fetch(allow_patterns=[WEIGHTS])
+                if not (found / WEIGHTS).is_file():
+                    fetch(allow_patterns=[OLD_WEIGHTS])
     except Exception as error:  # of the network, of the hub and of the disk, raised by several packages
         reason = first_line(error) if online else "the model hub cannot be reached"
         raise CheckpointError(
@@ -96,6 +101,8 @@ def push(
 ) -> Pushed:
     """Put a trio, a teacher or a student on the hub, with a model card; one commit, in a new repository or an old one.
 
+    Weights that open_clip kept as a torch file are pushed as safetensors; what is hidden is not pushed.
+
     Args:
         folder: of one of them; of a run only the student is pushed.
         repository: `ORG/NAME`.
@@ -104,40 +111,56 @@ def push(
 
     Raises:
         UnknownModelError: the folder holds none of them, or the repository cannot be called so.
+        CheckpointError: such a torch file cannot be read.
         ConfigError: the hub refuses, or does not answer.
     """
     folder = Path(folder)
     _check(repository)
     files = list(_files(folder))
     card = model_card(folder, repository, license)
-    operations = [CommitOperationAdd(path.relative_to(folder).as_posix(), str(path)) for path in files]
-    operations.append(CommitOperationAdd("README.md", card.encode()))
     if not hub_answers():
         raise ConfigError("the model hub cannot be reached; nothing was pushed")
     api = HfApi()
-    try:
-        with quiet("huggingface_hub", "httpx"):
-            url = api.create_repo(repository, private=private, exist_ok=True)
-            api.create_commit(repository, operations, commit_message=message)
-    except Exception as error:  # as above
-        raise ConfigError(
-            f"the model hub refuses {repository}: {first_line(error)}; `hf auth login` signs in"
-        ) from error
+    with tempfile.TemporaryDirectory() as room:
+        operations = [CommitOperationAdd(*_sent(path, folder, Path(room))) for path in files]
+        operations.append(CommitOperationAdd("README.md", card.encode()))
+        try:
+            with quiet("huggingface_hub", "httpx"):
+                url = api.create_repo(repository, private=private, exist_ok=True)
+                api.create_commit(repository, operations, commit_message=message)
+        except Exception as error:  # as above
+            raise ConfigError(
+                f"the model hub refuses {repository}: {first_line(error)}; `hf auth login` signs in"
+            ) from error
     return Pushed(str(url), tuple(sorted(each.path_in_repo for each in operations)))
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """What of a folder is pushed: all of a trio or a teacher, of a run its student."""
+    """What of a folder is pushed: all of a trio or a teacher that is not hidden, of a run its student."""
     if (folder / TRIO).is_file():
         wanted = [folder / TRIO, *(path for path in folder.rglob("*") if len(path.relative_to(folder).parts) > 1)]
     elif (folder / TEACHER).is_file():
-        wanted = [path for path in folder.rglob("*") if path.name.endswith(_ENDINGS)]
+        wanted = [path for path in folder.rglob("*") if path.name.endswith((*_ENDINGS, OLD_WEIGHTS))]
     elif (folder / STUDENT).is_file():
         wanted = [folder / STUDENT]
     else:
         raise UnknownModelError(f"{folder} holds no {TRIO}, {TEACHER} or {STUDENT}: there is no model to push")
-    hidden = (path for path in wanted if path.is_file())
-    yield from sorted(path for path in hidden if not path.name.startswith(".") and path.name != "README.md")
+    for path in sorted(wanted):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        twice = path.name == OLD_WEIGHTS and path.with_name(WEIGHTS).is_file()
+        if path.is_file() and not hidden and not twice and path.name != "README.md":
+            yield path
+
+
+def _sent(path: Path, folder: Path, room: Path) -> tuple[str, str]:
+    """A file's name in the repository, and where what is sent lies: in `room` where it is made for that."""
+    name = path.relative_to(folder)
+    if path.name != OLD_WEIGHTS:
+        return name.as_posix(), str(path)
+    name = name.with_name(WEIGHTS)
+    made = room / "-".join(name.parts)
+    as_safetensors(path, made)
+    return name.as_posix(), str(made)
 
 
 def hub_answers() -> bool:

@@ -9,14 +9,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lfi.upright import upright_rgb
+
 MEAN, STD = 0.5, 0.25
 """Normalisation of every model that is trained here (one value for all channels)."""
 
 
 def pixels(images: Sequence[Image.Image], size: tuple[int, int]) -> Tensor:
-    """Images squashed to `size` (height, width), so that all of each stays visible, float32 `[batch, 3, *size]`."""
+    """Images squashed to `size` (height, width), so that all of each stays visible, float32 `[batch, 3, *size]`.
+
+    They are seen as everywhere else: upright, transparency on white (`lfi.upright`).
+    """
     height, width = size
-    arrays = [np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)) for image in images]
+    arrays = [np.asarray(upright_rgb(image).resize((width, height), Image.Resampling.BICUBIC)) for image in images]
     return normalise(torch.from_numpy(np.stack(arrays)))
 
 

@@ -31,6 +31,7 @@ from lfi.students.explanations import explanations_of
 from lfi.teachers import BaseTeacher, load_teacher
 from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.names import NameTokenizer
+from lfi.upright import upright_rgb
 
 PEERS = "peers"
 
@@ -139,7 +140,7 @@ class Trio:
         if len(sizes) > 1:
             return image
         height, width = sizes.pop()
-        return image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        return upright_rgb(image).resize((width, height), Image.Resampling.BICUBIC)
 
     def encode(self, image: Image.Image) -> EncodedTrio:
         """Run the image once through every model."""

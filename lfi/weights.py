@@ -45,6 +45,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state_of(content, str(path))
 
 
+def as_safetensors(source: Path, target: Path) -> None:
+    """Write a file's weights, as `read_weights` reads them, as safetensors, under which every package finds them.
+
+    Raises:
+        CheckpointError: as `read_weights`.
+    """
+    # tensors that share memory are refused by the format
+    weights = {name: tensor.clone().contiguous() for name, tensor in read_weights(source).items()}
+    safetensors.torch.save_file(weights, target, {"format": "pt"})
+
+
 def state_of(content: Any, source: str) -> dict[str, Tensor]:
     """The state dict in what a file holds: out of its wrappings, however they are nested, by plain names.
 

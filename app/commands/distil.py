@@ -19,7 +19,7 @@ def distil(
     teacher: Annotated[
         str,
         typer.Option(
-            help="An open_clip NAME:TAG or NAME:FILE; a folder of a CoCa, CLIP, BLIP or LLaVA; hf-hub:ORG/NAME; or "
+            help="An open_clip NAME:TAG or NAME:TAG:FILE; a folder of a CoCa, CLIP, BLIP or LLaVA; hf-hub:ORG/NAME; or "
             "`scenes` or `photographs`, which come with LFI.",
             show_default=False,
         ),

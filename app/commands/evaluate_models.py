@@ -21,8 +21,8 @@ def classification_(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Folder of a student or of an open_clip model, timm:NAME[:FILE], open_clip:NAME:TAG; NAME=MODEL, the "
-            "same NAME for several seeds of one method; or records of `lfi benchmark transfer`.",
+            help="Folder of a student or of an open_clip model, timm:NAME[:FILE], open_clip:NAME:TAG[:FILE]; "
+            "NAME=MODEL, the same NAME for several seeds of one method; or records of `lfi benchmark transfer`.",
             metavar="MODEL...",
             show_default=False,
         ),

@@ -43,5 +43,5 @@ def export(
 
     loaded = Trio.load(trio)
     words = loaded.vocabulary or loaded.phrases
-    print(export(loaded.lfi, out, loaded.teacher, words, f"{loaded.name} lfi"))
+    print(export(loaded.lfi, out, loaded.teacher, words, f"{loaded.name} lfi", loaded.phrases))
     print(f"run it: python -m lfi.exporting.runner {out} IMAGE --word {words[0] if words else 'WORD'} --out maps.npz")

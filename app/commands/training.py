@@ -118,8 +118,8 @@ def trio(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another model next to them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG or the folder of one; "
-            "repeatable.",
+            help="Another model next to them, NAME=MODEL: timm:NAME[:FILE], open_clip:NAME:TAG[:FILE] or the folder of "
+            "one; repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -1,8 +1,7 @@
 """One way from uploaded bytes to an RGB image, for the API, the page and the command line.
 
 Everything that can be refused is refused from the header, before a pixel is decoded: a PNG of 109 KB may
-decode to 900 megapixels. Transparency is composited on white. Colour profiles are ignored, as the models'
-training pipelines ignore them; CMYK is therefore converted without its press profile.
+decode to 900 megapixels. What is decoded is seen as Python's callers see a picture (`lfi.upright`).
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from app.failures import NotAnImageError
@@ -23,6 +21,7 @@ from app.limits import ImageLimits
 from lfi.data.cutjpeg import completed
 from lfi.data.imagefiles import SERVED
 from lfi.errors import ImageError, ImageTooLargeError
+from lfi.upright import NO_WHITE, upright_rgb, without_white
 
 Image.init()  # all plugins at once, so that no two threads load one at the same time
 register_heif_opener(thumbnails=False)
@@ -44,8 +43,6 @@ _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
 _JPEG = ("JPEG", "MPO")
 _COMPARED = (256, 256)
 """Size at which is measured how much a cut JPEG lacks."""
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_THIRTY_TWO_BIT = ("I", "F")
 _ICON = b"\0\0\1\0"  # what such a file begins with
 _ICON_SIDE = 1024
 
@@ -122,8 +119,7 @@ def decoded(image: Image.Image, data: bytes) -> Decoded:
             raise ImageError(DAMAGED) from error
         image, lost = _guarded(lambda: completed(data, image.size, _COMPARED))
         note = CUT + (f": {max(lost, 0.001):.1%} of it is missing and shown in grey" if lost else "")
-    _turn_upright(image)
-    return Decoded(_as_rgb(image), note)
+    return Decoded(_guarded(lambda: upright_rgb(image, in_place=True)), note)
 
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:
@@ -151,13 +147,8 @@ def _check_header(image: Image.Image, limits: ImageLimits) -> None:
             f"the image is {width} x {height} pixels; "
             f"its longer side may be at most {limits.aspect:g} times the shorter"
         )
-    if image.mode in _THIRTY_TWO_BIT and not _sixteen_bit_ppm(image):
-        raise ImageError("the image has 32-bit pixels, which have no fixed white; save it with 8 or 16 bits")
-
-
-def _sixteen_bit_ppm(image: Image.Image) -> bool:
-    """Pillow opens a 16-bit PGM with 32-bit pixels; it fills 16 of them."""
-    return image.format == "PPM" and image.mode == "I"
+    if without_white(image):
+        raise ImageError(NO_WHITE)
 
 
 def _check_icon(data: bytes) -> None:
@@ -176,31 +167,6 @@ def _icon_sizes(data: bytes) -> Iterator[tuple[int, int]]:
         else:
             width, height = struct.unpack_from("<ii", data, start + 4)
             yield width, height // 2  # a mask lies below the picture
-
-
-def _turn_upright(image: Image.Image) -> None:
-    """Turn it as the camera's EXIF orientation says. A damaged EXIF block says nothing, or no more than that."""
-    try:
-        ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo is 200 MB
-    except MemoryError:
-        raise
-    except Exception:  # of every kind, also after the turn: Pillow then writes the block anew
-        pass
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if _sixteen_bit_ppm(image):
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-    if image.mode in _SIXTEEN_BIT:
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        transparent = image if image.mode == "RGBA" else _guarded(lambda: image.convert("RGBA"))
-        rgb = Image.new("RGB", image.size, "white")
-        rgb.paste(transparent, mask=transparent.getchannel("A"))
-        return rgb
-    rgb = _guarded(lambda: image.convert("RGB"))
-    rgb.info = {}  # neither GPS positions nor colour profiles travel on into what we write
-    return rgb
 
 
 def _guarded(step: Callable[[], T]) -> T:

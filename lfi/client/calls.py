@@ -82,7 +82,7 @@ def maps(
     """Raw maps of an image.
 
     Raises:
-        ImageError: the path cannot be read.
+        ImageError: the path cannot be read, or a picture has pixels without a fixed white.
     """
     fields = {**_question(words, models, trio), **_layers(layers), "heads": str(heads)}
     return _of_image(_NPZ, image, fields, lambda response: read_maps(response.content))
@@ -209,8 +209,13 @@ def _file(image: Picture) -> File:
                 return Path(image).name, io.BytesIO(file.read())
             except OSError as error:
                 raise ImageError(f"cannot read {image}: {reason(error)}") from error
+    from lfi.upright import upright_rgb  # with Pillow, which nothing else here needs
+
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    try:
+        upright_rgb(image).save(buffer, "PNG")
+    except (ValueError, OSError) as error:
+        raise ImageError(f"the picture cannot be sent: {error}") from error
     return "image.png", buffer
 
 

@@ -22,6 +22,7 @@ from lfi.data.imagefiles import FORMATS
 from lfi.data.notes import Note, Notes
 from lfi.devices import cores
 from lfi.errors import DataError
+from lfi.upright import upright_rgb
 
 Fit = Literal["squash", "crop"]
 FITS = ("squash", "crop")
@@ -94,7 +95,7 @@ def read_picture(file: Path | BinaryIO, size: int, fit: Fit = "squash") -> Decod
                     raise
                 whole, lost = completed(_bytes_of(file), (2 * size, 2 * size))
                 remarks.append((CUT, f"{lost:.1%} of it is grey" if lost else ""))
-            image = _as_rgb(ImageOps.exif_transpose(whole))
+            image = upright_rgb(whole, in_place=True)
     if fit == "crop":
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     elif image.size != (size, size):
@@ -215,18 +216,6 @@ def check(paths: Sequence[Path], size: int, fit: str) -> None:
         raise DataError(f"the image size is {size} px; at least 1 px was expected")
     if fit not in FITS:
         raise DataError(f"unknown fit {fit!r}; one of {', '.join(FITS)}")
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow would clip them to white
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels, which have no fixed white")
-    if image.has_transparency_data:
-        transparent = image.convert("RGBA")
-        image = Image.new("RGB", image.size, "white")
-        image.paste(transparent, mask=transparent.getchannel("A"))
-    return image.convert("RGB")
 
 
 def _attempt(path: Path, size: int, fit: Fit) -> DecodedImage | str:

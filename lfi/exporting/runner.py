@@ -1,7 +1,7 @@
 """Runs an exported student: `python -m lfi.exporting.runner FOLDER IMAGE --word star`.
 
-It needs NumPy, Pillow and onnxruntime. The folder may be copied to a machine without torch, and this file with it: it
-imports nothing else of LFI.
+It needs NumPy, Pillow and onnxruntime. The folder may be copied to a machine without torch, and this file and
+`lfi/upright.py` with it, side by side: it imports nothing else of LFI.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+try:
+    from lfi.upright import upright_rgb
+except ImportError:  # copied
+    from upright import upright_rgb  # type: ignore[import-not-found, no-redef]
 
 GRAPH, ABOUT, WORDS = "student.onnx", "student.json", "words.npz"
 
@@ -28,6 +33,7 @@ class OnnxStudent:
     Attributes:
         about: `name`, `fingerprint`, `image_size`, `layers`, `grid`.
         words: that it can be asked for, with their embeddings.
+        phrases: embeddings of those among which queries and patches speak to a word.
 
     Raises:
         ImportError: onnxruntime is not installed.
@@ -41,14 +47,16 @@ class OnnxStudent:
         self.about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         self.session = onnxruntime.InferenceSession(str(folder / GRAPH), providers=["CPUExecutionProvider"])
         self.words: dict[str, np.ndarray] = {}
+        self.phrases = np.zeros((0, 0), np.float32)
         if (folder / WORDS).is_file():
             with np.load(folder / WORDS) as arrays:
                 self.words = dict(zip(arrays["words"].tolist(), arrays["embeddings"], strict=True))
+                self.phrases = arrays.get("phrases", self.phrases)
 
     def preprocess(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Images squashed to the model's size, float32 `[batch, 3, height, width]`."""
         height, width = self.about["image_size"]
-        small = [image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC) for image in images]
+        small = [upright_rgb(image).resize((width, height), Image.Resampling.BICUBIC) for image in images]
         values = np.stack([np.asarray(image, np.float32) for image in small]).transpose(0, 3, 1, 2) / 255
         return ((values - self.about["mean"]) / self.about["std"]).astype(np.float32)
 
@@ -58,7 +66,10 @@ class OnnxStudent:
         return dict(zip(names, self.session.run(names, {"images": images}), strict=True))
 
     def maps(self, image: Image.Image, words: Sequence[str]) -> tuple[np.ndarray, list[int], list[float]]:
-        """Maps of the queries that stand for words `[layer, word, row, column]`, which these are, and how near.
+        """Maps of words `[layer, word, row, column]`, the query nearest to each, and how near it is.
+
+        As the student itself is read: a word's map is that of its query, or of one whose patches have names what all
+        queries look at, each as much as it speaks to the word, times how much each patch does.
 
         Raises:
             KeyError: a word that is not among `words`; names the nearest.
@@ -68,9 +79,37 @@ class OnnxStudent:
                 near = ", ".join(difflib.get_close_matches(word, self.words, 3, cutoff=0))
                 raise KeyError(f"the exported vocabulary has no {word!r} (nearest: {near or 'it is empty'})")
         found = self.run(self.preprocess([image]))
-        nearness = np.stack([self.words[word] for word in words]) @ found["names"][0].T
+        asked = np.stack([self.words[word] for word in words])
+        nearness = asked @ found["names"][0].T
         query = nearness.argmax(1)
-        return found["maps"][0][:, query], query.tolist(), nearness.max(1).tolist()
+        maps = found["maps"][0]
+        if "patches" in found:
+            maps = self._both_ways(maps, found["names"][0], found["patches"][0], asked)
+        else:
+            maps = maps[:, query]
+        return maps, query.tolist(), nearness.max(1).tolist()
+
+    def _both_ways(self, maps: np.ndarray, names: np.ndarray, patches: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Maps of words, of those of queries: the arithmetic of `lfi.answerers.queries`."""
+        share = self._log_share(names, asked)
+        looks = np.exp(share - share.max(1, keepdims=True))
+        looks /= looks.sum(1, keepdims=True)
+        flat = maps.reshape(*maps.shape[:2], -1)
+        weights = looks @ flat * np.exp(self._log_share(patches, asked))
+        total = weights.sum(-1, keepdims=True)
+        tiny = np.finfo(np.float32).tiny
+        shares = np.where(total > tiny, weights / np.maximum(total, tiny), 1 / flat.shape[-1])
+        return shares.reshape(len(maps), len(asked), *maps.shape[2:]).astype(np.float32)
+
+    def _log_share(self, names: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Log of how much queries or patches speak to each word, of all phrases, `[word, name]`."""
+        temperature = self.about["temperature"]
+        scores = asked @ names.T / temperature
+        if not len(self.phrases):
+            return scores
+        every = names @ self.phrases.T / temperature
+        most = every.max(1)
+        return scores - (most + np.log(np.exp(every - most[:, None]).sum(1)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         student = OnnxStudent(given.folder)
         with Image.open(given.image) as image:
-            maps, queries, nearness = student.maps(ImageOps.exif_transpose(image), given.word)
-    except (OSError, ImportError, KeyError) as error:
+            maps, queries, nearness = student.maps(image, given.word)
+    except (OSError, ImportError, KeyError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error.args[0] if isinstance(error, KeyError) else error}\n")
     np.savez(given.out, maps=maps, words=np.array(given.word), layers=np.array(student.about["layers"]))
     for word, query, near in zip(given.word, queries, nearness, strict=True):

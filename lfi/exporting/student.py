@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lfi.errors import ConfigError, UnsupportedModelError
 from lfi.exporting.runner import ABOUT, GRAPH, WORDS
 from lfi.images import MEAN, STD
+from lfi.objectives.patch_words import TEMPERATURE
 from lfi.students import Student
 from lfi.teachers.base import BaseTeacher
 from lfi.teachers.checkpoints import fingerprint_of
@@ -30,8 +31,9 @@ class Exported(nn.Module):
     """What the graph computes, of images `[batch, 3, height, width]`.
 
     `maps` `[batch, layer, query, row, column]`, each summing to 1; `names` of the queries in the teacher's text space,
-    unit norm, `[batch, query, text_dim]`; `logits` `[batch, class]`; and of a student that projects the whole image
-    there, `embedding` `[batch, text_dim]`, unit norm.
+    unit norm, `[batch, query, text_dim]`; `logits` `[batch, class]`; of a student that projects the whole image there,
+    `embedding` `[batch, text_dim]`, unit norm; and of one that names patches, their names `patches`
+    `[batch, patch, text_dim]`, unit norm.
 
     Raises:
         UnsupportedModelError: the student has no named queries.
@@ -46,17 +48,27 @@ class Exported(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what is computed, in order."""
-        return ("maps", "names", "logits", *(("embedding",) if self.student.embed is not None else ()))
+        more = {"embedding": self.student.embed is not None, "patches": self.student.config.patch_words}
+        return ("maps", "names", "logits", *(name for name, has in more.items() if has))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         out = self.student(images)
         maps = out.attention.unflatten(-1, self.student.grid)
-        found = (maps, F.normalize(out.names.float(), dim=-1), out.logits)
-        return found if out.embedding is None else (*found, F.normalize(out.embedding, dim=-1))
+        found = [maps, F.normalize(out.names.float(), dim=-1), out.logits]
+        if out.embedding is not None:
+            found.append(F.normalize(out.embedding, dim=-1))
+        if self.student.config.patch_words:
+            found.append(self.student.named(out.patches))
+        return tuple(found)
 
 
 def export(
-    student: Student, folder: Path, texts: BaseTeacher | None = None, vocabulary: Sequence[str] = (), name: str = ""
+    student: Student,
+    folder: Path,
+    texts: BaseTeacher | None = None,
+    vocabulary: Sequence[str] = (),
+    name: str = "",
+    phrases: Sequence[str] = (),
 ) -> Path:
     """Write `student.onnx`, `student.json` and, with a teacher, `words.npz`; returns the graph's path.
 
@@ -64,6 +76,7 @@ def export(
         texts: the teacher in whose text space the queries are named; embeds the vocabulary.
         vocabulary: words that can be asked for afterwards.
         name: of the model, for its maps.
+        phrases: among which queries and patches speak to a word, as for `lfi.answerers.QueriesAnswerer`.
 
     Raises:
         ConfigError: onnx is not installed.
@@ -98,6 +111,7 @@ def export(
         "layers": list(student.layers),
         "grid": list(student.grid),
         "outputs": list(module.outputs),
+        "temperature": TEMPERATURE,
     }
     program.save(folder / GRAPH)
     model = onnx.load(folder / GRAPH)
@@ -105,6 +119,8 @@ def export(
     onnx.save(model, folder / GRAPH)
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     if texts is not None and vocabulary:
-        embeddings = texts.embed_texts(list(vocabulary)).cpu().numpy().astype(np.float32)
-        np.savez(folder / WORDS, words=np.array(list(vocabulary)), embeddings=embeddings)
+        embeddings, named = (
+            texts.embed_texts(list(each)).cpu().numpy().astype(np.float32) for each in (vocabulary, phrases)
+        )
+        np.savez(folder / WORDS, words=np.array(list(vocabulary)), embeddings=embeddings, phrases=named)
     return folder / GRAPH

@@ -8,6 +8,7 @@ alone: no other output of the model is used from it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from typing import Any, Literal
 import torch
 from timm.layers import AttentionPoolLatent
 from torch import Tensor, nn
+
+from lfi.errors import UnsupportedModelError
 
 Reading = Literal["class token", "pooling query"]
 
@@ -74,7 +77,7 @@ def formed(model: Any) -> Iterator[list[Tensor]]:
 def pooled_rows(model: Any, images: Tensor) -> Tensor:
     """What the pooling query attends to, mean over heads, `[batch, 1, token]`; the model's own pass is not touched.
 
-    The first `pooled_prefix` tokens are not patches.
+    Some pools see the prefix tokens as well (timm's EVA: always), and then those come first.
     """
     pool = model.attn_pool
     heard: dict[str, Tensor] = {}
@@ -91,9 +94,17 @@ def pooled_rows(model: Any, images: Tensor) -> Tensor:
     return (pool.scale * scores).softmax(-1).mean((1, 2))[:, None]
 
 
-def pooled_prefix(model: Any) -> int:
-    """How many of the tokens that a pooling query sees are not patches."""
-    return model.num_prefix_tokens if getattr(model, "pool_include_prefix", False) else 0
+def prefix_of(model: Any, rows: Tensor, reading: Reading) -> int:
+    """How many of the tokens of `class_rows` or `pooled_rows` are not patches.
+
+    Raises:
+        UnsupportedModelError: the others are not the patches either, such as where channels attend to channels (XCiT).
+    """
+    prefix, grid = rows.shape[-1] - math.prod(model.patch_embed.grid_size), tuple(model.patch_embed.grid_size)
+    own = model.num_prefix_tokens
+    if prefix not in ((own,) if reading == "class token" else (own, 0)):
+        raise UnsupportedModelError(f"attention to {rows.shape[-1]} tokens is none to {own} and {grid} patches")
+    return prefix
 
 
 def _attentions(model: Any) -> list[Any]:

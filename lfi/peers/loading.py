@@ -18,7 +18,7 @@ from torch import nn
 
 from lfi.errors import CheckpointError, UnknownModelError, UnsupportedModelError
 from lfi.hub import is_hub, local_folder
-from lfi.peers.featured import CANNOT_BE_READ, FeaturePeer, said
+from lfi.peers.featured import FeaturePeer
 from lfi.peers.generative import load_generative
 from lfi.peers.peer import Classifier, Peer, StudentPeer
 from lfi.students import Student, StudentConfig
@@ -38,8 +38,8 @@ def load_peer(model: str, device: str = "cpu") -> Peer:
 
     Args:
         model: `timm:NAME` with the weights that timm knows, `timm:NAME:FILE`, `timm:NAME:random` (a control);
-            `open_clip:NAME:TAG` or a file for TAG; a folder that open_clip reads, one that timm wrote, or a BLIP or
-            LLaVA that transformers wrote; such a repository of the hub, `hf-hub:ORG/NAME`.
+            `open_clip:NAME:TAG`, or `TAG:FILE` or a file for TAG; a folder that open_clip reads, one that timm wrote,
+            or a BLIP or LLaVA that transformers wrote; such a repository of the hub, `hf-hub:ORG/NAME`.
 
     Raises:
         UnknownModelError: no such model; names the nearest.
@@ -104,15 +104,10 @@ def _timm(model: Any, name: str, device: str) -> Peer:
     mean, std = (torch.tensor(data[key])[:, None, None] for key in ("mean", "std"))
     knows = f"A word is scored by the logit of its class ({len(classes):,} names)." if classes else "It knows no words."
     kind = "ViT" if is_plain(model) else type(model).__name__
-    make = (
-        "A vision transformer of timm, explained afterwards"
-        if _reads_class_token(model)
-        else f"A {kind} of timm: {said(model)}"
-    )
     about = {
         "title": name,
         "kind": f"{kind} of timm",
-        "summary": f"{make}. {knows}",
+        "summary": f"A vision transformer of timm, explained afterwards. {knows}",
         "parameters": sum(each.numel() for each in model.parameters()),
     }
 
@@ -124,8 +119,7 @@ def _timm(model: Any, name: str, device: str) -> Peer:
         size = tuple(getattr(getattr(model, "patch_embed", None), "img_size", None) or data["input_size"][1:])
         module = model.to(device).eval()
         peer = FeaturePeer(module, size, mean, std, about, fingerprint, write, classes=classes or None, trunk=module)
-        if not peer.explanations:
-            raise UnsupportedModelError(f"{name} names no classes, and {CANNOT_BE_READ}: there is nothing to show")
+        about["summary"] = f"A {kind} of timm: {peer.said}. {knows}"
         return peer
     width = model.num_classes if classes else 0
     config = StudentConfig(backbone=name, classes=1, queries=0, text_dim=width, embed=bool(width))
@@ -179,10 +173,9 @@ def _clip(teacher: Any, write: Callable[[Path], None]) -> Peer:
     size, common = (teacher.image_size,) * 2, (teacher.mean, teacher.std, about, teacher.fingerprint, write, teacher)
     if isinstance(teacher, TimmClipTeacher):
         visual: Any = teacher.model.visual
-        about["summary"] = (
-            f"A CLIP whose image tower is timm's: {said(visual.trunk)}. Words are scored in its text space."
-        )
-        return FeaturePeer(visual, size, *common, trunk=visual.trunk)
+        peer = FeaturePeer(visual, size, *common, trunk=visual.trunk)
+        about["summary"] = f"A CLIP whose image tower is timm's: {peer.said}. Words are scored in its text space."
+        return peer
     return StudentPeer(_tower(teacher), size, *common)
 
 

@@ -18,6 +18,7 @@ from lfi.rendering.figures import TITLES, titled
 from lfi.rendering.overlays import OPACITY, colour_bar, font, ground, overlay
 from lfi.rendering.palettes import DEFAULT
 from lfi.rendering.scale import Scale, query_scale
+from lfi.upright import upright_rgb
 
 _HOLD, _FADE, _END = 700, 70, 1400  # milliseconds: a layer, a step of the way, the last layer
 _STEPS = 3  # between two layers
@@ -59,7 +60,7 @@ def animation(
         raise ConfigError(f"{', '.join(missing)} has no map for {query!r}" if missing else "there are no layers")
     chosen = {model: each.select(queries=[each.queries[0].index(query)]) for model, each in maps.items()}
     scale = scale or query_scale(chosen, absent)
-    picture = image.convert("RGB")
+    picture = upright_rgb(image)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
 
     def still(step: int, share: float) -> Image.Image:

@@ -21,6 +21,7 @@ from torch import Tensor
 from lfi.errors import ConfigError
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import Scale, times_uniform
+from lfi.upright import upright_rgb
 
 OPACITY = 0.9
 """Of the strongest attention."""
@@ -71,6 +72,7 @@ def overlay(
         ConfigError: the palette is unknown, or the opacity is outside [0, 1].
         ValueError: the map does not have two axes.
     """
+    image = upright_rgb(image)  # as the models see it
     above = veil(weights, scale, image.size, palette, opacity, smooth, peak, contour, faint)
     below = ground(image, opacity * FAINT if faint else opacity)
     below.paste(above, (0, 0), above)

@@ -30,6 +30,7 @@ from lfi.rendering.layout import BAR, LINE, Layout, lay_out
 from lfi.rendering.overlays import FAINT, OPACITY, ground, overlay, veil
 from lfi.rendering.palettes import palette_table
 from lfi.rendering.scale import Scale, Tick
+from lfi.upright import upright_rgb
 
 FORMATS = ("svg", "pdf", "png")
 MOST_ROWS = 48
@@ -208,7 +209,7 @@ def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
-    picture = image.convert("RGB")
+    picture = upright_rgb(image)
     picture.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
     return picture
 

@@ -15,12 +15,15 @@ is chosen on validation data and named wherever it is shown:
 - `legrad`: the positive gradient alone, over heads and tokens, of the score that the word would have after each block,
   added up over blocks (LeGrad, Bousselham et al. 2024, arXiv 2404.03214).
 
+A student without CLS reads the mean of its patches, so what is said of CLS above is said of that mean.
+
 A word is scored in the teacher's text space: by the image's projection into it (feature KD), else by the nearest name
 of an Interaction Query. `explanations_of` says which of the six a student can give.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -46,9 +49,10 @@ _SHARPNESS = 20.0
 def explanations_of(student: Student) -> tuple[str, ...]:
     """Which of `EXPLANATIONS` this student can give.
 
-    Attention can always be read. The gradient of a word's score needs such a score; relevance that flows through CLS
-    needs one that reads CLS; and single patches or blocks can be compared with a word only where the projection reads
-    one token, which that of a student with queries does not, unless it names patches.
+    Attention can always be read. The gradient of a word's score needs such a score; relevance that flows through CLS,
+    or through the patches where they are read, needs one that reads them; and single patches or blocks can be compared
+    with a word only where the projection reads tokens alone, which that of a student with queries does not, unless it
+    names patches.
     """
     found = set(WORDLESS)
     if student.embed is not None:
@@ -138,7 +142,7 @@ def gradient_maps(
     """The `gradient` explanation as maps.
 
     Args:
-        relevance: `relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`.
+        relevance: `relu(gradient) * attention` of what reads the image, `[batch, layer, word, head, token]`.
         words: names of the queries, the same for all images.
         heads: one query per head and word instead of their mean.
     """
@@ -163,19 +167,20 @@ def _dense(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
 
 
 def _attention(student: Student, images: Tensor) -> Tensor:
-    """CLS row of every block, mean over heads, `[batch, layer, token]`."""
+    """Row of what reads the image in every block, mean over heads, `[batch, layer, token]`."""
+    reading = range(student.backbone.num_prefix_tokens + math.prod(student.grid))[student.readers]
     if student.feedback is not None:  # the queries change what the patches are
-        with torch.no_grad(), attention_rows(student.backbone) as attention:
+        with torch.no_grad(), attention_rows(student.backbone, reading) as attention:
             student(images)
             layers = attention()
     else:
-        layers = rows_of(student.backbone, images)
-    return torch.stack([layer.float().mean(1)[:, 0] for layer in layers], 1)
+        layers = rows_of(student.backbone, images, reading)
+    return torch.stack([layer.float().mean((1, 2)) for layer in layers], 1)
 
 
 @torch.no_grad()
 def _rollout(student: Student, images: Tensor) -> Tensor:
-    """CLS row of the product of `(A + I) / 2` up to every block, `[batch, layer, token]`."""
+    """Row of what reads the image in the product of `(A + I) / 2` up to every block, `[batch, layer, token]`."""
     with self_attention(student) as attention:
         student(images)
         layers = attention()
@@ -183,18 +188,20 @@ def _rollout(student: Student, images: Tensor) -> Tensor:
     for layer in layers:
         step = (layer.float().mean(1) + torch.eye(layer.shape[-1], device=layer.device)) / 2
         total = step if total is None else step @ total
-        rows.append(total[:, 0])
+        rows.append(total[:, student.readers].mean(1))
     return torch.stack(rows, 1)
 
 
 def _gradient(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
-    """`relu(gradient) * attention` of CLS, `[batch, layer, word, head, token]`."""
+    """`relu(gradient) * attention` of what reads the image, `[batch, layer, word, head, token]`."""
+    reading = student.readers
     with torch.enable_grad(), self_attention(student) as attention:
         scores = _scores(student, images.clone().requires_grad_(True), embeddings)
         layers, relevance = attention(), []
         for word in range(scores.shape[1]):
             gradients = torch.autograd.grad(scores[:, word].sum(), layers, retain_graph=True)
-            relevance.append(torch.stack([(g.relu() * a)[:, :, 0] for g, a in zip(gradients, layers, strict=True)], 1))
+            pairs = zip(gradients, layers, strict=True)
+            relevance.append(torch.stack([(g.relu() * a)[:, :, reading].mean(2) for g, a in pairs], 1))
     return torch.stack(relevance, 2).detach()
 
 
@@ -218,7 +225,7 @@ def _legrad(student: Student, images: Tensor, embeddings: Tensor) -> Tensor:
     with torch.enable_grad(), self_attention(student) as attention, _outputs(student.backbone.blocks) as outputs:
         student(images.clone().requires_grad_(True))
         for tokens, layer in zip(outputs, attention(), strict=True):
-            pooled = student.backbone.norm(tokens)[:, 0]
+            pooled = student.backbone.norm(tokens)[:, student.readers].mean(1)
             scores = student.project(pooled) @ embeddings.T
             words = [torch.autograd.grad(score.sum(), layer, retain_graph=True)[0] for score in scores.unbind(1)]
             relevance.append(torch.stack([each.relu().mean((1, 2)) for each in words], 1))

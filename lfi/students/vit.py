@@ -160,6 +160,11 @@ class Student(nn.Module):
         return tuple(self.backbone.patch_embed.img_size)
 
     @property
+    def readers(self) -> slice:
+        """The tokens whose mean stands for the whole image: CLS alone, or all patches where there is none."""
+        return slice(0, 1) if self.backbone.has_class_token else slice(self.backbone.num_prefix_tokens, None)
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """Names of the tapped blocks, counted from 1."""
         return tuple(f"block {tap + 1}" for tap in self.taps)
@@ -202,8 +207,7 @@ class Student(nn.Module):
         Args:
             tokens, queries: final ones, as from `run`.
         """
-        prefix = self.backbone.num_prefix_tokens
-        pooled = tokens[:, 0] if self.backbone.has_class_token else tokens[:, prefix:].mean(1)
+        pooled = tokens[:, self.readers].mean(1)
         return pooled if queries is None else torch.cat([pooled, queries.mean(1)], -1)
 
     def run(

@@ -21,6 +21,7 @@ from lfi.teachers.checkpoints import fingerprint_of
 from lfi.teachers.content import Tokenizer
 from lfi.teachers.teacher import EncodedImages
 from lfi.teachers.words import WordTokenizer
+from lfi.upright import upright_rgb
 
 _TEXTS_REMEMBERED = 4096
 _TEXTS_AT_ONCE = 256
@@ -101,7 +102,7 @@ class BaseTeacher(ABC):
     def preprocess(self, images: Sequence[PIL.Image.Image]) -> Tensor:
         """Images, squashed so that nothing is cut off -> normalised float32 `[batch, 3, size, size]`."""
         side = (self.image_size, self.image_size)
-        small = [image.convert("RGB").resize(side, PIL.Image.Resampling.BICUBIC) for image in images]
+        small = [upright_rgb(image).resize(side, PIL.Image.Resampling.BICUBIC) for image in images]
         pixels = torch.from_numpy(np.stack([np.asarray(image) for image in small])).permute(0, 3, 1, 2)
         return (pixels.float() / 255 - self.mean) / self.std
 

@@ -82,5 +82,5 @@ def fetch(name: str, tag: str) -> Path:
             reason = reason if not online else first_line(error)
     raise CheckpointError(
         f"cannot fetch {name} with {tag!r} ({reason}); download {repository}/{filename} on a machine with "
-        "a network and pass the file as pretrained"
+        f"a network and pass {tag}:FILE as pretrained"
     )

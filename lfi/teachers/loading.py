@@ -22,7 +22,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from torch import nn
 
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
-from lfi.hub import is_hub, local_folder
+from lfi.hub import OLD_WEIGHTS, WEIGHTS, is_hub, local_folder
 from lfi.plugins import is_reference, load_reference
 from lfi.shipped import shipped_teacher
 from lfi.teachers.base import BaseTeacher
@@ -37,16 +37,13 @@ from lfi.teachers.timmclip import TimmClipTeacher, is_timm_clip
 from lfi.teachers.tower import TimmTower
 from lfi.teachers.words import WordTokenizer
 from lfi.teachers.writerfiles import copy_writer, family_of
-from lfi.weights import read_weights
+from lfi.weights import as_safetensors, read_weights
 
 CONFIG = "open_clip_config.json"
-WEIGHTS = "open_clip_model.safetensors"
 NAMES = "names.json.gz"
 """Beside them where a teacher reads whole names (`lfi/teachers/names.py`)."""
 BACKBONE = "timm_backbone"
 """In `vision_cfg`: the image tower is a `TimmTower` over this backbone, with its arguments next to it."""
-_OLD_WEIGHTS = "open_clip_pytorch_model.bin"
-"""As open_clip called them before."""
 TEXT = "text"
 """Beside them the configuration of a text tower from transformers; its tokeniser's files lie beside the weights."""
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -67,7 +64,8 @@ def load_teacher(
             wrote; `hf-hub:ORG/NAME[@REVISION]`, a repository of the Hugging Face hub with the same files; or
             `FILE.py:NAME`, a function that makes a teacher.
         pretrained: for an architecture: one of open_clip's tags, or a local file, `.safetensors` or a torch
-            file that `weights_only` reads. A folder brings its own weights.
+            file that `weights_only` reads. `TAG:FILE` says that the file was trained as the tag's weights were, where
+            tags of that architecture differ in activation or colours. A folder brings its own weights.
 
     Raises:
         UnknownModelError: for an architecture or tag that does not exist; names the nearest ones.
@@ -111,22 +109,53 @@ def _named(name: str, pretrained: str | Path | None) -> tuple[nn.Module, dict[st
     if pretrained is None:
         known = f"one of {', '.join(tags)}, or " if tags else ""
         raise CheckpointError(f"{name} needs weights: pass {known}a local file as pretrained")
-    preprocess: dict[str, Any] = {}
-    if tag := open_clip.get_pretrained_cfg(name, str(pretrained)):
-        preprocess = {key: tag[key] for key in ("mean", "std") if key in tag}
-        # the tag, not the architecture's name, knows which activation its weights were trained with
-        model_cfg["quick_gelu"] = tag.get("quick_gelu", False)
-        path = fetch(name, str(pretrained))
+    tag, file = _tag_and_file(name, str(pretrained))
+    if file is None:
+        weights = fetch(name, tag)
+    elif not os.path.exists(file) and not file.suffix and len(file.parts) == 1:
+        known = ", ".join(tags) if tags else "none"
+        raise UnknownModelError(f"{name} has no pretrained tag {str(file)!r} (known: {known}), nor is it a file")
     else:
-        path = Path(pretrained)
-        if not os.path.exists(path) and not path.suffix and len(path.parts) == 1:
-            known = ", ".join(tags) if tags else "none"
-            raise UnknownModelError(
-                f"{name} has no pretrained tag {str(pretrained)!r} (known: {known}), nor is it a file"
-            )
+        weights = file
+    state = read_weights(weights)
+    training = _training_of(name, [tag] if tag else tags, str(weights))
+    # the tag, not the architecture's name, knows which activation its weights were trained with
+    model_cfg["quick_gelu"] = training.get("quick_gelu", model_cfg.get("quick_gelu", False))
     model = build(model_cfg, name)
-    fit(model, read_weights(path), name=name, source=str(path))
-    return model, model_cfg, preprocess
+    fit(model, state, name=name, source=str(weights))
+    return model, model_cfg, {key: training[key] for key in ("mean", "std") if key in training}
+
+
+def _tag_and_file(name: str, pretrained: str) -> tuple[str, Path | None]:
+    """A tag, a file, or `TAG:FILE`, a file with the weights of a tag: what is not said is empty."""
+    tag, colon, file = pretrained.partition(":")
+    if open_clip.get_pretrained_cfg(name, tag):
+        return tag, Path(file) if colon else None
+    return "", Path(pretrained)
+
+
+def _training_of(name: str, tags: Sequence[str], source: str) -> dict[str, Any]:
+    """What open_clip's tags say of their weights and no file does: `mean`, `std` and `quick_gelu`.
+
+    Raises:
+        CheckpointError: the tags do not agree; names one of each kind.
+    """
+    kinds: dict[str, dict[str, Any]] = {}
+    for tag in tags:
+        said = open_clip.get_pretrained_cfg(name, tag)
+        kind = {key: said[key] for key in ("mean", "std", "quick_gelu") if key in said}
+        if kind not in kinds.values():
+            kinds[tag] = kind
+    if len(kinds) > 1:
+        named = ", ".join(f"{tag}:FILE ({_in_words(kind)})" for tag, kind in kinds.items())
+        raise CheckpointError(
+            f"{source}: weights of {name} differ in activation or colours, which no file says; pass one of {named}"
+        )
+    return next(iter(kinds.values()), {})
+
+
+def _in_words(kind: Mapping[str, Any]) -> str:
+    return f"{'QuickGELU' if kind.get('quick_gelu') else 'GELU'}, mean {kind['mean'][0]:.2f}"
 
 
 def _made_by(reference: str) -> BaseTeacher:
@@ -211,7 +240,10 @@ def is_teacher(folder: Path) -> bool:
 
 
 def copy_teacher(source: Path, folder: Path) -> None:
-    """What `load_teacher` reads of a folder: configuration, weights, names, and a tokeniser where it has its own."""
+    """What `load_teacher` reads of a folder: configuration, weights, names, and a tokeniser where it has its own.
+
+    Weights are safetensors afterwards.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (source / CONFIG).is_file():
         copy_writer(source, folder)
@@ -219,6 +251,8 @@ def copy_teacher(source: Path, folder: Path) -> None:
     for file in (CONFIG, WEIGHTS, NAMES, *_OF_TOKENIZERS):
         if (source / file).is_file():
             shutil.copyfile(source / file, folder / file)
+    if not (source / WEIGHTS).is_file():
+        as_safetensors(source / OLD_WEIGHTS, folder / WEIGHTS)
     if (source / TEXT).is_dir():
         shutil.copytree(source / TEXT, folder / TEXT, dirs_exist_ok=True)
 
@@ -242,7 +276,7 @@ def _from_folder(folder: Path, pretrained: str | Path | None, device: str | torc
         raise CheckpointError(f"cannot read {path}: {error}") from error
     name = str(card.get("name", folder.name))
     model = build(model_cfg, name, folder)
-    weights = next((folder / file for file in (WEIGHTS, _OLD_WEIGHTS) if (folder / file).is_file()), folder / WEIGHTS)
+    weights = next((folder / file for file in (WEIGHTS, OLD_WEIGHTS) if (folder / file).is_file()), folder / WEIGHTS)
     fit(model, read_weights(weights), name=name, source=str(weights))
     names = Names.read(folder / NAMES) if (folder / NAMES).is_file() else None
     tokenizer = _tokenizer(model_cfg, name, card.get("vocabulary"), names, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ EXTRA = "pip install 'learning-from-interactions[transformers]'"
 
 class SubwordTokenizer:
     """open_clip's `HFTokenizer`, of what can be seen of a text, with the place of every word among its tokens.
+
+    Threads may ask; one is answered at a time, since every call says anew how the tokeniser pads and cuts.
 
     Args:
         source: a folder with a tokeniser's files, or its name on the hub.
@@ -45,6 +48,7 @@ class SubwordTokenizer:
         if not self.whole.tokenizer.is_fast:
             raise UnsupportedModelError(f"{name}: its tokeniser {source} cannot say which letters a token stands for")
         self.context_length = context_length
+        self._alone = threading.Lock()
 
     def __len__(self) -> int:
         """Number of ids."""
@@ -53,12 +57,15 @@ class SubwordTokenizer:
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
         """Padded ids, int64 `[text, context_length]`."""
         given = [texts] if isinstance(texts, str) else list(texts)
-        return self.whole([visible(text) for text in given], context_length or self.context_length)
+        seen = [visible(text) for text in given]
+        with self._alone:
+            return self.whole(seen, context_length or self.context_length)
 
     def words(self, text: str) -> list[tuple[str, int]]:
         """The words of a text, lower-cased, each with the position of its last token."""
         cleaned = self.whole.clean_fn(visible(text))
-        encoded = self.whole.tokenizer(cleaned, return_offsets_mapping=True)
+        with self._alone:
+            encoded = self.whole.tokenizer(cleaned, return_offsets_mapping=True)
         return placed(cleaned, encoded["offset_mapping"])
 
     def save(self, folder: Path) -> None:

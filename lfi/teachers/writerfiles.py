@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from lfi.errors import CheckpointError, UnsupportedModelError
+from lfi.hub import TORCH_WEIGHTS
 from lfi.teachers.subwords import need_transformers
 from lfi.teachers.writers import FAMILIES, Writer
-from lfi.weights import first_line, quiet
+from lfi.weights import as_safetensors, first_line, quiet
 
 _CLASSES = {"blip": "BlipForConditionalGeneration", "llava": "LlavaForConditionalGeneration"}
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -104,7 +105,22 @@ def card_of(folder: Path) -> dict[str, Any]:
 
 
 def copy_writer(source: Path, folder: Path) -> None:
-    """All files of a folder that transformers wrote, but for weights in other formats, and the model's name."""
-    unwanted = shutil.ignore_patterns("*.bin", "*.h5", "*.msgpack", ".*")
+    """All files of a folder that transformers wrote, but for weights in other formats, and the model's name.
+
+    Weights are safetensors afterwards.
+    """
+    unwanted = shutil.ignore_patterns("*.bin", "*.bin.index.json", "*.h5", "*.msgpack", ".*")
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=unwanted)
+    if not any(source.glob("*.safetensors")):
+        for file in source.glob(TORCH_WEIGHTS):
+            as_safetensors(file, folder / _renamed(file.name))
+        for index in source.glob("pytorch_model.bin.index.json"):  # of weights in several files
+            said = json.loads(index.read_text(encoding="utf-8"))
+            said["weight_map"] = {key: _renamed(name) for key, name in said["weight_map"].items()}
+            (folder / "model.safetensors.index.json").write_text(json.dumps(said), encoding="utf-8")
     (folder / _CARD).write_text(json.dumps(card_of(source)) + "\n", encoding="utf-8")
+
+
+def _renamed(name: str) -> str:
+    """What transformers calls a file of weights as safetensors."""
+    return name.replace("pytorch_model", "model").replace(".bin", ".safetensors")

@@ -123,7 +123,7 @@ class TeacherSource:
     Attributes:
         model: folder of a trained teacher, of a BLIP or of a LLaVA, `scenes` (the one that comes with LFI), or an
             open_clip name such as `coca_ViT-B-32`.
-        pretrained: for an open_clip name: its tag or a checkpoint file.
+        pretrained: for an open_clip name: its tag, `TAG:FILE` or a checkpoint file.
         maps: `statements` (every word of an image alone), `captions` (its content words within the whole caption) or
             `seen` (classes and names above them that the teacher itself is sure to see, weighted by how sure).
         sure: for `seen`: the lowest probability of a word.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
@@ -124,3 +127,24 @@ def test_it_can_be_put_into_a_trio(blip, picture, tmp_path):
     images = peer.preprocess([picture])
     maps = [each.explain("cross-attention", images, ["red"], model="m@0").weights for each in (peer, again)]
     assert torch.equal(*maps)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_one_with_older_files_of_weights_is_copied_with_them(blip, tmp_path, parts):
+    """As transformers wrote them before safetensors: in one file, or in several with an index."""
+    old = shutil.copytree(blip, tmp_path / "old")
+    weights = list(safetensors.torch.load_file(old / "model.safetensors").items())
+    (old / "model.safetensors").unlink()
+    names = [f"pytorch_model-{number}.bin" for number in range(parts)] if parts > 1 else ["pytorch_model.bin"]
+    for number, name in enumerate(names):
+        torch.save(dict(weights[number::parts]), old / name)
+    if parts > 1:
+        places = {key: names[index % parts] for index, (key, _) in enumerate(weights)}
+        index = {"metadata": {"total_size": 1}, "weight_map": places}
+        (old / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    expected = load_peer(str(blip)).fingerprint
+    peer = load_peer(str(old))
+    assert peer.fingerprint == expected
+    peer.write(tmp_path / "copy")
+    assert load_peer(str(tmp_path / "copy")).fingerprint == expected
+    assert not list((tmp_path / "copy").glob("*.bin*"))

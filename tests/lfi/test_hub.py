@@ -10,6 +10,7 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from commandline import lfi
 from hub_server import Hub, running
@@ -17,9 +18,10 @@ from PIL import Image
 
 from app.commands.maps import chosen_trio
 from lfi.errors import CheckpointError, ConfigError, UnknownModelError
-from lfi.hub import local_folder, pretrained, push
+from lfi.hub import OLD_WEIGHTS, WEIGHTS, local_folder, pretrained, push
 from lfi.students import Student
 from lfi.teachers import load_teacher
+from lfi.teachers.loading import copy_teacher
 from lfi.trio import Trio
 
 
@@ -90,8 +92,6 @@ def test_a_teacher_and_a_student_come_back_too(hub, trio_folder, tmp_path):
 
 
 def test_open_clips_older_repositories_are_read(hub, trio_folder):
-    import safetensors.torch
-
     files = {path.name: path.read_bytes() for path in (trio_folder / "teacher").iterdir() if path.is_file()}
     weights = safetensors.torch.load(files.pop("open_clip_model.safetensors"))
     path = trio_folder.parent / "old.bin"
@@ -99,6 +99,42 @@ def test_open_clips_older_repositories_are_read(hub, trio_folder):
     hub.repositories["lab/old"] = {**files, "open_clip_pytorch_model.bin": path.read_bytes()}
     path.unlink()
     assert load_teacher("hf-hub:lab/old").fingerprint == load_teacher(trio_folder / "teacher").fingerprint
+
+
+def older(folder: Path, source: Path) -> Path:
+    """A copy of a teacher as open_clip wrote it before safetensors."""
+    shutil.copytree(source, folder)
+    torch.save(safetensors.torch.load_file(folder / WEIGHTS), folder / OLD_WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    return folder
+
+
+def test_an_older_teacher_is_pushed_and_copied_with_its_weights(hub, trio_folder, tmp_path):
+    expected = load_teacher(trio_folder / "teacher").fingerprint
+    old = older(tmp_path / "old", trio_folder / "teacher")
+    copy_teacher(old, tmp_path / "copy")
+    assert load_teacher(tmp_path / "copy").fingerprint == expected
+    assert push(old, "lab/old").files == ("README.md", "open_clip_config.json", "open_clip_model.safetensors")
+    assert load_teacher("hf-hub:lab/old").fingerprint == expected
+
+    shutil.copytree(trio_folder, tmp_path / "trio", ignore=shutil.ignore_patterns("teacher"))
+    older(tmp_path / "trio" / "teacher", trio_folder / "teacher")
+    done = push(tmp_path / "trio", "lab/trio")
+    assert {"teacher/open_clip_model.safetensors"} == {name for name in done.files if "open_clip_model" in name}
+    assert Trio.from_pretrained("lab/trio").fingerprints["teacher"] == expected
+
+
+def test_what_is_hidden_is_not_pushed(hub, trio_folder, tmp_path):
+    folder = shutil.copytree(trio_folder, tmp_path / "trio")
+    expected = set(push(folder, "lab/tiny").files)
+    for hidden in (".git/config", "lfi/.ipynb_checkpoints/card.json", ".cache/huggingface/x.json", "lfi/.env"):
+        (folder / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (folder / hidden).write_text("{}")
+    assert set(push(folder, "lab/again").files) == expected
+    for hidden in (".git/x.json", ".ipynb_checkpoints/open_clip_config.json"):
+        (folder / "teacher" / hidden).parent.mkdir()
+        (folder / "teacher" / hidden).write_text("{}")
+    assert set(push(folder / "teacher", "lab/teacher").files) == {"README.md", "open_clip_config.json", WEIGHTS}
 
 
 def test_what_was_fetched_needs_no_hub_afterwards(hub, trio_folder, monkeypatch):

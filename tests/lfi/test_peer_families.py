@@ -15,10 +15,13 @@ from timm.models import save_for_hf
 
 from lfi.errors import UnknownWordError, UnsupportedModelError
 from lfi.peers import FeaturePeer, Peer, StudentPeer, load_peer
-from lfi.peers.attention import class_rows, formed
+from lfi.peers.attention import class_rows, formed, pooled_rows
+from lfi.peers.features import _outputs, as_map
 
 SWIN = {"img_size": 56, "embed_dim": 12, "depths": (1, 2), "num_heads": (1, 2)}
 REGISTERS = {"img_size": 56, "embed_dim": 24, "depth": 2, "num_heads": 3}
+HIERA = {"embed_dim": 16, "stages": (1, 1, 1, 1), "num_heads": 1, "num_classes": 1000}
+TWO_BLOCKS = {"img_size": 64, "embed_dim": 32, "depth": 2, "num_heads": 2}
 ROTARY = {"img_size": 64, "embed_dim": 32, "depth": 2, "num_heads": 2}
 WORDS = ["tabby", "goldfish"]
 CAMS = ("grad-cam", "layer-cam")
@@ -46,6 +49,9 @@ FAMILIES = [
     ("test_efficientnet", {}, CAMS, "EfficientNet", "its attention cannot be read"),
     ("swin_tiny_patch4_window7_224", SWIN, CAMS, "SwinTransformer", "its attention cannot be read"),
     ("test_vit2", {}, CAMS, "ViT", "its attention cannot be read"),  # it has no token that would read the image
+    ("hiera_tiny_224", HIERA, CAMS, "Hiera", "its attention cannot be read"),
+    ("xcit_nano_12_p16_224", TWO_BLOCKS, CAMS, "Xcit", "its attention cannot be read"),  # channels attend to channels
+    ("cait_xxs24_224", TWO_BLOCKS, CAMS, "Cait", "its attention cannot be read"),
     ("test_vit3", {}, ("self-attention", *CAMS), "ViT", "the attention of its pooling query is read"),
     (
         "vit_small_patch16_dinov3",
@@ -98,6 +104,60 @@ def test_cams_of_a_pooled_feature_map_are_its_classifier_at_every_place(picture,
         expected = torch.nn.functional.interpolate(expected[:, None], (10, 10), mode="bilinear", align_corners=False)
         found = peer.explain(way, images, ["tabby"], model="m@0").weights[:, -1]
         assert torch.allclose(found, expected / expected.sum((2, 3), keepdim=True), atol=1e-5)
+
+
+def test_tokens_in_windows_are_put_in_their_places(picture, tmp_path):
+    """Hiera keeps the tokens of a window together: timm's own maps are in the order of the image."""
+    peer = load_peer(str(folder_of(tmp_path / "model", "hiera_tiny_224", **HIERA)))
+    assert isinstance(peer, FeaturePeer)
+    images, model = peer.preprocess([picture]), peer.trunk
+    with torch.no_grad(), _outputs(peer.tapped) as outputs:
+        model(images)
+    expected = model.forward_intermediates(images, output_fmt="NCHW", intermediates_only=True)
+    found = [as_map(outputs[layer], layer, model) for layer in peer.tapped]
+    assert [each.shape[2:] for each in found] == [(56, 56), (28, 28), (14, 14), (7, 7)]
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_tokens_that_no_class_token_has_joined_yet_are_all_patches(picture, tmp_path):
+    peer = load_peer(str(folder_of(tmp_path / "model", "cait_xxs24_224", **TWO_BLOCKS)))
+    assert isinstance(peer, FeaturePeer)
+    images, model = peer.preprocess([picture]), peer.trunk
+    with torch.no_grad(), _outputs(peer.tapped) as outputs:
+        model(images)
+    before = model.forward_intermediates(images, output_fmt="NLC", intermediates_only=True)[0]
+    found = as_map(outputs[peer.tapped[1]], peer.tapped[1], model).flatten(2).transpose(1, 2)
+    assert torch.allclose(found, model.blocks[1].norm1(before), atol=1e-5)
+
+
+def test_a_pool_that_sees_the_class_token_has_no_place_for_it(picture, tmp_path):
+    """Perception Encoders: timm's EVA pools its class token as well."""
+    peer = load_peer(str(folder_of(tmp_path / "model", "vit_pe_core_tiny_patch16_384", num_classes=0, **TWO_BLOCKS)))
+    assert isinstance(peer, FeaturePeer)
+    assert peer.explanations == ("self-attention",)
+    images = peer.preprocess([picture])
+    maps, rows = peer.explain("self-attention", images, ["anything"]), pooled_rows(peer.trunk, images)
+    assert rows.shape[-1] == 1 + 16
+    assert torch.allclose(maps.outside[..., 0], rows[..., 0], atol=1e-5)
+    shares = rows[0, 0, 1:] / rows[0, 0, 1:].sum()
+    assert torch.allclose(maps.weights[0, 0, 0].flatten(), shares, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("coat_lite_tiny", "the module that timm calls stage 1 is never run"),
+        ("crossvit_9_240", "features of shape [1, 401, 128] are no map of 128 channels"),
+        ("tnt_s_legacy_patch16_224", "features of shape [196, 16, 24] are no map of 384 channels"),
+        ("twins_svt_small", "Twins has no attribute `block`"),
+    ],
+)
+def test_what_cannot_answer_is_refused_when_it_is_loaded(name, reason):
+    with pytest.raises(UnsupportedModelError) as refused:
+        load_peer(f"timm:{name}:random")
+    assert str(refused.value) == (
+        f"gradients of {name} cannot be read ({reason}), and its attention cannot be read: there is nothing to show"
+    )
 
 
 def test_registers_are_no_patches(picture, tmp_path):

@@ -37,7 +37,7 @@ class Request:
     """What `lfi distil` was called with.
 
     Attributes:
-        teacher: an open_clip `NAME:TAG` (or `NAME:FILE`), a folder (of a BLIP or a LLaVA, too), or the name of a
+        teacher: an open_clip `NAME:TAG` (or `NAME:TAG:FILE`), a folder (of a BLIP or a LLaVA, too), or the name of a
             teacher that comes with LFI.
         images: folder of the images: `CLASS/*` where there are no captions.
         captions: CSV, TSV, JSONL, or COCO's captions JSON, whose paths are relative to `images`; `""` for none.

@@ -22,6 +22,7 @@ import httpx
 import pytest
 import torch
 from documentation import ROOT, blocks
+from pictures import pictures
 from PIL import Image
 from running import running
 from uploads import as_bytes, scene, truncated_jpeg
@@ -95,6 +96,16 @@ def test_an_image_is_a_path_its_bytes_or_a_picture(client, tmp_path):
     assert all(torch.equal(each.maps["lfi"].weights, first) for each in answers)
     with pytest.raises(ImageError, match=r"cannot read .*nowhere.png: no such file"):
         client.maps(tmp_path / "nowhere.png", ["star"])
+
+
+def test_a_picture_is_seen_by_the_service_as_by_the_models(client, trio_folder):
+    """Of any mode, and turned as its EXIF says: what Python shows without a service is the same."""
+    trio = Trio.load(trio_folder)
+    for name, picture in pictures().items():
+        found, own = client.maps(picture, ["star"], models=["lfi"]), trio.compare(picture, ["star"], models=["lfi"])
+        assert torch.allclose(found.maps["lfi"].weights, own.maps["lfi"].weights, atol=1e-6), name
+    with pytest.raises(ImageError, match="the picture cannot be sent: the image has 32-bit pixels"):
+        client.maps(scene().convert("F"), ["star"])
 
 
 def test_models_layers_heads_and_explanations_can_be_chosen(client):

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -295,7 +296,7 @@ def test_what_is_done_too_late_is_given_up(door, picture, engine, monkeypatch):
 @pytest.mark.parametrize("door", ALL, indirect=True)
 def test_pictures_are_decoded_within_the_budget_of_pixels(door, picture, monkeypatch):
     here, decoded = threading.local(), []
-    held, upright = Pixels.held, decode._turn_upright
+    held, upright = Pixels.held, decode.upright_rgb
 
     @contextmanager
     def holding(pixels: Pixels, count: int, turn: Turn) -> Iterator[None]:
@@ -304,12 +305,12 @@ def test_pictures_are_decoded_within_the_budget_of_pixels(door, picture, monkeyp
             yield
             here.count = 0
 
-    def noted(image: Image.Image) -> None:
+    def noted(image: Image.Image, **options: Any) -> Image.Image:
         decoded.append(getattr(here, "count", 0) >= image.width * image.height)
-        upright(image)
+        return upright(image, **options)
 
     monkeypatch.setattr(Pixels, "held", holding)
-    monkeypatch.setattr(decode, "_turn_upright", noted)
+    monkeypatch.setattr(decode, "upright_rgb", noted)
     assert door.ask("star", picture) == ""
     assert decoded
     assert all(decoded)
@@ -327,8 +328,10 @@ def test_a_picture_that_the_models_know_is_not_run_through_them_again(door, pict
 
 @pytest.mark.parametrize("door", [Api, Agents], indirect=True)
 def test_where_nothing_is_drawn_it_is_not_even_decoded_again(door, picture, monkeypatch):
-    decoded, upright = [], decode._turn_upright
-    monkeypatch.setattr(decode, "_turn_upright", lambda image: decoded.append(image) or upright(image))
+    decoded, upright = [], decode.upright_rgb
+    monkeypatch.setattr(
+        decode, "upright_rgb", lambda image, **options: decoded.append(image) or upright(image, **options)
+    )
     assert [door.ask(word, picture) for word in ("star", "blue")] == ["", ""]
     assert len(decoded) == 1
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pictures import pictures
 from PIL import Image
 
 from lfi.errors import UnsupportedModelError
@@ -48,6 +51,8 @@ def test_maps_names_and_logits_are_the_students(folder, trio, picture):
     runner = OnnxStudent(folder)
     images = trio.lfi.preprocess([picture, picture.rotate(90), picture.rotate(180)])
     assert np.allclose(runner.preprocess([picture]), images[:1].numpy(), atol=1e-5)
+    kinds = list(pictures().values())
+    assert np.allclose(runner.preprocess(kinds), trio.lfi.preprocess(kinds).numpy(), atol=1e-5)
     found = runner.run(images.numpy())
     with torch.no_grad():
         out = trio.lfi(images)
@@ -65,6 +70,24 @@ def test_words_are_addressed_as_in_the_trio(folder, trio, picture):
     assert queries == [each.query for each in expected.addressed]
     assert np.allclose(nearness, [each.nearness for each in expected.addressed], atol=1e-4)
     assert np.abs(maps - expected.maps["lfi"].weights[0].numpy()).max() < 1e-4
+
+
+def test_a_student_whose_patches_have_names_is_read_both_ways_as_in_the_trio(trio, picture, tmp_path):
+    student = Student(replace(trio.lfi.config, patch_words=True)).eval()
+    student.load_state_dict(trio.lfi.state_dict())
+    words = list(trio.vocabulary[:5])
+    export(student, tmp_path / "out", trio.teacher, trio.vocabulary, phrases=trio.phrases)
+    runner = OnnxStudent(tmp_path / "out")
+    for phrases in (trio.phrases, ()):
+        runner.phrases = runner.phrases[: len(phrases)]
+        both = Trio(trio.teacher, student, trio.baseline, trio.card | {"phrases": phrases})
+        expected = both.compare(picture, words, models=["lfi"])
+        maps, queries, nearness = runner.maps(picture, words)
+        assert np.abs(maps - expected.maps["lfi"].weights[0].numpy()).max() < 1e-5
+        assert queries == [each.query for each in expected.addressed]
+        assert np.allclose(nearness, [each.nearness for each in expected.addressed], atol=1e-5)
+    rows = trio.compare(picture, words, models=["lfi"]).maps["lfi"].weights[0].numpy()
+    assert np.abs(maps - rows).max() > 0.01, "of one direction alone they would be others"
 
 
 @pytest.mark.slow
@@ -90,10 +113,10 @@ def test_a_student_without_names_is_refused(trio, tmp_path):
 def test_the_command_writes_maps_and_needs_no_torch(folder, trio, picture, tmp_path):
     picture.save(tmp_path / "a.png")
     word = trio.vocabulary[0]
-    lone = (Path(__file__).parents[3] / "lfi" / "exporting" / "runner.py").read_text()
-    (tmp_path / "runner.py").write_text(
-        "import sys\nsys.modules['torch'] = None\n" + lone.replace("from __future__ import annotations\n", "")
-    )
+    lfi = Path(__file__).parents[3] / "lfi"
+    lone = (lfi / "exporting" / "runner.py").read_text().replace("from __future__ import annotations\n", "")
+    (tmp_path / "runner.py").write_text("import sys\nsys.modules['torch'] = sys.modules['lfi'] = None\n" + lone)
+    shutil.copy(lfi / "upright.py", tmp_path)
     command = [sys.executable, "runner.py", str(folder), "a.png", "--word", word, "--out", "maps.npz"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

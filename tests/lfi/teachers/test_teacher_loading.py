@@ -27,9 +27,10 @@ from lfi.errors import (
     UnknownWordError,
     UnsupportedModelError,
 )
-from lfi.teachers import ClipTeacher, CoCaTeacher, load_teacher, save_teacher
+from lfi.peers import load_peer
+from lfi.teachers import BaseTeacher, ClipTeacher, CoCaTeacher, load_teacher, save_teacher
 from lfi.teachers.checkpoints import fetch, fingerprint_of
-from lfi.teachers.loading import build
+from lfi.teachers.loading import build, save_named
 
 VOCABULARY = ["red", "blue", "circle", "star", "a"]
 WORDS = CONFIGS["direct"] | {
@@ -158,7 +159,7 @@ def test_the_whole_image_is_squashed_and_normalised(folder: Path) -> None:
     stripes[:, 50:, 0] = 255
     stripes[..., 3] = 128
     pixels = teacher.preprocess([PIL.Image.fromarray(stripes, "RGBA"), PIL.Image.new("L", (7, 9), 255)])
-    black, red = (0 - 0.5) / 0.2, (1 - 0.5) / 0.2
+    black, red = (127 / 255 - 0.5) / 0.2, (1 - 0.5) / 0.2  # half transparent, on white
     assert (pixels.dtype, pixels.shape) == (torch.float32, (2, 3, 32, 32))
     torch.testing.assert_close(pixels[0, 0, :, :14], torch.full((32, 14), black))
     torch.testing.assert_close(pixels[0, 0, :, 18:], torch.full((32, 14), red))
@@ -332,7 +333,7 @@ def test_a_tag_without_a_network_asks_for_a_local_file(
     with one_line(
         CheckpointError,
         "cannot fetch coca_ViT-B-32 with 'laion2b_s13b_b90k' (the model hub cannot be reached)",
-        "pass the file as pretrained",
+        "pass laion2b_s13b_b90k:FILE as pretrained",
     ):
         load_teacher("coca_ViT-B-32", "laion2b_s13b_b90k")
     assert time.perf_counter() - start < 30, "the hub's client alone retries for 46 s"
@@ -349,6 +350,21 @@ def test_a_file_fetched_before_is_found_without_a_network(no_network: None, tmp_
     assert fetch("coca_ViT-B-32", "laion2b_s13b_b90k").read_bytes() == b"weights"
 
 
+QUICK = {"hf_hub": "some/tiny/", "quick_gelu": True, **COLOURS}
+PLAIN = {"hf_hub": "some/other/", "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5]}
+
+
+def is_the_quick_one(teacher: BaseTeacher, model: nn.Module) -> bool:
+    """Whether it has the activation of the model, and the colours of `QUICK`."""
+    pixels = teacher.preprocess([PIL.Image.new("RGB", (40, 40), "teal")])
+    with torch.no_grad():
+        expected = model.encode_image(pixels, normalize=True)
+    normalised = (torch.tensor([0, 128, 128]) / 255 - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.2, 0.3, 0.4])
+    return torch.allclose(teacher.embed_images(pixels), expected, atol=1e-5) and torch.allclose(
+        pixels[0, :, 0, 0], normalised, atol=1e-5
+    )
+
+
 def test_a_tag_brings_the_activation_its_weights_were_trained_with(
     no_network: None, tmp_path: Path, architectures: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,14 +375,48 @@ def test_a_tag_brings_the_activation_its_weights_were_trained_with(
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(snapshot.name)
     as_safetensors(model, snapshot / "open_clip_model")
-    tag = {"hf_hub": "some/tiny/", "quick_gelu": True, **COLOURS}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny_clip", {"openai": tag})
-    teacher = load_teacher("tiny_clip", "openai")
-    pixels = teacher.preprocess([PIL.Image.new("RGB", (40, 40), "teal")])
-    with torch.no_grad():
-        expected = model.encode_image(pixels, normalize=True)
-    torch.testing.assert_close(teacher.embed_images(pixels), expected)
-    torch.testing.assert_close(
-        pixels[0, :, 0, 0],
-        (torch.tensor([0, 128, 128]) / 255 - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.2, 0.3, 0.4]),
-    )
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny_clip", {"openai": QUICK})
+    assert is_the_quick_one(load_teacher("tiny_clip", "openai"), model)
+
+
+def test_a_file_was_trained_as_all_weights_of_its_architecture_were(
+    tmp_path: Path, architectures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = sharp(CONFIGS["clip"] | {"quick_gelu": True})
+    file = as_safetensors(model, tmp_path / "weights")
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny_clip", {"openai": QUICK, "metaclip": QUICK})
+    assert is_the_quick_one(load_teacher("tiny_clip", file), model)
+    save_named("tiny_clip", file, tmp_path / "saved")
+    assert is_the_quick_one(load_teacher(tmp_path / "saved"), model)
+    assert is_the_quick_one(load_peer(f"open_clip:tiny_clip:{file}").clip, model)
+
+
+def test_where_weights_of_an_architecture_differ_a_file_needs_its_tag(
+    tmp_path: Path, architectures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = sharp(CONFIGS["clip"] | {"quick_gelu": True})
+    file = as_safetensors(model, tmp_path / "weights")
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny_clip", {"openai": QUICK, "more": QUICK, "laion": PLAIN})
+    refusal = ("tiny_clip differ in activation or colours, which no file says; pass one of ",)
+    options = "openai:FILE (QuickGELU, mean 0.50), laion:FILE (GELU, mean 0.10)"
+    with one_line(CheckpointError, *refusal, options):
+        load_teacher("tiny_clip", file)
+    with one_line(CheckpointError, *refusal, options):
+        load_peer(f"open_clip:tiny_clip:{file}")
+    assert is_the_quick_one(load_teacher("tiny_clip", f"openai:{file}"), model)
+    assert is_the_quick_one(load_peer(f"open_clip:tiny_clip:openai:{file}").clip, model)
+    assert not is_the_quick_one(load_teacher("tiny_clip", f"laion:{file}"), model)
+    with one_line(CheckpointError, "there is no checkpoint gone.pt"):
+        load_teacher("tiny_clip", "openai:gone.pt")
+
+
+def test_a_tag_that_says_nothing_of_the_activation_leaves_the_architectures(
+    tmp_path: Path, architectures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As open_clip's roberta-ViT-B-32."""
+    config = CONFIGS["clip"] | {"quick_gelu": True}
+    (tmp_path / "architectures" / "tiny_quick.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "architectures")
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny_quick", {"laion": {"hf_hub": "a/b/", **COLOURS}})
+    model = sharp(config)
+    assert is_the_quick_one(load_teacher("tiny_quick", as_safetensors(model, tmp_path / "weights")), model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,19 @@ def test_a_clip_with_a_text_tower_of_transformers_teaches(bert, picture):
 def test_words_stand_at_their_last_token(bert):
     words = load_teacher(bert).tokenizer.words("A red  SQUARES, grun")
     assert words == [("a", 1), ("red", 2), ("squares", 5), ("grun", 8)]
+
+
+def test_one_thread_may_ask_for_words_while_another_asks_for_ids(bert):
+    tokenizer = load_teacher(bert).tokenizer
+    long = "red square " * 20
+    ids, words = tokenizer(["red", long]), tokenizer.words(long)
+    assert len(words) == 40, "words are not cut"
+
+    def right(number: int) -> bool:
+        return tokenizer.words(long) == words if number % 2 else torch.equal(tokenizer(["red", long]), ids)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(right, range(1000)))
 
 
 def test_such_a_clip_is_a_peer_that_can_be_copied(bert, picture, tmp_path):
