@@ -292,6 +292,12 @@ async function bestExplanation(model) {
   return ranking(answer.ranked, state.trio.answers);
 }
 
+// How much of the maps on screen lies in a region, whatever has been chosen since they came.
+async function measured(mask, view) {
+  const question = { region: mask, words: view.words, columns: Object.keys(view.models), shown: true };
+  return askWithPicture(server.measure, question);
+}
+
 async function changeColumns(columns) {
   setColumns(columns);
   words.quiet();
@@ -331,7 +337,7 @@ function build(about) {
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: (next) => takePicture(followTrio(next)) });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
   zoom = makeZoom();
-  region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
+  region = makeRegion({ ask: measured, onMeasured: draw });
   downloads = makeDownloads({ ask: (question) => askWithPicture(server.download, { ...asShown(), ...question, shown: true }) });
   paper = makePaper({ take: ({ format, ...more }) => downloads.download(format, more), say: downloads.say });
   if (about.studies) makeDrafts(downloads);
