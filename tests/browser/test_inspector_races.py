@@ -107,6 +107,7 @@ def test_a_picture_that_was_kept_does_not_come_back_over_the_next_one(open_page,
     with page.page.expect_response(HANDLERS):
         held.end()
     page.find("#lfi-keep:enabled").wait_for()
+    page.wait_for_maps()
     assert shown(page) == "Your picture second.png"
     assert page.maps() == maps
     assert page.find("#lfi-forget").is_hidden()

@@ -32,7 +32,8 @@ def server(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str
             asked.append(f"{self.path} {self.headers.get('Authorization', '')}".strip())
             body = b'{"default": "x", "trios": []}' if status == 200 else b"<h1>A proxy's page</h1>"
             if status == LOST:  # nobody knows whether it arrived
-                return self.connection.close()
+                self.connection.close()
+                return
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
