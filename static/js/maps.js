@@ -39,7 +39,7 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
     if (index === 2) select.append(make("option", { value: "" }, "Nothing: two columns"));
     const teaching = make("div", { class: "lfi-teaching" });
     frame.node.append(teaching);
-    const hits = make("p", { class: "lfi-hits", title: "Measured on test images; the layer and the explanation were chosen on others." });
+    const hits = make("p", { class: "lfi-hits" });
     const facts = make("dl", { class: "lfi-facts" });
     const more = make("dl", { class: "lfi-facts" });
     const details = make("details", { class: "lfi-details" }, make("summary", {}, "details"), more);
@@ -104,6 +104,7 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
       Object.assign(panel.node.dataset, { model: answer.role, answer: answer.key });
       panel.node.setAttribute("aria-label", answer.choice);
       panel.hits.textContent = answer.hits;
+      panel.hits.title = answer.measured;
       panel.rank.hidden = answer.role !== "baseline" && !answer.explained;
       if (picked.index !== panel.index || picked.key !== answer.key) panel.ranked.textContent = "";
       fill(panel.teaching, byId(`lfi-teach-${answer.role}`, HTMLTemplateElement).content.cloneNode(true));
