@@ -14,6 +14,10 @@ RUN /opt/uv/bin/uv pip install --python /opt/lfi/bin/python --no-cache --compile
     --require-hashes -r /src/requirements.lock
 
 FROM ${BASE}
+# Letters of figures and films in all scripts (48 MB); the fonts are drawn with, so their newest version will do.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-noto-core fonts-wqy-microhei \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 lfi \
     && useradd --uid 10001 --gid lfi --no-create-home --home-dir /tmp lfi \
     && install -d -o lfi -g lfi /data

@@ -1,4 +1,4 @@
-"""What a trio shows, chosen on held-out images that nobody has outlined anything in.
+"""What a trio shows, chosen on half of the held-out images, which nobody has outlined anything in, measured on others.
 
 Several images on one canvas are masks enough: a word that is said of one of them alone must be looked for in its part.
 Which words are in an image is told by its caption or class, so what a model's evidence is worth can be told as well.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from tqdm import tqdm
 from evaluation.metrics.pointing_game import pointing_hit
 from evaluation.pointing import Cases, word_maps
 from evaluation.presence import Statements, calibrate, evidence
+from evaluation.presence import measured as measured_presence
 from lfi.answerers import Answerer, QueriesAnswerer, TeacherAnswerer, explained_answerers
+from lfi.comparison import MODELS
 from lfi.data.canvases import compose
 from lfi.data.imageset import ImageSet
 from lfi.presence import Presence
@@ -75,6 +77,24 @@ def choose(teacher: BaseTeacher, students: Mapping[str, Student], rates: Rates, 
         {name: int(each.argmax()) for name, each in every.items()},
         {name: float(each.max()) for name, each in every.items()},
     )
+
+
+def measured(choice: Choice, answerers: Mapping[str, Answerer[Any]], rates: Rates) -> dict[str, float]:
+    """Share of words that the layers of a choice find, of teacher, LFI and baseline, by rates on other images."""
+    return {part: float(rates(answerers[part])[choice.layers[part]]) for part in MODELS}
+
+
+def halves(pictures: Sequence[Hashable], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to choose on and rows to measure on; all rows of a picture are on the same side.
+
+    Args:
+        pictures: of every row.
+    """
+    once = list(dict.fromkeys(pictures))
+    order = np.random.default_rng((seed, 41)).permutation(len(once))
+    first = {once[place] for place in order[: len(once) // 2]}
+    chosen = np.array([each in first for each in pictures], bool)
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def hit_rates(cases: Cases) -> Rates:
@@ -162,20 +182,28 @@ def statements(images: ImageSet, seed: int = 0) -> Statements:
     return Statements(np.asarray(images.images)[rows], tuple(words), truth)
 
 
-def calibrated(answerers: Mapping[str, Answerer[Any]], asked: Statements) -> tuple[dict[str, Presence], str]:
+def calibrated(
+    answerers: Mapping[str, Answerer[Any]], asked: Statements, tested: Statements | None = None
+) -> tuple[dict[str, Presence], str]:
     """The presence of each model whose evidence is worth anything, and why the others, or all, have none.
 
     Where the teacher cannot tell words that are there from words that are not, its students learned it of nobody.
 
     Args:
         answerers: the teacher first.
+        asked: what the evidence is calibrated on.
+        tested: about other images, what it is measured on; default: the same.
     """
-    if asked.truth.size < FEWEST_STATEMENTS:
-        return {}, f"{asked.truth.size} statements can be made of the held-out images; {FEWEST_STATEMENTS} are needed"
+    sizes = [each.truth.size for each in (asked, tested) if each is not None]
+    if min(sizes) < FEWEST_STATEMENTS // len(sizes):
+        of = "the held-out images" if tested is None else "half of the held-out images"
+        return {}, f"{min(sizes)} statements can be made of {of}; {FEWEST_STATEMENTS // len(sizes)} are needed"
     found, without = {}, []
     for name, answerer in answerers.items():
         presence = calibrate([evidence(answerer, asked)], [asked])
-        if presence.auc >= LEAST_AUC and presence.auc - 2 * standard_error(presence.auc, asked.truth.size // 2) > 0.5:
+        if tested is not None:
+            presence = measured_presence(presence, [evidence(answerer, tested)], [tested])
+        if presence.auc >= LEAST_AUC and presence.auc - 2 * standard_error(presence.auc, presence.words // 2) > 0.5:
             found[name] = presence
             continue
         without.append(f"{name} cannot tell words that are there from words that are not (AUC {presence.auc:.2f})")

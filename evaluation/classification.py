@@ -107,6 +107,8 @@ def plot_confusion(probabilities: dict[str, Tensor], test: ImageSet, path: Path)
     from matplotlib.figure import Figure as Drawing
     from sklearn.metrics import confusion_matrix
 
+    from lfi.rendering.fonts import families
+
     count = len(test.classes)
     drawing = Drawing(figsize=(5.2 * len(probabilities) + 0.6, 5), layout="constrained")
     panels = drawing.subplots(1, len(probabilities), squeeze=False)[0]
@@ -116,8 +118,9 @@ def plot_confusion(probabilities: dict[str, Tensor], test: ImageSet, path: Path)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("taken for")
         if count <= 20:
-            axes.set_xticks(range(count), test.classes, rotation=90, fontsize=8)
-            axes.set_yticks(range(count), test.classes, fontsize=8)
+            letters = {"fontsize": 8, "family": families(" ".join(test.classes))}
+            axes.set_xticks(range(count), test.classes, rotation=90, **letters)
+            axes.set_yticks(range(count), test.classes, **letters)
     panels[0].set_ylabel("is")
     drawing.colorbar(image, ax=panels, label="share of the class's images", shrink=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)

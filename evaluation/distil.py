@@ -15,10 +15,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.choosing import calibrated, canvas_cases, choose, hit_rates, statements
+from evaluation.choosing import calibrated, canvas_cases, choose, halves, hit_rates, measured, statements
+from evaluation.pointing import Cases
 from lfi.answerers import TeacherAnswerer, line_up
 from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
@@ -52,6 +54,14 @@ from lfi.training.targets import Answers, Questions
 from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Some of the held-out images, and what is asked of canvases of them."""
+
+    rows: np.ndarray
+    cases: Cases | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,16 +208,26 @@ class Distillation:
         known = replace(small, classes=self.whole.classes, labels=self.whole.labels, words=self.whole.words)
         self.train, self.validation = known.take(self.rows), known.take(held)
         self.held_out: ImageSet = self.whole.take(held)
+        self.pictures = [files[each] for each in self.held_out.ids]
 
     @cached_property
-    def cases(self):  # type: ignore[no-untyped-def]
-        """What is asked of canvases of held-out images."""
-        return canvas_cases(self.held_out, self.plan.canvases, self.request.seed)
+    def sides(self) -> list[Side]:
+        """Held-out images to choose on, and others to measure on; all of them for both where a half tells nothing."""
+        found = [Side(rows, self._cases(rows)) for rows in halves(self.pictures, self.request.seed)]
+        if all(each.cases is not None for each in found):
+            return found
+        every = np.arange(len(self.held_out))
+        return [Side(every, self._cases(every))]
+
+    def _cases(self, rows: np.ndarray) -> Cases | None:
+        """What is asked of canvases of some held-out images."""
+        return canvas_cases(self.held_out.take(rows), self.plan.canvases, self.request.seed) if len(rows) else None
 
     def _choose_layer(self) -> dict[str, Any]:
-        if self.cases is None:
+        cases = self.sides[0].cases
+        if cases is None:
             return {"layer": self.teacher.default_layers[0], "rates": []}
-        rates = hit_rates(self.cases)(TeacherAnswerer(self.teacher))
+        rates = hit_rates(cases)(TeacherAnswerer(self.teacher))
         return {"layer": int(rates.argmax()), "rates": [round(float(rate), 4) for rate in rates]}
 
     def _prepared(self, source: TeacherSource) -> Prepared:
@@ -241,21 +261,27 @@ class Distillation:
         return student.to(self.device)
 
     def _choose(self, students: dict[str, Student]) -> dict[str, Any]:
-        """The better baseline on held-out images, its explanation, and all layers."""
-        scores = {name: validate(student, self.validation) for name, student in students.items()}
+        """The better baseline on held-out images, its explanation, and all layers; how good these are on others."""
+        choosing, measuring = self.sides[0], self.sides[-1]
+        validation = self.validation.take(choosing.rows)
+        scores = {name: validate(student, validation) for name, student in students.items()}
         first = next(iter(scores["lfi"]))
         baseline = max((name for name in students if name != "lfi"), key=lambda name: scores[name][first])
         found: dict[str, Any] = {"baseline": baseline, "scores": scores, "canvases": self.plan.canvases}
-        if self.cases is None:
+        if choosing.cases is None or measuring.cases is None:
             return {**found, "explanation": "", "layers": {}, "rates": {}}
         pair = {"lfi": students["lfi"], "baseline": students[baseline]}
-        return {**found, **asdict(choose(self.teacher, pair, hit_rates(self.cases), self.whole.classes))}
+        chosen = choose(self.teacher, pair, hit_rates(choosing.cases), self.whole.classes)
+        every = line_up(self.teacher, pair["lfi"], pair["baseline"], chosen.explanation, phrases=self.whole.classes)
+        shares = measured(chosen, every, hit_rates(measuring.cases))
+        return {**found, **asdict(chosen), "measured": shares, "apart": len(self.sides) > 1}
 
     def _calibrate(self, students: dict[str, Student], choice: dict[str, Any]) -> dict[str, Any]:
         explanation = choice["explanation"] or "dense-similarity"
         every = line_up(self.teacher, students["lfi"], students["baseline"], explanation, phrases=self.whole.classes)
         models = {name: every[name] for name in ("teacher", "lfi", "baseline")}
-        found, without = calibrated(models, statements(self.held_out, self.request.seed))
+        asked = [statements(self.held_out.take(side.rows), self.request.seed) for side in self.sides]
+        found, without = calibrated(models, *asked)
         return {"models": {name: each.to_dict() for name, each in found.items()}, "without": without}
 
     def _write(self, out: Path, choice: dict[str, Any], presence: dict[str, Any]) -> None:
@@ -273,11 +299,11 @@ class Distillation:
             titles={"baseline": f"Result-oriented baseline: {baseline}"},
             phrases=self.whole.classes,
         )
-        for part, rate in choice["rates"].items():
+        for part, rate in choice.get("measured", choice["rates"]).items():
             if part in card["models"]:
                 figures = card["models"][part].setdefault("figures", {})
                 figures["map peaks in the right image, held-out canvases"] = round(rate, 3)
-        card |= {"presence": presence, "distilled": self.plan.key}
+        card |= {"presence": presence, "measured_apart": choice.get("apart", False), "distilled": self.plan.key}
         part = out.with_name(f".{out.name}.part")
         try:
             if part.exists():

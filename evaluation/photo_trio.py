@@ -1,18 +1,21 @@
-"""The trio for photographs: trained, then chosen and calibrated on held-out images."""
+"""The trio for photographs: trained, then chosen and calibrated on held-out images, and measured on others."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from evaluation.choosing import choose
+from evaluation.choosing import choose, halves
 from evaluation.photographs import found_words, hits, layer_peaks
-from evaluation.presence import Statements, calibrate, evidence, state
+from evaluation.presence import Statements, calibrate, evidence, measured, state
 from lfi.answerers import Answerer, line_up
+from lfi.comparison import MODELS
 from lfi.data.canvases import Canvases, compose
 from lfi.presence import Presence
 from lfi.students import Student
@@ -25,7 +28,8 @@ from lfi.training.photographs.teacher import STEPS, USED, Sources, images, train
 from lfi.training.trio import write_trio
 
 CHOICE, ALONE, SEED = 300, 400, 31
-"""Canvases and single photographs that layers and the explanation are chosen on, by the mean of both rates."""
+"""Canvases and single photographs, at most, of each half: layers and the explanation are chosen on one by the mean of
+both rates, and what was chosen is measured on the other."""
 EVERYDAY = (
     """
 dog, cat, bird, fish, horse, person, car, truck, bus, bicycle, motorcycle, airplane, boat, ship, train,
@@ -60,55 +64,61 @@ def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume
 
 
 def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], folder: Path) -> dict[str, Any]:
-    """Choose, calibrate and measure on held-out images, with weights in float16, and write `folder`."""
+    """Choose and calibrate on half of the held-out images, measure on the others, and write `folder`.
+
+    Weights are in float16.
+    """
     students = {part: student.half().float() for part, student in students.items()}
     teacher = load_teacher(made)
     assert isinstance(teacher, CoCaTeacher)
     assert isinstance(teacher.tokenizer, NameTokenizer)
     names = teacher.tokenizer.names
     parts = images(sources, names)
-    held_out = parts.pop("held-out")
-    canvases, words = choices(held_out, names)
-    alone = small_objects(held_out)
-    named = [(names.names[label],) for label in alone.labels[:, 0]]
+    choosing, measuring = sides(parts.pop("held-out"), names)
 
-    found: dict[str, np.ndarray] = {}
-
-    def rates(answerer: Answerer[Any]) -> np.ndarray:
-        """How often each layer's peak finds a word, the mean over canvases and over boxes of objects."""
-        peaks = np.concatenate(layer_peaks(answerer, alone.images, named), 1)
-        assert alone.boxes is not None
-        in_boxes = [hits(layer, alone.boxes, 64).mean() for layer in peaks]
-        found[answerer.name] = np.array([found_words(answerer, canvases, words).mean(1), in_boxes])
-        return found[answerer.name].mean(0)
-
-    chosen = choose(teacher, students, rates, everyday(names))
+    chosen = choose(teacher, students, lambda answerer: rates(answerer, choosing).mean(0), everyday(names))
     explanation, layers = chosen.explanation, chosen.layers
-    found["baseline"] = found[f"baseline:{explanation}"]
     answerers = line_up(teacher, students["lfi"], students["baseline"], explanation, phrases=everyday(names))
-    presence = calibrated(answerers, held_out, canvases, names)
-    figures = {
-        part: {
-            "map peaks in the named photograph, held-out canvases": round(float(found[part][0, layers[part]]), 3),
-            "map peaks in the object, held-out images": round(float(found[part][1, layers[part]]), 3),
-            "presence, AUC": presence[part].auc,
-        }
-        for part in ("teacher", "lfi", "baseline")
-    }
+    presence = calibrated(answerers, choosing, measuring, names)
+    figures = {part: figures_of(answerers[part], layers[part], measuring, presence[part]) for part in MODELS}
     learned = sum(map(len, parts.values()))
     card = photo_card(folder.name, explanation, layers, names, teacher, students, figures, learned)
-    card["presence"] = {part: each.to_dict() for part, each in presence.items()}
+    card |= {"presence": {part: each.to_dict() for part, each in presence.items()}, "measured_apart": True}
     shutil.copytree(made, folder / "teacher", dirs_exist_ok=True)
     write_trio(folder, students, card, torch.float16)
     return figures
 
 
-def choices(held_out: Part, names: Names) -> tuple[Canvases, list[tuple[str, ...]]]:
-    """Canvases of held-out photographs, and what is asked of each."""
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Half of the held-out photographs.
+
+    Attributes:
+        canvases: of these photographs; words: what is asked of each.
+        alone: those of small objects; named: what is asked of each.
+    """
+
+    photographs: Part
+    canvases: Canvases
+    words: list[tuple[str, ...]]
+    alone: Part
+    named: list[tuple[str, ...]]
+
+
+def sides(held_out: Part, names: Names) -> tuple[Side, Side]:
+    """Held-out photographs to choose on, and others to measure on."""
+    first, second = (side_of(held_out.take(rows), names) for rows in halves(range(len(held_out)), SEED))
+    return first, second
+
+
+def side_of(photographs: Part, names: Names) -> Side:
+    """What is asked of some photographs."""
     rng = np.random.default_rng(SEED)
-    canvases = compose(held_out.images, rng.integers(len(held_out), size=(CHOICE, 4)), rng)
-    own = held_out.labels[:, 0]
-    return canvases, [tuple(names.names[own[row]] for row in rows if row >= 0) for rows in canvases.rows]
+    canvases = compose(photographs.images, rng.integers(len(photographs), size=(CHOICE, 4)), rng)
+    own = photographs.labels[:, 0]
+    words = [tuple(names.names[own[row]] for row in rows if row >= 0) for rows in canvases.rows]
+    alone = small_objects(photographs)
+    return Side(photographs, canvases, words, alone, [(names.names[label],) for label in alone.labels[:, 0]])
 
 
 def small_objects(held_out: Part) -> Part:
@@ -118,18 +128,42 @@ def small_objects(held_out: Part) -> Part:
     return held_out.take(np.flatnonzero(area < 0.5)[:ALONE])
 
 
-def calibrated(answerers: dict[str, Any], held_out: Part, canvases: Canvases, names: Names) -> dict[str, Presence]:
-    """The presence of each model, on held-out photographs and canvases of them."""
-    truth = Truth(names)
-    on_canvases = np.where(canvases.rows >= 0, held_out.labels[canvases.rows, 0], -1)
-    sets: list[Statements] = [
-        state(held_out.images, held_out.labels, truth, SEED),
-        state(canvases.images, on_canvases, truth, SEED),
-    ]
+def rates(answerer: Answerer[Any], side: Side) -> np.ndarray:
+    """How often each layer's peak finds a word, on canvases and in boxes of objects, `[2, layer]`."""
+    peaks = np.concatenate(layer_peaks(answerer, side.alone.images, side.named), 1)
+    assert side.alone.boxes is not None
+    in_boxes = [hits(layer, side.alone.boxes, 64).mean() for layer in peaks]
+    return np.array([found_words(answerer, side.canvases, side.words).mean(1), in_boxes])
+
+
+def figures_of(answerer: Answerer[Any], layer: int, side: Side, presence: Presence) -> dict[str, float]:
+    """What a card says: measured on photographs that nothing was chosen or fitted on."""
+    on_canvases, in_boxes = rates(answerer, side)[:, layer]
     return {
-        part: calibrate([evidence(answerers[part], each) for each in sets], sets)
-        for part in ("teacher", "lfi", "baseline")
+        "map peaks in the named photograph, held-out canvases": round(float(on_canvases), 3),
+        "map peaks in the object, held-out images": round(float(in_boxes), 3),
+        "presence, AUC": presence.auc,
     }
+
+
+def calibrated(answerers: Mapping[str, Answerer[Any]], fitted: Side, tested: Side, names: Names) -> dict[str, Presence]:
+    """The presence of each model, fitted on photographs and canvases of one side and measured on those of the other."""
+    asked, others = (said_of(side, Truth(names)) for side in (fitted, tested))
+
+    def found(part: str, sets: list[Statements]) -> list[np.ndarray]:
+        return [evidence(answerers[part], each) for each in sets]
+
+    return {part: measured(calibrate(found(part, asked), asked), found(part, others), others) for part in MODELS}
+
+
+def said_of(side: Side, truth: Truth) -> list[Statements]:
+    """Statements about photographs and about canvases."""
+    labels, rows = side.photographs.labels, side.canvases.rows
+    on_canvases = np.where(rows >= 0, labels[rows, 0], -1)
+    return [
+        state(side.photographs.images, labels, truth, SEED),
+        state(side.canvases.images, on_canvases, truth, SEED),
+    ]
 
 
 def photo_card(

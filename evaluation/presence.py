@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -75,21 +77,30 @@ def evidence(answerer: Answerer[Any], statements: Statements) -> np.ndarray:
 def calibrate(found: Sequence[np.ndarray], statements: Sequence[Statements]) -> Presence:
     """A logistic regression over evidence of some sets of statements, as many true as false.
 
-    The threshold is where misses and false alarms are as many.
+    The threshold is where misses and false alarms are as many. How good it is, is measured on the same statements;
+    `measured` measures it on others.
     """
     features = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
     right = np.concatenate([each.truth.ravel() for each in statements])
     fitted = LogisticRegression(C=100.0, max_iter=1000).fit(features, right)
+    weights = tuple(round(float(each), 5) for each in fitted.coef_[0])
+    bias = round(float(fitted.intercept_[0]), 5)
     likely = fitted.predict_proba(features)[:, 1]
     tried = np.quantile(likely, np.linspace(0.02, 0.98, 97))
     threshold = min(tried, key=lambda at: abs((likely[~right] >= at).mean() - (likely[right] < at).mean()))
-    threshold = float(np.clip(threshold, 0.01, 0.99))
-    return Presence(
-        weights=tuple(round(float(each), 5) for each in fitted.coef_[0]),
-        bias=round(float(fitted.intercept_[0]), 5),
-        threshold=round(threshold, 3),
-        false_alarms=round(float((likely[~right] >= threshold).mean()), 3),
-        misses=round(float((likely[right] < threshold).mean()), 3),
+    threshold = round(float(np.clip(threshold, 0.01, 0.99)), 3)
+    return measured(Presence(weights, bias, threshold, math.nan, math.nan, math.nan, 0), found, statements)
+
+
+def measured(presence: Presence, found: Sequence[np.ndarray], statements: Sequence[Statements]) -> Presence:
+    """The same calibration, with how good it is on evidence of these statements."""
+    features = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
+    right = np.concatenate([each.truth.ravel() for each in statements])
+    likely = presence.probability(torch.from_numpy(features)).numpy()
+    return replace(
+        presence,
+        false_alarms=round(float((likely[~right] >= presence.threshold).mean()), 3),
+        misses=round(float((likely[right] < presence.threshold).mean()), 3),
         auc=round(float(roc_auc_score(right, likely)), 3),
         words=len(right),
     )

@@ -18,7 +18,7 @@ from lfi.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Presence:
-    """How one model's evidence becomes a probability.
+    """How one model's evidence becomes a probability, and how good that is on statements about images.
 
     Attributes:
         weights, bias: of the logistic regression over an answer's features.

@@ -54,6 +54,7 @@ def _answer_view(trio: Trio, answer: str) -> dict[str, Any]:
         "choice": f"{TITLES.get(model, name)}: {KINDS[explanation]}" if explanation else name,
         "explained": bool(explanation),
         "hits": _hits(trio, answer),
+        "measured": _measured(trio, answer),
         "layers": len(trio.layers[answer]),
     }
 
@@ -74,6 +75,16 @@ def _hits(trio: Trio, answer: str) -> str:
             tested = where or (f"{count:,} test scenes" if count else "test images")
             return f"peaks in {what}: {100 * share:.0f} % of {tested}"
     return ""
+
+
+def _measured(trio: Trio, answer: str) -> str:
+    """Whether the images of `_hits` are others than those of the choices; older cards do not say so."""
+    figures = (trio.cards[answer].get("figures") or {}) if answer in trio.models else {}
+    if not any(name.startswith(_HITS) for name in figures):
+        return ""
+    if "test scenes" in figures or trio.card.get("measured_apart"):
+        return "Measured on test images; the layer and the explanation were chosen on others."
+    return "Measured on the images that the layer and the explanation were chosen on, so it may be too high."
 
 
 def _model_view(trio: Trio, key: str) -> dict[str, Any]:

@@ -108,7 +108,9 @@ class AsyncClient:
     async def ask(self, make: Callable[[], Call[T]]) -> T:
         """The answer to the call of `lfi.client.calls` that `make` gives."""
         with await anyio.to_thread.run_sync(make) as call:
-            response = await self._retries.run_async(lambda: self._http.request(**call.request()), call.repeatable)
+            response = await self._retries.run_async(
+                lambda: self._http.request(**call.request()), call.repeatable, call.deletes
+            )
         return await anyio.to_thread.run_sync(call.read, response)
 
 

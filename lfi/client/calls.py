@@ -39,7 +39,7 @@ class Call(Generic[T]):
         read: makes a value of the answer.
         options: of httpx, besides the files.
         files: form fields with files.
-        repeatable: whether it may be sent twice when it is unknown whether the first one arrived.
+        idempotent: whether a POST that arrives twice does no more than one that arrives once.
     """
 
     method: str
@@ -47,7 +47,17 @@ class Call(Generic[T]):
     read: Callable[[httpx.Response], T]
     options: dict[str, Any] = field(default_factory=dict)
     files: tuple[tuple[str, File], ...] = ()
-    repeatable: bool = True
+    idempotent: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent twice when it is unknown whether the first one arrived."""
+        return self.idempotent or self.deletes or self.method.upper() in ("GET", "HEAD")
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it is done where nothing is left: it was, if a 404 follows an attempt that may have arrived."""
+        return self.method.upper() == "DELETE"
 
     def __enter__(self) -> Call[T]:
         return self
@@ -110,7 +120,7 @@ def batch(
     """
     files = tuple(("images", file) for file in _packed(images))
     options = {"data": _question(words, models, trio)}
-    return Call("POST", "v1/batches", lambda response: response.json()["id"], options, files, repeatable=False)
+    return Call("POST", "v1/batches", lambda response: response.json()["id"], options, files)
 
 
 def batch_status(id: str) -> Call[BatchStatus]:
@@ -145,7 +155,7 @@ def batch_saved(id: str, folder: str | Path) -> Call[Path]:
 
 def batch_stopped(id: str) -> Call[BatchStatus]:
     """Let it end."""
-    return Call("POST", f"v1/batches/{id}/stop", lambda response: BatchStatus.of(response.json()))
+    return Call("POST", f"v1/batches/{id}/stop", lambda response: BatchStatus.of(response.json()), idempotent=True)
 
 
 def batch_deleted(id: str) -> Call[None]:
@@ -163,7 +173,7 @@ def _layers(layers: Sequence[int]) -> dict[str, Any]:
 
 def _of_image(accept: str, image: Picture, fields: dict[str, Any], read: Callable[[httpx.Response], T]) -> Call[T]:
     options = {"data": fields, "headers": {"Accept": accept}}
-    return Call("POST", "v1/maps", read, options, (("image", _file(image)),))
+    return Call("POST", "v1/maps", read, options, (("image", _file(image)),), idempotent=True)
 
 
 def _packed(images: str | os.PathLike[str] | Sequence[Picture]) -> Iterator[File]:

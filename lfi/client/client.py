@@ -126,7 +126,10 @@ class Client:
         return RemoteBatch(self, self.ask(calls.batch(images, words, models, trio)))
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """One request, retried where that helps; its answer is 2xx. For whatever has no method here.
+        """One request, for whatever has no method here; its answer is 2xx.
+
+        Retried where that helps; after an attempt that may have arrived, only a GET, HEAD or DELETE. A DELETE that is
+        repeated so may answer 404: it was done.
 
         Raises:
             ProblemError, UnreachableError: as `maps`.
@@ -136,5 +139,5 @@ class Client:
     def ask(self, call: Call[T]) -> T:
         """The answer to a call of `lfi.client.calls`."""
         with call:
-            response = self._retries.run(lambda: self._http.request(**call.request()), call.repeatable)
+            response = self._retries.run(lambda: self._http.request(**call.request()), call.repeatable, call.deletes)
         return call.read(response)

@@ -47,62 +47,87 @@ class Retries:
         if self.attempts < 1:
             raise ValueError(f"attempts is {self.attempts}; at least 1 was expected")
 
-    def run(self, send: Callable[[], httpx.Response], repeatable: bool = True) -> httpx.Response:
+    def run(self, send: Callable[[], httpx.Response], repeatable: bool = True, deletes: bool = False) -> httpx.Response:
         """The answer, 2xx.
 
         Args:
             send: makes one request; is called again for another.
             repeatable: whether a request may be sent twice when it is unknown whether the first one arrived.
+            deletes: whether 404 is an answer, too, where an earlier attempt may have arrived.
 
         Raises:
             ProblemError: the service refuses, for good or for longer than we wait.
             UnreachableError: it does not answer.
         """
-        attempt = 0
+        attempts = _Attempts(self, repeatable, deletes)
         while True:
-            attempt += 1
             try:
                 response = send()
             except httpx.TransportError as error:
-                pause = self._after_error(error, attempt, repeatable)
+                pause = attempts.after_error(error)
             else:
-                if response.is_success:
+                if attempts.answered(response):
                     return response
-                pause = self._after_refusal(response, attempt, repeatable)
+                pause = attempts.after_refusal(response)
             self.sleep(pause)
 
-    async def run_async(self, send: Callable[[], Awaitable[httpx.Response]], repeatable: bool = True) -> httpx.Response:
+    async def run_async(
+        self, send: Callable[[], Awaitable[httpx.Response]], repeatable: bool = True, deletes: bool = False
+    ) -> httpx.Response:
         """As `run`, in an event loop."""
-        attempt = 0
+        attempts = _Attempts(self, repeatable, deletes)
         while True:
-            attempt += 1
             try:
                 response = await send()
             except httpx.TransportError as error:
-                pause = self._after_error(error, attempt, repeatable)
+                pause = attempts.after_error(error)
             else:
-                if response.is_success:
+                if attempts.answered(response):
                     return response
-                pause = self._after_refusal(response, attempt, repeatable)
+                pause = attempts.after_refusal(response)
             await self.async_sleep(pause)
 
-    def _after_error(self, error: httpx.TransportError, attempt: int, repeatable: bool) -> float:
-        """Seconds to wait after an attempt without an answer, or `UnreachableError`."""
-        if attempt == self.attempts or not (repeatable or isinstance(error, httpx.ConnectError)):
-            raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
-        return self._drawn(attempt)
 
-    def _after_refusal(self, response: httpx.Response, attempt: int, repeatable: bool) -> float:
+@dataclass
+class _Attempts:
+    """What became of the attempts at one request so far."""
+
+    retries: Retries
+    repeatable: bool
+    deletes: bool
+    failed: int = 0
+    perhaps: bool = False
+    """Whether one of them may have arrived."""
+
+    def answered(self, response: httpx.Response) -> bool:
+        """Whether the request is done."""
+        return response.is_success or (self.deletes and self.perhaps and response.status_code == 404)
+
+    def after_error(self, error: httpx.TransportError) -> float:
+        """Seconds to wait after an attempt without an answer, or `UnreachableError`."""
+        lost = not isinstance(error, httpx.ConnectError)
+        if not self._another() or (lost and not self.repeatable):
+            raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
+        self.perhaps |= lost
+        return self._drawn()
+
+    def after_refusal(self, response: httpx.Response) -> float:
         """Seconds to wait after an answer that is not 2xx, or `ProblemError`."""
+        another = self._another()
         said = retry_after(response)
-        wait = self._drawn(attempt) if said is None else said
-        later = response.status_code in (_LATER if repeatable else _NOT_TAKEN)
-        if attempt == self.attempts or not later or wait > self.longest:
+        wait = self._drawn() if said is None else said
+        later = response.status_code in (_LATER if self.repeatable else _NOT_TAKEN)
+        if not another or not later or wait > self.retries.longest:
             raise ProblemError.of(response)
+        self.perhaps |= response.status_code not in _NOT_TAKEN
         return wait
 
-    def _drawn(self, attempt: int) -> float:
-        return min(random.uniform(0, self.first * 2 ** (attempt - 1)), self.longest)
+    def _another(self) -> bool:
+        self.failed += 1
+        return self.failed < self.retries.attempts
+
+    def _drawn(self) -> float:
+        return min(random.uniform(0, self.retries.first * 2 ** (self.failed - 1)), self.retries.longest)
 
 
 def retry_after(response: httpx.Response) -> float | None:

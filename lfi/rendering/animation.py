@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering.figures import TITLES, titled
-from lfi.rendering.overlays import OPACITY, colour_bar, font, ground, overlay
+from lfi.rendering.fonts import write
+from lfi.rendering.overlays import OPACITY, colour_bar, ground, overlay
 from lfi.rendering.palettes import DEFAULT
 from lfi.rendering.scale import Scale, query_scale
 from lfi.upright import upright_rgb
@@ -95,13 +96,13 @@ def _page(columns: Sequence[tuple[str, Image.Image, str]], title: str, bar: Imag
     inner = len(columns) * cell + (len(columns) - 1) * _GAP
     whole = Image.new("RGB", (max(inner, bar.width) + 2 * _MARGIN, height + 3 * _TEXT + _BAR + 2 * _MARGIN), _PAPER)
     draw = ImageDraw.Draw(whole)
-    draw.text((_MARGIN, _MARGIN), title, _INK, font(17))
+    write(draw, (_MARGIN, _MARGIN), title, _INK, 17)
     top = _MARGIN + 2 * _TEXT
     for column, (name, drawn, label) in enumerate(columns):
         left = _MARGIN + column * (cell + _GAP)
-        draw.text((left, top - _TEXT + 2), name, _INK, font(14))
+        write(draw, (left, top - _TEXT + 2), name, _INK, 14)
         whole.paste(drawn, (left, top))
-        draw.text((left, top + height + 5), label, _SOFT, font(13))
+        write(draw, (left, top + height + 5), label, _SOFT, 13)
     whole.paste(bar, (_MARGIN, top + height + _TEXT + 4), bar)
     return whole
 

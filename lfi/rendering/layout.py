@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 from lfi.errors import ConfigError
 
@@ -21,6 +22,7 @@ _GAP, _NOTE, _HEAD, _HEAD_LINE = 0.08, 0.12, 0.34, 0.15  # inches; a note counts
 _NARROWEST = 0.25  # inches of a panel in which something can still be seen
 _BETWEEN = " · "
 _UNBROKEN = "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}"
+_HALF = "\0"
 _RELATION = re.compile(" ([=<>]) ")
 
 
@@ -66,7 +68,7 @@ class Layout:
 
     def source(self, row: int, text: str, points: float) -> str:
         """What of a file's name fits beside the name of its row."""
-        room = self.inner - 0.085 * points / 9 * len(self.names[row]) - 0.1
+        room = self.inner - 0.085 * points / 9 * len(_wide(self.names[row])) - 0.1
         return shortened(text, max(int(room / (0.058 * self.small / 6)), 4))
 
 
@@ -100,8 +102,12 @@ def lay_out(
     small, tick = max(points * 2 / 3, SMALLEST), max(points * 7 / 9, SMALLEST)
     fine = small / 6
     narrow = width is not None  # row names then stand above their rows and leave the width to the pictures
-    names = [textwrap.fill(name, 16, break_long_words=True) for name in rows]
-    left = EDGE if narrow else 0.2 + 0.085 * letters * max(len(line) for name in names for line in name.splitlines())
+    names = ["\n".join(_lines(name, 16)) for name in rows]
+    left = (
+        EDGE
+        if narrow
+        else 0.2 + 0.085 * letters * max(len(_wide(line)) for name in names for line in name.splitlines())
+    )
     if width is not None:
         cell = (width - left - EDGE + _GAP) / len(columns) - _GAP
         if cell < _NARROWEST:
@@ -110,7 +116,7 @@ def lay_out(
                 "take fewer columns, a wider figure or shorter words"
             )
         notes = {place: _wrapped(note, int(cell / (0.058 * fine))) for place, note in notes.items()}
-    heads = [textwrap.fill(name, max(int(cell / (0.073 * letters)), 1)) for name in columns]
+    heads = ["\n".join(_lines(name, max(int(cell / (0.073 * letters)), 1))) for name in columns]
     head = (_HEAD + _HEAD_LINE * max(name.count("\n") for name in heads)) * letters
     above = _HEAD_LINE * letters * 1.2 if narrow else 0.0
     talls = tuple(cell * min(ratio, tallest or ratio) for ratio in ratios)
@@ -120,7 +126,7 @@ def lay_out(
         lines = max((1 + note.count("\n") for (at, _), note in notes.items() if at == row and note), default=0)
         y += above + tall + _NOTE * fine * lines + 0.1
     inner = len(columns) * (cell + _GAP)
-    said = [line for text in caption for line in textwrap.wrap(text, int((left + inner) / (0.058 * fine)))]
+    said = [line for text in caption for line in _lines(text, int((left + inner) / (0.058 * fine)))]
     after = y + bars * BAR * tick / 7
     return Layout(
         width=left + inner + 0.1 if width is None else width,
@@ -141,6 +147,16 @@ def lay_out(
     )
 
 
+def _lines(text: str, most: int) -> list[str]:
+    """The text in lines of so many letters."""
+    return [line.replace(_HALF, "") for line in textwrap.wrap(_wide(text), most)]
+
+
+def _wide(text: str) -> str:
+    """As long as the text is wide: a Chinese, Japanese or Korean letter takes the room of two."""
+    return "".join(letter + _HALF * (east_asian_width(letter) in "WF") for letter in text)
+
+
 def shortened(text: str, most: int) -> str:
     """The text with its middle left out where it has more than `most` letters."""
     if len(text) <= most:
@@ -153,6 +169,6 @@ def _wrapped(note: str, most: int) -> str:
     """A note in lines of at most `most` letters, broken between its facts where it has to be."""
     lines = []
     for line in note.splitlines():
-        facts = [line] if len(line) <= most else line.split(_BETWEEN)
-        lines += [part for fact in facts for part in textwrap.wrap(_RELATION.sub(_UNBROKEN, fact), most)]
+        facts = [line] if len(_wide(line)) <= most else line.split(_BETWEEN)
+        lines += [part for fact in facts for part in _lines(_RELATION.sub(_UNBROKEN, fact), most)]
     return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import io
 from functools import cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from torch import Tensor
 
 from lfi.errors import ConfigError
+from lfi.rendering.fonts import font
 from lfi.rendering.palettes import DEFAULT, palette_table
 from lfi.rendering.scale import Scale, times_uniform
 from lfi.upright import upright_rgb
@@ -222,10 +221,3 @@ def _mark(radius: int) -> Image.Image:
     grey = np.divide(white, opaque, out=np.zeros_like(white), where=opaque > 0)
     pixels = np.stack([grey, grey, grey, opaque], -1) * 255
     return Image.fromarray(pixels.round().astype(np.uint8))
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """What words on pictures are set in, at a size in pixels."""
-    # Pillow's built-in font has no multiplication sign; matplotlib brings DejaVu Sans.
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +27,7 @@ from PIL import Image, ImageFilter
 from lfi.errors import ConfigError
 from lfi.rendering.difference import DIVERGING, DifferenceScale, difference
 from lfi.rendering.embedding import embedded_once
+from lfi.rendering.fonts import families
 from lfi.rendering.layout import BAR, LINE, Layout, lay_out
 from lfi.rendering.overlays import FAINT, OPACITY, ground, overlay, veil
 from lfi.rendering.palettes import palette_table
@@ -40,7 +42,6 @@ _RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lfi",
     "pdf.fonttype": 42,
-    "font.family": "DejaVu Sans",
     "text.parse_math": False,  # a word that somebody typed may hold dollar signs
 }
 _WRITING = threading.Lock()  # rc_context changes state of the whole process: one sheet is drawn at a time
@@ -114,13 +115,20 @@ def save(sheet: Sheet, scale: Scale, palette: str, path: str | Path | None, form
     if not 0 < len(sheet.rows) <= MOST_ROWS:
         raise ConfigError(f"the figure has {len(sheet.rows)} rows; 1 to {MOST_ROWS} fit on one")
     buffer = io.BytesIO()
-    with _WRITING, matplotlib.rc_context(_RC):
+    with _WRITING, matplotlib.rc_context(_RC | {"font.family": families(_words(sheet))}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # `families` has said it, in one line
         drawn = _draw(sheet, scale, palette, format)
         drawn.savefig(buffer, format=format, dpi=_DPI, metadata=_metadata(sheet, format))
     data = embedded_once(buffer.getvalue()) if format == "svg" else buffer.getvalue()
     if path:
         Path(path).write_bytes(data)
     return data
+
+
+def _words(sheet: Sheet) -> str:
+    """All that is written on a sheet."""
+    notes = [panel.note for panel in sheet.panels]
+    return " ".join([*sheet.rows, *sheet.columns, *sheet.caption, *sheet.sources, *notes])
 
 
 def _draw(sheet: Sheet, scale: Scale, palette: str, format: str) -> Figure:

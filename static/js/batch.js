@@ -15,6 +15,8 @@ const drop = byId("batch-drop");
 const start = byId("batch-start", HTMLButtonElement);
 const figure = makeFigure(gallery);
 let timer = 0;
+let turn = 0; // what was asked of a batch before it was stopped, deleted or left is not shown any more
+let polling = false;
 
 class Refused extends Error {
   /**
@@ -66,6 +68,7 @@ async function send(event) {
   start.textContent = "Sending…";
   try {
     const batch = await ask("v1/batches", { method: "POST", body: fields });
+    turn++;
     history.replaceState(null, "", `#${batch.id}`);
     show(batch);
     byId("batch-state").focus();
@@ -108,8 +111,14 @@ function show(batch) {
 
   lead(batch.words.join(","));
   byId("batch-stop").hidden = over;
-  if (!batch.finished) timer = setTimeout(() => look(batch.id), POLL);
+  polling = !batch.finished;
+  if (polling) lookLater(batch.id, POLL);
   else finish(batch);
+}
+
+function lookLater(id, pause) {
+  clearTimeout(timer);
+  timer = setTimeout(() => look(id), pause);
 }
 
 function finish(batch) {
@@ -128,6 +137,7 @@ function finish(batch) {
 }
 
 function reset() {
+  turn++;
   clearTimeout(timer);
   history.replaceState(null, "", location.pathname);
   form.hidden = false;
@@ -139,31 +149,38 @@ function reset() {
 }
 
 async function look(id) {
+  const mine = turn;
   try {
-    show(await ask(pathOf(id)));
+    const batch = await ask(pathOf(id));
+    if (mine === turn) show(batch);
   } catch (thrown) {
+    if (mine !== turn) return;
     const error = /** @type {Refused} */ (thrown);
     if (error.status === 404) reset();
-    else timer = setTimeout(() => look(id), 5 * POLL);
+    else lookLater(id, 5 * POLL);
     complain(error.message);
   }
 }
 
 async function act(method, end) {
   const id = location.hash.slice(1);
+  const mine = ++turn;
   clearTimeout(timer);
   complain("");
   try {
     const batch = await ask(pathOf(id) + end, { method });
+    if (mine !== turn) return;
     if (batch) show(batch);
     else {
       reset();
       complain("", "the batch and all of its files are deleted");
     }
   } catch (thrown) {
+    if (mine !== turn) return;
     const error = /** @type {Refused} */ (thrown);
     complain(error.message);
     if (error.status === 404) reset();
+    else if (polling) lookLater(id, 5 * POLL);
   }
 }
 

@@ -31,7 +31,7 @@ const state = {
   columns: /** @type {string[]} */ ([]),
   picture: /** @type {Picture | null} */ (null),
   view: /** @type {View | null} */ (null),
-  drawn: /** @type {Picture | null} */ (null),
+  drawn: /** @type {Picture | null} */ (null), // the one that the service showed last
   trioBefore: /** @type {string | undefined} */ (undefined), // the one that a sample replaced
   palettes: /** @type {Record<string, Uint8Array>} */ ({}),
 };
@@ -82,16 +82,15 @@ function shownPicture() {
   return state.picture;
 }
 
-function fields() {
-  const { sample, token, preview } = shownPicture();
+/** @param {Picture} shown */
+function fields({ sample, token, preview }) {
   return { words: words.words, trio: state.trio.name, columns: state.columns, ...(sample ? { sample } : { token }), shown: Boolean(preview) };
 }
 
 // A question about the picture; the file goes along when the service does not hold it (yet, or any more).
-async function askWithPicture(question, more = {}) {
-  const shown = shownPicture();
+async function askWithPicture(question, more = {}, shown = shownPicture()) {
+  const request = { ...fields(shown), ...more };
   const send = (upload) => {
-    const request = { ...fields(), ...more };
     if (!upload) return question(request);
     return question({ binary: true, data: { request: JSON.stringify({ ...request, token: undefined }), file: shown.file } });
   };
@@ -123,7 +122,27 @@ async function refresh() {
     words.rename(answer.view.called);
   } else if (answer?.picture && (!answer.error || wanted !== state.drawn)) state.view = null;
   if (answer?.picture) state.drawn = wanted;
-  return { error: answer ? answer.error : { where: "page", message: GONE }, seen: answer?.seen };
+  const error = answer ? answer.error : { where: "page", message: GONE };
+  if (error?.where === "picture") picture.complain(error.message);
+  if (error && wanted.id !== state.drawn?.id) goBack();
+  return { error, seen: answer?.seen };
+}
+
+// The picture that was chosen did not come: what the service showed before is chosen again.
+function goBack() {
+  state.picture = state.drawn;
+  if (state.drawn) shapeFrames(state.drawn);
+}
+
+// As `refresh`, without the words that the models do not know: they are left out and named.
+async function refreshKnown() {
+  const [turn, asking, { name }] = [asked + 1, words.words, state.trio];
+  const found = await refresh();
+  if (found.error?.where !== "words") return found;
+  const unknown = await unknownWords();
+  if (unknown.length && name === state.trio.name) words.leaveOut(unknown);
+  if (turn !== asked) return { superseded: true };
+  return words.words === asking ? found : refresh();
 }
 
 function readView(view) {
@@ -135,21 +154,31 @@ function readView(view) {
 
 // Whether the models know these words: with a picture the maps come along.
 async function askWords(wanted) {
-  if (!state.picture) {
-    const answer = await server.check({ words: wanted, trio: state.trio.name });
-    if (!answer) complain(GONE);
-    if (answer?.called) words.rename(answer.called);
-    return answer ? answer.error : { where: "page", message: GONE };
-  }
-  const { error } = await refresh();
-  return error;
+  if (!state.picture) return checkWords(wanted);
+  const wantedOf = state.picture.id;
+  const { error, superseded } = await refresh();
+  if (superseded) return checkWords(wanted); // the later question says nothing of these words alone
+  // a picture that was refused says nothing of them, either
+  return error && state.picture?.id !== wantedOf ? askWords(wanted) : error;
+}
+
+// The same by the words alone, those that are still there.
+async function checkWords(wanted) {
+  const { name } = state.trio;
+  const there = wanted.filter((word) => words.words.includes(word));
+  if (there.length === 0) return undefined;
+  const answer = await server.check({ words: there, trio: name });
+  if (name !== state.trio.name) return checkWords(wanted);
+  if (!answer) complain(GONE);
+  if (answer?.called) words.rename(answer.called);
+  return answer ? answer.error : { where: "page", message: GONE };
 }
 
 // The scale is that of the words and columns on screen, so one word less or another column is a question, too.
 async function askAgain() {
   draw();
   if (state.picture && words.words.length > 0) {
-    const { error } = await refresh();
+    const { error } = await refreshKnown();
     if (error?.where === "words") words.explain(error);
   }
   draw();
@@ -162,7 +191,6 @@ async function unknownWords() {
 }
 
 async function takePicture(next) {
-  const before = state.picture;
   next.id ??= ++taken;
   const fromSample = next.words && next.words.length > 0;
   state.picture = next;
@@ -172,21 +200,9 @@ async function takePicture(next) {
   words.quiet();
   zoom.reset();
   picture.expect(next);
-  let { error, superseded, seen } = await refresh();
-  if (error?.where === "words" && next === state.picture) {
-    const unknown = await unknownWords();
-    if (next !== state.picture) return;
-    if (unknown.length) {
-      words.leaveOut(unknown);
-      ({ error, superseded, seen } = await refresh());
-    }
-  }
+  const { error, superseded, seen } = await refreshKnown();
   if (superseded) return;
-  if (error && !next.preview) {
-    state.picture = before;
-    if (fromSample) words.replace(previousWords);
-  }
-  if (error?.where === "picture") picture.complain(error.message);
+  if (fromSample && next !== state.picture) words.replace(previousWords);
   if (error?.where === "words") words.explain(error);
   draw();
   words.propose(seen);
@@ -214,7 +230,8 @@ function draw() {
   root.dataset.stage = view && word >= 0 ? "maps" : state.picture ? "picture" : "empty";
   const scale = view && word >= 0 ? scaleOf(view, word, position, controls) : undefined;
   const { answers } = state.trio;
-  const scene = { picture: state.picture, view, word, position, scale, look: lookOf(state.palettes), answers, region: null };
+  const drawn = state.picture?.preview ? state.picture : state.drawn; // one that is under way has no size yet
+  const scene = { picture: drawn, view, word, position, scale, look: lookOf(state.palettes), answers, region: null };
   scene.region = region.of(scene);
   maps.draw(scene);
   film.draw(scene);
@@ -245,8 +262,9 @@ function drawAddress() {
 
 // From now on the page shows what is kept, so that whoever opens the link sees exactly the same.
 async function takeKept(kept) {
+  if (state.picture?.id !== kept.id) return; // another one was chosen in the meantime
   state.picture = kept;
-  await refresh();
+  await refreshKnown();
   draw();
 }
 
@@ -285,11 +303,20 @@ function setColumns(columns) {
 
 // The explanation of a student that does best in this picture for the word on screen, and how the others do.
 async function bestExplanation(model) {
+  const subject = () => [state.trio.name, state.picture?.id, words.words[words.selected], region.marked && region.encoded()].join("\n");
   const more = region.marked ? { region: region.encoded() } : {};
+  const about = subject();
   const answer = await askWithPicture(server.rank, { model, word: words.selected, ...more, shown: true });
+  if (about !== subject()) return null;
   if (!answer?.ranked?.length) return { key: "", said: answer?.error ? sentence(answer.error.message) : GONE };
   depth.showBest();
   return ranking(answer.ranked, state.trio.answers);
+}
+
+// How much of the maps on screen lies in a region, whatever has been chosen since they came.
+async function measured(mask, view) {
+  const question = { region: mask, words: view.words, columns: Object.keys(view.models), shown: true };
+  return askWithPicture(server.measure, question, state.drawn ?? undefined);
 }
 
 async function changeColumns(columns) {
@@ -331,11 +358,11 @@ function build(about) {
   picture = makePicture({ samples: about.samples, maxBytes: about.limits.bytes, onPicture: (next) => takePicture(followTrio(next)) });
   words = makeWords({ limit: about.limits.words, ask: askWords, onChange: draw, onRemove: askAgain, onSelect: draw, onPeek: peekWord });
   zoom = makeZoom();
-  region = makeRegion({ ask: (mask) => askWithPicture(server.measure, { region: mask, shown: true }), onMeasured: draw });
+  region = makeRegion({ ask: measured, onMeasured: draw });
   downloads = makeDownloads({ ask: (question) => askWithPicture(server.download, { ...asShown(), ...question, shown: true }) });
   paper = makePaper({ take: ({ format, ...more }) => downloads.download(format, more), say: downloads.say });
   if (about.studies) makeDrafts(downloads);
-  share = makeShare({ days: about.keeping, keeping: () => askWithPicture(server.keep), forgetting: server.forget, onKept: takeKept, onForgotten: letGo });
+  share = makeShare({ days: about.keeping, keeping: (mine) => askWithPicture(server.keep, {}, mine), forgetting: server.forget, onKept: takeKept, onForgotten: letGo });
   chooseTrio(given.trio);
   setColumns(given.columns);
   fill(controls.trio, ...about.trios.map((trio) => make("option", { value: trio.name }, trio.name)));

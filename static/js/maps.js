@@ -17,15 +17,16 @@ const REST = ["Your region", "Map", "Layer", "Read from", "Model"];
  * @param {string[]} given.columns
  * @param {(keys: string[]) => void} given.onColumns somebody chooses another column
  * @param {(key: string, layer: number) => void} given.onLayer somebody chooses a layer of this column
- * @param {(model: string) => Promise<{ key: string, said: string }>} given.onRank looks for the explanation of
- *   this student that does best in the picture
+ * @param {(model: string) => Promise<{ key: string, said: string } | null>} given.onRank looks for the explanation of
+ *   this student that does best in the picture; null where something else is on screen by then
  */
 export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
   let keys = [...columns];
   /** @type {import("./service.js").Scene | null} */
   let drawn = null;
   let filmed = "";
-  let picked = { index: -1, key: "" }; // the column that shows what does best
+  const NONE = { index: -1, key: "", about: "" };
+  let picked = NONE; // the column that shows what does best, and the picture and word that it does best for
   const answerOf = (key) => answers.find((answer) => answer.key === key);
   const panels = columns.map((key, index) => {
     const frame = makeFrame("no map yet");
@@ -38,7 +39,7 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
     if (index === 2) select.append(make("option", { value: "" }, "Nothing: two columns"));
     const teaching = make("div", { class: "lfi-teaching" });
     frame.node.append(teaching);
-    const hits = make("p", { class: "lfi-hits", title: "Measured on test images; the layer and the explanation were chosen on others." });
+    const hits = make("p", { class: "lfi-hits" });
     const facts = make("dl", { class: "lfi-facts" });
     const more = make("dl", { class: "lfi-facts" });
     const details = make("details", { class: "lfi-details" }, make("summary", {}, "details"), more);
@@ -64,13 +65,26 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
   // The explanation that does best here, and what the others do.
   async function pick(index) {
     const panel = panels[index];
-    const model = panel.key.split(":")[0];
+    const asked = panel.key;
     panel.rank.disabled = true;
-    const { key, said } = await onRank(model);
+    const found = await onRank(asked.split(":")[0]);
     panel.rank.disabled = false;
+    if (!found || panel.key !== asked) return;
+    const { key, said } = found;
     if (key && key !== panel.key) choose(index, key);
     panel.ranked.textContent = said;
-    if (key) picked = { index, key };
+    if (key) picked = { index, key, about: aboutOf(drawn) };
+  }
+
+  function aboutOf(scene) {
+    return [scene?.picture?.id, scene?.view?.words[scene.word]].join(" ");
+  }
+
+  // What is best for one picture and word is not said of another.
+  function forget(scene) {
+    if (picked === NONE || !scene.view || scene.word < 0 || aboutOf(scene) === picked.about) return;
+    panels[picked.index].ranked.textContent = "";
+    picked = NONE;
   }
 
   function setColumns(next) {
@@ -90,6 +104,7 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
       Object.assign(panel.node.dataset, { model: answer.role, answer: answer.key });
       panel.node.setAttribute("aria-label", answer.choice);
       panel.hits.textContent = answer.hits;
+      panel.hits.title = answer.measured;
       panel.rank.hidden = answer.role !== "baseline" && !answer.explained;
       if (picked.index !== panel.index || picked.key !== answer.key) panel.ranked.textContent = "";
       fill(panel.teaching, byId(`lfi-teach-${answer.role}`, HTMLTemplateElement).content.cloneNode(true));
@@ -161,6 +176,7 @@ export function makeMaps({ answers, columns, onColumns, onLayer, onRank }) {
   function draw(scene) {
     const { picture, view, word, position, scale, look } = scene;
     drawn = scene;
+    forget(scene);
     drawReels(scene);
     for (const panel of panels) {
       panel.teaching.hidden = Boolean(picture);

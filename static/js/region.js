@@ -34,6 +34,7 @@ export function makeRegion({ ask, onMeasured }) {
 
   const tool = () => first(document, "[name=lfi-tool]:checked", HTMLInputElement).value;
   const marked = () => mask?.some(Boolean);
+  const known = () => (found && found.number === scene?.view?.number ? found : null); // other words come before their shares
   let wanted; // the box of a link until there is a picture, null where it cannot be read
 
   function reset() {
@@ -203,7 +204,7 @@ export function makeRegion({ ask, onMeasured }) {
     if (!marked() || !scene?.view || scene.word < 0) return onMeasured();
     const { number } = scene.view;
     askedFor = number;
-    const answer = await ask(encoded());
+    const answer = await ask(encoded(), scene.view);
     if (turn !== asked) return;
     if (!answer || answer.error) trouble = answer ? answer.error.message : GONE;
     else found = { number, ...answer.region };
@@ -212,19 +213,20 @@ export function makeRegion({ ask, onMeasured }) {
 
   function write() {
     const { view, word, position, answers } = scene ?? {};
+    const measured = known();
     note.classList.toggle("lfi-wrong", Boolean(trouble));
     if (trouble) note.textContent = sentence(trouble);
-    else if (!found || !view || word < 0) {
+    else if (!measured || !view || word < 0) {
       note.textContent = "Mark where the word is, by hand or with a mask, to see how much of each map lies inside and whether its peak does.";
     } else {
       const { layers } = view.positions[position];
-      const rows = Object.entries(found.models).flatMap(([key, model]) => {
+      const rows = Object.entries(measured.models).flatMap(([key, model]) => {
         const one = model[layers[key]][word];
         const name = answers.find((answer) => answer.key === key).choice;
         return [make("span", {}, name), make("span", {}, percent(one.energy)), make("span", {}, `peak ${one.hit ? "inside" : "outside"}`)];
       });
       const head = make("p", {}, `Attention for “${view.words[word]}” inside your region:`);
-      fill(note, head, make("div", { class: "lfi-inside" }, make("span", {}, "An even map"), make("span", {}, percent(found.area)), make("span", {}, ""), ...rows));
+      fill(note, head, make("div", { class: "lfi-inside" }, make("span", {}, "An even map"), make("span", {}, percent(measured.area)), make("span", {}, ""), ...rows));
     }
   }
 
@@ -253,7 +255,7 @@ export function makeRegion({ ask, onMeasured }) {
       // other words or columns: the same region, asked again
       if (marked() && !start && next.view && next.word >= 0 && askedFor !== next.view.number) measure();
       write();
-      return found;
+      return known();
     },
   };
 }

@@ -55,7 +55,7 @@ export const GONE = "The service does not answer, or wants you to wait or to sig
  * @property {number} [id] in this page
  *
  * @typedef {{ name: string, alt: string, words: string[], trio: string, scene: boolean, thumbnail: string }} Sample
- * @typedef {{ key: string, name: string, choice: string, role: string, layers: number, explained: boolean, hits: string }} Answerer
+ * @typedef {{ key: string, name: string, choice: string, role: string, layers: number, explained: boolean, hits: string, measured: string }} Answerer
  *
  * @typedef {object} Card what is said of one model
  * @property {string} role

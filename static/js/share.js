@@ -32,26 +32,27 @@ export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
     }
   }
 
-  async function whileAsking(button, step) {
+  // What goes wrong is said of the picture that it went wrong with.
+  async function whileAsking(button, mine, step) {
     button.disabled = asking = true;
     trouble = "";
     const answer = await step();
     button.disabled = asking = false;
-    if (!answer || answer.error) trouble = answer ? sentence(answer.error.message) : GONE;
+    if ((!answer || answer.error) && mine.id === picture?.id) trouble = answer ? sentence(answer.error.message) : GONE;
     show();
     return answer && !answer.error ? answer : null;
   }
 
   keep.addEventListener("click", async () => {
     const mine = picture;
-    const answer = await whileAsking(keep, () => keeping());
+    const answer = await whileAsking(keep, mine, () => keeping(mine));
     if (!answer) return;
     setKey(answer.picture.token, answer.kept);
     await onKept({ ...mine, ...answer.picture, kept: true });
   });
   forget.addEventListener("click", async () => {
     const mine = picture;
-    const answer = await whileAsking(forget, () => forgetting({ token: mine.token, key: keyOf(mine.token).key }));
+    const answer = await whileAsking(forget, mine, () => forgetting({ token: mine.token, key: keyOf(mine.token).key }));
     if (!answer) return;
     setKey(mine.token, null);
     await onForgotten(mine);

@@ -110,7 +110,14 @@ export function makeWords({ limit, ask, onChange, onRemove, onSelect, onPeek }) 
     const pieces = text.split(",").map((piece) => piece.trim().replace(/\s+/g, " ")).filter(Boolean);
     field.value = "";
     if (pieces.length === 0) return say("Type a word first.");
-    turn = turn.then(() => addNow([...new Set(pieces)], text.trim()));
+    turn = turn.then(() => addNow([...new Set(pieces)], text.trim())).catch(report);
+  }
+
+  // A fault of the page's own: said here and in the browser's log, and the next word is asked all the same.
+  function report(fault) {
+    draw();
+    say(sentence(`something went wrong on this page (${fault.message}); try again, or reload it`));
+    reportError(fault);
   }
 
   // A first word stands in the empty field, to be taken with Enter or typed over.

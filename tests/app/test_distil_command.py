@@ -105,6 +105,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_trio(shapes: Path, tm
     assert [phrase for phrase in trio.phrases if phrase not in captions] == []
     assert trio.cards["lfi"]["losses"].keys() == {"interaction", "relation", "naming", "feature KD", "dist"}
     assert "map peaks in the right image, held-out canvases" in trio.cards["baseline"]["figures"]
+    assert trio.card["measured_apart"] is True
     assert trio.presence["teacher"].auc > 0.75  # it was trained to tell
     assert shown[:3] == ["lfi", "maps", str(shapes / "0.png")]
     assert shown[-2:] == ["--trio", str(tmp_path / "trios" / "mine")]
@@ -119,7 +120,7 @@ def test_class_folders_and_a_clip_end_in_a_trio_as_well(classes: Path, tmp_path:
     assert lfi(*command) == 0
     said = capsys.readouterr().out
     assert "36, of which 9 are held out to choose on; 3 classes" in said
-    assert "no presence: 18 statements can be made of the held-out images; 40 are needed" in said
+    assert "no presence: 8 statements can be made of half of the held-out images; 20 are needed" in said
     trio = Trio.load(out)
     assert (trio.phrases, trio.vocabulary, trio.presence) == (("blue", "green", "red"), (), {})
     assert trio.cards["teacher"]["kind"] == "CLIP"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route
 
 MODELS = ("teacher", "lfi", "baseline")
+HANDLERS = re.compile("/component_server")
 
 _PANELS = """() => Object.fromEntries([...document.querySelectorAll('.lfi-panel')].map(panel => {
     const picture = panel.querySelector('img');
@@ -48,6 +50,37 @@ class Panel:
 def picture_in(uri: str) -> Image.Image:
     """The picture that a data URI holds."""
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+class Held:
+    """Questions to one of the service's handlers, which wait until they are let go."""
+
+    def __init__(self, page: Page, name: str):
+        self.page = page
+        self.waiting: list[Route] = []
+        self._holding = True
+        self._asks = re.compile(rb'fn_name"(:\s*"|\s+)' + name.encode() + rb"\b")
+        page.route(HANDLERS, self._take)
+
+    def wait(self, count: int = 1) -> None:
+        """Until as many have been asked."""
+        for _ in range(400):
+            if len(self.waiting) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{len(self.waiting)} of {count} questions were asked")
+
+    def end(self) -> None:
+        """Let them go, and whatever is asked later."""
+        self._holding = False
+        while self.waiting:
+            self.waiting.pop(0).continue_()
+
+    def _take(self, route: Route) -> None:
+        if self._holding and self._asks.search(route.request.post_data_buffer or b""):
+            self.waiting.append(route)
+        else:
+            route.fallback()
 
 
 class InspectorPage:
@@ -108,6 +141,10 @@ class InspectorPage:
     def questions(self) -> int:
         """Requests to the service's handlers so far."""
         return sum("/component_server" in url for url in self.requests)
+
+    def hold(self, name: str) -> Held:
+        """Questions of this name wait from now on."""
+        return Held(self.page, name)
 
     def boxes(self, selector: str) -> list[dict[str, float] | None]:
         return [one.bounding_box() for one in self.page.locator(selector).all()]

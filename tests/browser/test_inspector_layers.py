@@ -107,6 +107,10 @@ def test_under_each_name_stands_how_often_it_is_right(looking, trio):
         said = looking.find(f".lfi-panel[data-model={model}] .lfi-hits").inner_text()
         share = next((value for name, value in figures.items() if name.startswith("map peaks in ")), None)
         assert said == "" if share is None else f"{100 * share:.0f} % of" in said
+        title = looking.find(f".lfi-panel[data-model={model}] .lfi-hits").get_attribute("title")
+        assert title == (
+            "" if share is None else "Measured on test images; the layer and the explanation were chosen on others."
+        )
 
 
 def test_the_explanation_that_does_best_in_this_picture_can_be_picked(looking):

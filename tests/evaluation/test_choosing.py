@@ -10,7 +10,16 @@ import pytest
 import torch
 from caption_data import COLOURS
 
-from evaluation.choosing import calibrated, canvas_cases, hit_rates, standard_error, statements
+from evaluation.choosing import (
+    Choice,
+    calibrated,
+    canvas_cases,
+    halves,
+    hit_rates,
+    measured,
+    standard_error,
+    statements,
+)
 from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
 from lfi.maps import InteractionMaps
@@ -133,6 +142,44 @@ def test_evidence_that_tells_words_apart_is_calibrated_and_other_evidence_is_not
 def test_a_few_statements_calibrate_nothing():
     found, without = calibrated({"teacher": ByColour()}, statements(plain_images(["red", "green", "blue"])))
     assert (found, without) == ({}, "6 statements can be made of the held-out images; 40 are needed")
+
+
+def test_no_picture_is_on_both_sides_and_every_row_on_one():
+    pictures = [number // 3 for number in range(60)]  # three rows each
+    first, second = halves(pictures, 5)
+    assert sorted([*first, *second]) == list(range(60))
+    assert not {pictures[row] for row in first} & {pictures[row] for row in second}
+    assert (len(first), len(second)) == (30, 30)
+    assert [halves(pictures, 5)[0].tolist(), halves(pictures, 6)[0].tolist()] != [first.tolist()] * 2
+
+
+def test_what_was_chosen_is_measured_at_its_layer_on_other_images():
+    cases = canvas_cases(plain_images(["red", "green", "blue", "white"] * 3), 40, seed=3)
+    assert cases is not None
+    choice = Choice("rollout", {"teacher": 1, "lfi": 0, "baseline": 1}, {})
+    found = measured(choice, dict.fromkeys(("teacher", "lfi", "baseline"), ByColour()), hit_rates(cases))
+    assert (found["teacher"], found["baseline"]) == (1.0, 1.0)
+    assert found["lfi"] < 0.5
+
+
+def test_a_calibration_is_measured_on_statements_about_other_images():
+    asked, tested = (statements(plain_images(names * 10)) for names in (["red", "green", "blue"], ["red", "white"]))
+    liar = replace(tested, truth=~tested.truth)  # a model that is always wrong there
+    fitted, _ = calibrated({"teacher": ByColour()}, asked)
+    found, _ = calibrated({"teacher": ByColour()}, asked, tested)
+    assert (found["teacher"].weights, found["teacher"].threshold) == (
+        fitted["teacher"].weights,
+        fitted["teacher"].threshold,
+    )
+    assert (fitted["teacher"].words, found["teacher"].words) == (60, 40)
+    found, without = calibrated({"teacher": ByColour()}, asked, liar)
+    assert (found, without) == ({}, "teacher cannot tell words that are there from words that are not (AUC 0.00)")
+
+
+def test_both_halves_need_statements():
+    asked = statements(plain_images(["red", "green", "blue"] * 10))
+    found, without = calibrated({"teacher": ByColour()}, asked, statements(plain_images(["red", "green", "blue"])))
+    assert (found, without) == ({}, "6 statements can be made of half of the held-out images; 20 are needed")
 
 
 def test_the_error_of_an_area_is_that_of_the_paper():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from colourseer import COLOURS, ColourSeer
 from PIL import Image
 
 from evaluation import photographs
@@ -23,11 +24,8 @@ from evaluation.photographs import (
 )
 from evaluation.presence import Statements
 from evaluation.results import Results, over_clusters
-from lfi.answerers import Answer
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
-from lfi.images import MEAN, STD, pixels
-from lfi.maps import InteractionMaps
 from lfi.teachers import load_teacher
 
 
@@ -41,38 +39,6 @@ def test_a_peak_is_the_centre_of_the_largest_patch_in_pixels():
 def test_a_point_on_the_open_side_of_a_box_is_outside():
     boxes = np.array([[0, 0, 32, 32]] * 3, float)
     assert hits(np.array([[31.0, 31.0], [32.0, 5.0], [0.0, 0.0]]), boxes, 64).tolist() == [True, False, True]
-
-
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-
-
-class ColourSeer:
-    """An answerer that looks for a colour in the second of its two layers, and nowhere in the first."""
-
-    name, layers, image_size, judges = "seer", ("1", "2"), (64, 64), False
-
-    def check(self, words, heads=False):
-        assert set(words) <= set(COLOURS)
-
-    def preprocess(self, pictures):
-        return pixels(pictures, self.image_size)
-
-    def encode(self, pixels):
-        return list(pixels * STD + MEAN)
-
-    def answer(self, images, words, heads=False):
-        return [self.look(image, own) for image, own in zip(images, words, strict=True)]
-
-    def look(self, image, words):
-        patches = torch.nn.functional.avg_pool2d(image, 8)
-        maps = torch.stack([(patches * torch.tensor(COLOURS[word])[:, None, None] / 255).sum(0) for word in words])
-        seen = maps.flatten(-2) ** 8 + 1e-9
-        weights = torch.stack([torch.ones_like(seen), seen])[None]
-        return Answer(
-            InteractionMaps.from_scores(
-                weights, grid=(8, 8), queries=[words], layers=self.layers, kind="cross-attention", model="x"
-            )
-        )
 
 
 def test_who_points_at_the_right_photograph_hits_every_time():

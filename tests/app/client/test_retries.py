@@ -13,8 +13,10 @@ import httpx
 import pytest
 from waiting import waiting
 
-from lfi.client import Client, ProblemError, Retries
+from lfi.client import Client, ProblemError, Retries, UnreachableError
 from lfi.client.retries import retry_after
+
+LOST = 0
 
 
 @contextmanager
@@ -29,6 +31,9 @@ def server(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str
             status, headers = answers[len(asked)]
             asked.append(f"{self.path} {self.headers.get('Authorization', '')}".strip())
             body = b'{"default": "x", "trios": []}' if status == 200 else b"<h1>A proxy's page</h1>"
+            if status == LOST:  # nobody knows whether it arrived
+                self.connection.close()
+                return
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -36,7 +41,7 @@ def server(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_DELETE = do_HEAD = do_PUT = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
@@ -113,6 +118,41 @@ def test_a_batch_is_not_sent_twice_where_nobody_knows_whether_it_arrived(opened)
     with server((504, {})) as (url, asked), opened(url) as client, pytest.raises(ProblemError, match="504"):
         client.batch([b"image"], ["star"])
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("first", [LOST, 502, 504])
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("HEAD", 2), ("DELETE", 2), ("post", 1), ("PUT", 1)])
+def test_only_what_does_no_more_when_it_comes_twice_is_sent_twice(opened, first, method, times):
+    answers = [(first, {}), (200, {})]
+    with server(*answers) as (url, asked), opened(url, retries=noting([])) as client:
+        if times == 2:
+            assert client.send(method, "v1/things/1").status_code == 200
+        else:
+            with pytest.raises((ProblemError, UnreachableError)):
+                client.send(method, "v1/things/1")
+    assert len(asked) == times
+
+
+@pytest.mark.parametrize("refused", [429, 503])
+def test_whatever_the_service_did_not_take_is_sent_again(opened, refused):
+    with server((refused, {}), (200, {})) as (url, asked), opened(url, retries=noting([])) as client:
+        assert client.send("POST", "v1/things").status_code == 200
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("first", [LOST, 504])
+def test_what_is_gone_when_it_is_deleted_again_was_deleted(opened, first):
+    with server((first, {}), (404, {})) as (url, asked), opened(url, retries=noting([])) as client:
+        assert client.send("DELETE", "v1/batches/1").status_code == 404
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("answers", [[(404, {})], [(503, {}), (404, {})]])
+def test_what_was_never_there_is_not_deleted(opened, answers):
+    refused = pytest.raises(ProblemError, match="404")
+    with server(*answers) as (url, asked), opened(url, retries=noting([])) as client, refused:
+        client.send("DELETE", "v1/batches/1")
+    assert len(asked) == len(answers)
 
 
 def test_retry_after_is_a_number_or_a_date():

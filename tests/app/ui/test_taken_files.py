@@ -115,3 +115,30 @@ def test_an_answer_says_how_often_its_peak_is_where_it_should_be(handlers, monke
     said = {answer["key"]: answer["hits"] for answer in trio["answers"]}
     assert said["lfi"] == "peaks in the named object: 86 % of 500 test scenes"
     assert said["teacher"] == ""
+
+
+@pytest.mark.parametrize(
+    ("figures", "apart", "said"),
+    [
+        ({"map peaks in the named object": 0.857, "test scenes": 500}, None, "were chosen on others."),
+        ({"map peaks in the object, held-out images": 0.5}, True, "were chosen on others."),
+        (
+            {"map peaks in the object, held-out images": 0.5},
+            False,
+            "that the layer and the explanation were chosen on,",
+        ),
+        ({"map peaks in the object, held-out images": 0.5}, None, "that the layer and the explanation were chosen on,"),
+        ({"mAP of 80 classes, %": 79.4}, True, ""),
+    ],
+)
+def test_an_answer_says_whether_it_was_measured_on_the_images_of_the_choices(
+    handlers, monkeypatch, figures, apart, said
+):
+    trio = handlers.engine.trios.get(None)
+    monkeypatch.setitem(trio.cards["lfi"], "figures", figures)
+    if apart is not None:
+        monkeypatch.setitem(trio.card, "measured_apart", apart)
+    answers = {answer["key"]: answer["measured"] for answer in handlers.describe()["trios"][0]["answers"]}
+    assert said in answers["lfi"]
+    assert bool(answers["lfi"]) == bool(said)
+    assert answers["baseline:rollout"] == ""
