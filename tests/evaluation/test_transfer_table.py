@@ -136,6 +136,7 @@ def test_what_a_method_learnt_at_zero_percent_makes_no_speed(tmp_path):
     part = "TinyImageNet 10% of labels"
     results = Results("c", [0], {"runs": 2})
     summarise([run(part, "DIST + feature KD", 0, 0), run(part, UNSHUFFLED, 0, 2)], results)
+    assert results.goals[f"{part}: the best student"].value == 2, "without controls, too"
     assert not any(name.startswith(f"{part}: steps of") for name in (*results.goals, *results.figures))
 
 
