@@ -38,7 +38,7 @@ PANELS: dict[str, tuple[Point, ...]] = {
     "whether the teacher points: LFI less\nthe best result-oriented": (
         Point("drawn scenes (87 % of words hit)", "scenes", "LFI minus best result-oriented (logit + feature KD)"),
         Point("drawn scenes, another style", "transfer", f"{_SCENES}: LFI less DIST"),
-        Point("TinyImageNet, pretrained teacher", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("TinyImageNet, pretrained teacher", "transfer-photographs-tuned", f"{_TINY}: {_OURS} DIST + feature KD"),
         Point("TinyImageNet, teacher from nothing", "transfer-tuned", f"{_TINY}: {_TUNED} DIST + feature KD"),
     ),
     "whether it points: LFI less\nanother image's maps and words": (
@@ -65,6 +65,10 @@ PANELS: dict[str, tuple[Point, ...]] = {
         Point("another image's maps, own words", "transfer-photographs", f"{_TINY}: {_OURS} {OWN_WORDS}"),
         Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {HEAD_ALONE}"),
         Point("token labelling, labelled images alone", _FEW, f"{_TINY}: {_OURS} {PATCHES}"),
+    ),
+    "the weights of both sides (TinyImageNet):\nLFI less DIST + feature KD": (
+        Point("as first set", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("both tuned", "transfer-photographs-tuned", f"{_TINY}: {_OURS} DIST + feature KD"),
     ),
     "images without labels (TinyImageNet):\nLFI less DIST + feature KD": (
         Point("10,000 labelled images, 50,000 views", _FEW, f"{_TINY}: {_OURS} DIST + feature KD"),
