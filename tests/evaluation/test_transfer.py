@@ -199,6 +199,7 @@ def test_a_search_at_another_scale_or_with_another_optimizer_is_refused(setup, t
         study_of(here, DRAWN, "LFI + DIST + feature KD")
 
 
+@pytest.mark.slow
 def test_lfi_inherits_what_was_found_for_its_rival_which_gets_as_many_trials_again(setup, tmp_path, monkeypatch):
     ours, theirs = UNSHUFFLED, "DIST + feature KD"
     here, trained = replace(setup, runs=str(tmp_path)), []
