@@ -80,8 +80,7 @@ def calibrate(found: Sequence[np.ndarray], statements: Sequence[Statements]) -> 
     The threshold is where misses and false alarms are as many. How good it is, is measured on the same statements;
     `measured` measures it on others.
     """
-    features = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
-    right = np.concatenate([each.truth.ravel() for each in statements])
+    features, right = _joined(found, statements)
     fitted = LogisticRegression(C=100.0, max_iter=1000).fit(features, right)
     weights = tuple(round(float(each), 5) for each in fitted.coef_[0])
     bias = round(float(fitted.intercept_[0]), 5)
@@ -94,8 +93,7 @@ def calibrate(found: Sequence[np.ndarray], statements: Sequence[Statements]) -> 
 
 def measured(presence: Presence, found: Sequence[np.ndarray], statements: Sequence[Statements]) -> Presence:
     """The same calibration, with how good it is on evidence of these statements."""
-    features = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
-    right = np.concatenate([each.truth.ravel() for each in statements])
+    features, right = _joined(found, statements)
     likely = presence.probability(torch.from_numpy(features)).numpy()
     return replace(
         presence,
@@ -104,3 +102,9 @@ def measured(presence: Presence, found: Sequence[np.ndarray], statements: Sequen
         auc=round(float(roc_auc_score(right, likely)), 3),
         words=len(right),
     )
+
+
+def _joined(found: Sequence[np.ndarray], statements: Sequence[Statements]) -> tuple[np.ndarray, np.ndarray]:
+    """Evidence of all statements of some sets, `[statement, feature]`, and whether each is true."""
+    features = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
+    return features, np.concatenate([each.truth.ravel() for each in statements])

@@ -97,10 +97,15 @@ def begun_with(setup: TransferSetup, name: str) -> Method:
 
 def rival_of(name: str) -> str:
     """The contender without queries that copies the same outputs as this one; "" for one without queries."""
-    copied = [bool(getattr(METHODS[name].objective, loss)) for loss in OUTPUTS]
+    if not METHODS[name].queries:
+        return ""
     rivals = (other for other in CONTENDERS if not METHODS[other].queries)
-    same = (other for other in rivals if [bool(getattr(METHODS[other].objective, loss)) for loss in OUTPUTS] == copied)
-    return next(same, "") if METHODS[name].queries else ""
+    return next((other for other in rivals if _copied(other) == _copied(name)), "")
+
+
+def _copied(name: str) -> set[str]:
+    """The outputs of the teacher that a contender copies."""
+    return {loss for loss in OUTPUTS if getattr(METHODS[name].objective, loss)}
 
 
 def tune(

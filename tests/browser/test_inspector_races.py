@@ -138,16 +138,22 @@ def test_a_picture_is_refused_although_a_word_was_typed_before_the_answer(open_p
         assert page.find("#lfi").get_attribute("data-stage") == "empty"
 
 
-def test_an_unknown_word_is_refused_although_something_else_was_asked_before_the_answer(open_page):
-    page = open_page()
+def word_and_column(page, word):
+    """Type a word on a sample, and choose another column before its answer comes; the words before that."""
     page.choose_sample()
     before = page.chips()
     held = page.hold("compare")
-    page.type_word("red cirle")
+    page.type_word(word)
     held.wait()
     page.find(".lfi-choice").nth(2).select_option("baseline:rollout")
     held.wait(2)
     held.end()
+    return before
+
+
+def test_an_unknown_word_is_refused_although_something_else_was_asked_before_the_answer(open_page):
+    page = open_page()
+    before = word_and_column(page, "red cirle")
     page.find("#lfi-words-message").get_by_role("button", name="red circle", exact=True).wait_for()
     page.wait_for_maps()
     assert page.chips() == before
@@ -157,14 +163,7 @@ def test_an_unknown_word_is_refused_although_something_else_was_asked_before_the
 
 def test_a_known_word_stays_although_something_else_was_asked_before_the_answer(open_page):
     page = open_page()
-    page.choose_sample()
-    before = page.chips()
-    held = page.hold("compare")
-    page.type_word("yellow triangle")
-    held.wait()
-    page.find(".lfi-choice").nth(2).select_option("baseline:rollout")
-    held.wait(2)
-    held.end()
+    before = word_and_column(page, "yellow triangle")
     page.wait_for_maps("yellow triangle")
     assert page.chips() == [*before, "yellow triangle"]
     assert page.find(".lfi-wrong").count() == 0

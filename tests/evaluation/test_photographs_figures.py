@@ -60,16 +60,21 @@ def test_who_points_at_the_right_photograph_hits_every_time():
     assert 25 < share < 50
 
 
-def test_sizes_that_no_box_has_are_left_out():
-    images = ImageSet(
+def two_red(**more):
+    """Two black images of one class, "red"."""
+    return ImageSet(
         images=np.zeros((2, 64, 64, 3), np.uint8),
         ids=("a", "b"),
         classes=("red",),
         labels=np.zeros(2, np.int64),
         captions=("",) * 2,
         words=(("red",),) * 2,
-        boxes=np.array([[0, 0, 64, 64], [0, 0, 40, 40]]),
+        **more,
     )
+
+
+def test_sizes_that_no_box_has_are_left_out():
+    images = two_red(boxes=np.array([[0, 0, 64, 64], [0, 0, 40, 40]]))
     results = Results("c", [0], {})
     in_boxes(results, {"teacher": Shown(ColourSeer(), 0)}, images)
     assert results.n == {
@@ -87,14 +92,7 @@ def test_sizes_that_no_box_has_are_left_out():
 
 
 def test_canvases_without_a_word_of_their_own_are_left_out():
-    images = ImageSet(
-        images=np.zeros((2, 64, 64, 3), np.uint8),
-        ids=("a", "b"),
-        classes=("red",),
-        labels=np.zeros(2, np.int64),
-        captions=("",) * 2,
-        words=(("red",),) * 2,
-    )
+    images = two_red()
     results = Results("c", [0], {})
     on_canvases(results, {"teacher": Shown(ColourSeer(), 0)}, images)
     assert (results.n, results.figures) == ({"words on canvases": 0}, {})
