@@ -128,14 +128,15 @@ class Names:
         return [self.names[each] for each in over[np.argsort(sizes[over], kind="stable")][:most]]
 
     def nearest(self, text: str, count: int = 3) -> list[str]:
-        """Names nearest in meaning, best first; where the meaning is unknown, nearest in spelling."""
+        """Names nearest in meaning, best first; where that is unknown, those with a spelling or synonym like it."""
         words = split(text)
         for form in (*forms(words), *forms(words[-1:])):
             if form in self._index:
                 return [self.names[self._index[form]]]
             if form in self._nearest:
                 return [self.names[number] for number in self._nearest[form][:count]]
-        return difflib.get_close_matches(text.lower(), self.names, count, cutoff=0.0)
+        alike = difflib.get_close_matches(squeezed(text), self._index, 3 * count, cutoff=0.0)
+        return [self.names[number] for number in dict.fromkeys(self._index[each] for each in alike)][:count]
 
 
 class NameTokenizer(WordTokenizer):

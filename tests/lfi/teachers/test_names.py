@@ -71,6 +71,15 @@ def test_an_unknown_noun_is_answered_with_the_nearest_in_meaning(tokenizer, unkn
     assert caught.value.nearest[unknown][0] == first
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"), [("bycicle", "bicycle"), ("xylofone", "marimba"), ("Golden Retreiver", "golden retriever")]
+)
+def test_a_misspelt_name_is_corrected_and_so_is_a_misspelt_synonym(names, misspelt, meant):
+    near = names.nearest(misspelt)
+    assert near[0] == meant
+    assert len(set(near)) == len(near) == 3
+
+
 def test_a_word_in_another_script_is_unknown_as_a_whole(tokenizer):
     with pytest.raises(UnknownWordError) as caught:
         tokenizer.check(["dog собака"])
