@@ -21,7 +21,8 @@ class ImageSet:
         images: uint8 `[n, size, size, 3]`, RGB; an array in memory or a memory map.
         ids: a key per image, unique and stable across machines (a relative path, a record's number).
         classes: names of the classes, as people read them; empty where there are none.
-        labels: int64 `[n]`, -1 where unknown; or float32 `[n, class]`, 1 for every class that is present.
+        labels: int64 `[n]`, -1 where unknown; or float32 `[n, class]`, 1 for every class that is present. To train on,
+            also int64 `[n, several]`: all of these classes are right, -1 pads, and nothing is said of the others.
         captions: one per image, `""` where there is none.
         words: per image the words or phrases that a teacher is asked about, most important first.
         boxes: float32 `[n, 4]`, left, top, right, bottom in pixels of `images`, right and bottom open; NaN where an
@@ -74,8 +75,8 @@ class ImageSet:
 
     @property
     def multilabel(self) -> bool:
-        """Whether an image can have several classes."""
-        return self.labels.ndim == 2
+        """Whether every class is said to be present or not, each on its own."""
+        return self.labels.ndim == 2 and self.labels.dtype.kind == "f"
 
     @property
     def vocabulary(self) -> tuple[str, ...]:

@@ -56,16 +56,15 @@ def words_of(labels: np.ndarray, truth: Truth, rng: np.random.Generator) -> tupl
 
 
 def image_set(parts: Sequence[Part], truth: Truth, classes: Sequence[int], seed: int = 0) -> ImageSet:
-    """All parts as one set at 64 px; images of several photographs have no label."""
+    """All parts as one set at 64 px; images of several photographs have the labels of all."""
     place = {number: index for index, number in enumerate(classes)}
     rng = np.random.default_rng((seed, 11))
     rows = np.concatenate([part.labels for part in parts])
-    alone = (rows >= 0).sum(1) == 1
     return ImageSet(
         images=np.concatenate([shrunk(part.images) for part in parts]),
         ids=tuple(f"{part.name}/{row}" for part in parts for row in range(len(part))),
         classes=tuple(truth.names.names[number] for number in classes),
-        labels=np.array([place.get(row[0], -1) if one else -1 for row, one in zip(rows, alone, strict=True)], np.int64),
+        labels=np.array([[place.get(number, -1) for number in row] for row in rows.tolist()], np.int64),
         captions=("",) * len(rows),
         words=tuple(words_of(row, truth, rng) for row in rows),
     )
@@ -121,6 +120,7 @@ def prepare_students(sources: Sources, teacher_folder: Path) -> Prepared:
     parts = [every[name] for name in SHARES]
     classes = sorted({int(label) for part in parts for label in np.unique(part.labels) if label >= 0})
     learnt, held_out = image_set(parts, truth, classes), image_set([every["held-out"]], truth, classes)
+    held_out = replace(held_out, labels=held_out.labels[:, 0])
     config = config_of(teacher_folder)
     questions = Questions(teacher, config.teacher, learnt, ("maps", "logits", "latents"))
     kept = sources.runs / f"answers-{teacher.fingerprint}.pt"

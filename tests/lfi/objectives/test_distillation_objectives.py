@@ -252,6 +252,13 @@ def test_supervision_of_classes_is_the_smoothed_cross_entropy():
         assert supervision(logits, labels, smoothing).item() == pytest.approx(total / 5)
 
 
+def test_an_image_that_several_classes_are_right_for_counts_once():
+    logits, labels = normal(4, 3), torch.tensor([[0, 2], [1, -1], [-1, -1], [-1, 2]])
+    negative = -logits.log_softmax(1)
+    each = [(negative[0, 0] + negative[0, 2]) / 2, negative[1, 1], negative[3, 2]]
+    assert supervision(logits, labels).item() == pytest.approx(sum(each).item() / 3)
+
+
 def test_supervision_of_presences_is_the_smoothed_binary_cross_entropy():
     logits, labels = normal(5, 3), (normal(5, 3, seed=1) > 0).double()
     for smoothing in (0.0, 0.1):

@@ -185,7 +185,7 @@ def test_an_image_is_asked_for_its_names_and_for_what_is_above_one_of_them_alone
     assert names.names[animal] not in both  # both are animals: it would not say which
 
 
-def test_images_of_several_photographs_have_no_class(names, truth):
+def test_images_of_several_photographs_have_the_labels_of_all(names, truth):
     dog, cup = numbers(names, "golden retriever", "teapot")
     photographs = single("tiny", np.zeros((2, 64, 64, 3), np.uint8), np.array([dog, cup]))
     rng = np.random.default_rng(0)
@@ -193,5 +193,8 @@ def test_images_of_several_photographs_have_no_class(names, truth):
     labels = np.where(canvases.rows >= 0, np.array([dog, cup])[canvases.rows], -1)
     several = Part("canvases", canvases.images, labels, canvases.regions)
     images = image_set([photographs, several], truth, [min(dog, cup), max(dog, cup)])
-    assert images.labels.tolist()[2] == -1
-    assert [images.classes[label] for label in images.labels[:2]] == ["golden retriever", "teapot"]
+    assert [images.classes[label] for label in images.labels[:2, 0]] == ["golden retriever", "teapot"]
+    assert (images.labels[:2, 1:] == -1).all()
+    named = [{images.classes[label] for label in row if label >= 0} for row in images.labels]
+    assert named == [set(words[: len(names)]) for words, names in zip(images.words, named, strict=True)]
+    assert len(named[2]) == 2
