@@ -37,7 +37,7 @@ WORDS = 6
 
 
 def methods() -> dict[str, Method]:
-    """LFI and the baseline; what both copy weighs the same, about what `results/tuning-photographs.json` found."""
+    """LFI and the baseline; what both copy weighs the same, somewhat less than a search found elsewhere."""
     ours, theirs = METHODS["LFI + patch words + DIST + feature KD"], METHODS["DIST + feature KD"]
     copied = {"dist": 12.0, "feature_kd": 18.0}
     own = {"interaction": 1.0, "relation": 0.1, "naming": 2.0, "patch_words": 2.0}
