@@ -147,6 +147,13 @@ def test_baselines_copy_only_what_the_teacher_has():
         assert any("logits" in each.fields for each in (ours, *baselines)) == logits
 
 
+def test_a_step_is_measured_on_pictures_of_several_captions():
+    pixels, said = np.zeros((2, 8, 8, 3), np.uint8), ("a red dog", "a dog")
+    images = ImageSet(pixels, ("a", "a#2"), (), np.full(2, -1), said, ((),) * 2, pictures=("a", "a"))
+    found = measure.repeated(images, np.array([0, 1, 0]))
+    assert (found.ids, found.captions) == (("a 0", "a#2 1", "a 2"), ("a red dog", "a dog", "a red dog"))
+
+
 @pytest.fixture
 def timed(monkeypatch):
     """Selection with a step's time given by size, and nothing run."""
