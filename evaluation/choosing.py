@@ -110,6 +110,8 @@ def hit_rates(cases: Cases) -> Rates:
 def canvas_cases(images: ImageSet, count: int, seed: int = 0) -> Cases | None:
     """Words asked of canvases, each with the part of the canvas that holds the only image it is said of.
 
+    A picture that a canvas shows twice is not asked about there.
+
     Args:
         images: with classes; of every image's words those among the classes are asked, others may be chance.
         count: of canvases.
@@ -117,7 +119,7 @@ def canvas_cases(images: ImageSet, count: int, seed: int = 0) -> Cases | None:
     Returns:
         None where no word is said of one image alone, so that nothing can be told.
     """
-    rng = np.random.default_rng((seed, 31))
+    rng, every = np.random.default_rng((seed, 31)), said_anywhere(images)
     pictures, known = squared(images.images), set(images.classes)
     said = [[word for word in row if word in known] for row in images.words]
     canvases = compose(pictures, rng.integers(len(images), size=(count, 4)), rng)
@@ -125,7 +127,7 @@ def canvas_cases(images: ImageSet, count: int, seed: int = 0) -> Cases | None:
     rows, phrases, masks = [], [], []
     for canvas, (placed, regions) in enumerate(zip(canvases.rows, canvases.regions, strict=True)):
         there = [place for place in range(len(placed)) if placed[place] >= 0]
-        counts = Counter(word for place in there for word in set(images.words[placed[place]]))
+        counts = Counter(word for place in there for word in every[placed[place]])
         for place in there:
             if tuple(regions[place]) == (0, 0, size, size):
                 continue  # an image under an inset is nearly everywhere
@@ -137,6 +139,14 @@ def canvas_cases(images: ImageSet, count: int, seed: int = 0) -> Cases | None:
     if not rows:
         return None
     return Cases(canvases.images, np.array(rows), np.array(["word"] * len(rows)), tuple(phrases), np.stack(masks))
+
+
+def said_anywhere(images: ImageSet) -> list[frozenset[str]]:
+    """Of every row the words that are said of its picture, in any of its captions."""
+    found: dict[str, set[str]] = {}
+    for key, words in zip(images.keys, images.words, strict=True):
+        found.setdefault(key, set()).update(words)
+    return [frozenset(found[key]) for key in images.keys]
 
 
 def squared(images: np.ndarray) -> np.ndarray:
@@ -158,19 +168,20 @@ def _mask(region: np.ndarray) -> np.ndarray:
 def statements(images: ImageSet, seed: int = 0) -> Statements:
     """Of every image as many words that are said of it as words that are said of others.
 
-    False words are drawn from what is said of all images, so they are as frequent as true ones.
+    False words are drawn from what is said of all images, so they are as frequent as true ones; no caption of the same
+    picture says them.
 
     Args:
         images: with classes; only words among these are stated.
     """
-    rng = np.random.default_rng((seed, 17))
+    rng, every = np.random.default_rng((seed, 17)), said_anywhere(images)
     known = set(images.classes)
     said = [[word for word in dict.fromkeys(row) if word in known] for row in images.words]
     each = WORDS if np.median([len(row) for row in said]) >= WORDS else 1
     pool = [word for row in said for word in row]
     rows, words = [], []
     for row, own in enumerate(said):
-        others = [word for word in pool if word not in images.words[row]]
+        others = [word for word in pool if word not in every[row]]
         if len(own) < each or len(set(others)) < each:
             continue
         false: dict[str, None] = {}

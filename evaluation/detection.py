@@ -36,6 +36,8 @@ NUMBERS = (
 )
 """In COCO's order."""
 
+Categories = Sequence[tuple[int, str]]
+"""Id and name of each."""
 Kind = Literal["bbox", "segm"]
 MAIN: dict[str, Kind] = {"box mAP": "bbox", "mask AP": "segm"}
 """What the AP of each kind is called."""
@@ -65,6 +67,8 @@ def numbers_of(truth: COCO, detections: Sequence[dict[str, Any]], kind: Kind) ->
         present = {annotation["area"] for annotation in truth.anns.values() if not annotation.get("iscrowd")}
         sizes = (present, present, present, *(_of_size(present, size) for size in range(3)))
         return dict(zip(NUMBERS, [0.0 if size else float("nan") for size in (*sizes, *sizes)], strict=True))
+    if kind == "segm":  # beside a box, COCO's reader takes the box's area for the mask's
+        detections = [{name: value for name, value in each.items() if name != "bbox"} for each in detections]
     evaluation = COCOeval_faster(truth, truth.loadRes(list(detections)), kind)
     evaluation.evaluate()
     evaluation.accumulate()
@@ -77,27 +81,44 @@ def _of_size(areas: set[float], size: int) -> set[float]:
     return {area for area in areas if low <= area <= high}
 
 
-def average_precision(detector: nn.Module, images: Path, annotations: Path) -> dict[str, float]:
-    """COCO's main numbers in percent: `box mAP`, and `mask AP` where every object has a mask."""
-    found = detect(detector, images, annotations)
-    truth = read_truth(annotations, images)
+def check_categories(truth: COCO, known: Categories, whose: str) -> None:
+    """Refuse ground truth with categories that a detector does not know; it may lack some of those that it knows.
+
+    Args:
+        whose: what the message calls those that it knows.
+
+    Raises:
+        DataError: it names the first.
+    """
+    for number in sorted(truth.getCatIds()):
+        name = truth.cats[number]["name"]
+        if (number, name) not in known:
+            raise DataError(
+                f"{truth.annotation_file} has other categories than {whose}: {number}, {name!r}, is not among these"
+            )
+
+
+def average_precision(detector: nn.Module, images: Path, truth: COCO, categories: Categories) -> dict[str, float]:
+    """COCO's main numbers in percent: `box mAP`, and `mask AP` where every object has a mask. See `detect`."""
+    found = detect(detector, images, truth, categories)
     masked = all("segmentation" in each for each in truth.anns.values() if not each["iscrowd"])
     kinds = {name: kind for name, kind in MAIN.items() if masked or kind == "bbox"}
     return {name: 100 * numbers_of(truth, found, kind)["AP"] for name, kind in kinds.items()}
 
 
 @torch.inference_mode()
-def detect(detector: nn.Module, images: Path, annotations: Path, batch: int = 8) -> list[dict[str, Any]]:
+def detect(
+    detector: nn.Module, images: Path, truth: COCO, categories: Categories, batch: int = 8
+) -> list[dict[str, Any]]:
     """Boxes and masks of every image of a set, in COCO's results format; labels are category ids.
 
     Args:
-        detector: torchvision's, in eval mode; its classes are the categories in the order of their ids, from 1.
+        detector: torchvision's, in eval mode.
+        categories: id and name of those that it was trained on; its label 1 is the first.
 
     Raises:
-        DataError: ground truth or an image that cannot be read.
+        DataError: an image that cannot be read.
     """
-    truth = read_truth(annotations)
-    categories = sorted(truth.getCatIds())
     entries = sorted(truth.imgs.values(), key=lambda entry: entry["id"])
     device, found = next(detector.parameters()).device, []
     for start in tqdm(range(0, len(entries), batch), desc="detecting", unit="batch", dynamic_ncols=True, leave=False):
@@ -109,7 +130,7 @@ def detect(detector: nn.Module, images: Path, annotations: Path, batch: int = 8)
     return found
 
 
-def _results(image: int, answer: dict[str, Tensor], categories: Sequence[int]) -> list[dict[str, Any]]:
+def _results(image: int, answer: dict[str, Tensor], categories: Categories) -> list[dict[str, Any]]:
     found = []
     answer = {name: value.cpu() for name, value in answer.items()}
     for row, (left, top, right, bottom) in enumerate(answer["boxes"].tolist()):
@@ -118,7 +139,7 @@ def _results(image: int, answer: dict[str, Tensor], categories: Sequence[int]) -
         found.append(
             {
                 "image_id": image,
-                "category_id": categories[int(answer["labels"][row]) - 1],
+                "category_id": categories[int(answer["labels"][row]) - 1][0],
                 "score": float(answer["scores"][row]),
                 "bbox": [left, top, right - left, bottom - top],
                 "segmentation": {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")},

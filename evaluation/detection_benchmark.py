@@ -22,6 +22,7 @@ from tqdm import tqdm
 from evaluation.detection import average_precision
 from evaluation.runs import check_known, check_recipe, in_processes, keep
 from lfi.data.coco_writer import IMAGES, INSTANCES, write_coco
+from lfi.data.instances import read_truth
 from lfi.data.scenes import Scenes
 from lfi.methods import METHODS, sections
 from lfi.teachers import load_teacher
@@ -208,8 +209,9 @@ def run_backbone(setup: DetectionSetup, method: str, seed: int, ways: Sequence[s
             detection=replace(setup.at.detection, backbone=str(folder), frozen=way == "frozen"),
             loop=detectors_loop(setup, seed),
         )
-        detector, _, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
-        scores = average_precision(detector.to(setup.device), *setup.images("test"))
+        detector, card, _ = train_detector(config, device=setup.device, title=f"{method}, seed {seed}, {way}")
+        shown, truth = setup.images("test")
+        scores = average_precision(detector.to(setup.device), shown, read_truth(truth, shown), card.categories)
         run = DetectionRun(method, seed, way, setup.scale, scores, classification, recipe_of(setup, method))
         keep(record_of(setup, method, seed, way), asdict(run))
         done.append(run)

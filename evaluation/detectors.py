@@ -11,11 +11,10 @@ from faster_coco_eval import COCO
 from torchvision.models.detection import MaskRCNN
 from tqdm import tqdm
 
-from evaluation.detection import NUMBERS, Kind, detect, numbers_of
+from evaluation.detection import NUMBERS, Kind, check_categories, detect, numbers_of
 from evaluation.results import Figure, Results
 from lfi.data.instances import read_truth
 from lfi.detection import DetectorCard
-from lfi.errors import DataError
 
 KINDS: dict[str, Kind] = {"boxes": "bbox", "masks": "segm"}
 
@@ -35,17 +34,15 @@ def evaluate_detectors(
         draws: of images with replacement, for 95 % intervals (see `reach`); 0 for none. All models see the same draws.
 
     Raises:
-        DataError: data that cannot be read, or has other categories than a detector was trained on.
+        DataError: data that cannot be read, or has categories that a detector was not trained on.
     """
     truth = read_truth(annotations, images, masks=True)
-    categories = tuple((number, str(truth.cats[number]["name"])) for number in sorted(truth.getCatIds()))
     for name, (_, card) in detectors.items():
-        if card.categories != categories:
-            raise DataError(f"{annotations} has other categories than {name} was trained on")
+        check_categories(truth, card.categories, f"{name} was trained on")
     results.n["images"] = len(truth.imgs)
     results.n["objects"] = sum(1 for each in truth.anns.values() if not each.get("iscrowd"))
-    for name, (detector, _) in detectors.items():
-        found = detect(detector, images, annotations)
+    for name, (detector, card) in detectors.items():
+        found = detect(detector, images, truth, card.categories)
         for title, kind in KINDS.items():
             values = numbers_of(truth, found, kind)
             half = reach(truth, found, kind, draws, seed)

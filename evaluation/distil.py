@@ -30,7 +30,7 @@ from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.base import BaseTeacher
 from lfi.training.config import TeacherSource, TrainConfig
-from lfi.training.distil.folder import alone, clear, made_of
+from lfi.training.distil.folder import alone, check_place, clear, made_of
 from lfi.training.distil.measure import fields_for
 from lfi.training.distil.plan import Plan, write_json
 from lfi.training.distil.planning import (
@@ -51,7 +51,7 @@ from lfi.training.distributed import connect
 from lfi.training.run import Prepared, cached_answers, train_student, validate
 from lfi.training.sources import said
 from lfi.training.targets import Answers, Questions
-from lfi.training.trio import check_empty, own_card, read_members, write_own_trio
+from lfi.training.trio import own_card, read_members, write_own_trio
 
 Tell = Callable[[str], None]
 
@@ -98,7 +98,8 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
         tell: takes lines of progress.
 
     Raises:
-        ConfigError: `out` holds something else, `runs` was begun otherwise, or the disk is too small.
+        ConfigError: `out` holds something else or cannot be written, `runs` was begun otherwise or lies in `out`, or
+            a disk is too small.
         DataError, UnknownModelError, UnsupportedModelError, CheckpointError, WordsError: each says what is wrong.
     """
     if connect(device).world > 1:
@@ -106,7 +107,7 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
     named(request.teacher)
     listing = request.listing()
     if not made_of(out, None if fresh else Plan.read(runs)):
-        check_empty(out)
+        check_place(out, runs)
     with alone(runs):
         if fresh:
             clear(runs)
@@ -115,9 +116,9 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
         teacher = load_teacher(folder, device=device)
         if plan is None:
             plan = make_plan(request, teacher, listing, device)
-            room(plan, runs)
+            room(plan, out, runs)
             plan.write(runs)
-        plan.check(request.record(), len(listing), teacher.label, runs)
+        plan.check(request.record(), len(listing.once), len(listing), teacher.label, runs)
         for line in plan.lines(request.hours):
             tell(line)
         work = Distillation(request, plan, listing, teacher, folder, runs, device, Progress(plan, tell), tell)
@@ -285,17 +286,17 @@ class Distillation:
         return {"models": {name: each.to_dict() for name, each in found.items()}, "without": without}
 
     def _write(self, out: Path, choice: dict[str, Any], presence: dict[str, Any]) -> None:
-        baseline = choice["baseline"]
+        out, baseline = out.resolve(), choice["baseline"]
         members = read_members(self.folder, self._student("lfi"), self._student(baseline))
         explanation, layers = members.unmeasured()
         if choice["explanation"]:
             explanation, layers = choice["explanation"], choice["layers"]
         card = own_card(
             members,
-            out.resolve().name,
+            out.name,
             explanation,
             layers,
-            summary=f"{self.teacher.name}, distilled on {len(self.whole):,} images",
+            summary=f"{self.teacher.name}, distilled on {len(set(self.whole.keys)):,} images",
             titles={"baseline": f"Result-oriented baseline: {baseline}"},
             phrases=self.whole.classes,
         )

@@ -17,11 +17,14 @@ from evaluation.presence import Statements, calibrate, evidence, measured, state
 from lfi.answerers import Answerer, line_up
 from lfi.comparison import MODELS
 from lfi.data.canvases import Canvases, compose
+from lfi.errors import DataError
 from lfi.presence import Presence
 from lfi.students import Student
 from lfi.teachers import CoCaTeacher, load_teacher
+from lfi.teachers.loading import CONFIG, NAMES, WEIGHTS
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.training.cards import ABOUT, losses_of, parameters_of, trio_card
+from lfi.training.distil.folder import clear
 from lfi.training.photographs.bank import Part, Truth
 from lfi.training.photographs.students import LOOP, methods, train_photo_student
 from lfi.training.photographs.teacher import STEPS, USED, Sources, images, train_photo_teacher
@@ -51,16 +54,35 @@ tractor, ambulance, sofa, desk, bathtub, refrigerator, stove, vase, candle, pill
 
 
 def train_photo_trio(sources: Sources, folder: Path, device: str = "cpu", resume: bool = True) -> dict[str, Any]:
-    """Train whatever is missing and write the trio to `folder`.
+    """Train whatever is missing, or with `resume` false everything anew, and write the trio to `folder`.
 
     Returns:
         The figures per model.
+
+    Raises:
+        ConfigError: what is there was made of other data.
+        DataError, CheckpointError: each says what is missing.
     """
+    if not resume:
+        start_over(sources)
     made = sources.runs / "made" / "teacher"
-    if not (resume and made.is_dir()):
+    if not all((made / file).is_file() for file in (CONFIG, NAMES, WEIGHTS)):
         train_photo_teacher(sources, made, resume=resume, device=device)
     students = {part: train_photo_student(part, sources, made, resume=resume, device=device) for part in methods()}
     return assemble_trio(sources, made, students, folder)
+
+
+def start_over(sources: Sources) -> None:
+    """Take away what earlier calls made, where there are data to make it of again.
+
+    Raises:
+        DataError: there are none.
+    """
+    for data in (sources.tiny, sources.pacs, sources.samples):
+        if not data.is_dir():
+            raise DataError(f"cannot read {data} as a folder")
+    answers = [path.name for path in sources.runs.glob("answers-*")]
+    clear(sources.runs, ("bank", "features", "guides", "teacher", "made", *methods(), *answers))
 
 
 def assemble_trio(sources: Sources, made: Path, students: dict[str, Student], folder: Path) -> dict[str, Any]:

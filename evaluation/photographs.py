@@ -18,7 +18,7 @@ from tqdm import tqdm
 from evaluation.presence import Statements, evidence, state
 from evaluation.results import Figure, Goal, Results, over_clusters, ratio_over_clusters
 from lfi.accuracy import among_best
-from lfi.answerers import Answerer, DenseAnswerer, TeacherAnswerer, ask
+from lfi.answerers import Answerer, TeacherAnswerer, ask, dense_answerers
 from lfi.data.canvases import Canvases, compose
 from lfi.data.domains import domain_folders
 from lfi.data.imageset import ImageSet
@@ -49,7 +49,7 @@ class Shown:
 
 
 def shown_by(models: Trio | BaseTeacher) -> dict[str, Shown]:
-    """What is measured: the models of a trio, or a teacher's own maps and its dense similarity."""
+    """What is measured: the models of a trio, or a teacher's own maps and its dense similarity, where that differs."""
     if isinstance(models, Trio):
         return {
             name: Shown(models.answerers[name], models.default_layer[name], models.presence.get(name))
@@ -57,7 +57,7 @@ def shown_by(models: Trio | BaseTeacher) -> dict[str, Shown]:
         }
     return {
         "teacher": Shown(TeacherAnswerer(models), models.default_layers[0]),
-        "teacher:dense-similarity": Shown(DenseAnswerer(models), 0),
+        **{each.name: Shown(each, 0) for each in dense_answerers(models)},
     }
 
 

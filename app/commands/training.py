@@ -14,7 +14,7 @@ from lfi.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from lfi.training.config import DataConfig
-    from lfi.training.detection import Measure
+    from lfi.training.detection import Measure, Measuring
 
 commands = typer.Typer()
 
@@ -220,14 +220,21 @@ def train_default_(
         print(f"{model}: " + ", ".join(f"{name} {value}" for name, value in measured.items()))
 
 
-def validation_of(data: DataConfig) -> Measure | None:
+def validation_of(data: DataConfig) -> Measuring | None:
     """Box and mask AP on the validation images that `data` names, if it names any."""
-    from evaluation.detection import average_precision
+    from evaluation.detection import average_precision, check_categories
+    from lfi.data.instances import read_truth
 
     if not data.validation_root and not data.validation_annotations:
         return None
-    images, annotations = data.validation_root or data.root, data.validation_annotations or data.annotations
-    return lambda detector: average_precision(detector, Path(images), Path(annotations))
+    images = Path(data.validation_root or data.root)
+
+    def measuring(categories: Sequence[tuple[int, str]]) -> Measure:
+        truth = read_truth(Path(data.validation_annotations or data.annotations), images)
+        check_categories(truth, categories, data.annotations)
+        return lambda detector: average_precision(detector, images, truth, categories)
+
+    return measuring
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:

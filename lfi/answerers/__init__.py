@@ -9,7 +9,7 @@ from lfi.answerers.explained import ExplainedAnswerer, explained_answerers
 from lfi.answerers.lineup import line_up
 from lfi.answerers.peer import PeerAnswerer
 from lfi.answerers.queries import QueriesAnswerer
-from lfi.answerers.teacher import DenseAnswerer, TeacherAnswerer
+from lfi.answerers.teacher import DenseAnswerer, TeacherAnswerer, dense_answerers
 
 __all__ = [
     "Address",
@@ -22,6 +22,7 @@ __all__ = [
     "QueriesAnswerer",
     "TeacherAnswerer",
     "ask",
+    "dense_answerers",
     "explained_answerers",
     "line_up",
 ]

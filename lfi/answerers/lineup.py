@@ -9,7 +9,7 @@ from lfi.answerers.answerer import Answerer
 from lfi.answerers.explained import ExplainedAnswerer, explained_answerers
 from lfi.answerers.peer import PeerAnswerer
 from lfi.answerers.queries import QueriesAnswerer
-from lfi.answerers.teacher import DenseAnswerer, TeacherAnswerer
+from lfi.answerers.teacher import TeacherAnswerer, dense_answerers
 from lfi.peers import Peer
 from lfi.students import Student
 from lfi.teachers.base import BaseTeacher
@@ -42,8 +42,7 @@ def line_up(
         *(PeerAnswerer(name, peer, shown, of[name]) for name, (peer, shown) in peers.items()),
     ]
     others: list[Answerer[Any]] = [
-        # a CLIP's own maps are its dense similarity; patches of a model that writes have none
-        *([] if teacher.dense_variant in ("", *teacher.layers) else [DenseAnswerer(teacher)]),
+        *dense_answerers(teacher),
         *explained_answerers("lfi", lfi, teacher, of["lfi"]),
         *explained_answerers("baseline", baseline, teacher, of["baseline"]),
         *(

@@ -69,6 +69,11 @@ class TeacherAnswerer:
         return answers
 
 
+def dense_answerers(teacher: BaseTeacher) -> list[DenseAnswerer]:
+    """Its dense similarity, unless that is what its own maps are (a CLIP's) or it has none (a model that writes)."""
+    return [] if teacher.dense_variant in ("", *teacher.layers) else [DenseAnswerer(teacher)]
+
+
 class DenseAnswerer(TeacherAnswerer):
     """The same teacher asked for its dense similarity, which has no heads."""
 

@@ -74,6 +74,11 @@ class ImageSet:
         return len(self.images)
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """Of what each row shows: the same where the same picture comes again."""
+        return self.pictures or self.ids
+
+    @property
     def multilabel(self) -> bool:
         """Whether every class is said to be present or not, each on its own."""
         return self.labels.ndim == 2 and self.labels.dtype.kind == "f"
@@ -197,7 +202,7 @@ def concatenate(parts: Sequence[ImageSet]) -> ImageSet:
         boxes=boxes,
         domains=join("domains") if all(part.domains for part in parts) else (),
         by_words=first.by_words,
-        pictures=tuple(key for part in parts for key in part.pictures or part.ids) if several else (),
+        pictures=tuple(key for part in parts for key in part.keys) if several else (),
         skipped=join("skipped"),
         notes=Notes(join("notes")).all(),
     )

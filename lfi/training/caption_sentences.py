@@ -161,7 +161,7 @@ class CaptionSentences:
         """What can be asked: `readings` of the images, `phrases`, their `parts`; in `said`, each as often as said."""
         at: dict[str, int] = {}
         phrases: list[tuple[int, ...]] = []
-        pictures = [(self.images.pictures or self.images.ids)[row] for row in self.kept]
+        pictures = [self.images.keys[row] for row in self.kept]
         said: dict[str, set[str]] = {picture: set() for picture in pictures}  # by all of a picture's captions
         for row, caption, picture in zip(self.kept, captions, pictures, strict=True):
             listed = self.images.words[row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from lfi.training.loop import train
 from lfi.training.provenance import write_provenance
 
 Measure = Callable[[MaskRCNN], dict[str, float]]
+Measuring = Callable[[Sequence[tuple[int, str]]], Measure]
+"""Given id and name of a detector's categories, how to measure it."""
 
 
 def train_detector(
@@ -32,14 +34,14 @@ def train_detector(
     *,
     resume: bool = False,
     device: str = "cpu",
-    measure: Measure | None = None,
+    measure: Measuring | None = None,
     title: str = "detector",
 ) -> tuple[MaskRCNN, DetectorCard, list[dict[str, float]]]:
     """Train pyramid and heads, and the backbone unless it is frozen.
 
     Args:
         folder: of the run, as for `loop.train`; the detector goes to `folder/detector.safetensors`.
-        measure: what is logged at the evaluations of the loop.
+        measure: what is logged at the evaluations of the loop; it is asked for before anything is trained.
 
     Returns:
         The detector in eval mode, its card, and the records of the loop.
@@ -60,6 +62,7 @@ def train_detector(
         set_fused_attn(False)  # as for students: faster on a CPU
     instances = Instances(Path(data.root), Path(data.annotations))
     announce(instances.notes, data.annotations)
+    measured = None if measure is None else measure(instances.categories)
     torch.manual_seed(config.loop.seed)
     backbone, name, overrides = load_backbone(chosen.backbone, config.student.backbone, config.student.overrides)
     card = DetectorCard(
@@ -90,7 +93,7 @@ def train_detector(
         folder,
         resume=resume,
         device=device,
-        evaluate=None if measure is None else lambda step: measure(task.detector),
+        evaluate=None if measured is None else lambda step: measured(task.detector),
         title=title,
         groups=partial(layer_groups, decay=chosen.layer_decay),
     )

@@ -107,14 +107,13 @@ def split_off(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, Imag
     Raises:
         DataError: if either would be empty.
     """
-    pictures = images.pictures or images.ids
-    once = tuple(dict.fromkeys(pictures))
+    once = tuple(dict.fromkeys(images.keys))
     order = np.random.default_rng((seed, 5)).permutation(len(once))
     count = round(share * len(once))
     if not 0 < count < len(once):
         raise DataError(f"a validation share of {share} of {len(once)} images leaves one side empty")
     held = {once[index] for index in order[:count]}
-    out = np.array([picture in held for picture in pictures])
+    out = np.array([key in held for key in images.keys])
     return images.take(np.flatnonzero(~out)), images.take(np.flatnonzero(out))
 
 

@@ -27,7 +27,8 @@ class TargetViews:
 
     Crops and flips move the maps with the image; logits and latents are those of the whole image. With
     `objective.shuffle`, every image has the maps and words of another image with as many words, always the same one:
-    as much structure, and the wrong structure. With `objective.own_words` it keeps its words and has the other's maps.
+    as much structure, and the wrong structure (see `partners`). With `objective.own_words` it keeps its words and has
+    the other's maps.
 
     Args:
         answers: of every image; None to ask the teacher about every view (`teacher.online`).
@@ -56,7 +57,7 @@ class TargetViews:
         if config.objective.shuffle and self.wanted:
             assert answers is not None
             counts = answers.rows(torch.arange(len(answers)), ("words",))["words"].sum(1).numpy()
-            self.source = torch.from_numpy(partners(counts, self.seed))
+            self.source = torch.from_numpy(partners(counts, self.seed, images.pictures))
         check_questions(questions, self.wanted)
         self.images = torch.from_numpy(np.ascontiguousarray(images.images))
         self.labels = torch.from_numpy(images.labels)
@@ -144,15 +145,25 @@ def flipped(images: Tensor, which: Tensor) -> Tensor:
     return torch.where(which.to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
-def partners(counts: np.ndarray, seed: int) -> np.ndarray:
+def partners(counts: np.ndarray, seed: int, pictures: Sequence[str] = ()) -> np.ndarray:
     """For every image another one with as many words: a random cycle within each group.
+
+    One that is left with its own picture trades partners with an image of as many words or, where there is none, of
+    nearly as many. (Where an image keeps its words and its partner has fewer, the maps of the rest are even.)
 
     Args:
         counts: words of every image, `[n]`.
+        pictures: what every image shows, where several show the same.
     """
     rng = np.random.default_rng((seed, 7))
     partner = np.arange(len(counts))
     for count in np.unique(counts):
         group = rng.permutation(np.flatnonzero(counts == count))
         partner[group] = np.roll(group, 1)
+    shown = np.unique(pictures, return_inverse=True)[1] if pictures else np.arange(len(counts))
+    for row in np.flatnonzero(shown[partner] == shown):
+        others = np.flatnonzero((shown != shown[row]) & (shown[partner] != shown[row]))
+        if len(others) and shown[partner[row]] == shown[row]:
+            other = others[np.abs(counts[others] - counts[row]).argmin()]
+            partner[[row, other]] = partner[[other, row]]
     return partner

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from commandline import lfi
 
 from lfi.detection import load_detector
@@ -54,6 +55,32 @@ def test_scenes_are_written_a_detector_trained_and_measured(tmp_path, capsys):
         lfi("evaluate", "detection", str(out), "--root", str(validation / "images"), "--annotations", str(other)) == 2
     )
     assert f"other.json has other categories than {out} was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("typo.json", "typo.json cannot be read as COCO's instances: there is no such file"),
+        ("other.json", "other.json has other categories than {0}: 1, 'dog', is not among these"),
+    ],
+)
+def test_validation_images_that_cannot_be_measured_are_refused_before_training(file, said, tmp_path, capsys):
+    assert lfi("scenes", "write", str(tmp_path / "train"), "--count", "4") == 0
+    annotations = tmp_path / "train" / "instances.json"
+    content = json.loads(annotations.read_text())
+    content["categories"][0]["name"] = "dog"
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    settings = [
+        *TINY,
+        f"data.root={tmp_path / 'train' / 'images'}",
+        f"data.annotations={annotations}",
+        f"data.validation_root={tmp_path / 'train' / 'images'}",
+        f"data.validation_annotations={tmp_path / file}",
+    ]
+    command = ["train", str(RECIPE), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert lfi(*command, *(part for each in settings for part in ("--set", each))) == 2
+    assert said.format(annotations) in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_without_a_detector_is_one_line_and_exit_2(tmp_path, capsys):

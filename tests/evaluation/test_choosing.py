@@ -97,6 +97,32 @@ def test_words_outside_the_classes_are_not_asked():
     assert set(cases.phrases) <= set(NAMES)
 
 
+@pytest.fixture
+def captioned() -> ImageSet:
+    """Three pictures with two captions each, which say different words of them."""
+    images = plain_images(["red", "red", "green", "green", "blue", "blue"])
+    said = (("red", "warm"), ("red", "rose"), ("green", "leaf"), ("green", "grass"), ("blue", "sky"), ("blue", "sea"))
+    classes = tuple(dict.fromkeys(word for row in said for word in row))
+    return replace(images, classes=classes, words=said, pictures=("a", "a", "b", "b", "c", "c"))
+
+
+def test_what_another_caption_says_of_a_picture_is_not_false(captioned):
+    own = {"red": {"red", "warm", "rose"}, "green": {"green", "leaf", "grass"}, "blue": {"blue", "sky", "sea"}}
+    asked = statements(captioned)
+    for said in asked.words:
+        mine = next(words for words in own.values() if said[0] in words)
+        assert [word in mine for word in said] == [True, True, False, False]
+
+
+def test_a_picture_that_a_canvas_shows_twice_is_not_asked_about(captioned):
+    cases = canvas_cases(captioned, 60, seed=3)
+    assert cases is not None
+    for row, word, mask in zip(cases.rows, cases.phrases, cases.masks, strict=True):
+        colour = COLOURS[next(said[0] for said in captioned.words if word in said)]
+        shown = (np.asarray(cases.images[row]) == colour).all(-1)
+        assert shown.mean() <= mask.mean() + 1e-6  # nowhere but in the mask
+
+
 @pytest.mark.parametrize("size", [30, 32])
 def test_canvases_are_composed_of_images_of_any_size(size):
     cases = canvas_cases(plain_images(["red", "green"], size), 10)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from colourseer import COLOURS, ColourSeer
 from PIL import Image
+from teacher_models import CONFIGS, sharp
 
 from evaluation import photographs
 from evaluation.photographs import (
@@ -26,7 +27,7 @@ from evaluation.presence import Statements
 from evaluation.results import Results, over_clusters
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import Scenes
-from lfi.teachers import load_teacher
+from lfi.teachers import load_teacher, save_teacher
 
 
 def test_a_peak_is_the_centre_of_the_largest_patch_in_pixels():
@@ -118,6 +119,12 @@ def test_a_teacher_alone_is_asked_for_classes_and_for_maps():
     found = peaks(shown["teacher"], images.images, images.words)
     expected = teacher.interactions_of(first[:1], ["red circle"]).weights[0, teacher.default_layers[0], 0]
     assert np.array_equal(found[0][0], peak(expected))
+
+
+def test_a_clips_own_maps_are_its_dense_similarity_which_is_measured_once(tmp_path):
+    config = CONFIGS["clip"]
+    save_teacher(tmp_path, sharp(config), config, mean=[0.5] * 3, std=[0.25] * 3, card={"name": "tiny"})
+    assert set(shown_by(load_teacher(tmp_path))) == {"teacher"}
 
 
 @pytest.mark.parametrize("value", [0.5, float("nan")])

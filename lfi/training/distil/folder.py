@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from lfi.errors import ConfigError, reason
 from lfi.training.distil.plan import FILE, Plan
+from lfi.training.trio import check_empty
 
 MADE = ("teacher", "teacher.part", "cache", "students", "layer.json", "choice.json", "presence.json", FILE)
 """What is found in it; `--fresh` removes it."""
@@ -34,9 +36,33 @@ def alone(runs: Path) -> Iterator[None]:
         lock.release()
 
 
-def clear(runs: Path) -> None:
+def check_place(out: Path, runs: Path) -> None:
+    """Refuse, before anything is done, a folder of the trio that could not be put in its place at the end.
+
+    Raises:
+        ConfigError: it says why.
+    """
+    folder = out.resolve()
+    if folder == Path.cwd() or folder.is_mount():
+        raise ConfigError(f"{folder} is in use, and the trio's folder is put in its place; choose another with --out")
+    if runs.resolve().is_relative_to(folder):
+        raise ConfigError(f"{runs} cannot be in the trio's folder {out}; choose another folder with --runs")
+    check_empty(out)
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest(folder.parent)):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write to {out}: {reason(error)}") from error
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself or, of those above it, the nearest that is there."""
+    return next(each for each in (folder, *folder.resolve().parents) if each.exists())
+
+
+def clear(runs: Path, made: Iterable[str] = MADE) -> None:
     """Take away what an earlier call made; whatever else lies there stays."""
-    for name in MADE:
+    for name in made:
         path = runs / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -162,4 +162,5 @@ def repeated(images: ImageSet, rows: np.ndarray) -> ImageSet:
         labels=images.labels[rows],
         captions=tuple(images.captions[row] for row in rows),
         words=tuple(images.words[row] for row in rows),
+        pictures=(),
     )

@@ -36,9 +36,10 @@ class Plan:
     Attributes:
         request: `Request.record` of what was asked for.
         teacher: its label. about: what else is said of it.
-        images, held_out: how many. classes: of class folders; 0 where words of captions are classes.
+        images, held_out: how many pictures. rows: of their captions, or as many as pictures.
+        classes: of class folders; 0 where words of captions are classes.
         pixels: side at which the teacher is shown the images.
-        student: one of `SIZES` by name. parameters: of its backbone.
+        student: one of `SIZES` by name. parameters: of its backbone. steps: of an epoch.
         methods: `lfi` and the baselines.
         canvases: composed of held-out images, to choose layers on.
         memory: bytes that training holds.
@@ -50,11 +51,13 @@ class Plan:
     about: str
     images: int
     held_out: int
+    rows: int
     classes: int
     pixels: int
     student: str
     parameters: int
     loop: LoopConfig
+    steps: int
     methods: tuple[str, ...]
     canvases: int
     stages: tuple[Stage, ...]
@@ -84,15 +87,15 @@ class Plan:
             hours: that it may take; a line says so where it takes longer.
         """
         loop, baselines = self.loop, [name for name in self.methods if name != "lfi"]
-        steps = max(1, (self.images - self.held_out) // loop.batch_size)
         width = max(len(stage.name) for stage in self.stages)
         kinds = f"{self.classes:,} classes" if self.classes else "words of their captions as classes"
+        told = f" with {self.rows:,} captions" if self.rows > self.images else ""
         late = self.seconds > hours * _HOUR
         return [
-            f"images    {self.images:,}, of which {self.held_out:,} are held out to choose on; {kinds}",
+            f"images    {self.images:,}{told}, of which {self.held_out:,} are held out to choose on; {kinds}",
             f"teacher   {self.teacher}: {self.about}",
-            f"students  {self.student}: {self.parameters / 1e6:.1f} M parameters, {loop.epochs} epochs of {steps:,} "
-            f"steps of {loop.batch_size} images; LFI, and as baselines {', '.join(baselines)}",
+            f"students  {self.student}: {self.parameters / 1e6:.1f} M parameters, {loop.epochs} epochs of "
+            f"{self.steps:,} steps of {loop.batch_size} images; LFI, and as baselines {', '.join(baselines)}",
             *(f"{each.name:<{width}}  {spoken(each.seconds):>12}  {sized(each.bytes):>9}" for each in self.stages),
             f"{'in all':<{width}}  {spoken(self.seconds):>12}  {sized(self.bytes):>9}; memory {sized(self.memory)}",
             f"measured on this machine: {self.device}",
@@ -120,24 +123,29 @@ class Plan:
             found = json.loads((folder / FILE).read_text(encoding="utf-8"))
             stages = tuple(Stage(**each) for each in found["stages"])
             loop = LoopConfig(**found["loop"])
+            found.setdefault("rows", found["images"])  # plans of before told of rows alone
+            found.setdefault("steps", max(1, (found["images"] - found["held_out"]) // loop.batch_size))
             return replace(cls(**{**found, "loop": loop, "stages": stages}), methods=tuple(found["methods"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"cannot read {folder / FILE}: {error!r}; --fresh starts again") from error
 
-    def check(self, request: dict[str, Any], images: int, teacher: str, folder: Path) -> None:
+    def check(self, request: dict[str, Any], images: int, rows: int, teacher: str, folder: Path) -> None:
         """Refuse to go on with other data, another teacher or other wishes.
 
         Raises:
             ConfigError: it says in what they differ.
         """
-        now = {**request, "images of the folder": images, "the teacher's weights": teacher}
-        then = {**self.request, "images of the folder": self.images, "the teacher's weights": self.teacher}
-        for name, value in now.items():
+        then = {**self.request, **_seen(self.images, self.rows, self.teacher)}
+        for name, value in {**request, **_seen(images, rows, teacher)}.items():
             if then.get(name) != value:
                 raise ConfigError(
                     f"{folder} was begun with {name} = {then.get(name)!r}, and it is {value!r} now; choose another "
                     "folder with --runs, or start again with --fresh"
                 )
+
+
+def _seen(images: int, rows: int, teacher: str) -> dict[str, Any]:
+    return {"images of the folder": images, "captions of the images": rows, "the teacher's weights": teacher}
 
 
 def write_json(path: Path, content: Any) -> None:

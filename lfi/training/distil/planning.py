@@ -7,7 +7,7 @@ measured, too.
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from lfi.data.listing import Listing
 from lfi.devices import cores, memory_size
 from lfi.errors import ConfigError
 from lfi.teachers.base import BaseTeacher
+from lfi.training.distil.folder import nearest
 from lfi.training.distil.measure import Measured, Shown, measure, show
 from lfi.training.distil.plan import Plan, Stage, sized
 from lfi.training.distil.request import Request, named, split
@@ -34,6 +35,32 @@ def training(method: str) -> str:
     return f"training {'LFI' if method == 'lfi' else method}"
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How much there is.
+
+    Attributes:
+        images, held_out: pictures, all and those that are held out.
+        rows, held_rows: of the listing: as many as pictures, or more where some have several captions.
+    """
+
+    images: int
+    held_out: int
+    rows: int
+    held_rows: int
+
+    @classmethod
+    def of(cls, listing: Listing, seed: int) -> Counts:
+        """Of a listing that is split with this seed."""
+        held = split(listing.files, seed)[1]
+        return cls(len(listing.once), len({listing.files[row] for row in held}), len(listing), len(held))
+
+    @property
+    def learned(self) -> int:
+        """Rows that students learn from."""
+        return self.rows - self.held_rows
+
+
 def make_plan(request: Request, teacher: BaseTeacher, listing: Listing, device: str) -> Plan:
     """Measure and decide. Nothing is written.
 
@@ -41,13 +68,12 @@ def make_plan(request: Request, teacher: BaseTeacher, listing: Listing, device: 
         ConfigError: not even the smallest student fits the machine.
         DataError, UnknownWordError: the images cannot be read or asked about.
     """
-    count, held = len(listing), len(split(listing.files, request.seed)[1])
+    counts = Counts.of(listing, request.seed)
     shown = show(request, teacher, listing)
     if request.student:
-        found = measure(shown, size_of(request.student), count - held, device)
+        found = measure(shown, size_of(request.student), counts.learned, device)
     else:
-        found = largest(shown, count, held, device)
-    stages = stages_of(shown, found, count, held)
+        found = largest(shown, counts, device)
     parameters, _ = describe_size(found.size)
     sides = f"{teacher.image_size} px, {teacher.grid[0]} x {teacher.grid[1]} patches"
     size = sum(each.numel() for each in teacher.model.parameters())
@@ -55,17 +81,19 @@ def make_plan(request: Request, teacher: BaseTeacher, listing: Listing, device: 
         request=request.record(),
         teacher=teacher.label,
         about=f"a {teacher.kind}, {size / 1e6:.0f} M parameters, {sides}",
-        images=count,
-        held_out=held,
+        images=counts.images,
+        held_out=counts.held_out,
+        rows=counts.rows,
         classes=len(listing.classes),
         pixels=teacher.image_size,
         student=found.size.name,
         parameters=parameters,
         loop=found.loop,
+        steps=_steps(found, counts),
         methods=tuple(shown.methods),
-        canvases=canvases_for(held),
-        stages=stages,
-        memory=_memory(found.size, count, held, teacher.image_size) + 4 * size,
+        canvases=canvases_for(counts.held_out),
+        stages=stages_of(shown, found, counts),
+        memory=_memory(found.size, counts, teacher.image_size) + 4 * size,
         device=torch.cuda.get_device_name() if device.startswith("cuda") else f"{cores()} CPU cores",
     )
 
@@ -75,43 +103,43 @@ def canvases_for(held_out: int) -> int:
     return min(CANVASES, 4 * held_out)
 
 
-def largest(shown: Shown, count: int, held: int, device: str) -> Measured:
+def largest(shown: Shown, counts: Counts, device: str) -> Measured:
     """The largest student that this many images warrant and that the time and the memory allow; else the smallest."""
     memory = _OF_MEMORY * memory_size()
     sizes = [
         size
         for size in SIZES
-        if size.images <= count and _memory(size, count, held, shown.questions.teacher.image_size) < memory
+        if size.images <= counts.images and _memory(size, counts, shown.questions.teacher.image_size) < memory
     ]
     if not sizes:
-        raise ConfigError(f"{count:,} images do not fit into half of the memory there is; take fewer")
-    smallest = measure(shown, sizes[0], count - held, device)
+        raise ConfigError(f"{counts.images:,} images do not fit into half of the memory there is; take fewer")
+    smallest = measure(shown, sizes[0], counts.learned, device)
     allowed = shown.request.hours * 3600
     for size in reversed(sizes[1:]):
         ratio = work_of(size) / work_of(sizes[0])
         guess = replace(smallest, size=size, steps={name: ratio * each for name, each in smallest.steps.items()})
-        if sum(stage.seconds for stage in stages_of(shown, guess, count, held)) > allowed:
+        if sum(stage.seconds for stage in stages_of(shown, guess, counts)) > allowed:
             continue
-        found = measure(shown, size, count - held, device)
-        if sum(stage.seconds for stage in stages_of(shown, found, count, held)) <= allowed:
+        found = measure(shown, size, counts.learned, device)
+        if sum(stage.seconds for stage in stages_of(shown, found, counts)) <= allowed:
             return found
     return smallest
 
 
-def stages_of(shown: Shown, found: Measured, count: int, held: int) -> tuple[Stage, ...]:
+def stages_of(shown: Shown, found: Measured, counts: Counts) -> tuple[Stage, ...]:
     """Every stage with its time and what it leaves on disk."""
     teacher, size, loop = shown.questions.teacher, found.size, found.loop
     parameters, _ = describe_size(size)
     weights = 4 * sum(each.numel() for each in teacher.model.parameters())
     _, tag = named(shown.request.teacher)
-    canvases, judged = canvases_for(held), min(2 * held, CANVASES)
-    steps = loop.epochs * max(1, (count - held) // loop.batch_size)
-    validating = loop.evaluations * held / loop.batch_size / 3  # a forward pass is a third of a step
+    canvases, judged = canvases_for(counts.held_out), min(2 * counts.held_rows, CANVASES)
+    steps = loop.epochs * _steps(found, counts)
+    validating = loop.evaluations * counts.held_rows / loop.batch_size / 3  # a forward pass is a third of a step
     sides = (teacher.image_size, size.pixels)
     return (
-        Stage(READING, len(sides) * count * shown.decode, count * 3 * sum(side**2 for side in sides)),
+        Stage(READING, len(sides) * counts.images * shown.decode, counts.images * 3 * sum(side**2 for side in sides)),
         Stage(LAYER, canvases * shown.ask, weights if tag else 0),
-        Stage(ASKING, count * shown.ask, count * shown.row_bytes),
+        Stage(ASKING, counts.rows * shown.ask, counts.rows * shown.row_bytes),
         *(
             # weights and the optimiser's two moments, in two checkpoints, and the student
             Stage(training(name), (steps + validating) * seconds, parameters * 4 * 7)
@@ -123,21 +151,29 @@ def stages_of(shown: Shown, found: Measured, count: int, held: int) -> tuple[Sta
     )
 
 
-def _memory(size: Size, count: int, held: int, pixels: int) -> int:
-    return 3 * ((count - held) * size.pixels**2 + held * (pixels**2 + size.pixels**2))
+def _steps(found: Measured, counts: Counts) -> int:
+    """Of an epoch."""
+    return max(1, counts.learned // found.loop.batch_size)
 
 
-def room(plan: Plan, runs: Path) -> None:
-    """Refuse to begin what the disk cannot hold.
+def _memory(size: Size, counts: Counts, pixels: int) -> int:
+    return 3 * (counts.learned * size.pixels**2 + counts.held_rows * (pixels**2 + size.pixels**2))
+
+
+def room(plan: Plan, out: Path, runs: Path) -> None:
+    """Refuse to begin what a disk cannot hold; folders on the same one share what is free there.
 
     Raises:
         ConfigError: it says what is needed and what is there.
     """
-    needs = {cache_folder(): 0, runs: 0}
+    folders = {READING: cache_folder(), WRITING: out}
+    needs: dict[int, dict[Path, int]] = {}
     for stage in plan.stages:
-        needs[cache_folder() if stage.name == READING else runs] += stage.bytes
-    for folder, wanted in needs.items():
-        there = next(each for each in (folder, *folder.resolve().parents) if each.exists())
-        free = shutil.disk_usage(there).free
-        if wanted > free:
-            raise ConfigError(f"{folder} needs {sized(wanted)}, and {sized(free)} are free there")
+        folder = folders.get(stage.name, runs)
+        wanted = needs.setdefault(nearest(folder).stat().st_dev, {})
+        wanted[folder] = wanted.get(folder, 0) + stage.bytes
+    for wanted in needs.values():
+        size, free = sum(wanted.values()), shutil.disk_usage(nearest(next(iter(wanted)))).free
+        if size > free:
+            where = ", ".join(f"{folder} ({sized(each)})" for folder, each in wanted.items() if each)
+            raise ConfigError(f"{sized(size)} are needed on one disk, and {sized(free)} are free there: {where}")

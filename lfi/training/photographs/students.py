@@ -5,7 +5,7 @@ The teacher is asked about features that are on disk already, so its answers abo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,13 +124,20 @@ def prepare_students(sources: Sources, teacher_folder: Path) -> Prepared:
     held_out = replace(held_out, labels=held_out.labels[:, 0])
     config = config_of(teacher_folder)
     questions = Questions(teacher, config.teacher, learnt, ("maps", "logits", "latents"))
-    kept = sources.runs / f"answers-{teacher.fingerprint}.pt"
-    if kept.exists():
-        answers = InMemory(torch.load(kept, weights_only=True))
-    else:
-        answers = Asked(teacher, questions, sources).all(parts)
-        torch.save(answers.fields, kept)
+    path = sources.runs / f"answers-{teacher.fingerprint}.pt"
+    answers = kept(path, lambda: Asked(teacher, questions, sources).all(parts))
     return Prepared(config, teacher, learnt, held_out, questions, answers)
+
+
+def kept(path: Path, ask: Callable[[], InMemory]) -> InMemory:
+    """Answers that are on disk; where they are not, they are asked for and written, whole or not at all."""
+    if path.exists():
+        return InMemory(torch.load(path, weights_only=True))
+    answers = ask()
+    part = path.with_suffix(".part")
+    torch.save(answers.fields, part)
+    part.replace(path)
+    return answers
 
 
 def train_photo_student(

@@ -6,6 +6,8 @@ explanations (`guides/`), checkpoints (`teacher/`).
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +16,18 @@ import torch
 from tqdm import tqdm
 
 from lfi.data.names import IMAGENET_NAMES
+from lfi.errors import ConfigError
 from lfi.teachers import save_teacher
 from lfi.teachers.names import Names, NameTokenizer
+from lfi.training.cards import read_object
 from lfi.training.config import LoopConfig
+from lfi.training.distil.plan import write_json
 from lfi.training.loop import train
 from lfi.training.photographs.bank import Part, Truth, assemble
 from lfi.training.photographs.evidence import EvidenceConfig, EvidenceTask
 from lfi.training.photographs.guides import MOST_GUIDES, Guides
 from lfi.training.photographs.sentences import NamedImages, PartFeatures
-from lfi.training.photographs.trunk import CHUNK, GRID, Features, Stages, pretrained
+from lfi.training.photographs.trunk import CHUNK, GRID, Features, Stages, pretrained, save_whole
 
 USED = {"canvases": 24_000, "pasted": 16_000, "pacs": None, "samples": None, "tiny": 40_000}
 """Images of every part whose features are computed; None for all."""
@@ -31,6 +36,7 @@ EXPLAINED = {"canvases": 8_000, "pasted": 6_000, "tiny": 10_000}
 SHARES = {"canvases": 28, "pasted": 20, "pacs": 12, "samples": 8, "tiny": 28}
 STEPS = 1000
 CONTEXT = 32
+PARTS = ("held-out", "pacs", "samples", "tiny", "canvases", "pasted")
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,48 @@ class Sources:
     samples: Path
     runs: Path
 
+    def record(self) -> dict[str, str]:
+        """Each folder of data and how many files it holds, by option."""
+        folders = {"--tiny-imagenet": self.tiny, "--pacs": self.pacs, "--samples": self.samples}
+        counts = {name: sum(len(files) for *_, files in os.walk(folder)) for name, folder in folders.items()}
+        return {name: f"{folder.resolve()} (files: {counts[name]:,})" for name, folder in folders.items()}
+
+    def check(self, path: Path) -> None:
+        """Refuse other data than those that the bank was composed of; without a record at `path`, it was of these.
+
+        Raises:
+            ConfigError: it says which differ.
+        """
+        now = self.record()
+        if not path.is_file():
+            write_json(path, now)
+        for option, then in read_object(path).items():
+            if then != now.get(option):
+                raise ConfigError(
+                    f"{self.runs} was begun with {option} {then}, and it is {now.get(option)} now; choose another "
+                    "folder with --runs, or start over with --fresh"
+                )
+
 
 def images(sources: Sources, names: Names) -> dict[str, Part]:
-    """The parts, composed once and then read from `bank/`."""
+    """The parts, composed once and then read from `bank/`.
+
+    Raises:
+        ConfigError: they were composed of other data.
+        DataError: data are missing.
+    """
     folder = sources.runs / "bank"
-    wanted = ("held-out", "pacs", "samples", "tiny", "canvases", "pasted")
-    if not all((folder / f"{name}.npz").exists() for name in wanted):
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in assemble(names, sources.tiny, sources.pacs, sources.samples).values():
+    if all((folder / f"{name}.npz").exists() for name in PARTS):
+        sources.check(folder / "sources.json")
+    else:
+        made = assemble(names, sources.tiny, sources.pacs, sources.samples)
+        write_json(folder / "sources.json", sources.record())
+        for part in made.values():
             arrays = {"images": part.images, "labels": part.labels, "regions": part.regions}
             arrays |= {} if part.boxes is None else {"boxes": part.boxes}
-            np.savez(folder / f"{part.name}.npz", allow_pickle=False, **arrays)
+            save_whole(folder / f"{part.name}.npz", **arrays)
     parts = {}
-    for name in wanted:
+    for name in PARTS:
         with np.load(folder / f"{name}.npz") as held:
             boxes = held["boxes"] if "boxes" in held else None  # noqa: SIM401, an archive is not a dictionary
             part = Part(name, held["images"], held["labels"], held["regions"], boxes)
@@ -76,9 +111,7 @@ def learn(sources: Sources, part: Part, guides: Guides) -> PartFeatures:
         path, rows = folder / f"{part.name}-{number:03d}.npz", slice(number * CHUNK, (number + 1) * CHUNK)
         if not path.exists():
             found = guides.explain_all(fifth[number], part.labels[rows], part.regions[rows])
-            partial = path.with_suffix(".part.npz")
-            np.savez(partial, chances=found[0], maps=found[1])
-            partial.rename(path)
+            save_whole(path, chances=found[0], maps=found[1])
         with np.load(path) as held:
             chances[rows], maps[rows] = held["chances"], held["maps"]
     return PartFeatures(part, fifth, sixth, chances, maps)
@@ -87,7 +120,7 @@ def learn(sources: Sources, part: Part, guides: Guides) -> PartFeatures:
 def train_photo_teacher(
     sources: Sources, folder: Path, *, steps: int = STEPS, resume: bool = True, device: str = "cpu"
 ) -> None:
-    """Train it and write it to `folder`, as `load_teacher` reads it.
+    """Train it and write it to `folder`, as `load_teacher` reads it, whole or not at all.
 
     Raises:
         DataError: data are missing.
@@ -119,8 +152,9 @@ def train_photo_teacher(
         {name: tensor for name, tensor in classifier.state_dict().items() if name in trunk.state_dict()}
     )
     card = {"name": "photographs CoCa", "default_layers": [0], "evidence": [task.scale.exp().item(), task.bias.item()]}
+    part = folder.with_name(f"{folder.name}.part")
     save_teacher(
-        folder,
+        part,
         model,
         task.config.model_config(),
         mean=[0.5] * 3,
@@ -129,3 +163,6 @@ def train_photo_teacher(
         card=card,
         names=names,
     )
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.replace(folder)

@@ -80,6 +80,13 @@ def read(images: np.ndarray) -> Tensor:
     return (pixels - 0.5) / 0.5
 
 
+def save_whole(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays to an `.npz` that is there whole or not at all."""
+    part = path.with_suffix(".part.npz")
+    np.savez(part, allow_pickle=False, **arrays)
+    part.replace(path)
+
+
 class Features:
     """What the stages see in some images, in chunks on disk; an interrupted run goes on with the next chunk.
 
@@ -123,9 +130,7 @@ class Features:
                 pixels = read(rows[start : start + BATCH]).to(dtype).to(memory_format=torch.channels_last)
                 for kept, seen in zip((fifth, sixth), stages(pixels), strict=True):
                     kept.append(seen.half().permute(0, 2, 3, 1).contiguous().numpy())
-            part = self.chunk(number).with_suffix(".part.npz")
-            np.savez(part, a=np.concatenate(fifth), b=np.concatenate(sixth))
-            part.rename(self.chunk(number))
+            save_whole(self.chunk(number), a=np.concatenate(fifth), b=np.concatenate(sixth))
 
     def load(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """A chunk: float16 `[n, 14, 14, 120]` and `[n, 7, 7, 208]`."""

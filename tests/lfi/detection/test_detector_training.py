@@ -63,10 +63,10 @@ def test_a_run_that_was_broken_off_ends_with_the_same_weights(config, tmp_path):
         torch.rand(3)
         return {"box mAP": 0.0}
 
-    whole, card, records = train_detector(config, tmp_path / "whole", measure=measured)
+    whole, card, records = train_detector(config, tmp_path / "whole", measure=lambda _: measured)
     with pytest.raises(KeyboardInterrupt):
-        train_detector(config, tmp_path / "broken", measure=fails)
-    resumed, _, _ = train_detector(config, tmp_path / "broken", measure=measured, resume=True)
+        train_detector(config, tmp_path / "broken", measure=lambda _: fails)
+    resumed, _, _ = train_detector(config, tmp_path / "broken", measure=lambda _: measured, resume=True)
     assert same(whole, resumed)
     losses = {"classes", "boxes", "masks", "objectness", "proposals"}
     assert losses <= set(records[0])

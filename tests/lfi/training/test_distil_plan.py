@@ -27,11 +27,13 @@ PLAN = Plan(
     about="a CLIP",
     images=100,
     held_out=25,
+    rows=100,
     classes=5,
     pixels=64,
     student="least",
     parameters=400_000,
     loop=LoopConfig(epochs=3, batch_size=8),
+    steps=9,
     methods=("lfi", "DIST + feature KD"),
     canvases=100,
     stages=(Stage("reading", 30, 2_000_000), Stage("training", 7200, 3 * 10**9)),
@@ -83,6 +85,10 @@ def test_a_plan_is_read_back_as_it_was_written(tmp_path):
     assert Plan.read(tmp_path) is None
     PLAN.write(tmp_path / "runs")
     assert Plan.read(tmp_path / "runs") == PLAN
+    before = json.loads((tmp_path / "runs" / FILE).read_text())
+    del before["rows"], before["steps"]  # which earlier versions did not write
+    (tmp_path / "runs" / FILE).write_text(json.dumps(before))
+    assert Plan.read(tmp_path / "runs") == PLAN
     (tmp_path / "runs" / FILE).write_text("{")
     with pytest.raises(CheckpointError, match="--fresh starts again"):
         Plan.read(tmp_path / "runs")
@@ -93,11 +99,12 @@ def test_a_plan_is_read_back_as_it_was_written(tmp_path):
     [
         ({"request": {"teacher": "u", "seed": 0}}, "teacher = 't', and it is 'u' now"),
         ({"images": 99}, "images of the folder = 100, and it is 99 now"),
+        ({"rows": 101}, "captions of the images = 100, and it is 101 now"),
         ({"teacher": "t@1"}, "the teacher's weights = 't@0', and it is 't@1' now"),
     ],
 )
 def test_a_run_goes_on_only_as_it_was_begun(now, named, tmp_path):
-    asked = {"request": PLAN.request, "images": PLAN.images, "teacher": PLAN.teacher}
+    asked = {"request": PLAN.request, "images": PLAN.images, "rows": PLAN.rows, "teacher": PLAN.teacher}
     PLAN.check(**asked, folder=tmp_path)
     with pytest.raises(ConfigError, match="--runs, or start again with --fresh") as refused:
         PLAN.check(**{**asked, **now}, folder=tmp_path)
@@ -111,6 +118,28 @@ def test_rows_of_one_file_are_on_the_same_side():
     assert not {files[row] for row in train} & {files[row] for row in held}
     assert len({files[row] for row in held}) == 25
     assert split(files, 0)[1].tolist() == held.tolist() != split(files, 1)[1].tolist()
+
+
+def test_a_picture_of_several_captions_is_one_image_and_every_caption_is_learned():
+    files = tuple(Path(f"{number // 5}.png") for number in range(200))
+    ids = tuple(map(str, range(200)))
+    counts = planning.Counts.of(Listing(files, ids, (), np.full(200, -1), ids, ((),) * 200), 0)
+    assert (counts.images, counts.held_out, counts.rows, counts.learned) == (40, 10, 200, 150)
+    said = replace(PLAN, images=counts.images, held_out=counts.held_out, rows=counts.rows).lines()[0]
+    assert said == "images    40 with 200 captions, of which 10 are held out to choose on; 5 classes"
+
+
+def test_what_lies_on_one_disk_must_fit_there_together(tmp_path, monkeypatch):
+    stages = (Stage(planning.READING, 1, 6 * 10**9), Stage(planning.ASKING, 1, 5 * 10**9))
+    plan = replace(PLAN, stages=(*stages, Stage(planning.WRITING, 1, 10**9)))
+    monkeypatch.setattr(planning, "cache_folder", lambda: tmp_path / "decoded")
+    free = iter([12 * 10**9, 11 * 10**9])
+    monkeypatch.setattr(planning.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    planning.room(plan, tmp_path / "mine", tmp_path / "runs")
+    with pytest.raises(ConfigError, match=r"12\.0 GB are needed on one disk, and 11\.0 GB are free there") as refused:
+        planning.room(plan, tmp_path / "mine", tmp_path / "runs")
+    for folder in ("decoded (6.0 GB)", "runs (5.0 GB)", "mine (1.0 GB)"):
+        assert f"{tmp_path / folder}" in str(refused.value)
 
 
 @pytest.mark.parametrize(("count", "held"), [(16, 4), (100, 25), (1000, 100), (100_000, 2000)])
@@ -147,6 +176,13 @@ def test_baselines_copy_only_what_the_teacher_has():
         assert any("logits" in each.fields for each in (ours, *baselines)) == logits
 
 
+def test_a_step_is_measured_on_pictures_of_several_captions():
+    pixels, said = np.zeros((2, 8, 8, 3), np.uint8), ("a red dog", "a dog")
+    images = ImageSet(pixels, ("a", "a#2"), (), np.full(2, -1), said, ((),) * 2, pictures=("a", "a"))
+    found = measure.repeated(images, np.array([0, 1, 0]))
+    assert (found.ids, found.captions) == (("a 0", "a#2 1", "a 2"), ("a red dog", "a dog", "a red dog"))
+
+
 @pytest.fixture
 def timed(monkeypatch):
     """Selection with a step's time given by size, and nothing run."""
@@ -157,8 +193,8 @@ def timed(monkeypatch):
         seconds = dict.fromkeys(shown.methods, work_of(size) / 1e9)
         return measure.Measured(size, loop_for(size, images, 0, device, 0), seconds, 0.1, 0.1)
 
-    def stages_of(shown, found, count, held):
-        return (Stage("all", found.loop.epochs * count / found.loop.batch_size * sum(found.steps.values())),)
+    def stages_of(shown, found, counts):
+        return (Stage("all", found.loop.epochs * counts.rows / found.loop.batch_size * sum(found.steps.values())),)
 
     monkeypatch.setattr(planning, "measure", measure_of)
     monkeypatch.setattr(planning, "stages_of", stages_of)
@@ -179,7 +215,7 @@ class Asked:
     [(0.001, 30_000, "least"), (1, 30_000, "little"), (1000, 30_000, "tiny"), (1000, 300, "least")],
 )
 def test_the_largest_student_that_fits_the_time_and_the_images_is_taken(timed, hours, count, chosen):
-    found = planning.largest(Asked(hours), count, 10, "cpu")
+    found = planning.largest(Asked(hours), planning.Counts(count, 10, count, 10), "cpu")
     assert found.size.name == chosen
     assert timed[0] == "least"
     assert len(timed) <= 2
@@ -226,7 +262,7 @@ def test_a_listing_reads_a_file_of_several_rows_once(tmp_path, monkeypatch):
     files = tuple(folder / f"{number}.png" for number in (0, 1, 2, 0))
     listing = Listing(files, tuple("abcd"), (), np.full(4, -1), ("", "", "", ""), ((),) * 4)
     for images in (listing.read(8, limit=0.5), listing.load(8, limit=0.5)):
-        assert images.ids == ("a", "c", "d")
+        assert (images.ids, images.keys) == (("a", "c", "d"), ("a", "c", "a"))
         assert images.images[:, 0, 0, 0].tolist() == [0, 2, 0]
         assert len(images.skipped) == 1
 

@@ -1,6 +1,8 @@
 """What the teacher and the students for photographs learn from: truths, regions, guides, evidence."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +10,15 @@ import torch
 
 from lfi.data.canvases import compose, paste
 from lfi.data.names import IMAGENET_NAMES
+from lfi.errors import ConfigError
 from lfi.teachers.names import Names
+from lfi.training.photographs import teacher
 from lfi.training.photographs.bank import Part, Truth, own_name, single
 from lfi.training.photographs.evidence import EvidenceConfig, EvidenceTask, among
 from lfi.training.photographs.guides import GRID, visible
-from lfi.training.photographs.students import image_set, words_of
+from lfi.training.photographs.students import image_set, kept, words_of
+from lfi.training.photographs.teacher import PARTS, Sources, images
+from lfi.training.targets import InMemory
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +204,58 @@ def test_images_of_several_photographs_have_the_labels_of_all(names, truth):
     named = [{images.classes[label] for label in row if label >= 0} for row in images.labels]
     assert named == [set(words[: len(names)]) for words, names in zip(images.words, named, strict=True)]
     assert len(named[2]) == 2
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch) -> Sources:
+    """Folders of one file each, of which a bank of black images is made."""
+    folders = {name: tmp_path / name for name in ("tiny", "pacs", "samples", "runs")}
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / "a.jpg").touch()
+    black = {name: single(name, np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, int)) for name in PARTS}
+    monkeypatch.setattr(teacher, "assemble", lambda *_: black)
+    monkeypatch.setattr(teacher, "USED", {})
+    return Sources(**folders)
+
+
+def test_a_bank_is_not_taken_for_that_of_other_data(sources, names, tmp_path):
+    images(sources, names)
+    assert set(images(sources, names)) == set(PARTS)
+    (tmp_path / "other").mkdir()
+    other = replace(sources, pacs=tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"begun with --pacs .*pacs \(files: 1\), and it is .*other \(files: 0\) now"):
+        images(other, names)
+    (sources.runs / "bank" / "sources.json").unlink()  # as earlier versions left it
+    images(other, names)
+    with pytest.raises(ConfigError, match="--runs, or start over with --fresh"):
+        images(sources, names)
+
+
+def test_what_is_written_when_a_run_is_killed_is_written_again(sources, names, monkeypatch):
+    def killed(file, **arrays):
+        if "pasted" not in Path(file).name:
+            return whole(file, **arrays)
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    whole = np.savez
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", killed)
+        with pytest.raises(KeyboardInterrupt):
+            images(sources, names)
+    assert len(images(sources, names)["pasted"]) == 2
+
+
+def test_answers_are_kept_whole_or_not_at_all(tmp_path, monkeypatch):
+    def killed(fields, file):
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    answers = InMemory({"latents": torch.ones(2, 3)})
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kept(tmp_path / "answers-0.pt", lambda: answers)
+    for _ in range(2):
+        assert torch.equal(kept(tmp_path / "answers-0.pt", lambda: answers).fields["latents"], torch.ones(2, 3))

@@ -228,6 +228,25 @@ def test_the_shuffled_control_takes_maps_of_another_image_with_as_many_words(pre
     assert sorted(partner) == list(range(len(counts)))
 
 
+@pytest.mark.parametrize("counts", [[1, 1, 2], [1, 2], [3, 1, 1, 1, 5, 4]])
+def test_an_image_whose_number_of_words_is_its_own_has_another_image_as_well(counts):
+    partner = partners(np.array(counts), seed=0)
+    assert sorted(partner) == list(range(len(counts)))
+    assert (partner != np.arange(len(counts))).all()
+
+
+def test_the_maps_of_another_image_are_not_those_of_another_caption():
+    counts, pictures = np.tile([2, 2, 3], 10), np.repeat(np.arange(10), 3)
+    partner = partners(counts, seed=0, pictures=tuple(map(str, pictures)))
+    assert (counts[partner] == counts).all()
+    assert (pictures[partner] != pictures).all()
+
+
+def test_partners_stay_those_of_the_recorded_runs():
+    partner = partners(np.array([1, 2, 1, 2, 1, 2, 2]), seed=0)
+    assert partner.tolist() == [4, 5, 0, 1, 2, 6, 3]
+
+
 @pytest.mark.parametrize(
     "objective",
     [
