@@ -18,6 +18,10 @@ SCOPES = ("maps", "metrics")
 ROLES = ("owner", "analyst")
 """Of people at `/admin`: an owner runs studies; an analyst sees and exports them, and changes nothing."""
 
+RESERVED = ("owner", "cli", "rule", "export", "page")
+"""Names no account may have. In audit trails: the holder of `admin_token`, commands, the plan's rules; exports and
+pages of older versions."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -42,8 +46,10 @@ def new_key(name: str, scopes: Sequence[str], known: Sequence[str] = SCOPES) -> 
         known: what there is to open; `ROLES` for an account at `/admin`.
 
     Raises:
-        ConfigError: an invalid name or scope.
+        ConfigError: an invalid name, scope or role.
     """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"the name is {name!r}; 1 to 40 letters, digits, dashes and underscores were expected")
     secret = f"lfi_{secrets.token_urlsafe(32)}"
     try:
         (key,) = parse_keys(f"{name}:{'+'.join(scopes)}:{digest(secret)}", known)
@@ -59,8 +65,8 @@ def parse_keys(text: str, known: Sequence[str] = SCOPES) -> tuple[Key, ...]:
         known: as in `new_key`.
 
     Raises:
-        ValueError: one of them is written otherwise, or a name comes twice. The text is not repeated: somebody may
-            have put a key itself there.
+        ValueError: one of them is written otherwise, or a name comes twice or is reserved. The text is not repeated:
+            somebody may have put a key itself there.
     """
     keys: list[Key] = []
     for number, entry in enumerate(re.split(r"[\s,]+", text.strip(" ,\n")) if text.strip(" ,\n") else [], start=1):
@@ -70,7 +76,10 @@ def parse_keys(text: str, known: Sequence[str] = SCOPES) -> tuple[Key, ...]:
             command = "lfi keys owner" if known == ROLES else "lfi keys new"
             raise ValueError(f"entry {number} is not NAME:SCOPES:SHA256; `{command}` writes one")
         if wrong:
-            raise ValueError(f"key {name!r} has the scope {wrong[0]!r}; there are: {', '.join(known)}")
+            whose = f"account {name!r} has the role" if known == ROLES else f"key {name!r} has the scope"
+            raise ValueError(f"{whose} {wrong[0]!r}; there are: {', '.join(known)}")
+        if known == ROLES and name in RESERVED:
+            raise ValueError(f"{name!r} is a name that audit trails use; choose another")
         keys.append(Key(name, frozenset(scopes.split("+")), digest))
     names = [key.name for key in keys]
     twice = [name for name in names if names.count(name) > 1]

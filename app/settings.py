@@ -163,9 +163,7 @@ class Settings(BaseSettings):
     @field_validator("owners")
     @classmethod
     def _parsed_owners(cls, value: str) -> str:
-        taken = [account.name for account in parse_keys(value, ROLES) if account.name in _ACTORS]
-        if taken:
-            raise ValueError(f"{taken[0]!r} is a name that audit trails use; choose another")
+        parse_keys(value, ROLES)
         return value
 
     @field_validator("rate_limit", "study_rate", "study_browser_rate")
@@ -257,8 +255,6 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback for *_, where in found)
 
 
-_ACTORS = ("owner", "cli", "rule", "export", "page")
-"""In audit trails: the holder of `admin_token`, commands, the plan's rules; exports and pages of older versions."""
 _SECRETS = ("admin_token", "api_keys", "owners")
 """Never repeated in an error: somebody may have typed a key itself."""
 

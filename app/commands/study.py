@@ -130,7 +130,7 @@ def status(
 @study.command()
 def invite(
     name: Name,
-    count: Annotated[int, typer.Argument(help="How many raters.", show_default=False)],
+    count: Annotated[int, typer.Argument(min=1, help="How many raters.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The CSV of codes and links; its tokens are shown only once.")] = Path(
         "invitations.csv"
     ),
@@ -144,7 +144,11 @@ def invite(
     studies = _studies()
     try:
         with open(out, "x", newline="", encoding="utf-8", opener=private) as file:
-            made = make(studies, name, count, _ACTOR)
+            try:
+                made = make(studies, name, count, _ACTOR)
+            except BaseException:
+                out.unlink()  # so that the corrected command can write it
+                raise
             csv.writer(file).writerows(
                 [("code", "link"), *((each.code, _link(studies, address, each)) for each in made)]
             )

@@ -86,22 +86,34 @@ def analyse(
         Path | None,
         typer.Option(help="The plan registered before the data: JSON, or an export's plan.json; changes are shown."),
     ] = None,
-    registered_sha256: Annotated[str, typer.Option(help="Its published hash; not checked by default.")] = "",
+    registered_sha256: Annotated[
+        str, typer.Option(help="The published hash of the registered plan, which must match.")
+    ] = "",
 ) -> None:
     """Analyse a study as planned: HTML report, JSON and SVG figures.
 
     A look at a study that goes on is noted, and one that its plan does not name widens the final interval.
     """
+    from dataclasses import replace
+
     from evaluation.study.analysis import analyse as run
     from evaluation.study.passages import left_out_sentence
     from evaluation.study.plan import AnalysisPlan, Registration
     from evaluation.study.report import write_report
+    from lfi.errors import ConfigError
 
     rows, registration, own, conduct, attrition, pictures = _study(table)
     chosen = AnalysisPlan.read(analysis_plan) if analysis_plan else own
     if registered:
-        registration = Registration.read(registered, registered_sha256.strip().lower())
+        registration = Registration.read(registered)
         chosen = chosen or registration.in_force
+    if registered_sha256:
+        if registration is None:
+            raise ConfigError(
+                "--registered-sha256 has no plan to be compared with; --registered FILE or a study that has opened "
+                "was expected"
+            )
+        registration = replace(registration, sha256=registered_sha256.strip().lower())
     found = run(rows, chosen or AnalysisPlan(), registration, conduct=conduct, attrition=attrition, quiet=False)
     for path in write_report(found, out, pictures):
         print(path)
@@ -111,6 +123,8 @@ def analyse(
         print("INTERIM: the study goes on. This look is noted; the report at the end counts it.")
     if registration is None:
         print("No plan was registered before the data: read it as exploratory.")
+    elif not registration.intact:
+        print("The registered plan does not have the hash that was published or stored with it.")
     if found.conduct.left_out:
         print(left_out_sentence(found))
     for name, was, now in found.changes:

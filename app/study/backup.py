@@ -64,6 +64,8 @@ def backup(studies: Studies, archive: Path) -> None:
         raise DataError(f"{archive} already exists; a backup never overwrites anything") from error
     except OSError as error:
         raise DataError(f"cannot write {archive}: {reason(error)}") from error
+    except sqlite3.OperationalError as error:  # such as a full disk
+        raise DataError(f"cannot write {archive}: {error}") from error
 
 
 def restore(studies: Studies, archive: Path, rehearse: bool = False) -> None:

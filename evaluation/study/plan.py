@@ -129,11 +129,8 @@ class Registration:
     study_now: str = ""
 
     @classmethod
-    def read(cls, path: Path, sha256: str = "") -> Registration:
+    def read(cls, path: Path) -> Registration:
         """What was registered, from a file: an analysis plan as JSON, or `plan.json` of a study's export.
-
-        Args:
-            sha256: the hash that was published; by default the export's, or that of the plan in the file.
 
         Raises:
             DataError: no such file, no JSON object, or an export of a study that never opened.
@@ -142,7 +139,7 @@ class Registration:
         values = _object(path)
         if "versions" not in values:
             plan = AnalysisPlan.from_mapping(values)
-            return cls(plan.json, sha256 or plan.sha256)
+            return cls(plan.json, plan.sha256)
         try:
             versions = {version["hash"]: canonical_json(version["plan"]) for version in values["versions"]}
             opened = values["opened_hash"]
@@ -150,7 +147,7 @@ class Registration:
             raise DataError(f"{path} is not the plan.json of an export: {error} is missing or misplaced") from error
         if opened not in versions:
             raise DataError(f"{path} is of a study that never opened, so no plan was registered")
-        return cls(versions[opened], sha256 or opened, study_now=list(versions.values())[-1])
+        return cls(versions[opened], opened, study_now=list(versions.values())[-1])
 
     @property
     def in_force(self) -> AnalysisPlan:

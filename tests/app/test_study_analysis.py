@@ -43,6 +43,13 @@ def test_a_plan_that_was_changed_or_tampered_with_is_said(table, plan, tmp_path,
     hashed = ("--registered", plan, "--registered-sha256", AnalysisPlan(claim=9.0).sha256)
     assert lfi("study", "analyse", table, "--out", out, *hashed) == 0
     assert "no longer has the hash" in (out / "report.html").read_text()
+    assert "The registered plan does not have the hash" in capsys.readouterr().out
+
+
+def test_a_published_hash_without_a_plan_to_compare_it_with_is_refused(table, tmp_path, capsys):
+    assert lfi("study", "analyse", table, "--out", tmp_path / "report", "--registered-sha256", "0" * 64) == 2
+    assert capsys.readouterr().err.startswith("lfi: --registered-sha256 has no plan to be compared with")
+    assert not (tmp_path / "report").exists()
 
 
 def test_a_study_is_planned(tmp_path, capsys):

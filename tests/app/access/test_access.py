@@ -84,6 +84,24 @@ def test_a_new_key_is_shown_once_and_its_line_opens_the_service(capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["owner", "cli"], "'cli' is a name that audit trails use; choose another"),
+        (["owner", "ada", "--role", "boss"], "account 'ada' has the role 'boss'; there are: owner, analyst"),
+        (
+            ["new", "--name", "a b"],
+            "the name is 'a b'; 1 to 40 letters, digits, dashes and underscores were expected",
+        ),
+        (["new", "--scope", "root"], "key 'lab' has the scope 'root'; there are: maps, metrics"),
+    ],
+)
+def test_a_key_that_the_service_would_refuse_is_not_made(arguments, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["keys", *arguments])
+    assert tuple(capsys.readouterr()) == ("", f"lfi: {said}\n")
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("lfi_a-key-itself", "entry 1 is not NAME:SCOPES:SHA256; `lfi keys new` writes one"),

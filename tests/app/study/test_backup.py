@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sqlite3
 import stat
 import tarfile
 from pathlib import Path
@@ -117,6 +118,23 @@ def test_a_backup_is_its_owner_s_alone_and_is_not_there_before_it_is_whole(studi
     assert stat.S_IMODE(archive.stat().st_mode) == 0o600
     assert [path.name for path in archive.parent.iterdir()] == ["backup.tar"]
     assert members(archive)[0][0].name == NAME
+
+
+@on_sqlite
+def test_a_disk_that_is_full_is_named_and_leaves_nothing_behind(studies, walked, tmp_path, monkeypatch):
+    archive = tmp_path / "backups" / "backup.tar"
+    connect = sqlite3.connect
+
+    def small(file, *arguments, **options):
+        connection = connect(file, *arguments, **options)
+        if archive.parent in Path(file).parents:
+            connection.execute("PRAGMA max_page_count = 2")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    with pytest.raises(DataError, match=r"cannot write .*backup\.tar: database or disk is full"):
+        backup(studies, archive)
+    assert list(archive.parent.iterdir()) == []
 
 
 @on_sqlite

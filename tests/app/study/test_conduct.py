@@ -134,6 +134,19 @@ def at_the_terminal(settings, monkeypatch):
     monkeypatch.setenv("LFI_DATABASE_URL", settings.database_url)
 
 
+@pytest.mark.parametrize("published", [True, False])
+def test_the_stored_plan_of_a_study_is_compared_with_its_published_hash(
+    studies, create, study_settings, monkeypatch, tmp_path, capsys, published
+):
+    name, _ = answered_by(studies, create)
+    set_status(studies, name, "closed", "test")
+    sha256 = report_material(studies, name, "cli").registration.sha256 if published else "0" * 64
+    at_the_terminal(study_settings, monkeypatch)
+    assert lfi("study", "analyse", name, "--out", tmp_path / "out", "--registered-sha256", sha256) == 0
+    said = "The registered plan does not have the hash that was published"
+    assert (said not in capsys.readouterr().out) == published
+
+
 def test_whoever_is_left_out_by_hand_after_a_look_stands_in_the_next_report(studies, create, clock):
     name, (early, asked, gone) = answered_by(studies, create, 3)
     exclude(studies, name, early.code, "before anybody looked", "ada")

@@ -135,6 +135,17 @@ def test_ids_and_invitations_are_for_their_owner_and_ids_are_exported_when_asked
     assert [oct(path.stat().st_mode & 0o777) for path in (file, invitations)] == ["0o600", "0o600"]
 
 
+@pytest.mark.parametrize("mistaken", [("nosuch", 3), ("pilot", 0), ("pilot", 10_001)])
+def test_invitations_that_cannot_be_made_leave_no_file_in_the_way(
+    studies, study_settings, create, tmp_path, monkeypatch, mistaken
+):
+    create()
+    monkeypatch.setenv("LFI_STUDY_FOLDER", str(study_settings.study_folder))
+    monkeypatch.setenv("LFI_DATABASE_URL", study_settings.database_url)
+    assert lfi("study", "invite", *mistaken, "--out", tmp_path / "invitations.csv") == 2
+    assert lfi("study", "invite", "pilot", 3, "--out", tmp_path / "invitations.csv") == 0
+
+
 @pytest.fixture
 def timed(create):
     """A study that excludes who answers more than twice faster than 300 ms by the service's clock."""
