@@ -72,13 +72,13 @@ class Part:
         name, source, names, first = json.loads(text)
         return cls(name, source, None if names is None else tuple(names), first)
 
-    def open(self) -> Images:
-        """Its images.
+    def open(self, out: Path) -> Images:
+        """Its images, of a batch that writes to `out`.
 
         Raises:
             ArchiveError, DataError: the source cannot be read any more.
         """
-        return TarImages(self.source) if self.names is None else open_images(Path(self.source))
+        return TarImages(self.source) if self.names is None else open_images(Path(self.source), out)
 
 
 class TarImages:
@@ -112,18 +112,18 @@ class TarImages:
             raise ImageError(f"cannot be read: {error}") from error
 
 
-def parts_of(source: str) -> list[Part]:
+def parts_of(source: str, out: Path) -> list[Part]:
     """Shards (a folder of them, a file, `part-{000..099}.tar`) one by one; else files, some hundred at a time.
 
     Raises:
-        ArchiveError, DataError: there are no images.
+        ArchiveError, ConfigError, DataError: there are no images, or `out` is the folder that they are in.
     """
     folder = Path(source)
     if ".tar" in folder.name or (folder.is_dir() and any(folder.glob("*.tar"))):
         return [
             Part(f"{Path(shard).stem}-{_short(str(Path(shard).resolve()))}", shard) for shard in find_shards(source)
         ]
-    names = open_images(folder).names
+    names = open_images(folder, out).names
     starts = range(0, len(names), FILES)
     return [
         Part(
@@ -190,7 +190,7 @@ def told(file: Path) -> Told:
 
 def answer_part(engine: Engine, request: MapsRequest, part: Part, out: Path) -> None:
     """Answer a part and keep it, whole or not at all."""
-    images = part.open()
+    images = part.open(out)
     with tempfile.TemporaryDirectory(prefix="lfi-part-") as folder:
         kept = BatchFolder(Path(folder), question_of(engine, request))
         records = [answer_image(kept, images, name, engine, request, Turn()) for name in part.names or images.names]

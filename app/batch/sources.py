@@ -18,7 +18,7 @@ from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
 from app.zipnames import names_of
 from lfi.data.imagefiles import has_image_suffix, has_no_type, holds_image
-from lfi.errors import ImageError, ImageTooLargeError, reason
+from lfi.errors import ConfigError, ImageError, ImageTooLargeError, reason
 
 _FIRST = 64
 """Bytes by which every format can be told apart; what looks like one is then read further."""
@@ -44,15 +44,26 @@ class Images(Protocol):
 
 
 class FolderImages:
-    """The images in a folder and the folders in it; hidden ones are left out.
+    """The images in a folder and the folders in it; hidden ones, and what batches have written there, are left out.
+
+    Args:
+        out: where this batch will write.
 
     Raises:
         ArchiveError: there is none.
+        ConfigError: the batch would write among them.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, out: Path | None = None):
+        if out is not None and out.resolve() == folder.resolve():
+            raise ConfigError(f"{out} is the folder of the images; choose another one, or one in it, for the results")
         self.folder = folder
-        found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        written = {path.parent for path in files if path.name == "batch.json" and (path.parent / "thumbnails").is_dir()}
+        if out is not None and out.resolve().is_relative_to(folder.resolve()):
+            written.add(folder / out.resolve().relative_to(folder.resolve()))
+        written.discard(folder)
+        found = sorted(path.relative_to(folder) for path in files if written.isdisjoint(path.parents))
         self.names, self.others = _chosen((path.as_posix() for path in found), str(folder), self._holds_image)
 
     def read(self, name: str, most: int) -> bytes:
@@ -110,17 +121,20 @@ class ZipImages:
             return False
 
 
-def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
+def open_images(path: Path, out: Path | None = None) -> Images:
     """The images of a folder or a zip.
 
+    Args:
+        out: where the batch will write, of which nothing is an image of it.
+
     Raises:
-        ArchiveError: as `FolderImages` and `ZipImages`; or there is nothing of that name.
+        ArchiveError, ConfigError: as `FolderImages` and `ZipImages`; or there is nothing of that name.
     """
     if path.is_dir():
-        return FolderImages(path)
+        return FolderImages(path, out)
     if not path.exists():
         raise ArchiveError(f"there is no {path}; a folder of images or a zip was expected")
-    return ZipImages(path, limits, str(path))
+    return ZipImages(path, called=str(path))
 
 
 def _chosen(names: Iterable[str], called: str, holds: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -54,7 +54,7 @@ def batch(
 
     settings = chosen_trio(trio)
     request = MapsRequest.from_fields(settings.word_limits, word, [models])
-    images = open_images(source)
+    images = open_images(source, out)
     engine = Engine(settings)
     engine.trios.need(settings.trio)
     folder = BatchFolder(out, question_of(engine, request))
@@ -89,7 +89,7 @@ def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, wor
 
     settings = chosen_trio(trio)
     request = MapsRequest.from_fields(settings.word_limits, word, [models])
-    parts = parts_of(str(source.absolute()))
+    parts = parts_of(str(source.absolute()), out)
     engine = Engine(settings)
     engine.trios.need(settings.trio)
     begin(out, question_of(engine, request))

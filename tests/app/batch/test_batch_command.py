@@ -140,6 +140,18 @@ def test_articles_are_left_out(pictures, tmp_path, trio_folder):
     )
 
 
+def test_a_batch_beside_its_images_does_not_answer_its_own_output(pictures, trio_folder, capsys, monkeypatch):
+    monkeypatch.chdir(pictures)
+    for out in ("gallery", "gallery", "another"):
+        assert batch(Path(), Path(out), trio_folder) == 0
+        assert "2 of 3 images, 1 not read" in capsys.readouterr().out
+
+
+def test_a_batch_does_not_write_among_its_images(pictures, trio_folder, capsys):
+    assert batch(pictures, pictures / "more" / "..", trio_folder) == 2
+    assert "is the folder of the images; choose another one" in capsys.readouterr().err
+
+
 def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, capsys):
     out = tmp_path / "gallery"
     batch(pictures, out, trio_folder)

@@ -44,17 +44,18 @@ def shards(images: Path, tmp_path: Path) -> Path:
 
 
 def test_a_shard_is_a_part_and_so_are_some_files_of_a_folder(images, shards):
-    assert [(Path(part.source).name, part.names) for part in parts_of(str(shards))] == [
+    out = shards.parent / "out"
+    assert [(Path(part.source).name, part.names) for part in parts_of(str(shards), out)] == [
         ("part-0.tar", None),
         ("part-1.tar", None),
     ]
-    assert parts_of(f"{shards}/part-{{0..1}}.tar") == parts_of(str(shards))
-    (part,) = parts_of(str(images))
+    assert parts_of(f"{shards}/part-{{0..1}}.tar", out) == parts_of(str(shards), out)
+    (part,) = parts_of(str(images), out)
     assert part.names == ("a.png", "b.jpg", "c.jpg")
     assert Part.of(part.text()) == part
     for number in range(FILES):
         (images / f"{number}.png").write_bytes(b"")
-    assert [len(each.names) for each in parts_of(str(images))] == [FILES, 3]
+    assert [len(each.names) for each in parts_of(str(images), out)] == [FILES, 3]
 
 
 def test_images_of_a_shard_are_read_as_those_of_a_folder(images, shards):
