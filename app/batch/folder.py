@@ -144,7 +144,7 @@ class BatchFolder:
                 self.bytes += len(data)
             shown = 4 * len(kept[self.photo_file(record)]) // 3 + len(record.rows) * len(self.asked.models) * _MAP
             self.to_come += len(maps) + 2 * shown
-        line = (json.dumps(asdict(record), ensure_ascii=False) + "\n").encode()
+        line = (json.dumps(asdict(record)) + "\n").encode()
         with (self.path / "records.jsonl").open("ab") as log:
             log.write(line)
         self.bytes += len(line)

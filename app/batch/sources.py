@@ -7,7 +7,8 @@ read from it one at a time, each no further than an image may be large.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -57,24 +58,26 @@ class FolderImages:
     def __init__(self, folder: Path, out: Path | None = None):
         if out is not None and out.resolve() == folder.resolve():
             raise ConfigError(f"{out} is the folder of the images; choose another one, or one in it, for the results")
-        self.folder = folder
         files = [path for path in folder.rglob("*") if path.is_file()]
         written = {path.parent for path in files if path.name == "batch.json" and (path.parent / "thumbnails").is_dir()}
         if out is not None and out.resolve().is_relative_to(folder.resolve()):
             written.add(folder / out.resolve().relative_to(folder.resolve()))
         written.discard(folder)
         found = sorted(path.relative_to(folder) for path in files if written.isdisjoint(path.parents))
-        self.names, self.others = _chosen((path.as_posix() for path in found), str(folder), self._holds_image)
+        self._paths: dict[str, Path] = {}
+        for path in found:
+            self._paths[free_name(readable(path.as_posix()), self._paths)] = folder / path
+        self.names, self.others = _chosen(self._paths, str(folder), self._holds_image)
 
     def read(self, name: str, most: int) -> bytes:
         try:
-            with (self.folder / name).open("rb") as file:
+            with self._paths[name].open("rb") as file:
                 return checked(file.read(most + 1), most)
         except OSError as error:
             raise ImageError(f"cannot be read: {reason(error)}") from error
 
     def _holds_image(self, name: str) -> bool:
-        return holds_image(self.folder / name, FORMATS)
+        return holds_image(self._paths[name], FORMATS)
 
 
 class ZipImages:
@@ -152,6 +155,21 @@ def _chosen(names: Iterable[str], called: str, holds: Callable[[str], bool]) -> 
         )
     taken = set(images)
     return images, tuple(name for name in seen if name not in taken)
+
+
+def readable(name: str) -> str:
+    r"""The name of a file; bytes in it that are not UTF-8, which no result could hold, become `\xe9` and the like."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name, with a number before its suffix where it is taken."""
+    stem, dot, suffix = name.rpartition(".")
+    free, number = name, 2
+    while free in taken:
+        free = f"{stem} ({number}).{suffix}" if dot else f"{name} ({number})"
+        number += 1
+    return free
 
 
 def _begins_as_image(first: bytes) -> bool:

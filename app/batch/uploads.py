@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from app.batch.sources import checked
+from app.batch.sources import checked, free_name
 from app.failures import ArchiveError
 from lfi.errors import ImageError, reason
 
@@ -47,17 +47,8 @@ class SentImages:
             path = place / f"{number}"
             with path.open("wb") as file:
                 shutil.copyfileobj(upload.file, file)
-            self._paths[self._free(_clean(upload.name) or f"image {number}")] = path
+            self._paths[free_name(_clean(upload.name) or f"image {number}", self._paths)] = path
         self.names = tuple(self._paths)
-
-    def _free(self, name: str) -> str:
-        """The name, with a number where it is taken."""
-        stem, dot, suffix = name.rpartition(".")
-        free, number = name, 2
-        while free in self._paths:
-            free = f"{stem} ({number}).{suffix}" if dot else f"{name} ({number})"
-            number += 1
-        return free
 
     def read(self, name: str, most: int) -> bytes:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -150,6 +151,21 @@ def test_a_batch_beside_its_images_does_not_answer_its_own_output(pictures, trio
 def test_a_batch_does_not_write_among_its_images(pictures, trio_folder, capsys):
     assert batch(pictures, pictures / "more" / "..", trio_folder) == 2
     assert "is the folder of the images; choose another one" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_shown_with_its_bytes_escaped(tmp_path, trio_folder, capsys):
+    folder, out = tmp_path / "pictures", tmp_path / "gallery"
+    folder.mkdir()
+    for name in (b"caf\xe9.png", b"caf\xe8.png", "café.png".encode()):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(as_bytes(scene()))
+    for _ in range(2):
+        assert batch(folder, out, trio_folder) == 0
+        assert "3 of 3 images, 0 not read" in capsys.readouterr().out
+    with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
+        shown = {each["image"] for each in csv.DictReader(file)}
+    assert shown == {"café.png", r"caf\xe8.png", r"caf\xe9.png"}
+    assert r"caf\xe9.png" in (out / "index.html").read_text(encoding="utf-8")
+    assert len((out / "records.jsonl").read_text(encoding="ascii").splitlines()) == 3
 
 
 def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, capsys):
