@@ -15,6 +15,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,7 @@ from PIL import Image
 
 from evaluation.scores import columns
 from lfi.errors import ConfigError, reason
+from lfi.jsonfiles import write_json
 from lfi.rendering import encode_webp
 
 THUMBNAIL, PHOTO = 400, 240
@@ -84,7 +86,7 @@ class BatchFolder:
         to_come: bytes that will be added to it and its zip at the end, at most about: of what is done so far.
 
     Raises:
-        ConfigError: it holds a batch that asks something else, or cannot be written.
+        ConfigError: it holds a batch that asks something else or cannot be read, or cannot be written to.
     """
 
     def __init__(self, path: Path, asked: BatchQuestion):
@@ -102,9 +104,9 @@ class BatchFolder:
         wanted = json.loads(json.dumps(asdict(self.asked)))
         about = self.path / "batch.json"
         if not about.exists():
-            about.write_text(json.dumps(wanted, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_json(about, wanted)
         else:
-            found = json.loads(about.read_text(encoding="utf-8"))
+            found = _read(about)
             for name, value in wanted.items():
                 if found.get(name) != value:
                     raise ConfigError(
@@ -116,13 +118,18 @@ class BatchFolder:
     def _recall(self) -> None:
         """Read the records; a last line that was cut off is an image that was not done, and is taken away."""
         log = self.path / "records.jsonl"
-        whole = log.read_text(encoding="utf-8") if log.exists() else ""
-        kept = whole[: whole.rfind("\n") + 1]
-        if kept != whole:
-            log.write_text(kept, encoding="utf-8")
-        for line in kept.splitlines():
-            record = Record(**json.loads(line))
-            self.records[record.name] = record
+        whole = log.read_bytes() if log.exists() else b""
+        lines = whole[: whole.rfind(b"\n") + 1].split(b"\n")[:-1]
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = Record(**json.loads(line))
+                self.records[record.name] = record
+            except (ValueError, TypeError) as error:
+                raise ConfigError(
+                    f"line {number} of {log} is no record of an image; delete the line, and the image is answered again"
+                ) from error
+        if whole and not whole.endswith(b"\n"):
+            os.truncate(log, whole.rfind(b"\n") + 1)
 
     def holds(self, name: str, sha256: str) -> bool:
         """Whether this very file has been answered already. Unreadable ones are tried again."""
@@ -233,6 +240,16 @@ def _rounded(value: object) -> object:
     if isinstance(value, str):
         return _harmless(value)
     return f"{value:.5g}" if isinstance(value, float) else "" if value is None else value
+
+
+def _read(about: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    except ValueError:
+        pass
+    raise ConfigError(f"{about} does not say what its batch asks; choose another folder, or delete this one")
 
 
 def _short(value: object) -> str:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lfi.errors import CheckpointError, ConfigError, reason
+from lfi.errors import CheckpointError, ConfigError
+from lfi.jsonfiles import write_json
 from lfi.training.config import LoopConfig
 
 FILE = "plan.json"
@@ -138,21 +139,6 @@ class Plan:
                     f"{folder} was begun with {name} = {then.get(name)!r}, and it is {value!r} now; choose another "
                     "folder with --runs, or start again with --fresh"
                 )
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Whole or not at all; folders are made.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {path.parent}: {reason(error)}") from error
 
 
 def spoken(seconds: float) -> str:
