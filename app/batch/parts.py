@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.batch.folder import BatchFolder, BatchQuestion, Record
-from app.batch.sources import Images, open_images
+from app.batch.sources import Images, free_name, open_images, readable
 from app.batch.work import answer_image, question_of
 from app.engine import Engine, MapsRequest, Turn
 from app.settings import Settings
-from lfi.data.archives import find_shards
+from lfi.data.archives import find_shards, refuse_damaged
 from lfi.data.imagefiles import has_image_suffix
 from lfi.errors import ConfigError, ImageError, ImageTooLargeError
 
@@ -82,22 +82,27 @@ class Part:
 
 
 class TarImages:
-    """The images of a shard, by `SHARD/NAME`.
+    """The images of a shard, by `SHARD/NAME`; a name that comes again has a number before its suffix.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it is damaged, or cannot be read.
     """
 
     def __init__(self, shard: str):
         try:
+            refuse_damaged(shard)
             self._tar = tarfile.open(shard, "r:")  # noqa: SIM115 - it is read from as long as this lives
             members = [each for each in self._tar.getmembers() if each.isreg()]
         except (tarfile.TarError, OSError) as error:
             raise ConfigError(f"the shard {shard} cannot be read: {error}") from error
         stem = Path(shard).stem
-        self._members = {f"{stem}/{each.name}": each for each in members if has_image_suffix(each.name)}
+        named = [(f"{stem}/{readable(each.name)}", each) for each in members]
+        self._members: dict[str, tarfile.TarInfo] = {}
+        for name, each in named:
+            if has_image_suffix(name):
+                self._members[free_name(name, self._members)] = each
         self.names = tuple(sorted(self._members))
-        self.others = tuple(f"{stem}/{each.name}" for each in members if f"{stem}/{each.name}" not in self._members)
+        self.others = tuple(name for name, _ in named if not has_image_suffix(name))
 
     def read(self, name: str, most: int) -> bytes:
         """As `Images.read`."""

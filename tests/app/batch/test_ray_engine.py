@@ -69,6 +69,30 @@ def test_images_of_a_shard_are_read_as_those_of_a_folder(images, shards):
         TarImages(str(shards / "part-0.tar"))
 
 
+def shard_of(path: Path, names: list[str], data: bytes) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_a_shard_with_a_damaged_header_is_refused_and_loses_no_image_in_silence(tmp_path):
+    shard = shard_of(tmp_path / "part.tar", [f"{number}.png" for number in range(6)], bytes(1000))
+    data = bytearray(shard.read_bytes())
+    fourth = 3 * (512 + 1024)
+    data[fourth + 148 : fourth + 156] = b"no digits"[:8]  # its checksum
+    shard.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"part.tar cannot be read: damaged at byte 4,608"):
+        TarImages(str(shard))
+
+
+def test_images_of_the_same_name_in_a_shard_are_all_answered(tmp_path):
+    shard = shard_of(tmp_path / "part.tar", ["a.png", "caf\udce9.png", "a.png"], b"data")
+    assert TarImages(str(shard)).names == ("part/a (2).png", "part/a.png", r"part/caf\xe9.png")
+
+
 def test_another_engine_is_refused(images, tmp_path, capsys):
     assert run("batch", images, *WORDS, "--out", tmp_path / "out", "--engine", "spark") == 2
     assert capsys.readouterr().err == "lfi: --engine is 'spark'; here or ray was expected\n"
