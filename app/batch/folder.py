@@ -131,6 +131,25 @@ class BatchFolder:
         if whole and not whole.endswith(b"\n"):
             os.truncate(log, whole.rfind(b"\n") + 1)
 
+    def last_run(self) -> list[str]:
+        """Names of the images of the gallery as it stands, in its order; of all answers where none was written yet.
+
+        Raises:
+            ConfigError: `scores.csv`, by which they are known, is not as it was written.
+        """
+        table = self.path / "scores.csv"
+        known = {_harmless(name): name for name in self.records}
+        try:
+            with table.open(encoding="utf-8", newline="") as file:
+                return list(dict.fromkeys(known[row["image"]] for row in csv.DictReader(file)))
+        except FileNotFoundError:
+            return list(self.records)
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            raise ConfigError(
+                f"{table} is not as `lfi batch` wrote it, so which images are in the gallery cannot be told; "
+                "the same `lfi batch` writes it again"
+            ) from error
+
     def holds(self, name: str, sha256: str) -> bool:
         """Whether this very file has been answered already. Unreadable ones are tried again."""
         record = self.records.get(name)

@@ -138,6 +138,29 @@ def test_the_command_writes_the_figure_its_caption_and_its_provenance(written, t
     assert json.loads(files[2].read_text())["figure"]["captions"] is True
 
 
+def test_the_command_draws_what_the_gallery_shows_in_its_order(trio_folder, tmp_path, capsys):
+    pictures, out, drawn = tmp_path / "pictures", tmp_path / "out", tmp_path / "grid.svg"
+    pictures.mkdir()
+    command = "batch", pictures, "--word", "star", "--out", out, "--trio", trio_folder
+
+    def rows() -> list[str]:
+        assert lfi("figure", out, "--out", drawn) == 0
+        return [row["image"] for row in json.loads((tmp_path / "grid-provenance.json").read_text())["rows"]]
+
+    for name in ("=b.png", "c.png"):
+        (pictures / name).write_bytes(as_bytes(scene(60, 40)))
+    assert lfi(*command) == 0
+    (pictures / "a.png").write_bytes(as_bytes(scene(40, 60)))
+    (pictures / "c.png").unlink()
+    assert lfi(*command) == 0
+    assert rows() == ["=b.png", "a.png"]
+
+    (out / "scores.csv").write_text("picture;word\na.png;star\n")
+    capsys.readouterr()
+    assert lfi("figure", out, "--out", drawn) == 2
+    assert "the same `lfi batch` writes it again" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
