@@ -88,6 +88,7 @@ def test_what_a_model_does_not_find_is_marked_in_the_figure_and_its_caption(fold
     assert "Not found: the model says that the word is not in the image" in made.caption.decode()
     found = batch_figure(folder, list(folder.records), FigureRequest(row=["a wide.png:star"], models=["baseline"]))
     assert "Not found" not in found.caption.decode()
+    assert r"\caption{Where the Baseline looks for ``star'' in 1 image." in found.caption.decode()
 
 
 def test_the_figure_has_one_scale_which_the_provenance_names_with_images_and_models(folder, monkeypatch):
