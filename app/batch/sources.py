@@ -141,20 +141,31 @@ def open_images(path: Path, out: Path | None = None) -> Images:
 
 
 def _chosen(names: Iterable[str], called: str, holds: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of images, and of other files. What systems leave behind (`__MACOSX`) does not count.
+    """As `images_and_others`; what is hidden, and what systems leave behind (`__MACOSX`), does not count."""
+    paths = [PurePosixPath(name) for name in names]
+    seen = [str(path) for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
+    return images_and_others(seen, called, holds)
+
+
+def images_and_others(
+    names: Iterable[str], called: str, holds: Callable[[str], bool]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of images, and of other files.
 
     Args:
         holds: whether the file of a name without a type begins as an image does.
+
+    Raises:
+        ArchiveError: there is no image.
     """
-    paths = [PurePosixPath(name) for name in names]
-    seen = [str(path) for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
-    images = tuple(name for name in seen if has_image_suffix(name, FORMATS) or (has_no_type(name) and holds(name)))
-    if not images:
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for name in names:
+        kinds[has_image_suffix(name, FORMATS) or (has_no_type(name) and holds(name))].append(name)
+    if not kinds[True]:
         raise ArchiveError(
             f"{called} has no images in it; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files can be read"
         )
-    taken = set(images)
-    return images, tuple(name for name in seen if name not in taken)
+    return tuple(kinds[True]), tuple(kinds[False])
 
 
 def readable(name: str) -> str:

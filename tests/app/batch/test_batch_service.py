@@ -147,6 +147,7 @@ REFUSED = {
     "a bomb": ({"a.zip": zipped({"a.png": bytes(3_000_000)})}, {}, 422, "archive", "unpacks to 3 MB|compressed"),
     "paths": ({"a.zip": zipped({"../a.png": b"a"})}, {}, 422, "archive", "outside of itself"),
     "no images": ({"a.zip": zipped({"a.txt": b"a"})}, {}, 422, "archive", "has no images in it"),
+    "no image sent": ({"a.txt": b"a", "b": b"b"}, {}, 422, "archive", "what was sent has no images in it"),
     "a cut zip": ({"a.zip": zipped(PICTURES)[:200]}, {}, 422, "archive", "cannot be read as a zip"),
     "too many": ({f"{n}.png": b"x" for n in range(5)}, {}, 413, "too-much", "5 images; at most 4"),
     "too large": ({"a.png": bytes(1_200_000)}, {}, 413, "request-too-large", "larger than 1.1 MB"),
@@ -176,6 +177,14 @@ def test_files_left_aside_and_pictures_read_in_part_are_named(service, send):
     assert noted["note"].startswith("the JPEG lacks its last bytes")
     table = list(csv.DictReader(io.StringIO(service.get(status["links"]["scores_csv"]).text)))
     assert {row["image"]: row["note"] for row in table} == {"cut": noted["note"], "whole.png": ""}
+
+
+def test_files_that_are_sent_are_images_by_the_same_rule_as_in_a_folder(service, send):
+    picture = PICTURES["wide.png"]
+    status = finished(service, send({"setup.py": picture, "scan 2": picture, "README": b"none", "a.png": picture}))
+    assert (status["total"], status["others"], status["other_names"]) == (2, 2, ["setup.py", "README"])
+    rows = service.get(status["links"]["scores_json"]).json()["rows"]
+    assert [row["image"] for row in rows] == ["scan 2", "a.png"]
 
 
 def test_a_stopped_batch_keeps_what_is_done(service, send):
