@@ -18,10 +18,12 @@ from uploads import cut_jpeg
 from app.batch.figure import batch_figure
 from app.batch.folder import BatchFolder
 from app.batch.gallery import gallery_page
+from app.batch.page import batch_page
 from app.batch.sources import ZipImages
 from app.batch.store import _remove
 from app.engine import File, Picture
 from app.engine.decode import DAMAGED
+from app.settings import read_settings
 from lfi.comparison import MODELS
 
 
@@ -279,3 +281,20 @@ def test_a_zip_that_is_refused_for_its_images_is_closed(service, send, monkeypat
     monkeypatch.setattr(ZipImages, "close", closing)
     assert send({"a.zip": zipped({f"{n}.png": b"x" for n in range(5)})}).status_code == 413
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1.9, "1 second"),
+        (119.6, "119 seconds"),
+        (120, "2 minutes"),
+        (3600, "60 minutes"),
+        (5400, "90 minutes"),
+        (7199, "119 minutes"),
+        (7200, "2 hours"),
+        (86_399, "23 hours"),
+    ],
+)
+def test_the_page_promises_results_for_no_longer_than_they_are_kept(seconds, said):
+    assert f"and the results {said} later." in batch_page(read_settings(batch_seconds=seconds))
