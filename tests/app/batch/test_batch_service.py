@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,7 @@ from uploads import cut_jpeg
 from app.batch.figure import batch_figure
 from app.batch.folder import BatchFolder
 from app.batch.gallery import gallery_page
+from app.batch.held import HeldFolder, sweep
 from app.batch.page import batch_page
 from app.batch.sources import ZipImages
 from app.batch.store import _remove
@@ -298,3 +304,19 @@ def test_a_zip_that_is_refused_for_its_images_is_closed(service, send, monkeypat
 )
 def test_the_page_promises_results_for_no_longer_than_they_are_kept(seconds, said):
     assert f"and the results {said} later." in batch_page(read_settings(batch_seconds=seconds))
+
+
+def test_what_a_killed_service_left_is_deleted_when_the_next_one_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = (
+        "import os, pathlib; from app.batch.held import HeldFolder; held = HeldFolder(); "
+        "pathlib.Path(held.name, 'picture').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+    assert len(list(tmp_path.glob("lfi-batches-*/picture"))) == 1
+    alive, foreign = HeldFolder(), tmp_path / "lfi-batches-notes"
+    foreign.mkdir()
+    assert (sweep(), sweep()) == (1, 0)
+    assert sorted(tmp_path.iterdir()) == sorted([Path(alive.name), foreign])
+    alive.cleanup()
+    assert list(tmp_path.iterdir()) == [foreign]
