@@ -47,6 +47,9 @@ class Images(Protocol):
 class FolderImages:
     """The images in a folder and the folders in it; hidden ones, and what batches have written there, are left out.
 
+    Attributes:
+        paths: of all files, by name.
+
     Args:
         out: where this batch will write.
 
@@ -64,20 +67,20 @@ class FolderImages:
             written.add(folder / out.resolve().relative_to(folder.resolve()))
         written.discard(folder)
         found = sorted(path.relative_to(folder) for path in files if written.isdisjoint(path.parents))
-        self._paths: dict[str, Path] = {}
+        self.paths: dict[str, Path] = {}
         for path in found:
-            self._paths[free_name(readable(path.as_posix()), self._paths)] = folder / path
-        self.names, self.others = _chosen(self._paths, str(folder), self._holds_image)
+            self.paths[free_name(readable(path.as_posix()), self.paths)] = folder / path
+        self.names, self.others = _chosen(self.paths, str(folder), self._holds_image)
 
     def read(self, name: str, most: int) -> bytes:
         try:
-            with self._paths[name].open("rb") as file:
+            with self.paths[name].open("rb") as file:
                 return checked(file.read(most + 1), most)
         except OSError as error:
             raise ImageError(f"cannot be read: {reason(error)}") from error
 
     def _holds_image(self, name: str) -> bool:
-        return holds_image(self._paths[name], FORMATS)
+        return holds_image(self.paths[name], FORMATS)
 
 
 class ZipImages:

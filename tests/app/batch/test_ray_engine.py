@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from commandline import lfi as run
 from uploads import as_bytes, scene, truncated_jpeg
 
-from app.batch.parts import FILES, Part, TarImages, parts_of
+from app.batch.parts import FILES, Part, TarImages, Worker, file_of, parts_of, stale_files
 from lfi.errors import ConfigError, ImageTooLargeError
 
 WORDS = ["--word", "star", "--word", "red circle"]
@@ -96,6 +97,50 @@ def test_images_of_the_same_name_in_a_shard_are_all_answered(tmp_path):
 def test_another_engine_is_refused(images, tmp_path, capsys):
     assert run("batch", images, *WORDS, "--out", tmp_path / "out", "--engine", "spark") == 2
     assert capsys.readouterr().err == "lfi: --engine is 'spark'; here or ray was expected\n"
+
+
+def test_images_that_changed_are_answered_again_and_their_old_parts_are_removed(
+    images, trio_folder, tmp_path, capsys, monkeypatch
+):
+    def answer_here(parts, settings, request, out, workers):
+        worker = Worker(settings, request, str(out))
+        for part in parts:
+            worker(part)
+            yield part.name
+
+    monkeypatch.setattr("app.batch.ray_engine.answer_on_ray", answer_here)
+    out = tmp_path / "parts"
+    command = ["batch", images, *WORDS, "--out", out, "--trio", trio_folder, "--engine", "ray"]
+
+    def sizes() -> list[tuple[str, int]]:
+        assert run(*command) == 0
+        return [
+            (row["name"], row["width"])
+            for file in sorted((out / "parts").iterdir())
+            for row in pq.read_table(file, columns=["name", "width"]).to_pylist()
+        ]
+
+    assert sizes() == [("a.png", 60), ("b.jpg", 48), ("c.jpg", 0)]
+    (images / "a.png").write_bytes(as_bytes(scene(90, 40)))
+    assert sizes() == [("a.png", 90), ("b.jpg", 48), ("c.jpg", 0)]
+    (images / "b.jpg").unlink()
+    assert sizes() == [("a.png", 90), ("c.jpg", 0)]
+    assert "removed, as its images have changed: 000000000-" in capsys.readouterr().out
+
+
+def test_only_parts_of_what_is_asked_for_are_stale(shards, tmp_path):
+    def kept(source: object) -> list[Path]:
+        return [file_of(tmp_path, part) for part in parts_of(str(source), tmp_path)]
+
+    (tmp_path / "parts").mkdir()
+    first, second = before = kept(shards)
+    for path in before:
+        path.touch()
+    os.utime(shards / "part-0.tar", (1, 1))
+    os.utime(shards / "part-1.tar", (1, 1))
+    one, every = str(shards / "part-0.tar"), str(shards)
+    assert stale_files(tmp_path, one, parts_of(one, tmp_path)) == [first]
+    assert stale_files(tmp_path, every, parts_of(every, tmp_path)) == [first, second]
 
 
 @pytest.mark.slow
