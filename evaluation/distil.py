@@ -26,13 +26,14 @@ from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
 from lfi.data.notes import announce
 from lfi.errors import CheckpointError, ConfigError, DataError, reason
+from lfi.jsonfiles import write_json
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.base import BaseTeacher
 from lfi.training.config import TeacherSource, TrainConfig
 from lfi.training.distil.folder import alone, check_place, clear, made_of
 from lfi.training.distil.measure import fields_for
-from lfi.training.distil.plan import Plan, write_json
+from lfi.training.distil.plan import Plan
 from lfi.training.distil.planning import (
     ASKING,
     CHOOSING,

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from app.batch.folder import BatchFolder, Record
 from app.engine.downloads import array_stem
-from app.engine.papers import READING, PaperChoice, caption_tex, listed, zipped
+from app.engine.papers import READING, PaperChoice, caption_tex, listed, looking, zipped
 from lfi.errors import ConfigError
 from lfi.rendering import DEFAULT, OPACITY, GridRow, grid_figure, grid_scale, titled
 from lfi.revision import revision
@@ -183,7 +183,7 @@ def _caption(grid: Sequence[GridRow], columns: Mapping[str, _Column]) -> list[st
     words = [f"“{word}”" for word in dict.fromkeys(each.word for each in grid)]
     images = len({each.name for each in grid})
     return [
-        f"Where {listed([titled(model) for model in columns])} look for {listed(words)} "
+        f"Where {looking([titled(model) for model in columns])} for {listed(words)} "
         f"in {images} image{'' if images == 1 else 's'}.",
         "From top to bottom: " + "; ".join(f"“{each.word}” in {each.name}" for each in grid) + ".",
         *(f"{titled(model)}: {each.kind} at {each.layer}." for model, each in columns.items()),

@@ -15,6 +15,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,7 @@ from PIL import Image
 
 from evaluation.scores import columns
 from lfi.errors import ConfigError, reason
+from lfi.jsonfiles import write_json
 from lfi.rendering import encode_webp
 
 THUMBNAIL, PHOTO = 400, 240
@@ -84,7 +86,7 @@ class BatchFolder:
         to_come: bytes that will be added to it and its zip at the end, at most about: of what is done so far.
 
     Raises:
-        ConfigError: it holds a batch that asks something else, or cannot be written.
+        ConfigError: it holds a batch that asks something else or cannot be read, or cannot be written to.
     """
 
     def __init__(self, path: Path, asked: BatchQuestion):
@@ -102,9 +104,9 @@ class BatchFolder:
         wanted = json.loads(json.dumps(asdict(self.asked)))
         about = self.path / "batch.json"
         if not about.exists():
-            about.write_text(json.dumps(wanted, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_json(about, wanted)
         else:
-            found = json.loads(about.read_text(encoding="utf-8"))
+            found = _read(about)
             for name, value in wanted.items():
                 if found.get(name) != value:
                     raise ConfigError(
@@ -116,13 +118,37 @@ class BatchFolder:
     def _recall(self) -> None:
         """Read the records; a last line that was cut off is an image that was not done, and is taken away."""
         log = self.path / "records.jsonl"
-        whole = log.read_text(encoding="utf-8") if log.exists() else ""
-        kept = whole[: whole.rfind("\n") + 1]
-        if kept != whole:
-            log.write_text(kept, encoding="utf-8")
-        for line in kept.splitlines():
-            record = Record(**json.loads(line))
-            self.records[record.name] = record
+        whole = log.read_bytes() if log.exists() else b""
+        lines = whole[: whole.rfind(b"\n") + 1].split(b"\n")[:-1]
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = Record(**json.loads(line))
+                self.records[record.name] = record
+            except (ValueError, TypeError) as error:
+                raise ConfigError(
+                    f"line {number} of {log} is no record of an image; delete the line, and the image is answered again"
+                ) from error
+        if whole and not whole.endswith(b"\n"):
+            os.truncate(log, whole.rfind(b"\n") + 1)
+
+    def last_run(self) -> list[str]:
+        """Names of the images of the gallery as it stands, in its order; of all answers where none was written yet.
+
+        Raises:
+            ConfigError: `scores.csv`, by which they are known, is not as it was written.
+        """
+        table = self.path / "scores.csv"
+        known = {_harmless(name): name for name in self.records}
+        try:
+            with table.open(encoding="utf-8", newline="") as file:
+                return list(dict.fromkeys(known[row["image"]] for row in csv.DictReader(file)))
+        except FileNotFoundError:
+            return list(self.records)
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            raise ConfigError(
+                f"{table} is not as `lfi batch` wrote it, so which images are in the gallery cannot be told; "
+                "the same `lfi batch` writes it again"
+            ) from error
 
     def holds(self, name: str, sha256: str) -> bool:
         """Whether this very file has been answered already. Unreadable ones are tried again."""
@@ -144,7 +170,7 @@ class BatchFolder:
                 self.bytes += len(data)
             shown = 4 * len(kept[self.photo_file(record)]) // 3 + len(record.rows) * len(self.asked.models) * _MAP
             self.to_come += len(maps) + 2 * shown
-        line = (json.dumps(asdict(record), ensure_ascii=False) + "\n").encode()
+        line = (json.dumps(asdict(record)) + "\n").encode()
         with (self.path / "records.jsonl").open("ab") as log:
             log.write(line)
         self.bytes += len(line)
@@ -233,6 +259,16 @@ def _rounded(value: object) -> object:
     if isinstance(value, str):
         return _harmless(value)
     return f"{value:.5g}" if isinstance(value, float) else "" if value is None else value
+
+
+def _read(about: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    except ValueError:
+        pass
+    raise ConfigError(f"{about} does not say what its batch asks; choose another folder, or delete this one")
 
 
 def _short(value: object) -> str:

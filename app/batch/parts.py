@@ -21,13 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.batch.folder import BatchFolder, BatchQuestion, Record
-from app.batch.sources import Images, open_images
+from app.batch.sources import FolderImages, Images, free_name, open_images, readable
 from app.batch.work import answer_image, question_of
 from app.engine import Engine, MapsRequest, Turn
 from app.settings import Settings
-from lfi.data.archives import find_shards
+from lfi.data.archives import find_shards, refuse_damaged
 from lfi.data.imagefiles import has_image_suffix
 from lfi.errors import ConfigError, ImageError, ImageTooLargeError
+from lfi.jsonfiles import write_json
 
 FILES = 256
 """Of a folder or zip in a part."""
@@ -72,32 +73,37 @@ class Part:
         name, source, names, first = json.loads(text)
         return cls(name, source, None if names is None else tuple(names), first)
 
-    def open(self) -> Images:
-        """Its images.
+    def open(self, out: Path) -> Images:
+        """Its images, of a batch that writes to `out`.
 
         Raises:
             ArchiveError, DataError: the source cannot be read any more.
         """
-        return TarImages(self.source) if self.names is None else open_images(Path(self.source))
+        return TarImages(self.source) if self.names is None else open_images(Path(self.source), out)
 
 
 class TarImages:
-    """The images of a shard, by `SHARD/NAME`.
+    """The images of a shard, by `SHARD/NAME`; a name that comes again has a number before its suffix.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it is damaged, or cannot be read.
     """
 
     def __init__(self, shard: str):
         try:
+            refuse_damaged(shard)
             self._tar = tarfile.open(shard, "r:")  # noqa: SIM115 - it is read from as long as this lives
             members = [each for each in self._tar.getmembers() if each.isreg()]
         except (tarfile.TarError, OSError) as error:
             raise ConfigError(f"the shard {shard} cannot be read: {error}") from error
         stem = Path(shard).stem
-        self._members = {f"{stem}/{each.name}": each for each in members if has_image_suffix(each.name)}
+        named = [(f"{stem}/{readable(each.name)}", each) for each in members]
+        self._members: dict[str, tarfile.TarInfo] = {}
+        for name, each in named:
+            if has_image_suffix(name):
+                self._members[free_name(name, self._members)] = each
         self.names = tuple(sorted(self._members))
-        self.others = tuple(f"{stem}/{each.name}" for each in members if f"{stem}/{each.name}" not in self._members)
+        self.others = tuple(name for name, _ in named if not has_image_suffix(name))
 
     def read(self, name: str, most: int) -> bytes:
         """As `Images.read`."""
@@ -112,28 +118,45 @@ class TarImages:
             raise ImageError(f"cannot be read: {error}") from error
 
 
-def parts_of(source: str) -> list[Part]:
+def parts_of(source: str, out: Path) -> list[Part]:
     """Shards (a folder of them, a file, `part-{000..099}.tar`) one by one; else files, some hundred at a time.
 
     Raises:
-        ArchiveError, DataError: there are no images.
+        ArchiveError, ConfigError, DataError: there are no images, or `out` is the folder that they are in.
     """
     folder = Path(source)
     if ".tar" in folder.name or (folder.is_dir() and any(folder.glob("*.tar"))):
-        return [
-            Part(f"{Path(shard).stem}-{_short(str(Path(shard).resolve()))}", shard) for shard in find_shards(source)
-        ]
-    names = open_images(folder).names
-    starts = range(0, len(names), FILES)
-    return [
-        Part(
-            f"{start:09d}-{_short(json.dumps(names[start : start + FILES]))}",
-            source,
-            names[start : start + FILES],
-            not start,
-        )
-        for start in starts
-    ]
+        shards = [(Path(shard), shard) for shard in find_shards(source)]
+        return [Part(_name(path.stem, path.parent, _state([path.name], [path])), shard) for path, shard in shards]
+    images = open_images(folder, out)
+    parts = []
+    for start in range(0, len(images.names), FILES):
+        names = images.names[start : start + FILES]
+        files = [images.paths[name] for name in names] if isinstance(images, FolderImages) else [folder]
+        parts.append(Part(_name(f"{start:09d}", folder, _state(names, files)), source, names, not start))
+    return parts
+
+
+def stale_files(out: Path, source: str, parts: Sequence[Part]) -> list[Path]:
+    """Of the same shards, or of the same folder or zip, answered before something in it changed."""
+    wanted = {file_of(out, part) for part in parts}
+    of_all = ".tar" not in Path(source).name
+    found: set[Path] = set()
+    for part in parts:
+        label, origin, _ = file_of(out, part).stem.rsplit("-", 2)
+        found.update((out / "parts").glob(f"{'*' if of_all else label}-{origin}-*.parquet"))
+    return sorted(found - wanted)
+
+
+def _name(label: str, origin: Path, state: str) -> str:
+    """`LABEL-ORIGIN-STATE`: what is answered, from where, and as it is now."""
+    return f"{label}-{_short(str(origin.resolve()))}-{_short(state)}"
+
+
+def _state(names: Sequence[str], files: Sequence[Path]) -> str:
+    """Another one when a file was changed, by its size or its time of change."""
+    states = [file.stat() for file in files if file.exists()]
+    return json.dumps([names, [[each.st_size, each.st_mtime_ns] for each in states]])
 
 
 def _short(text: str) -> str:
@@ -153,7 +176,7 @@ def begin(out: Path, asked: BatchQuestion) -> None:
             if json.loads((out / QUESTION).read_text(encoding="utf-8")) != wanted:
                 raise ConfigError(f"{out} has answers to another question; choose another folder")
         else:
-            (out / QUESTION).write_text(json.dumps(wanted, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_json(out / QUESTION, wanted)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot use {out}: {error}") from error
 
@@ -190,7 +213,7 @@ def told(file: Path) -> Told:
 
 def answer_part(engine: Engine, request: MapsRequest, part: Part, out: Path) -> None:
     """Answer a part and keep it, whole or not at all."""
-    images = part.open()
+    images = part.open(out)
     with tempfile.TemporaryDirectory(prefix="lfi-part-") as folder:
         kept = BatchFolder(Path(folder), question_of(engine, request))
         records = [answer_image(kept, images, name, engine, request, Turn()) for name in part.names or images.names]

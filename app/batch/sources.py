@@ -7,7 +7,8 @@ read from it one at a time, each no further than an image may be large.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from app.engine.decode import DAMAGED, FORMATS
 from app.failures import ArchiveError
 from app.zipnames import names_of
 from lfi.data.imagefiles import has_image_suffix, has_no_type, holds_image
-from lfi.errors import ImageError, ImageTooLargeError, reason
+from lfi.errors import ConfigError, ImageError, ImageTooLargeError, reason
 
 _FIRST = 64
 """Bytes by which every format can be told apart; what looks like one is then read further."""
@@ -44,26 +45,42 @@ class Images(Protocol):
 
 
 class FolderImages:
-    """The images in a folder and the folders in it; hidden ones are left out.
+    """The images in a folder and the folders in it; hidden ones, and what batches have written there, are left out.
+
+    Attributes:
+        paths: of all files, by name.
+
+    Args:
+        out: where this batch will write.
 
     Raises:
         ArchiveError: there is none.
+        ConfigError: the batch would write among them.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        self.names, self.others = _chosen((path.as_posix() for path in found), str(folder), self._holds_image)
+    def __init__(self, folder: Path, out: Path | None = None):
+        if out is not None and out.resolve() == folder.resolve():
+            raise ConfigError(f"{out} is the folder of the images; choose another one, or one in it, for the results")
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        written = {path.parent for path in files if path.name == "batch.json" and (path.parent / "thumbnails").is_dir()}
+        if out is not None and out.resolve().is_relative_to(folder.resolve()):
+            written.add(folder / out.resolve().relative_to(folder.resolve()))
+        written.discard(folder)
+        found = sorted(path.relative_to(folder) for path in files if written.isdisjoint(path.parents))
+        self.paths: dict[str, Path] = {}
+        for path in found:
+            self.paths[free_name(readable(path.as_posix()), self.paths)] = folder / path
+        self.names, self.others = _chosen(self.paths, str(folder), self._holds_image)
 
     def read(self, name: str, most: int) -> bytes:
         try:
-            with (self.folder / name).open("rb") as file:
+            with self.paths[name].open("rb") as file:
                 return checked(file.read(most + 1), most)
         except OSError as error:
             raise ImageError(f"cannot be read: {reason(error)}") from error
 
     def _holds_image(self, name: str) -> bool:
-        return holds_image(self.folder / name, FORMATS)
+        return holds_image(self.paths[name], FORMATS)
 
 
 class ZipImages:
@@ -110,34 +127,63 @@ class ZipImages:
             return False
 
 
-def open_images(path: Path, limits: ArchiveLimits | None = None) -> Images:
+def open_images(path: Path, out: Path | None = None) -> Images:
     """The images of a folder or a zip.
 
+    Args:
+        out: where the batch will write, of which nothing is an image of it.
+
     Raises:
-        ArchiveError: as `FolderImages` and `ZipImages`; or there is nothing of that name.
+        ArchiveError, ConfigError: as `FolderImages` and `ZipImages`; or there is nothing of that name.
     """
     if path.is_dir():
-        return FolderImages(path)
+        return FolderImages(path, out)
     if not path.exists():
         raise ArchiveError(f"there is no {path}; a folder of images or a zip was expected")
-    return ZipImages(path, limits, str(path))
+    return ZipImages(path, called=str(path))
 
 
 def _chosen(names: Iterable[str], called: str, holds: Callable[[str], bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of images, and of other files. What systems leave behind (`__MACOSX`) does not count.
+    """As `images_and_others`; what is hidden, and what systems leave behind (`__MACOSX`), does not count."""
+    paths = [PurePosixPath(name) for name in names]
+    seen = [str(path) for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
+    return images_and_others(seen, called, holds)
+
+
+def images_and_others(
+    names: Iterable[str], called: str, holds: Callable[[str], bool]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of images, and of other files.
 
     Args:
         holds: whether the file of a name without a type begins as an image does.
+
+    Raises:
+        ArchiveError: there is no image.
     """
-    paths = [PurePosixPath(name) for name in names]
-    seen = [str(path) for path in paths if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
-    images = tuple(name for name in seen if has_image_suffix(name, FORMATS) or (has_no_type(name) and holds(name)))
-    if not images:
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for name in names:
+        kinds[has_image_suffix(name, FORMATS) or (has_no_type(name) and holds(name))].append(name)
+    if not kinds[True]:
         raise ArchiveError(
             f"{called} has no images in it; JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC files can be read"
         )
-    taken = set(images)
-    return images, tuple(name for name in seen if name not in taken)
+    return tuple(kinds[True]), tuple(kinds[False])
+
+
+def readable(name: str) -> str:
+    r"""The name of a file; bytes in it that are not UTF-8, which no result could hold, become `\xe9` and the like."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name, with a number before its suffix where it is taken."""
+    stem, dot, suffix = name.rpartition(".")
+    free, number = name, 2
+    while free in taken:
+        free = f"{stem} ({number}).{suffix}" if dot else f"{name} ({number})"
+        number += 1
+    return free
 
 
 def _begins_as_image(first: bytes) -> bool:

@@ -46,7 +46,7 @@ class BatchBody(BaseModel):
     done: int = Field(description="Images processed, including unreadable ones.")
     unread: list[Unread]
     noted: list[Noted] = Field(description="Images of which a part could not be read.")
-    others: int = Field(description="Files in the zip that are not images; they are skipped.")
+    others: int = Field(description="Files that are not images; they are skipped.")
     other_names: list[str] = Field(description="The first hundred of them.")
     ahead: int = Field(description="Batches that come before it.")
     seconds_left: float | None = Field(description="At the pace so far; null while nobody knows.")

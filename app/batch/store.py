@@ -2,7 +2,8 @@
 
 There is one worker. For every image it waits for one of the places that requests wait for too, so that people who look
 at one image never wait for more than one image of somebody's batch. What was sent is deleted as soon as its batch is
-over, the results some time later; a service that ends takes all of it with it.
+over, the results some time later; a service that ends takes all of it with it, and what one left that was killed is
+deleted when the next one starts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,7 @@ import anyio
 from app.archives import ArchiveLimits
 from app.batch.folder import BatchFolder
 from app.batch.gallery import gallery_page
+from app.batch.held import HeldFolder, sweep
 from app.batch.room import Room
 from app.batch.sources import Images, ZipImages
 from app.batch.uploads import SentImages, Upload, is_zip
@@ -108,7 +109,7 @@ class Batches:
         self.engine, self.settings = engine, engine.settings
         self._batches: dict[str, Batch] = {}
         self._room = Room(self.settings.batches, self.settings.batches_room, self.settings.batch_seconds)
-        self._root: tempfile.TemporaryDirectory[str] | None = None
+        self._root: HeldFolder | None = None
         self._arrived = anyio.Event()
         self._drawing = anyio.CapacityLimiter(1)
         self._shown = "", 0, ""
@@ -217,7 +218,9 @@ class Batches:
         return await self.draw(batch, page)
 
     async def work(self) -> None:
-        """Process batches in order for as long as the service runs."""
+        """Process batches in order for as long as the service runs; first delete what a killed service left."""
+        if swept := await anyio.to_thread.run_sync(sweep):
+            log.warning("deleted the batches of %d services that had been killed", swept)
         while True:
             try:
                 await self._expire()
@@ -320,7 +323,7 @@ class Batches:
 
     def _folder(self) -> Path:
         if self._root is None:
-            self._root = tempfile.TemporaryDirectory(prefix="lfi-batches-")
+            self._root = HeldFolder()
         return Path(self._root.name)
 
     def _source(self, place: Path, uploads: Sequence[Upload]) -> Images:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from app.batch.sources import checked
+from app.batch.sources import checked, free_name, images_and_others
+from app.engine.decode import FORMATS
 from app.failures import ArchiveError
+from lfi.data.imagefiles import holds_image
 from lfi.errors import ImageError, reason
 
 _ZIP = b"PK"
@@ -31,13 +33,11 @@ class Upload:
 
 
 class SentImages:
-    """Files that were sent, on disk under numbers, known by the names they were sent under.
+    """Images that were sent, on disk under numbers, known by the names they were sent under; other files are deleted.
 
     Raises:
         ArchiveError: there is none.
     """
-
-    others: tuple[str, ...] = ()
 
     def __init__(self, place: Path, uploads: Sequence[Upload]):
         if not uploads:
@@ -47,17 +47,10 @@ class SentImages:
             path = place / f"{number}"
             with path.open("wb") as file:
                 shutil.copyfileobj(upload.file, file)
-            self._paths[self._free(_clean(upload.name) or f"image {number}")] = path
-        self.names = tuple(self._paths)
-
-    def _free(self, name: str) -> str:
-        """The name, with a number where it is taken."""
-        stem, dot, suffix = name.rpartition(".")
-        free, number = name, 2
-        while free in self._paths:
-            free = f"{stem} ({number}).{suffix}" if dot else f"{name} ({number})"
-            number += 1
-        return free
+            self._paths[free_name(_clean(upload.name) or f"image {number}", self._paths)] = path
+        self.names, self.others = images_and_others(self._paths, "what was sent", self._holds_image)
+        for name in self.others:
+            self._paths[name].unlink()
 
     def read(self, name: str, most: int) -> bytes:
         try:
@@ -65,6 +58,9 @@ class SentImages:
                 return checked(file.read(most + 1), most)
         except OSError as error:
             raise ImageError(f"cannot be read: {reason(error)}") from error
+
+    def _holds_image(self, name: str) -> bool:
+        return holds_image(self._paths[name], FORMATS)
 
 
 def is_zip(upload: Upload) -> bool:

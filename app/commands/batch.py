@@ -54,7 +54,7 @@ def batch(
 
     settings = chosen_trio(trio)
     request = MapsRequest.from_fields(settings.word_limits, word, [models])
-    images = open_images(source)
+    images = open_images(source, out)
     engine = Engine(settings)
     engine.trios.need(settings.trio)
     folder = BatchFolder(out, question_of(engine, request))
@@ -78,10 +78,10 @@ def batch(
 
 
 def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, workers: int) -> None:
-    """The same answers in `OUT/parts/*.parquet`; parts that are there are not answered again."""
+    """The same answers in `OUT/parts/*.parquet`; parts that are there are not answered again, unless images changed."""
     from tqdm import tqdm
 
-    from app.batch.parts import begin, file_of, parts_of, told
+    from app.batch.parts import begin, file_of, parts_of, stale_files, told
     from app.batch.ray_engine import answer_on_ray
     from app.batch.work import question_of
     from app.commands.maps import chosen_trio
@@ -89,7 +89,7 @@ def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, wor
 
     settings = chosen_trio(trio)
     request = MapsRequest.from_fields(settings.word_limits, word, [models])
-    parts = parts_of(str(source.absolute()))
+    parts = parts_of(str(source.absolute()), out)
     engine = Engine(settings)
     engine.trios.need(settings.trio)
     begin(out, question_of(engine, request))
@@ -98,6 +98,9 @@ def on_ray(source: Path, word: list[str], out: Path, trio: str, models: str, wor
     with tqdm(total=len(parts), initial=there, desc="batch", unit="part", disable=not missing) as bar:
         for _ in answer_on_ray(missing, settings, request, out, workers) if missing else ():
             bar.update()
+    for stale in stale_files(out, str(source.absolute()), parts):
+        stale.unlink(missing_ok=True)
+        print(f"removed, as its images have changed: {stale.name}")
     answered = unread = 0
     skipped: list[str] = []
     for part in parts:

@@ -48,7 +48,7 @@ def figure(
         captions=captions,
     )
     opened = open_folder(folder)
-    drawn = batch_figure(opened, list(opened.records), wanted)
+    drawn = batch_figure(opened, opened.last_run(), wanted)
     make_folder(out.parent)
     for path, data in (
         (out, drawn.drawn),

@@ -71,6 +71,11 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def looking(models: Sequence[str]) -> str:
+    """`the a looks`; `a, b and c look`."""
+    return f"the {models[0]} looks" if len(models) == 1 else f"{listed(models)} look"
+
+
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """A zip of these files, with a fixed date: equal figures are equal files."""
     buffer = io.BytesIO()

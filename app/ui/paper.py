@@ -14,7 +14,7 @@ import orjson
 from PIL import Image
 from pydantic import Field, StringConstraints
 
-from app.engine.papers import READING, PaperChoice, caption_tex, listed, zipped
+from app.engine.papers import READING, PaperChoice, caption_tex, looking, zipped
 from app.ui.depths import Position
 from lfi.comparison import Comparison, model_of
 from lfi.rendering import figure, film_strip, titled
@@ -78,7 +78,7 @@ def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
 
 def _caption(shown: Comparison, titles: Mapping[str, str], minus: tuple[str, str] | None) -> list[str]:
     words = ", ".join(f"“{word}”" for word in shown.words)
-    parts = [f"Where {listed([titled(key, titles) for key in shown.maps])} look for {words}."]
+    parts = [f"Where {looking([titled(key, titles) for key in shown.maps])} for {words}."]
     parts += [
         f"{titled(key, titles)}: {maps.kind}, layer {shown.default_layer[key] + 1} of {len(maps.layers)}."
         for key, maps in shown.maps.items()

@@ -7,6 +7,7 @@ measured there, and the label under a map names a layer only while it is held.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from PIL import Image, ImageDraw
 from lfi.errors import ConfigError
 from lfi.maps import InteractionMaps
 from lfi.rendering.figures import TITLES, titled
-from lfi.rendering.fonts import write
+from lfi.rendering.fonts import length, write
+from lfi.rendering.layout import shortened
 from lfi.rendering.overlays import OPACITY, colour_bar, ground, overlay
 from lfi.rendering.palettes import DEFAULT
 from lfi.rendering.scale import Scale, query_scale
@@ -24,6 +26,7 @@ from lfi.upright import upright_rgb
 _HOLD, _FADE, _END = 700, 70, 1400  # milliseconds: a layer, a step of the way, the last layer
 _STEPS = 3  # between two layers
 _MARGIN, _GAP, _TEXT, _BAR = 16, 12, 26, 52  # pixels
+_TITLE, _NAME = 17, 14  # pixels, of letters
 _PAPER, _INK, _SOFT = "#ffffff", "#1c1b18", "#595549"
 
 
@@ -74,7 +77,7 @@ def animation(
             how: dict[str, Any] = {"palette": palette, "opacity": opacity, "smooth": smooth, "contour": contour}
             label = "" if share and here != there else _numbered(each, here)
             drawn.append((titled(model, titles), overlay(picture, mixed, scale, faint=model in absent, **how), label))
-        return _page(drawn, f"“{query}”, layer by layer", colour_bar(scale, palette, (480, _BAR)))
+        return _page(drawn, query, colour_bar(scale, palette, (480, _BAR)))
 
     frames, times = [], []
     for step in range(len(layers)):
@@ -90,21 +93,27 @@ def _numbered(maps: InteractionMaps, layer: int) -> str:
     return f"layer {layer + 1} of {len(maps.layers)}" if len(maps.layers) > 1 else "its one layer"
 
 
-def _page(columns: Sequence[tuple[str, Image.Image, str]], title: str, bar: Image.Image) -> Image.Image:
+def _page(columns: Sequence[tuple[str, Image.Image, str]], query: str, bar: Image.Image) -> Image.Image:
+    """Columns are as wide as their names need; of a long query the middle is left out."""
     width, height = columns[0][1].size
-    cell = max(width, 200)
+    cell = max(width, 200, *(math.ceil(length(name, _NAME)) for name, _, _ in columns))
     inner = len(columns) * cell + (len(columns) - 1) * _GAP
     whole = Image.new("RGB", (max(inner, bar.width) + 2 * _MARGIN, height + 3 * _TEXT + _BAR + 2 * _MARGIN), _PAPER)
     draw = ImageDraw.Draw(whole)
-    write(draw, (_MARGIN, _MARGIN), title, _INK, 17)
+    write(draw, (_MARGIN, _MARGIN), _title(query, whole.width - 2 * _MARGIN), _INK, _TITLE)
     top = _MARGIN + 2 * _TEXT
     for column, (name, drawn, label) in enumerate(columns):
         left = _MARGIN + column * (cell + _GAP)
-        write(draw, (left, top - _TEXT + 2), name, _INK, 14)
+        write(draw, (left, top - _TEXT + 2), name, _INK, _NAME)
         whole.paste(drawn, (left, top))
         write(draw, (left, top + height + 5), label, _SOFT, 13)
     whole.paste(bar, (_MARGIN, top + height + _TEXT + 4), bar)
     return whole
+
+
+def _title(query: str, room: int) -> str:
+    titles = (f"“{shortened(query, most)}”, layer by layer" for most in range(len(query), 3, -1))
+    return next((title for title in titles if length(title, _TITLE) <= room), "layer by layer")
 
 
 def _gif(frames: Sequence[Image.Image], times: Sequence[int], plain: Image.Image) -> bytes:

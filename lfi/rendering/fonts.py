@@ -59,6 +59,11 @@ def write(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: st
         x += letters.getlength(run)
 
 
+def length(text: str, size: int) -> float:
+    """How wide `write` writes it, in pixels."""
+    return sum(font(size, path).getlength(run) for path, run in runs(text))
+
+
 @cache
 def font(size: int, path: Path = FIRST) -> ImageFont.FreeTypeFont:
     """What words on pictures are set in, at a size in pixels."""

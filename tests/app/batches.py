@@ -49,7 +49,7 @@ def noise(side: int) -> Image.Image:
 
 def folders(client: TestClient) -> list[Path]:
     root = client.app.state.batches._root
-    return sorted(Path(root.name).iterdir()) if root else []
+    return sorted(place for place in Path(root.name).iterdir() if place.is_dir()) if root else []
 
 
 @contextmanager

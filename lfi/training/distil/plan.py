@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lfi.errors import CheckpointError, ConfigError, reason
+from lfi.errors import CheckpointError, ConfigError
+from lfi.jsonfiles import write_json
 from lfi.training.config import LoopConfig
 
 FILE = "plan.json"
@@ -146,21 +147,6 @@ class Plan:
 
 def _seen(images: int, rows: int, teacher: str) -> dict[str, Any]:
     return {"images of the folder": images, "captions of the images": rows, "the teacher's weights": teacher}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Whole or not at all; folders are made.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {path.parent}: {reason(error)}") from error
 
 
 def spoken(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -138,6 +139,68 @@ def test_articles_are_left_out(pictures, tmp_path, trio_folder):
     assert (
         lfi("batch", pictures, "--word", "the star", "--word", "a red circle", "--out", out, "--trio", trio_folder) == 0
     )
+
+
+def test_a_batch_beside_its_images_does_not_answer_its_own_output(pictures, trio_folder, capsys, monkeypatch):
+    monkeypatch.chdir(pictures)
+    for out in ("gallery", "gallery", "another"):
+        assert batch(Path(), Path(out), trio_folder) == 0
+        assert "2 of 3 images, 1 not read" in capsys.readouterr().out
+
+
+def test_a_batch_does_not_write_among_its_images(pictures, trio_folder, capsys):
+    assert batch(pictures, pictures / "more" / "..", trio_folder) == 2
+    assert "is the folder of the images; choose another one" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_shown_with_its_bytes_escaped(tmp_path, trio_folder, capsys):
+    folder, out = tmp_path / "pictures", tmp_path / "gallery"
+    folder.mkdir()
+    for name in (b"caf\xe9.png", b"caf\xe8.png", "café.png".encode()):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(as_bytes(scene()))
+    for _ in range(2):
+        assert batch(folder, out, trio_folder) == 0
+        assert "3 of 3 images, 0 not read" in capsys.readouterr().out
+    with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
+        shown = {each["image"] for each in csv.DictReader(file)}
+    assert shown == {"café.png", r"caf\xe8.png", r"caf\xe9.png"}
+    assert r"caf\xe9.png" in (out / "index.html").read_text(encoding="utf-8")
+    assert len((out / "records.jsonl").read_text(encoding="ascii").splitlines()) == 3
+
+
+def test_a_name_with_a_line_separator_in_it_is_one_line(tmp_path, trio_folder, capsys):
+    folder, out = tmp_path / "pictures", tmp_path / "gallery"
+    folder.mkdir()
+    (folder / "a\u2028b\u0085c.png").write_bytes(as_bytes(scene()))
+    assert batch(folder, out, trio_folder) == 0
+    log = out / "records.jsonl"
+    record = json.loads(log.read_text())
+    log.write_text(json.dumps(record, ensure_ascii=False) + "\n")  # as earlier versions wrote it
+    assert batch(folder, out, trio_folder) == 0
+    assert "1 of 1 images, 0 not read" in capsys.readouterr().out
+    assert len(log.read_text().split("\n")) == 2
+
+
+@pytest.mark.parametrize("content", ["", '{"words": ["st', "[]", "\xff"])
+def test_a_damaged_description_is_one_line(content, pictures, tmp_path, trio_folder, capsys):
+    out = tmp_path / "gallery"
+    out.mkdir()
+    (out / "batch.json").write_text(content, encoding="latin-1")
+    assert batch(pictures, out, trio_folder) == 2
+    said = "does not say what its batch asks; choose another folder, or delete this one"
+    assert capsys.readouterr().err == f"lfi: {out / 'batch.json'} {said}\n"
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"title": "cat"}', '{"name": []}', "\xff"])
+def test_a_damaged_record_is_one_line(line, pictures, tmp_path, trio_folder, capsys):
+    out = tmp_path / "gallery"
+    assert batch(pictures, out, trio_folder) == 0
+    with (out / "records.jsonl").open("a", encoding="latin-1") as log:
+        log.write(f"{line}\n")
+    capsys.readouterr()
+    assert batch(pictures, out, trio_folder) == 2
+    said = "is no record of an image; delete the line, and the image is answered again"
+    assert capsys.readouterr().err == f"lfi: line 4 of {out / 'records.jsonl'} {said}\n"
 
 
 def test_another_question_needs_another_folder(pictures, tmp_path, trio_folder, capsys):

@@ -88,6 +88,7 @@ def test_what_a_model_does_not_find_is_marked_in_the_figure_and_its_caption(fold
     assert "Not found: the model says that the word is not in the image" in made.caption.decode()
     found = batch_figure(folder, list(folder.records), FigureRequest(row=["a wide.png:star"], models=["baseline"]))
     assert "Not found" not in found.caption.decode()
+    assert r"\caption{Where the Baseline looks for ``star'' in 1 image." in found.caption.decode()
 
 
 def test_the_figure_has_one_scale_which_the_provenance_names_with_images_and_models(folder, monkeypatch):
@@ -136,6 +137,29 @@ def test_the_command_writes_the_figure_its_caption_and_its_provenance(written, t
     assert capsys.readouterr().out.split("\n")[:-1] == [str(path) for path in files]
     assert Image.open(out).width == pytest.approx(8.5 / 2.54 * 200, abs=1)
     assert json.loads(files[2].read_text())["figure"]["captions"] is True
+
+
+def test_the_command_draws_what_the_gallery_shows_in_its_order(trio_folder, tmp_path, capsys):
+    pictures, out, drawn = tmp_path / "pictures", tmp_path / "out", tmp_path / "grid.svg"
+    pictures.mkdir()
+    command = "batch", pictures, "--word", "star", "--out", out, "--trio", trio_folder
+
+    def rows() -> list[str]:
+        assert lfi("figure", out, "--out", drawn) == 0
+        return [row["image"] for row in json.loads((tmp_path / "grid-provenance.json").read_text())["rows"]]
+
+    for name in ("=b.png", "c.png"):
+        (pictures / name).write_bytes(as_bytes(scene(60, 40)))
+    assert lfi(*command) == 0
+    (pictures / "a.png").write_bytes(as_bytes(scene(40, 60)))
+    (pictures / "c.png").unlink()
+    assert lfi(*command) == 0
+    assert rows() == ["=b.png", "a.png"]
+
+    (out / "scores.csv").write_text("picture;word\na.png;star\n")
+    capsys.readouterr()
+    assert lfi("figure", out, "--out", drawn) == 2
+    assert "the same `lfi batch` writes it again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

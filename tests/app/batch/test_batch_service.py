@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +23,13 @@ from uploads import cut_jpeg
 from app.batch.figure import batch_figure
 from app.batch.folder import BatchFolder
 from app.batch.gallery import gallery_page
+from app.batch.held import HeldFolder, sweep
+from app.batch.page import batch_page
 from app.batch.sources import ZipImages
 from app.batch.store import _remove
 from app.engine import File, Picture
 from app.engine.decode import DAMAGED
+from app.settings import read_settings
 from lfi.comparison import MODELS
 
 
@@ -147,6 +155,7 @@ REFUSED = {
     "a bomb": ({"a.zip": zipped({"a.png": bytes(3_000_000)})}, {}, 422, "archive", "unpacks to 3 MB|compressed"),
     "paths": ({"a.zip": zipped({"../a.png": b"a"})}, {}, 422, "archive", "outside of itself"),
     "no images": ({"a.zip": zipped({"a.txt": b"a"})}, {}, 422, "archive", "has no images in it"),
+    "no image sent": ({"a.txt": b"a", "b": b"b"}, {}, 422, "archive", "what was sent has no images in it"),
     "a cut zip": ({"a.zip": zipped(PICTURES)[:200]}, {}, 422, "archive", "cannot be read as a zip"),
     "too many": ({f"{n}.png": b"x" for n in range(5)}, {}, 413, "too-much", "5 images; at most 4"),
     "too large": ({"a.png": bytes(1_200_000)}, {}, 413, "request-too-large", "larger than 1.1 MB"),
@@ -176,6 +185,14 @@ def test_files_left_aside_and_pictures_read_in_part_are_named(service, send):
     assert noted["note"].startswith("the JPEG lacks its last bytes")
     table = list(csv.DictReader(io.StringIO(service.get(status["links"]["scores_csv"]).text)))
     assert {row["image"]: row["note"] for row in table} == {"cut": noted["note"], "whole.png": ""}
+
+
+def test_files_that_are_sent_are_images_by_the_same_rule_as_in_a_folder(service, send):
+    picture = PICTURES["wide.png"]
+    status = finished(service, send({"setup.py": picture, "scan 2": picture, "README": b"none", "a.png": picture}))
+    assert (status["total"], status["others"], status["other_names"]) == (2, 2, ["setup.py", "README"])
+    rows = service.get(status["links"]["scores_json"]).json()["rows"]
+    assert [row["image"] for row in rows] == ["scan 2", "a.png"]
 
 
 def test_a_stopped_batch_keeps_what_is_done(service, send):
@@ -270,3 +287,36 @@ def test_a_zip_that_is_refused_for_its_images_is_closed(service, send, monkeypat
     monkeypatch.setattr(ZipImages, "close", closing)
     assert send({"a.zip": zipped({f"{n}.png": b"x" for n in range(5)})}).status_code == 413
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1.9, "1 second"),
+        (119.6, "119 seconds"),
+        (120, "2 minutes"),
+        (3600, "60 minutes"),
+        (5400, "90 minutes"),
+        (7199, "119 minutes"),
+        (7200, "2 hours"),
+        (86_399, "23 hours"),
+    ],
+)
+def test_the_page_promises_results_for_no_longer_than_they_are_kept(seconds, said):
+    assert f"and the results {said} later." in batch_page(read_settings(batch_seconds=seconds))
+
+
+def test_what_a_killed_service_left_is_deleted_when_the_next_one_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = (
+        "import os, pathlib; from app.batch.held import HeldFolder; held = HeldFolder(); "
+        "pathlib.Path(held.name, 'picture').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+    assert len(list(tmp_path.glob("lfi-batches-*/picture"))) == 1
+    alive, foreign = HeldFolder(), tmp_path / "lfi-batches-notes"
+    foreign.mkdir()
+    assert (sweep(), sweep()) == (1, 0)
+    assert sorted(tmp_path.iterdir()) == sorted([Path(alive.name), foreign])
+    alive.cleanup()
+    assert list(tmp_path.iterdir()) == [foreign]

@@ -17,7 +17,7 @@ from drawings import Comparison, spot
 from PIL import Image
 
 from lfi.errors import ConfigError
-from lfi.rendering import Paper, Scale, animation, figure, film_strip, overlay, shared_scale
+from lfi.rendering import LONG_TITLES, Paper, Scale, animation, figure, film_strip, fonts, overlay, shared_scale, titled
 
 EMBEDDED = re.compile(rb'<image [^>]*xlink:href="data:image/\w+;base64,([^"]+)"')
 
@@ -140,6 +140,37 @@ def test_an_animation_fades_from_layer_to_layer_on_one_scale(comparison, photo):
     assert faint != plain
     with pytest.raises(ConfigError, match="teacher, lfi has no map for 'cat'"):
         animation(maps, photo, "cat", steps)
+
+
+def texts_of(monkeypatch, *given, **how) -> tuple[Image.Image, dict[str, tuple[float, float]]]:
+    """The animation, and where its texts begin and end, by their text."""
+    found = {}
+
+    def write(draw, at, text, ink, size):
+        found[text] = at[0], at[0] + fonts.length(text, size)
+        fonts.write(draw, at, text, ink, size)
+
+    monkeypatch.setitem(animation.__globals__, "write", write)
+    return Image.open(io.BytesIO(animation(*given, **how))), found
+
+
+def test_names_in_an_animation_of_a_portrait_picture_do_not_overlap(comparison, monkeypatch):
+    columns = ("baseline:dense-similarity", "lfi:similarity")
+    maps, step = dict.fromkeys(columns, comparison.maps["lfi"]), dict.fromkeys(columns, 0)
+    portrait = Image.new("RGB", (120, 320))
+    film, texts = texts_of(monkeypatch, maps, portrait, "star", [step], titles=LONG_TITLES)
+    first, second = (texts[titled(column, LONG_TITLES)] for column in columns)
+    assert first[1] < second[0]
+    assert second[1] < film.width
+
+
+def test_a_long_phrase_over_an_animation_is_shortened_in_its_middle(monkeypatch):
+    phrase = "the small brown dog that sleeps under the old wooden table beside the door"
+    maps = {"teacher": spot(4, 9, (phrase,))}
+    film, texts = texts_of(monkeypatch, maps, Image.new("RGB", (120, 320)), phrase, [{"teacher": 0}])
+    (title,) = [text for text in texts if "layer by layer" in text]
+    assert re.fullmatch("“the small brown .*….* the door”, layer by layer", title)
+    assert texts[title][1] <= film.width - 16
 
 
 def test_a_figure_for_a_paper_that_is_too_narrow_is_refused(comparison, photo):
