@@ -53,7 +53,7 @@ def transfer(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """13 methods and controls, or those named: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
+    """13 methods, or those named: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
