@@ -25,7 +25,7 @@ from evaluation.metrics.grids import resize
 from evaluation.results import Results
 from lfi.answerers import TeacherAnswerer, ask
 from lfi.data.gaze import Gaze
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 from lfi.maps import InteractionMaps
 from lfi.teachers.base import BaseTeacher
 from lfi.trio import Trio
@@ -158,4 +158,4 @@ def _picture(path: Path) -> Image.Image:
     try:
         return Image.open(path).convert("RGB")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {reason(error)}") from error

@@ -8,9 +8,11 @@ _SHOWN = 40
 """Characters of what somebody typed that a message repeats."""
 
 
-def reason(error: OSError) -> str:
-    """What the system says of a file, in lower case, to stand after its path."""
-    return (error.strerror or str(error)).lower()
+def reason(error: Exception) -> str:
+    """What the system says of a file, in lower case, to stand after its path; what any other error says, as it is."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error)
 
 
 def excerpt(text: str) -> str:

@@ -61,12 +61,14 @@ def describe(
     """
     from lfi.data.captions import image_captions
     from lfi.data.coco import coco
+    from lfi.data.coco_format import read_instances
     from lfi.data.domains import domain_folders
     from lfi.data.folders import class_folders
     from lfi.data.shards import read_shards
     from lfi.data.tinyimagenet import tiny_imagenet
     from lfi.errors import DataError
 
+    told, objects = kind in (Kind.CAPTIONS, Kind.SHARDS), None
     if kind is Kind.TINYIMAGENET:
         images = tiny_imagenet(root, split.value, size=size, limit=limit)
     elif kind is Kind.DOMAINS:
@@ -76,37 +78,50 @@ def describe(
     elif kind is Kind.COCO:
         if annotations is None:
             raise DataError("coco needs --annotations, the JSON file of its instances")
-        images = coco(root, annotations, size=size, captions=captions, limit=limit)
+        told = captions is not None
+        made = {"prompt": ""} if told else {}  # a made sentence is none of the file's captions
+        images = coco(root, annotations, size=size, captions=captions, limit=limit, **made)
+        objects = sum(not region["iscrowd"] for region in read_instances(annotations).annotations)
     elif kind is Kind.CAPTIONS:
         images = image_captions(root, size=size, image_column=image_column, caption_column=caption_column, limit=limit)
     else:
         images = read_shards(root, size=size, limit=limit)
-    print("\n".join(lines(images, names)))
+    print("\n".join(lines(images, names, told, objects)))
 
 
-def lines(images: ImageSet, most: int = 0) -> list[str]:
-    """What is known of a set, a line each; the first `most` names of each kind of thing that is left out, 0 for all."""
+def lines(images: ImageSet, most: int = 0, told: bool = True, objects: int | None = None) -> list[str]:
+    """What is known of a set, a line each.
+
+    Args:
+        most: names to list of each kind of thing that is left out; 0 for all.
+        told: whether captions come with the data; others are made of labels, and not counted.
+        objects: how many there are, where they are annotated one by one.
+    """
     import numpy as np
 
     from lfi.data.notes import UNREAD, account
 
-    told = [f"images    {len(images):,} of {images.images.shape[1]} px"]
+    said = [f"images    {len(images):,} of {images.images.shape[1]} px"]
     if images.classes:
         labelled = images.labels[images.labels >= 0]
         counts = images.labels.sum(0) if images.multilabel else np.bincount(labelled, minlength=len(images.classes))
         known = ", ".join(images.classes[:10]) + (", ..." if len(images.classes) > 10 else "")
-        told.append(f"classes   {len(images.classes):,}: {known}")
-        told.append(f"a class   {int(min(counts)):,} to {int(max(counts)):,} images")
+        said.append(f"classes   {len(images.classes):,}: {known}")
+        said.append(f"a class   {int(min(counts)):,} to {int(max(counts)):,} images")
     if images.domains:
         names, sizes = np.unique(images.domains, return_counts=True)
-        told.append("domains   " + ", ".join(f"{name} {size:,}" for name, size in zip(names, sizes, strict=True)))
-    boxed = 0 if images.boxes is None else int((~np.isnan(images.boxes).any(1)).sum())
-    told.append(f"captions  {sum(caption != '' for caption in images.captions):,}, boxes {boxed:,}")
-    told.append(f"unread    {len(images.skipped):,} files")
+        said.append("domains   " + ", ".join(f"{name} {size:,}" for name, size in zip(names, sizes, strict=True)))
+    if told:
+        said.append(f"captions  {sum(caption != '' for caption in images.captions):,}")
+    if images.boxes is not None:
+        said.append(f"boxes     {int((~np.isnan(images.boxes).any(1)).sum()):,}")
+    if objects is not None:
+        said.append(f"objects   {objects:,}")
+    said.append(f"unread    {len(images.skipped):,} files")
     for note in account(images):
         if note.what != UNREAD:
-            told.append(f"noted     {note.count:,} {note.what}")
-        told += [f"          {name}" for name in note.listed(most)]
+            said.append(f"noted     {note.count:,} {note.what}")
+        said += [f"          {name}" for name in note.listed(most)]
     if len(images):
-        told.append(f"example   {images.ids[0]}: {images.captions[0]!r}, asked for {', '.join(images.words[0]) or '-'}")
-    return told
+        said.append(f"example   {images.ids[0]}: {images.captions[0]!r}, asked for {', '.join(images.words[0]) or '-'}")
+    return said

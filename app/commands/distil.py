@@ -46,7 +46,7 @@ def distil(
         str, typer.Option(help="least, little, middle, tiny, small or base; by default what fits.")
     ] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Epochs for each student; 0: chosen by the number of images.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed for holding out images and for the students.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for holding out images and for the students.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and print the plan; write nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again, whatever the runs folder holds.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",

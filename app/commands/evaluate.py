@@ -9,6 +9,7 @@ import typer
 
 from app.commands import evaluate_models
 from app.commands.tables import deliver
+from evaluation.plots import plot_path
 from lfi.shipped import MODELS
 
 commands = typer.Typer()
@@ -26,7 +27,9 @@ def scenes_(
     ] = Path("runs/scenes"),
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; repeatable.")] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the figures with their intervals here.", callback=plot_path)
+    ] = None,
 ) -> None:
     """Students with and without interactions on generated scenes, and where words point. Half an hour on 2 cores."""
     from evaluation.runs import check_known
@@ -47,7 +50,9 @@ def photographs_(
     teacher: Annotated[str, typer.Option(help="A teacher to evaluate instead of a trio: a folder or a name.")] = "",
     images: Annotated[int, typer.Option(min=100, help="Maximum number of validation images.")] = 10_000,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the figures with their intervals here.", callback=plot_path)
+    ] = None,
 ) -> None:
     """Zero-shot accuracy, the pointing game and presence of a trio on photographs. A quarter of an hour on 2 cores."""
     from evaluation.photographs import evaluate_photographs
@@ -83,9 +88,13 @@ def maps_(
     size: Annotated[
         int, typer.Option(min=16, help="Side of the masks in pixels, where images are not generated.")
     ] = 224,
-    seed: Annotated[int, typer.Option(help="Seed of the scenes; layers are chosen on scenes of the next seed.")] = 22,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the scenes; layers are chosen on scenes of the next seed.")
+    ] = 22,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw localisation with its intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw localisation with its intervals here.", callback=plot_path)
+    ] = None,
 ) -> None:
     """Maps of words against masks or boxes, floors and ceiling; insertion, deletion, shifts, randomised weights."""
     from evaluation.cases import coco_cases, known_to, split, tiny_imagenet_cases
@@ -143,7 +152,9 @@ def gaze_(
     words: Annotated[Path | None, typer.Option(help="JSON with the words of every image: {FILE: [WORD, ...]}.")] = None,
     models: Annotated[str, typer.Option(help="For a trio: as in `lfi maps`.")] = "",
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the figures with their intervals here.", callback=plot_path)
+    ] = None,
 ) -> None:
     """Maps against where people looked: NSS, AUC and KL, with two floors; the ceiling is people's agreement."""
     from evaluation.gaze import evaluate_gaze, find_images, teacher_looks, trio_looks

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.tables import deliver
+from evaluation.plots import plot_path
 
 if TYPE_CHECKING:
     from evaluation.features import Features
@@ -35,10 +36,12 @@ def classification_(
     teacher: Annotated[Path | None, typer.Option(help="Folder whose text tower names the classes.")] = None,
     prompt: Annotated[str, typer.Option(help="Prompt for class names; {} is the name.")] = "{}",
     epochs: Annotated[int, typer.Option(min=0, help="Also train every model further, for this many epochs.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of fraction, split and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of fraction, split and training.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
-    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the figures with their intervals here.", callback=plot_path)
+    ] = None,
+    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.", callback=plot_path)] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Any model: linear probe, k-NN, fine-tuned, and zero-shot in a teacher's space; top-1/5, calibration."""
@@ -75,9 +78,9 @@ def classification_(
     texts = load_teacher(teacher) if teacher else None
     schedule = Schedule(epochs) if epochs else None
     found = evaluate_classification(loaded, train, test, results, texts, prompt, schedule, seed)
+    deliver(results, json, plot)
     if confusion:
         plot_confusion(found, test, confusion)
-    deliver(results, json, plot)
 
 
 @commands.command("domains")
@@ -100,7 +103,9 @@ def domains_(
     ] = None,
     prompt: Annotated[str, typer.Option(help="Prompt for class names; {} is the name.")] = "{}",
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures with their intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the figures with their intervals here.", callback=plot_path)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Models on domains that were left out: probed or trained on the others, selected on these; or zero-shot."""
@@ -173,7 +178,7 @@ def convergence_(
     ] = None,
     score: Annotated[str, typer.Option(help="Score of the evaluations to use, such as top-1.")] = "",
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the curves here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves here.", callback=plot_path)] = None,
 ) -> None:
     """Scores over steps and seconds, and how many times sooner ours has the best baseline's final score."""
     from evaluation.convergence import converge, read_curve
@@ -209,7 +214,7 @@ def detection_(
     annotations: Annotated[Path, typer.Option(help="Instances in COCO's format.")],
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws of images, for intervals; 0 for none.")] = 100,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw AP with its intervals here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw AP with its intervals here.", callback=plot_path)] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Detectors that `lfi train` made: COCO's twelve numbers for boxes and for masks."""
@@ -229,6 +234,6 @@ def detection_(
     evaluate_detectors(loaded, root, annotations, results, draws)
     if json:
         results.write(json)
+    print(markdown(results.record()))
     if plot:
         draw(results, plot)
-    print(markdown(results.record()))

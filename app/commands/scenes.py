@@ -16,9 +16,9 @@ commands.add_typer(students, name="students")
 
 @scenes.command()
 def show(
-    out: Annotated[Path, typer.Option(help="File to write the image to.")] = Path("scenes.png"),
+    out: Annotated[Path, typer.Option(help="The image: .png, .jpg or .webp.")] = Path("scenes.png"),
     count: Annotated[int, typer.Option(min=1, max=100, help="Scenes on the sheet.")] = 12,
-    seed: Annotated[int, typer.Option(help="Seed of the set.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the set.")] = 0,
     size: Annotated[int, typer.Option(min=16, max=512, help="Side of a scene in pixels.")] = 64,
     domain: Annotated[
         list[str] | None, typer.Option(help="photo, painting, cartoon or sketch; all by default.")
@@ -27,7 +27,10 @@ def show(
     """Write a contact sheet of scenes with their captions and outlines of their masks."""
     from lfi.data.scenes import DOMAINS, Scenes
     from lfi.data.sheet import contact_sheet
+    from lfi.errors import ConfigError
 
+    if out.suffix.lower() not in (".jpg", ".png", ".webp"):
+        raise ConfigError(f"the image is {out}; a name ending in .jpg, .png or .webp was expected")
     contact_sheet(Scenes(count, seed, size, tuple(domain or DOMAINS))).save(out)
     print(out)
 
@@ -36,7 +39,7 @@ def show(
 def write(
     folder: Annotated[Path, typer.Argument(help="Folder to write the set to.", show_default=False)],
     count: Annotated[int, typer.Option(min=1, help="Scenes.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the set.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the set.")] = 0,
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of a scene in pixels.")] = 64,
     domain: Annotated[
         list[str] | None, typer.Option(help="photo, painting, cartoon or sketch; all by default.")

@@ -169,7 +169,7 @@ def admit(
     try:
         lines = ids.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {ids}: {error}") from error
+        raise ConfigError(f"cannot read {ids}: {reason(error)}") from error
     print(f"{do(_studies(), name, lines, _ACTOR)} people added to the list")
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evaluation.plots import plot_path
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -37,8 +39,8 @@ def plan(
     leaning: Annotated[float, typer.Option(help="SD of raters' preference for a condition, in logits.")] = 0.3,
     fit: Annotated[float, typer.Option(help="SD of how well a condition does on an item, in logits.")] = 0.5,
     studies: Annotated[int, typer.Option(min=10, help="Simulated studies per size.")] = 200,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
-    out: Annotated[Path, typer.Option(help="The plot: .svg or .png.")] = Path("power.svg"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    out: Annotated[Path, typer.Option(help="The plot: .svg, .png or .pdf.", callback=plot_path)] = Path("power.svg"),
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """How many raters and items a study needs.
@@ -53,7 +55,6 @@ def plan(
     from evaluation.study.planning import plan_size, population_for
     from evaluation.study.raters import Population
 
-    picture = _image_path(out)
     usual = replace(Population(), bias=bias, ease=ease, leaning=leaning, fit=fit)
     population = population_for(ratio, baseline, usual)
     sizes = (_numbers("raters", raters), _numbers("items", items))
@@ -66,9 +67,9 @@ def plan(
         print(f"None of these has a power of {power:g}: try more raters and more items, or a larger true ratio.")
     else:
         print(f"Fewest ratings with a power of {power:g}: {best.raters} raters, {best.items} items.")
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    power_figure(found).savefig(picture, dpi=150)
-    print(picture)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    power_figure(found).savefig(out, dpi=150)
+    print(out)
     if json:
         json.write_text(jsonlib.dumps(plain(found), indent=2) + "\n", encoding="utf-8")
 
@@ -144,7 +145,7 @@ def simulate(
     ratio: Annotated[float, typer.Option(help="True ratio of P(consistent), LFI to baseline.")] = 3.0,
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
     scale: Annotated[int, typer.Option(help="Levels: 5 or 3.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     url: Annotated[
         str, typer.Option(help="Address of a running service: take part there instead; export the table from it.")
     ] = "",
@@ -177,7 +178,7 @@ def demo(
     baseline: Annotated[float, typer.Option(help="P(consistent) of the baseline.")] = 0.2,
     items: Annotated[int, typer.Option(min=4, help="Generated scenes, one word each.")] = 24,
     overlap: Annotated[int, typer.Option(min=2, help="Ratings of every item in every condition.")] = 15,
-    seed: Annotated[int, typer.Option(help="Seed of scenes and raters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of scenes and raters.")] = 0,
 ) -> None:
     """Run a whole study with simulated raters: generated scenes, answers through the service, report.
 
@@ -209,7 +210,7 @@ def demo(
 def coverage(
     studies: Annotated[int, typer.Option(min=20, help="Simulated studies per design.")] = 2000,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws per study.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
     grid: Annotated[
         Path | None, typer.Option(help="Also write the figures of every cell here, after each.", show_default=False)
@@ -315,11 +316,3 @@ def _numbers(name: str, text: str) -> list[int]:
     if min(numbers) < 2:
         raise ConfigError(f"{name} are {text!r}; whole numbers of at least 2, separated by commas, were expected")
     return numbers
-
-
-def _image_path(path: Path) -> Path:
-    from lfi.errors import ConfigError
-
-    if path.suffix.lower() not in (".svg", ".png"):
-        raise ConfigError(f"the plot is {path}; a name ending in .svg or .png was expected")
-    return path

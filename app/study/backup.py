@@ -101,7 +101,7 @@ def restore(studies: Studies, archive: Path, rehearse: bool = False) -> None:
             staged.rename(file)  # last, so that half a restore does not count as a study
             _settle(file.parent)
     except (OSError, tarfile.TarError) as error:
-        raise DataError(f"{archive} cannot be restored: {error}") from error
+        raise DataError(f"{archive} cannot be restored: {reason(error)}") from error
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

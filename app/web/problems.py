@@ -144,7 +144,7 @@ def answer_validation_error(request: Request, error: Exception) -> Response:
 
 def _wrong_field(item: dict[str, Any]) -> dict[str, str]:
     where = [str(part) for part in item["loc"]]
-    said = "a file was expected" if "UploadFile" in item["msg"] else item["msg"]
+    said = "a file was expected" if "UploadFile" in item["msg"] else item["msg"].removeprefix("Value error, ")
     return {"field": ".".join(where[1:] or where), "detail": said}
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands import hostile, serve, study, upload
+from evaluation.plots import plot_path
 
 commands = typer.Typer()
 benchmark = typer.Typer(help="Long measurements; every table can go to JSON.", no_args_is_help=True)
@@ -47,10 +48,12 @@ def transfer(
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of every part.", show_default="the scale's")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the scores with their intervals here.", callback=plot_path)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
-    """Every objective and every control: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
+    """13 methods, or those named: TinyImageNet, PACS and VLCS leave-one-domain-out and zero-shot, scenes."""
     from evaluation.report import markdown
     from evaluation.results import Results
     from evaluation.runs import check_known
@@ -111,9 +114,9 @@ def transfer(
             results.add(f"{POINTING[name]}: {FLOORS[name]}", share, "% of words")
     if json:
         results.write(json)
+    print(markdown(results.record()))
     if plot:
         draw(done, plot, title)
-    print(markdown(results.record()))
 
 
 @benchmark.command()
@@ -182,7 +185,9 @@ def detection(
     way: Annotated[list[str] | None, typer.Option(help="fine-tuned or frozen; both without it.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; each takes its share of the cores.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the scores with their intervals here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the scores with their intervals here.", callback=plot_path)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda where there is one.")] = "",
 ) -> None:
     """Mask R-CNN on backbones trained by every method: box mAP and mask AP on generated scenes, or on COCO."""
@@ -224,9 +229,9 @@ def detection(
     summarise(done, results)
     if json:
         results.write(json)
+    print(markdown(results.record()))
     if plot:
         draw(done, plot, f"Mask R-CNN on {'COCO' if coco else 'generated scenes'}")
-    print(markdown(results.record()))
 
 
 @benchmark.command()

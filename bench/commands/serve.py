@@ -48,7 +48,7 @@ def serve_(
         Size | None,
         typer.Option(help="Instead of a trained trio, one with random weights and students ViT-S/16 or ViT-B/16."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of images and words.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of images and words.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """The service over HTTP in units of its models' bare forward passes; throughput; memory over many requests.

@@ -23,7 +23,7 @@ def study_(
     spread: Annotated[float, typer.Option(min=0, help="Seconds within which they all begin.")] = 30.0,
     database: Annotated[str, typer.Option(help="sqlite, postgresql, or both.")] = "both",
     kill: Annotated[bool, typer.Option(help="Kill the service (kill -9) when half of the answers are in.")] = True,
-    seed: Annotated[int, typer.Option(help="Seed of scenes and raters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of scenes and raters.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """Simulated raters over HTTP, with drop-outs, double clicks and slow networks; checks what was stored.

@@ -16,7 +16,7 @@ from typing import Any
 
 from evaluation.study.ratings import CONDITIONS
 from lfi.configuration import build
-from lfi.errors import ConfigError, DataError
+from lfi.errors import ConfigError, DataError, reason
 
 SECONDARY = ("mixed model", "Wilcoxon", "pairs", "agreement", "response times")
 
@@ -179,7 +179,7 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as an analysis plan: {error}") from error
+        raise DataError(f"{path} cannot be read as an analysis plan: {reason(error)}") from error
     if not isinstance(values, dict):
         raise DataError(f"{path} does not hold a JSON object")
     return values

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 KINDS = ("rating", "pair")
 CONDITIONS = ("teacher", "lfi", "baseline", "shuffled")
@@ -106,7 +106,7 @@ def read_ratings(path: Path) -> pd.DataFrame:
         else:
             raise DataError(f"{path} ends in {suffix or 'nothing'}; {', '.join(FORMATS)} was expected")
     except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise DataError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
+        raise DataError(f"{path} cannot be read as {suffix[1:]}: {reason(error)}") from error
     return as_ratings(raw, str(path))
 
 

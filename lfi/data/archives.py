@@ -17,7 +17,7 @@ from webdataset.shardlists import expand_urls
 from lfi.data.grouping import Part, samples
 from lfi.data.imagefiles import HIDDEN
 from lfi.data.notes import Notes
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 
 def find_shards(shards: str | Path | Sequence[str | Path]) -> list[str]:
@@ -104,7 +104,7 @@ def contents(file: str) -> bytes | None:
     except (OSError, ValueError) as error:
         if _is_url(file):
             return None
-        raise DataError(f"{file} cannot be read: {error}") from None
+        raise DataError(f"{file} cannot be read: {reason(error)}") from None
 
 
 def _files(shard: str, notes: Notes) -> Iterator[Part]:
@@ -141,7 +141,7 @@ def _refuse_cut_short(shard: Path) -> None:
                 if file.read() != bytes(1024):
                     raise DataError(f"the shard {shard} is cut short or not a tar archive: it has no end mark")
     except OSError as error:
-        raise DataError(f"the shard {shard} cannot be read: {error.strerror}") from None
+        raise DataError(f"the shard {shard} cannot be read: {reason(error)}") from None
 
 
 @cache

@@ -17,7 +17,7 @@ import numpy as np
 from faster_coco_eval.core import mask as run_lengths
 
 from lfi.data.notes import Note, Notes
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 SHARED_IDS = "annotations that share an id with others; each is read"
 SHARED_NAMES = "categories that share a name, which are one class"
@@ -86,7 +86,7 @@ def read_lists(file: Path, *lists: str) -> dict[str, list[Any]]:
     except FileNotFoundError:
         raise DataError(f"{file} is missing; a COCO-style JSON file was expected") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}") from None
+        raise DataError(f"{file} cannot be read as JSON: {reason(error)}") from None
     for name in lists:
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise DataError(f"{file} has no list {name!r}; COCO's JSON format was expected")

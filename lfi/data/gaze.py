@@ -18,7 +18,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def read_gaze(file: Path) -> list[Gaze]:
     try:
         content = loadmat(file)
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise DataError(f"{file} cannot be read as MATLAB's format: {error}") from error
+        raise DataError(f"{file} cannot be read as MATLAB's format: {reason(error)}") from error
     if "fixations" not in content:
         names = ", ".join(name for name in content if not name.startswith("__"))
         raise DataError(f"{file} holds {names or 'nothing'}; a cell array `fixations` was expected")

@@ -14,7 +14,7 @@ from lfi.data.coco import refuse_missing
 from lfi.data.coco_format import CocoInstances, read_instances
 from lfi.data.cutjpeg import completed
 from lfi.data.imagefiles import FORMATS
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def _sized(annotations: Path, images: Path, entry: dict[str, Any]) -> dict[str, 
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {reason(error)}") from error
     stated = entry.get("width", width), entry.get("height", height)
     if stated != (width, height):
         raise DataError(f"{path} is {width} x {height}; {annotations.name} says {stated[0]} x {stated[1]}")
@@ -171,4 +171,4 @@ def picture(path: Path) -> Image.Image:
                 raise
             return completed(path.read_bytes(), image.size)[0].convert("RGB")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {reason(error)}") from error

@@ -18,7 +18,7 @@ from typing import Any, Literal, TextIO
 
 from lfi.data.imagefiles import has_image_suffix
 from lfi.data.notes import Notes
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 LINES = (".jsonl", ".ndjson")
@@ -59,7 +59,7 @@ def rows(table: Path, wanted: Sequence[str], notes: Notes) -> Iterator[tuple[int
     except UnicodeDecodeError:
         raise DataError(f"{table}, line {_first_wrong(table)} is not UTF-8; save the table as UTF-8") from None
     except OSError as error:
-        raise DataError(f"{table} cannot be read: {error}") from None
+        raise DataError(f"{table} cannot be read: {reason(error)}") from None
 
 
 def _encoding(table: Path) -> str:

@@ -20,7 +20,7 @@ from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes
 from lfi.data.prompts import fill
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 
 SIDE = 64
 """Side of the stock images, in which the boxes are given."""
@@ -89,7 +89,7 @@ def _lines(file: Path) -> list[str]:
     except FileNotFoundError:
         raise DataError(f"{file} is missing; the folder that holds TinyImageNet's wnids.txt was expected") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from None
+        raise DataError(f"{file} cannot be read: {reason(error)}") from None
 
 
 def _class_names(wnids: list[str], words: Path) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import timm
 
-from lfi.errors import DataError
+from lfi.errors import DataError, reason
 from lfi.teachers.names import Names, squeezed
 
 EXTRA = {"person": "person", "giraffe": "giraffe", "house": "house", "horse": "horse"}
@@ -77,7 +77,7 @@ def read_nouns(folder: Path) -> tuple[dict[str, Synset], dict[str, list[str]]]:
             parts = line.split()
             senses[parts[0].replace("_", " ")] = parts[-int(parts[2]) :]
     except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{folder} does not hold WordNet's data.noun and index.noun: {error}") from error
+        raise DataError(f"{folder} does not hold WordNet's data.noun and index.noun: {reason(error)}") from error
     return synsets, senses
 
 

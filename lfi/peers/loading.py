@@ -82,7 +82,8 @@ def timm_model(name: str, weights: str = "", **options: Any) -> Any:
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
-        raise UnknownModelError(f"timm has no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
+        hint = f"nearest: {', '.join(near)}" if near else "`timm.list_models()` names them all"
+        raise UnknownModelError(f"timm has no model {name!r}; {hint}")
     file = weights if weights not in ("", RANDOM) else ""
     if file and not Path(file).is_file():
         raise CheckpointError(f"cannot get the weights of timm:{name}: there is no file {file}")

@@ -90,7 +90,8 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models("*vit*"), 3)
-        raise UnknownModelError(f"timm has no model {name!r}; nearest: {', '.join(near) or 'see timm.list_models()'}")
+        hint = f"nearest: {', '.join(near)}" if near else "`timm.list_models()` names them all"
+        raise UnknownModelError(f"timm has no model {name!r}; {hint}")
     try:
         model = timm.create_model(name, num_classes=0, **(overrides or {}))
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:

@@ -21,7 +21,7 @@ from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CLIP, CustomTextCLIP
 from torch import nn
 
-from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError
+from lfi.errors import CheckpointError, ConfigError, UnknownModelError, UnsupportedModelError, reason
 from lfi.hub import OLD_WEIGHTS, WEIGHTS, is_hub, local_folder
 from lfi.plugins import is_reference, load_reference
 from lfi.shipped import shipped_teacher
@@ -273,7 +273,7 @@ def _from_folder(folder: Path, pretrained: str | Path | None, device: str | torc
     except FileNotFoundError as error:
         raise UnknownModelError(f"{folder} has no {CONFIG}, so it is not a teacher") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
+        raise CheckpointError(f"cannot read {path}: {reason(error)}") from error
     name = str(card.get("name", folder.name))
     model = build(model_cfg, name, folder)
     weights = next((folder / file for file in (WEIGHTS, OLD_WEIGHTS) if (folder / file).is_file()), folder / WEIGHTS)

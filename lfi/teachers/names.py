@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lfi.errors import CheckpointError, UnknownWordError
+from lfi.errors import CheckpointError, UnknownWordError, reason
 from lfi.teachers.words import FIRST, WordTokenizer
 
 FUNCTION = [
@@ -107,7 +107,7 @@ class Names:
         try:
             return cls(json.loads(gzip.decompress(path.read_bytes())))
         except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise CheckpointError(f"cannot read the names in {path}: {error}") from error
+            raise CheckpointError(f"cannot read the names in {path}: {reason(error)}") from error
 
     def write(self, path: Path) -> None:
         """The file that `read` takes; the same names give the same bytes."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lfi.errors import CheckpointError, UnsupportedModelError
+from lfi.errors import CheckpointError, UnsupportedModelError, reason
 from lfi.hub import TORCH_WEIGHTS
 from lfi.teachers.subwords import need_transformers
 from lfi.teachers.writers import FAMILIES, Writer
@@ -35,7 +35,7 @@ def family_of(folder: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"cannot read {folder / _CONFIG}: {error}") from error
+        raise CheckpointError(f"cannot read {folder / _CONFIG}: {reason(error)}") from error
     return kind if kind in FAMILIES else ""
 
 
@@ -101,7 +101,7 @@ def card_of(folder: Path) -> dict[str, Any]:
     try:
         return {"name": name} | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
     except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
+        raise CheckpointError(f"cannot read {path}: {reason(error)}") from error
 
 
 def copy_writer(source: Path, folder: Path) -> None:

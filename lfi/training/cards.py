@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from lfi.errors import CheckpointError
+from lfi.errors import CheckpointError, reason
 from lfi.training.config import ObjectiveConfig
 from lfi.training.logbook import read_records
 
@@ -138,7 +138,7 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
+        raise CheckpointError(f"cannot read {path}: {reason(error)}") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"cannot read {path}: an object was expected")
     return found

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lfi.errors import CheckpointError
+from lfi.errors import CheckpointError, reason
 from lfi.training.ema import Average
 from lfi.training.parallel import spread, whole
 
@@ -45,7 +45,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
         tensors, meta = load_file(path), json.loads(header.get("meta", "{}"))
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+        raise CheckpointError(f"cannot read the checkpoint {path}: {reason(error)}") from error
     if "crc32" in header and header["crc32"] != str(checksum(tensors)):
         raise CheckpointError(f"cannot read the checkpoint {path}: its checksum does not match its contents")
     return tensors, meta

@@ -93,6 +93,9 @@ class DataConfig:
         for name in ("count", "validation"):
             if self.source == "scenes" and getattr(self, name) < 1:
                 raise ConfigError(f"data.{name} is {getattr(self, name)}; at least 1 scene was expected")
+        for name in ("seed", "validation_seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"data.{name} is {getattr(self, name)}; 0 or more was expected")
         for name in ("fraction", "labelled", "crop"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"data.{name} is {getattr(self, name)}; more than 0 and at most 1 was expected")
@@ -312,7 +315,7 @@ class LoopConfig:
         for name in ("epochs", "batch_size", "checkpoint_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; at least 1 was expected")
-        for name in ("clip", "evaluations", "prefetch", "weight_decay"):
+        for name in ("clip", "evaluations", "prefetch", "seed", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; 0 or more was expected")
         for name in ("ema", "warmup"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lfi.configuration import build
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, reason
 from lfi.methods import METHODS
 from lfi.shipped import recipe
 from lfi.training.config import ObjectiveConfig, StudentSource, TrainConfig
@@ -28,7 +28,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     try:
         raw = tomllib.loads(recipe(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+        raise ConfigError(f"cannot read the configuration {path}: {reason(error)}") from error
     for override in overrides:
         _set(raw, override)
     if raw.get("task") == "vlm" or "vlm" in raw:

@@ -127,6 +127,11 @@ def test_a_missing_photo_and_a_folder_that_is_a_file_are_named(photo, trio_folde
     ("command", "start"),
     [
         (("scenes", "show", "--out", "{}/nowhere/x.png"), "{}/nowhere/x.png: no such file or directory"),
+        (("study", "admit", "pilot", "{}/ids.txt"), "cannot read {}/ids.txt: no such file or directory"),
+        (
+            ("study", "restore", "{}/x.tar", "--rehearse"),
+            "{}/x.tar cannot be restored: no such file or directory",
+        ),
         (("train", "no-distillation", "--out", "{}/file"), "{}/file: file exists"),
         (("train", "teacher-scenes", "--device", "foo"), "there is no device called 'foo'; cpu or cuda was expected"),
         (("train", "lfi", "--set", "data.validation=0"), "data.validation is 0; at least 1 scene was expected"),

@@ -8,6 +8,12 @@ import pytest
 from commandline import lfi
 from PIL import Image
 from scipy.io import savemat
+from typer.main import get_command
+
+from app.cli import cli
+from app.commands.tables import deliver
+from evaluation.results import Results
+from lfi.errors import ConfigError
 
 RECIPES = Path(__file__).parents[2] / "lfi/training/recipes"
 TINY = [
@@ -29,11 +35,56 @@ def test_a_domain_that_does_not_exist_is_named(tmp_path, capsys):
     assert "unknown domain photograph; one of photo, painting, cartoon, sketch" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["s", "x.foo"])
+def test_a_sheet_in_a_format_that_is_not_written_is_refused(name, capsys):
+    assert lfi("scenes", "show", "--out", name) == 2
+    said = capsys.readouterr().err
+    assert said == f"lfi: the image is {name}; a name ending in .jpg, .png or .webp was expected\n"
+
+
+def options(name, group=None):
+    """Every option of that name, as `(command, option)`."""
+    for word, command in (group or get_command(cli)).commands.items():
+        if hasattr(command, "commands"):
+            yield from options(name, command)
+        else:
+            yield from ((word, option) for option in command.params if option.name == name)
+
+
+def test_no_seed_may_be_negative():
+    seeds = list(options("seed"))
+    assert len(seeds) > 8
+    assert [command for command, option in seeds if option.min != 0] == []
+
+
+@pytest.mark.parametrize("name", ["plot", "confusion"])
+def test_a_plot_in_a_format_that_is_not_drawn_is_refused_before_any_work(name):
+    for _, option in options(name):
+        with pytest.raises(
+            ConfigError, match=r"the plot is x\.foo; a name ending in \.pdf, \.png or \.svg was expected"
+        ):
+            option.callback(None, option, Path("x.foo"))
+
+
+def test_a_table_is_printed_before_its_plot_is_drawn(tmp_path, capsys):
+    results = Results("lfi evaluate", [0], {}, title="Table")
+    results.add("score", 1.0, "%")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        deliver(results, None, tmp_path / "file" / "plot.svg")
+    assert "| score |" in capsys.readouterr().out
+
+
 def test_the_size_of_a_student_is_told(capsys):
     assert lfi("students", "describe", "vit_small_patch16_224") == 0
     out = capsys.readouterr().out
     assert "21,665,664 parameters" in out
     assert "(3.66%)" in out
+
+
+def test_a_name_that_is_near_to_none_is_told_where_all_names_are(capsys):
+    assert lfi("students", "describe", "x") == 2
+    assert capsys.readouterr().err == "lfi: timm has no model 'x'; `timm.list_models()` names them all\n"
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_smoll"])
@@ -59,9 +110,12 @@ def test_a_student_is_trained_and_resumed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "nowhere.toml"], "cannot read the configuration nowhere.toml"),
+        (["train", "nowhere.toml"], "cannot read the configuration nowhere.toml: no such file or directory\n"),
         (["train", str(RECIPES / "lfi.toml"), "--set", "objective.naning=1"], "did you mean objective.naming?"),
         (["train", str(RECIPES / "lfi.toml"), "--set", "teacher.model='nowhere'"], "nowhere"),
+        (["train", "lfi", "--set", "loop.seed=-1"], "loop.seed is -1; 0 or more was expected"),
+        (["train", "lfi", "--set", "data.seed=-1"], "data.seed is -1; 0 or more was expected"),
+        (["train", "lfi", "--set", "data.validation_seed=-1"], "data.validation_seed is -1; 0 or more was expected"),
         (["train", str(RECIPES / "lfi.toml"), "--set", "vlm.layers=2"], 'write task = "teacher", and [pretraining]'),
         (["train", str(RECIPES / "lfi.toml"), "--set", "task=vlm"], 'write task = "teacher", and [pretraining]'),
         (["evaluate", "scenes", "--method", "magic"], "unknown method 'magic'"),

@@ -71,7 +71,7 @@ def test_a_study_is_planned(tmp_path, capsys):
     [
         (("plan", "--ratio", 6), "6.0 times a baseline of 0.18 is a share of 1.08"),
         (("plan", "--raters", "some"), "raters are 'some'"),
-        (("plan", "--out", "power.pdf"), "the plot is power.pdf"),
+        (("plan", "--out", "power.foo"), "the plot is power.foo"),
         (("plan", "--power", 80), "the wanted power is 80.0"),
         (("analyse", "nothing.csv"), "no table of ratings at nothing.csv"),
         (("simulate", "--out", "table.xlsx"), "ends in .xlsx"),

@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from lfi.data.names import IMAGENET_NAMES
 from lfi.errors import ConfigError
+from lfi.jsonfiles import write_json
 from lfi.teachers import save_teacher
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.training.cards import read_object
 from lfi.training.config import LoopConfig
-from lfi.training.distil.plan import write_json
 from lfi.training.loop import train
 from lfi.training.photographs.bank import Part, Truth, assemble
 from lfi.training.photographs.evidence import EvidenceConfig, EvidenceTask

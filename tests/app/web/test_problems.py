@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.testclient import TestClient
 from problems import problem_of
 from uploads import as_bytes, nine_hundred_megapixels, scene, truncated_jpeg, two_frames
 
 from app.main import create_app
 from app.settings import read_settings
+from app.web.problems import answer_validation_error
 from lfi.errors import LFIError
 from lfi.students.explanations import EXPLANATIONS
 
@@ -160,6 +164,13 @@ def test_a_layer_that_no_model_has_is_refused_with_those_there_are(ask):
     answer = ask(layers="99")
     assert (answer.status_code, answer.json()["type"]) == (422, NAMES + "config")
     assert "99" in answer.json()["detail"]
+
+
+def test_what_a_check_says_stands_without_the_name_of_its_error():
+    request = Request({"type": "http", "path": "/figure.zip", "headers": [], "lfi.request_id": "1"})
+    wrong = {"loc": ("query", "width"), "msg": "Value error, one of 8.5, 17.5 was expected"}
+    answer = answer_validation_error(request, RequestValidationError([wrong]))
+    assert json.loads(answer.body)["detail"] == "width: one of 8.5, 17.5 was expected"
 
 
 def test_a_missing_file_and_missing_words_are_both_named(client):

@@ -84,5 +84,5 @@ def test_a_plan_is_read_from_json(tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(DataError, match="does not hold a JSON object"):
         AnalysisPlan.read(tmp_path / "list.json")
-    with pytest.raises(DataError, match="cannot be read as an analysis plan"):
+    with pytest.raises(DataError, match="cannot be read as an analysis plan: no such file"):
         AnalysisPlan.read(tmp_path / "none.json")

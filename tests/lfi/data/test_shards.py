@@ -272,7 +272,7 @@ def test_a_shard_with_a_damaged_header_is_not_taken_for_a_shorter_one(shards):
 
 
 def test_shards_that_are_missing_or_too_few_are_refused(shards, tmp_path):
-    with pytest.raises(DataError, match=r"000006\.tar cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"000006\.tar cannot be read: no such file"):
         ShardStream(str(shards / "{000004..000009}.tar"), size=8)
     with pytest.raises(DataError, match="has no shards in it"):
         ShardStream(tmp_path, size=8)
