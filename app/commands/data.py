@@ -79,8 +79,8 @@ def describe(
         if annotations is None:
             raise DataError("coco needs --annotations, the JSON file of its instances")
         told = captions is not None
-        made = {"prompt": ""} if told else {}  # a made sentence is none of the file's captions
-        images = coco(root, annotations, size=size, captions=captions, limit=limit, **made)
+        prompt = "" if told else "a photo of {}"  # a made sentence is none of the file's captions
+        images = coco(root, annotations, size=size, captions=captions, prompt=prompt, limit=limit)
         objects = sum(not region["iscrowd"] for region in read_instances(annotations).annotations)
     elif kind is Kind.CAPTIONS:
         images = image_captions(root, size=size, image_column=image_column, caption_column=caption_column, limit=limit)
