@@ -16,7 +16,7 @@ from evaluation.drawing import STYLE
 from evaluation.results import read
 from evaluation.transfer_pointing import POINTING
 from lfi.errors import DataError
-from lfi.methods import HEAD_ALONE, OWN_WORDS, PATCHES, SHUFFLED, UNSHUFFLED
+from lfi.methods import BEST_OWN_WORDS, HEAD_ALONE, OWN_WORDS, PATCHES, SHUFFLED, UNSHUFFLED
 
 
 class Point(NamedTuple):
@@ -63,6 +63,7 @@ PANELS: dict[str, tuple[Point, ...]] = {
     "what else gives the gain (TinyImageNet):\nLFI less": (
         Point("another image's maps and words", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
         Point("another image's maps, own words", "transfer-photographs", f"{_TINY}: {_OURS} {OWN_WORDS}"),
+        Point("the same, both tuned", "transfer-photographs-tuned-controls", f"{_TINY}: {_OURS} {BEST_OWN_WORDS}"),
         Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {HEAD_ALONE}"),
         Point("token labelling, labelled images alone", _FEW, f"{_TINY}: {_OURS} {PATCHES}"),
     ),

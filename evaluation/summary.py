@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from evaluation.results import read
 from lfi.errors import DataError
-from lfi.methods import OWN_WORDS, SHUFFLED, UNSHUFFLED
+from lfi.methods import BEST_OWN_WORDS, OWN_WORDS, SHUFFLED, UNSHUFFLED
 
 
 class Row(NamedTuple):
@@ -88,6 +88,12 @@ ROWS = (
         "transfer-photographs",
         f"{_POINTS} {OWN_WORDS}",
         f"{_POINTS} {OWN_WORDS}",
+    ),
+    Row(
+        "photographs: the same with both sides tuned, points",
+        "transfer-photographs-tuned-controls",
+        f"{_POINTS} {BEST_OWN_WORDS}",
+        f"{_POINTS} {BEST_OWN_WORDS}",
     ),
     Row(
         "photographs: accuracy of the best student, %",

@@ -159,7 +159,7 @@ def _chosen_models(asked: Sequence[str], wanted: Sequence[str]) -> list[str]:
     models = list(dict.fromkeys(name.strip() for each in wanted for name in each.split(",") if name.strip()))
     for model in models:
         if model not in asked:
-            raise ConfigError(f"this batch has no model {model!r}; some of {', '.join(asked)} were expected")
+            raise ConfigError(f"this batch has no model {model!r}; it has {', '.join(asked)}")
     return models or list(asked)
 
 

@@ -111,7 +111,7 @@ def test_the_figure_has_one_scale_which_the_provenance_names_with_images_and_mod
     [
         ({"row": ["b broken.jpg"]}, r"no row 'b broken.jpg'; IMAGE:WORD, .* such as 'a wide.png:star'"),
         ({"row": ["a wide.png:moon"]}, "no row 'a wide.png:moon'"),
-        ({"models": ["teacher,gpt"]}, "no model 'gpt'; some of teacher, lfi, baseline were expected"),
+        ({"models": ["teacher,gpt"]}, "no model 'gpt'; it has teacher, lfi, baseline"),
     ],
 )
 def test_rows_and_columns_that_the_batch_does_not_have_are_refused(folder, wanted, said):
