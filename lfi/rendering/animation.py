@@ -112,7 +112,7 @@ def _page(columns: Sequence[tuple[str, Image.Image, str]], query: str, bar: Imag
 
 
 def _title(query: str, room: int) -> str:
-    titles = (f"“{shortened(query, most)}”, layer by layer" for most in range(len(query), 3, -1))
+    titles = (f"“{shortened(query, most)}”, layer by layer" for most in range(len(query), 0, -1))
     return next((title for title in titles if length(title, _TITLE) <= room), "layer by layer")
 
 

@@ -173,6 +173,13 @@ def test_a_long_phrase_over_an_animation_is_shortened_in_its_middle(monkeypatch)
     assert texts[title][1] <= film.width - 16
 
 
+@pytest.mark.parametrize("word", ["a", "ox", "cat"])
+def test_a_short_word_over_an_animation_is_whole(monkeypatch, word):
+    maps = {"teacher": spot(4, 9, (word,))}
+    _, texts = texts_of(monkeypatch, maps, Image.new("RGB", (120, 320)), word, [{"teacher": 0}])
+    assert f"“{word}”, layer by layer" in texts
+
+
 def test_a_figure_for_a_paper_that_is_too_narrow_is_refused(comparison, photo):
     maps = {f"model {number}": comparison.maps["lfi"] for number in range(12)}
     with pytest.raises(ConfigError, match=r"13 columns do not fit into 8.5 cm"):
