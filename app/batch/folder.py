@@ -119,7 +119,7 @@ class BatchFolder:
         """Read the records; a last line that was cut off is an image that was not done, and is taken away."""
         log = self.path / "records.jsonl"
         whole = log.read_bytes() if log.exists() else b""
-        lines = whole[: whole.rfind(b"\n") + 1].split(b"\n")[:-1]
+        *lines, cut = whole.split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
                 record = Record(**json.loads(line))
@@ -128,8 +128,8 @@ class BatchFolder:
                 raise ConfigError(
                     f"line {number} of {log} is no record of an image; delete the line, and the image is answered again"
                 ) from error
-        if whole and not whole.endswith(b"\n"):
-            os.truncate(log, whole.rfind(b"\n") + 1)
+        if cut:
+            os.truncate(log, len(whole) - len(cut))
 
     def last_run(self) -> list[str]:
         """Names of the images of the gallery as it stands, in its order; of all answers where none was written yet.

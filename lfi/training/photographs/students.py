@@ -40,9 +40,7 @@ def methods() -> dict[str, Method]:
     """LFI and the baseline; what both copy weighs the same, somewhat less than a search found elsewhere."""
     ours, theirs = METHODS["LFI + patch words + DIST + feature KD"], METHODS["DIST + feature KD"]
     copied = replace(theirs.objective, dist=12.0, feature_kd=18.0)
-    own = replace(
-        ours.objective, dist=12.0, feature_kd=18.0, interaction=1.0, relation=0.1, naming=2.0, patch_words=2.0
-    )
+    own = replace(copied, interaction=1.0, relation=0.1, naming=2.0, patch_words=2.0)
     return {"lfi": replace(ours, objective=own), "baseline": replace(theirs, objective=copied)}
 
 
