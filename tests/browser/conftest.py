@@ -14,12 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 from inspector_page import InspectorPage
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from app.settings import STATIC
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 Open = Callable[..., InspectorPage]
+expect.set_options(timeout=30_000)  # two tests share two cores, and some wait for a whole batch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
