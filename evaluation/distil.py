@@ -26,7 +26,6 @@ from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
 from lfi.data.notes import announce
 from lfi.errors import CheckpointError, ConfigError, DataError, reason
-from lfi.jsonfiles import write_json
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.base import BaseTeacher
@@ -53,6 +52,7 @@ from lfi.training.run import Prepared, cached_answers, train_student, validate
 from lfi.training.sources import said
 from lfi.training.targets import Answers, Questions
 from lfi.training.trio import own_card, read_members, write_own_trio
+from lfi.writing import write_json
 
 Tell = Callable[[str], None]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from lfi.devices import cores
 from lfi.errors import ConfigError
 from lfi.training.provenance import difference
+from lfi.writing import whole
 
 T = TypeVar("T")
 
@@ -68,6 +68,5 @@ def check_recipe(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
 def keep(path: Path, record: dict[str, Any]) -> None:
     """Write a record, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(record) + "\n")
-    os.replace(fresh, path)
+    with whole(path) as part:
+        part.write_text(json.dumps(record) + "\n")

@@ -26,8 +26,8 @@ from PIL import Image
 
 from evaluation.scores import columns
 from lfi.errors import ConfigError, reason
-from lfi.jsonfiles import write_json
 from lfi.rendering import encode_webp
+from lfi.writing import write_json
 
 THUMBNAIL, PHOTO = 400, 240
 """Longest sides, in pixels."""

@@ -28,7 +28,7 @@ from app.settings import Settings
 from lfi.data.archives import find_shards, refuse_damaged
 from lfi.data.imagefiles import has_image_suffix
 from lfi.errors import ConfigError, ImageError, ImageTooLargeError
-from lfi.jsonfiles import write_json
+from lfi.writing import whole, write_json
 
 FILES = 256
 """Of a folder or zip in a part."""
@@ -235,10 +235,9 @@ def _write(path: Path, kept: BatchFolder, records: Sequence[Record], others: Seq
         }
         for record in records
     ]
-    fresh = path.with_suffix(".part")
     schema = SCHEMA.with_metadata({_OTHERS: json.dumps(others, ensure_ascii=False).encode()})
-    pq.write_table(pa.Table.from_pylist(rows, schema), fresh)
-    fresh.replace(path)
+    with whole(path) as part:
+        pq.write_table(pa.Table.from_pylist(rows, schema), part)
 
 
 class Worker:

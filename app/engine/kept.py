@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import re
 import secrets
 import threading
@@ -27,6 +26,7 @@ from PIL import Image
 
 from app.failures import KeepingError
 from lfi.rendering import encode_webp
+from lfi.writing import PART, whole
 
 log = logging.getLogger("lfi")
 
@@ -136,6 +136,12 @@ class KeptPictures:
                     self._set_keepers(name, {})
             except OSError as error:  # the others are swept all the same, and this one is not taken for unkept
                 _tell("a kept picture cannot be swept", error)
+        for part in self.folder.glob(f"*{PART}"):  # what a process that was killed had begun to write
+            try:
+                if part.stat().st_mtime < self.clock() - _DAY:
+                    part.unlink(missing_ok=True)
+            except OSError as error:
+                _tell("a half-written picture cannot be swept", error)
 
     def _kept_for(self, name: str) -> dict[str, float]:
         """As `_keepers`, for whoever only looks: nobody, where that cannot be read or the name is no hash."""
@@ -194,7 +200,5 @@ def _tell(what: str, error: Exception) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_bytes(data)

@@ -18,6 +18,7 @@ from lfi.data.objects import COLOURS
 from lfi.data.scenes import CLASSES, Scene, Scenes
 from lfi.data.shapes import SHAPES
 from lfi.errors import ConfigError, DataError, reason
+from lfi.writing import whole
 
 CATEGORIES = {"name": CLASSES, "colour": tuple(COLOURS), "shape": tuple(SHAPES)}
 """What objects are told apart by, an attribute of `SceneObject`: its 80 classes, 8 colours or 10 shapes."""
@@ -87,6 +88,5 @@ def _instances(scene: Scene, image: int, first: int, by: str) -> list[dict[str, 
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    fresh = path.with_suffix(".part")
-    fresh.write_text(json.dumps(content), encoding="utf-8")
-    fresh.replace(path)
+    with whole(path) as part:
+        part.write_text(json.dumps(content), encoding="utf-8")

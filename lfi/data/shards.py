@@ -27,6 +27,7 @@ from lfi.data.imageset import ImageSet
 from lfi.data.members import Member, pack, unpack
 from lfi.data.notes import Notes, announce
 from lfi.errors import DataError
+from lfi.writing import whole
 
 JUDGED = 1000
 """The share that may be skipped is taken of at least this many, so that a stream survives a few bad first samples."""
@@ -179,11 +180,9 @@ def write_shards(images: ImageSet, folder: Path, per_shard: int = 1000) -> list[
     starts = range(0, len(images), per_shard)
     for start in tqdm(starts, "writing shards", disable=None if len(starts) > 1 else True):
         shard = folder / f"{start // per_shard:06}.tar"
-        part = shard.with_suffix(".part")
-        with webdataset.TarWriter(str(part), encoder=False, mtime=0) as writer:
+        with whole(shard) as part, webdataset.TarWriter(str(part), encoder=False, mtime=0) as writer:
             for row in range(start, min(start + per_shard, len(images))):
                 writer.write(pack(images, row))
-        part.replace(shard)
         shards.append(shard)
     return shards
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lfi.training.curves import plot_records
 from lfi.training.tracking import Tracker
+from lfi.writing import whole
 
 Record = dict[str, float]
 
@@ -34,9 +35,8 @@ class Logbook:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         self.records = [record for record in read_records(path) if record["step"] <= start] if start else []
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_text("".join(_line(record) for record in self.records))
-        os.replace(fresh, path)
+        with whole(path) as part:
+            part.write_text("".join(_line(record) for record in self.records))
         self._file = path.open("a")
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lfi.errors import CheckpointError, ConfigError
-from lfi.jsonfiles import write_json
 from lfi.training.config import LoopConfig
+from lfi.writing import write_json
 
 FILE = "plan.json"
 _KILO, _MINUTE, _HOUR = 1000, 60, 3600

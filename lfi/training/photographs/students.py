@@ -27,6 +27,7 @@ from lfi.training.photographs.trunk import CHUNK, Features, Stages, pretrained
 from lfi.training.provenance import check_begun
 from lfi.training.run import Prepared, train_student
 from lfi.training.targets import InMemory, Questions
+from lfi.writing import whole
 
 BACKBONE = StudentSource(
     overrides={"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 3.0}
@@ -131,9 +132,8 @@ def kept(path: Path, ask: Callable[[], InMemory]) -> InMemory:
     if path.exists():
         return InMemory(torch.load(path, weights_only=True))
     answers = ask()
-    part = path.with_suffix(".part")
-    torch.save(answers.fields, part)
-    part.replace(path)
+    with whole(path) as part:
+        torch.save(answers.fields, part)
     return answers
 
 

