@@ -107,8 +107,7 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
         raise ConfigError("lfi distil runs in one process; on several, use lfi train with a configuration")
     named(request.teacher)
     listing = request.listing()
-    if not made_of(out, None if fresh else Plan.read(runs)):
-        check_place(out, runs)
+    check_out(out, runs, fresh)
     with alone(runs):
         if fresh:
             clear(runs)
@@ -126,6 +125,16 @@ def distil(request: Request, out: Path, runs: Path, device: str, *, fresh: bool 
         work.run(out)
     for line in look_at(out, listing):
         tell(line)
+
+
+def check_out(out: Path, runs: Path, fresh: bool) -> None:
+    """Refuse a folder that could not take the trio, unless it holds the one that `runs` led to.
+
+    Raises:
+        ConfigError: it says why.
+    """
+    if not made_of(out, None if fresh else Plan.read(runs)):
+        check_place(out, runs)
 
 
 def look_at(out: Path, listing: Listing) -> list[str]:
@@ -190,7 +199,7 @@ class Distillation:
             try:
                 found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise CheckpointError(f"cannot read {path}: {error}; remove it to make it again") from error
+                raise CheckpointError(f"cannot read {path}: {reason(error)}; remove it to make it again") from error
             self.progress.there(stage)
             return found
         with self.progress.stage(stage):

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lfi.errors import ConfigError
+from lfi.errors import ConfigError, reason
 from lfi.methods import Method
 from lfi.training.config import ObjectiveConfig
 
@@ -32,7 +32,9 @@ def fingerprint(path: Path) -> str:
 def _chosen(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))["chosen"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {reason(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is not a record of `lfi benchmark tune` ({type(error).__name__}: {error})") from None
 
 

@@ -27,7 +27,7 @@ from app.engine import Engine, MapsRequest, Turn
 from app.settings import Settings
 from lfi.data.archives import find_shards, refuse_damaged
 from lfi.data.imagefiles import has_image_suffix
-from lfi.errors import ConfigError, ImageError, ImageTooLargeError
+from lfi.errors import ConfigError, ImageError, ImageTooLargeError, reason
 from lfi.writing import whole, write_json
 
 FILES = 256
@@ -95,7 +95,7 @@ class TarImages:
             self._tar = tarfile.open(shard, "r:")  # noqa: SIM115 - it is read from as long as this lives
             members = [each for each in self._tar.getmembers() if each.isreg()]
         except (tarfile.TarError, OSError) as error:
-            raise ConfigError(f"the shard {shard} cannot be read: {error}") from error
+            raise ConfigError(f"the shard {shard} cannot be read: {reason(error)}") from error
         stem = Path(shard).stem
         named = [(f"{stem}/{readable(each.name)}", each) for each in members]
         self._members: dict[str, tarfile.TarInfo] = {}
@@ -115,7 +115,7 @@ class TarImages:
             assert file is not None  # of a regular file there is one
             return file.read()
         except (tarfile.TarError, OSError) as error:
-            raise ImageError(f"cannot be read: {error}") from error
+            raise ImageError(f"cannot be read: {reason(error)}") from error
 
 
 def parts_of(source: str, out: Path) -> list[Part]:
@@ -178,7 +178,7 @@ def begin(out: Path, asked: BatchQuestion) -> None:
         else:
             write_json(out / QUESTION, wanted)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot use {out}: {error}") from error
+        raise ConfigError(f"cannot use {out}: {reason(error)}") from error
 
 
 def file_of(out: Path, part: Part) -> Path:

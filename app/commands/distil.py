@@ -59,17 +59,17 @@ def distil(
     if not hours > 0:
         raise ConfigError(f"--hours is {hours:g}; more than 0 was expected")
 
+    from evaluation.distil import check_out, plan_of
     from evaluation.distil import distil as make
-    from evaluation.distil import plan_of
     from lfi.training.distil import Request
     from lfi.training.distil.sizes import size_of
 
     if student:
         size_of(student)
     request = Request(teacher, images, captions, hours, student, epochs, seed)
-    where = device or best_device()
+    where, kept = device or best_device(), runs or Path("runs") / out.resolve().name
     if dry_run:
+        check_out(out, kept, fresh)
         print("\n".join(plan_of(request, where).lines(hours)))
         return
-    kept = runs or Path("runs") / out.resolve().name
     make(request, out, kept, where, fresh=fresh, tell=partial(print, flush=True))

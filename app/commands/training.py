@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lfi.devices import best_device
-from lfi.errors import ConfigError, DataError
+from lfi.errors import ConfigError, DataError, reason
 
 if TYPE_CHECKING:
     from lfi.training.config import DataConfig
@@ -273,7 +273,7 @@ def lines_of(path: Path) -> list[str]:
     try:
         lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {reason(error)}") from error
     if not any(lines):
         raise DataError(f"{path} has no words in it; one per line was expected")
     return list(dict.fromkeys(line for line in lines if line))

@@ -225,7 +225,7 @@ def _file(image: Picture) -> File:
     try:
         upright_rgb(image).save(buffer, "PNG")
     except (ValueError, OSError) as error:
-        raise ImageError(f"the picture cannot be sent: {error}") from error
+        raise ImageError(f"the picture cannot be sent: {reason(error)}") from error
     return "image.png", buffer
 
 

@@ -155,6 +155,11 @@ def test_a_dry_run_measures_and_writes_nothing(classes: Path, tmp_path: Path, ca
     assert lines[-2].startswith("in all")
     assert "MB" in lines[-2]
 
+    (tmp_path / "trios" / "mine").mkdir(parents=True)
+    (tmp_path / "trios" / "mine" / "notes.txt").touch()
+    assert lfi("distil", "--teacher", teacher, "--images", classes, "--out", "trios/mine", "--dry-run") == 2
+    assert "trios/mine" in one_line(capsys)
+
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     """What the command says when it refuses, which must be one line."""

@@ -208,6 +208,8 @@ def test_models_that_do_not_fit_are_refused_and_nothing_is_written(models, trio_
     assert "NAME=TEXT was expected" in refused(capsys, teacher, ours, theirs, *to, "--title", "them")
     assert "'zebra'" in refused(capsys, teacher, ours, theirs, *to, "--phrases", tmp_path / "unknown")
     assert "has no words in it" in refused(capsys, teacher, ours, theirs, *to, "--vocabulary", tmp_path / "empty")
+    said = refused(capsys, teacher, ours, theirs, *to, "--vocabulary", tmp_path / "none")
+    assert f"cannot read {tmp_path / 'none'}: no such file or directory" in said
     assert not out.exists()
     assert "choose another folder" in refused(capsys, teacher, ours, theirs, "--out", models)
 

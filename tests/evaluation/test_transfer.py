@@ -303,6 +303,8 @@ def test_every_contender_is_tuned_on_source_validation_with_as_many_trials_and_g
 
 
 def test_a_file_that_is_no_record_of_tuning_is_refused(setup, tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read .*no\.json: no such file or directory"):
+        _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(ConfigError, match="is not a record of `lfi benchmark tune`"):
         _ = replace(setup, tuned=str(tmp_path / "no.json")).methods
