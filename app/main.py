@@ -125,6 +125,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         published=settings.root_path,
         page=PAGE,
         study_rates=StudyRates(settings.study_rate, settings.study_browser_rate, study_routes.COOKIE),
+        origins=settings.cors_origins,
     )
     # Present even when it allows nobody: without it the mounted page would answer every origin. Outside of the gate, so
     # that a listed origin can read why it was refused.

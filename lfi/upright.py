@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _THIRTY_TWO_BIT = ("I", "F")
 NO_WHITE = "the image has 32-bit pixels, which have no fixed white; save it with 8 or 16 bits"
@@ -31,7 +31,8 @@ def upright_rgb(image: Image.Image, in_place: bool = False) -> Image.Image:
     """
     if without_white(image):
         raise ValueError(NO_WHITE)
-    return _as_rgb(_turned(image, in_place))
+    negative = _negative(image)  # the turn forgets it
+    return _as_rgb(_turned(image, in_place), negative)
 
 
 def without_white(image: Image.Image) -> bool:
@@ -42,6 +43,11 @@ def without_white(image: Image.Image) -> bool:
 def _sixteen_bit_ppm(image: Image.Image) -> bool:
     """Pillow opens a 16-bit PGM with 32-bit pixels; it fills 16 of them."""
     return image.format == "PPM" and image.mode == "I"
+
+
+def _negative(image: Image.Image) -> bool:
+    """Whether 0 is white in a 16-bit TIFF: of 8 bits, Pillow turns such pixels over itself."""
+    return image.format == "TIFF" and image.mode in _SIXTEEN_BIT and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
 
 
 def _turned(image: Image.Image, in_place: bool) -> Image.Image:
@@ -59,11 +65,12 @@ def _turned(image: Image.Image, in_place: bool) -> Image.Image:
     return image
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _as_rgb(image: Image.Image, negative: bool) -> Image.Image:
     if _sixteen_bit_ppm(image):
         image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode in _SIXTEEN_BIT:
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        image = Image.fromarray(255 - upper if negative else upper)
     if image.has_transparency_data:
         transparent = image if image.mode == "RGBA" else image.convert("RGBA")
         rgb = Image.new("RGB", image.size, "white")

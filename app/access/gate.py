@@ -5,6 +5,7 @@ A route that is not listed here needs the scope `maps`, so a new one stays close
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import quote
 
 import structlog
@@ -19,7 +20,7 @@ from app.access.study_rates import StudyRates
 from app.failures import NO_KEY, TOO_MANY_REQUESTS, WRONG_SCOPE, NotYoursError
 from app.keys import Key
 from app.telemetry.metrics import Metrics
-from app.web.forms import check_origin
+from app.web.forms import check_origin, from_elsewhere
 from app.web.problems import answer_lfi_error, problem
 
 COOKIE = "lfi_key"
@@ -45,6 +46,7 @@ class Gate:
         keyring: None where keys are not asked for.
         page: the path of the page, whose own files are not counted as requests.
         study_rates: of raters' pages.
+        origins: of other sites' pages that may ask; `*` for all.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Gate:
         published: str,
         page: str,
         study_rates: StudyRates,
+        origins: Collection[str] = (),
     ):
         self.app = app
         self.keyring = keyring
@@ -64,6 +67,7 @@ class Gate:
         self.published = published
         self.page = page
         self.study_rates = study_rates
+        self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # no route speaks it
@@ -109,7 +113,12 @@ class Gate:
     def _refusal(
         self, request: Request, path: str, needed: str | None, key: Key | None, by_hand: bool
     ) -> Response | None:
-        if self.keyring is None or needed is None:
+        if needed is None:
+            return None
+        if request.method not in _READING and not by_hand and from_elsewhere(request, self.origins):
+            self.metrics.refused.labels("origin").inc()
+            return answer_lfi_error(request, NotYoursError("the request comes from a page of another site"))
+        if self.keyring is None:
             return None
         if key is None:
             self.metrics.refused.labels("no key").inc()

@@ -37,8 +37,6 @@ def maps(
     One overlay (WebP) per model and word, one figure of them all, and the numbers of every layer (npz). Where a model
     does not find the word in the image, it says so on stderr, and its map is fainter.
     """
-    data = read_image(image)
-
     from app.engine import Engine, File, MapsRequest, Turn
     from app.engine.downloads import at_layer, comparison_scale, npz_bytes, overlay_files
     from lfi.rendering import FORMATS, SHORT_TITLES, figure, titled
@@ -46,6 +44,7 @@ def maps(
     if figure_format not in FORMATS:
         raise ConfigError(f"figure format is {figure_format!r}; one of {', '.join(FORMATS)} was expected")
     settings = chosen_trio(trio)
+    data = read_image(image, settings.image_limits.bytes)
     request = MapsRequest.from_fields(settings.word_limits, word, [models])
     engine, turn = Engine(settings), Turn()
     picture = engine.decode(File(data), turn)
@@ -97,14 +96,15 @@ def fetched(trio: str) -> Path:
     return link
 
 
-def read_image(path: Path) -> bytes:
-    """The file's bytes.
+def read_image(path: Path, most: int) -> bytes:
+    """The file's bytes, and of one that has more than `most`, one more: enough to be refused as too large.
 
     Raises:
         ImageError: there is no such file, or it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most + 1)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {reason(error)}") from error
 

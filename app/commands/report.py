@@ -40,7 +40,7 @@ def report(
         path, equals, word = each.rpartition("=")
         if not equals or not path or not word.strip():
             raise ConfigError(f"--example is {each!r}; IMAGE=WORD was expected, such as cat.jpg=cat")
-        data = read_image(Path(path))
+        data = read_image(Path(path), limits.bytes)
         picture, note = decoded(opened(data, limits), data)
         if note:
             print(f"{path}: {note}", file=sys.stderr)

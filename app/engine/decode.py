@@ -41,6 +41,8 @@ CUT = "the JPEG lacks its last bytes"
 # A phone's MPO and HEIC hold a thumbnail, a depth map or a second exposure next to the photograph itself.
 _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
 _JPEG = ("JPEG", "MPO")
+_TILE, _TILE_SIDE = (322, 323), 1024
+"""Tags of a TIFF's tile width and length, and the largest side that tiles of a smaller picture usually have."""
 _COMPARED = (256, 256)
 """Size at which is measured how much a cut JPEG lacks."""
 _ICON = b"\0\0\1\0"  # what such a file begins with
@@ -149,6 +151,18 @@ def _check_header(image: Image.Image, limits: ImageLimits) -> None:
         )
     if without_white(image):
         raise ImageError(NO_WHITE)
+    if image.format == "TIFF":
+        _check_tiles(image)
+
+
+def _check_tiles(image: Image.Image) -> None:
+    """Tiles may be larger than the picture that lies in them, and libtiff makes room for whole ones."""
+    sides = [_guarded(lambda tag=tag: int(image.tag_v2.get(tag, 0))) for tag in _TILE]  # type: ignore[attr-defined, misc]
+    if any(side > max(own, _TILE_SIDE) for side, own in zip(sides, image.size, strict=True)):
+        raise ImageError(
+            f"the TIFF image is {image.width} x {image.height} pixels in tiles of {sides[0]} x {sides[1]}; "
+            f"tiles may be no larger than the image, or than {_TILE_SIDE} x {_TILE_SIDE}"
+        )
 
 
 def _check_icon(data: bytes) -> None:

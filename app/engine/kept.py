@@ -17,7 +17,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,17 +103,20 @@ class KeptPictures:
         with self._lock:
             return max(self._kept_for(name).values(), default=None)
 
-    def forget(self, name: str, key: str) -> None:
-        """Delete a picture.
+    def forget(self, name: str, keys: Collection[str]) -> None:
+        """Delete a picture, unless others keep it too.
+
+        Args:
+            keys: all that whoever kept it was given; of several, some may have lapsed.
 
         Raises:
-            KeepingError: it is not kept, or not with this key, or the folder cannot be written.
+            KeepingError: it is not kept, or with none of these keys, or the folder cannot be written.
         """
         with self._changing():
-            keepers = self._keepers(name) if _HASH.fullmatch(name) else {}
-            if _digest(key) not in keepers:
+            keepers, own = self._keepers(name) if _HASH.fullmatch(name) else {}, set(map(_digest, keys))
+            if not own & keepers.keys():
                 raise KeepingError("this image is not kept, or was not kept by you")
-            self._set_keepers(name, {each: until for each, until in keepers.items() if each != _digest(key)})
+            self._set_keepers(name, {each: until for each, until in keepers.items() if each not in own})
 
     def sweep(self) -> None:
         """Delete every picture whose last day has passed."""

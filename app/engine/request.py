@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engine.words import parse_words
 from app.limits import WordLimits
 from lfi.errors import ConfigError, excerpt
+
+_NUMBER = re.compile("[0-9]{1,4}")
 
 _MOST = 1000
 """Models or layers in one request: more than any trio has."""
@@ -66,7 +69,6 @@ def _split(fields: Sequence[str], called: str) -> list[str]:
 
 
 def _layers(numbers: Sequence[str]) -> tuple[int, ...] | None:
-    try:
-        return tuple(dict.fromkeys(map(int, numbers))) or None
-    except ValueError as error:
-        raise ConfigError(f"layers are {excerpt(', '.join(numbers))!r}; whole numbers from 0 were expected") from error
+    if not all(_NUMBER.fullmatch(each) for each in numbers):
+        raise ConfigError(f"layers are {excerpt(', '.join(numbers))!r}; whole numbers from 0 were expected")
+    return tuple(dict.fromkeys(map(int, numbers))) or None

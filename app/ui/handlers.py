@@ -92,12 +92,12 @@ class RankRequest(PageRequest):
 
 
 class ForgetRequest(BaseModel):
-    """Which kept picture to delete, and the key that its keeper got."""
+    """Which kept picture to delete, and the keys that its keeper got: one each time it was kept."""
 
     model_config = ConfigDict(extra="forbid")
 
     token: str = Field(pattern="^[0-9a-f]{64}$")
-    key: str = Field(max_length=100)
+    keys: tuple[Annotated[str, Field(max_length=100)], ...] = Field(min_length=1, max_length=100)
 
 
 class Handlers:
@@ -254,7 +254,7 @@ class Handlers:
 
         def step() -> Answer:
             asked = ForgetRequest.model_validate(payload)
-            self.engine.kept.forget(asked.token, asked.key)
+            self.engine.kept.forget(asked.token, asked.keys)
             return {}
 
         return _answered(step)
@@ -379,5 +379,5 @@ def _unpacked(payload: object) -> tuple[object, bytes | None]:
         raise ImageError(f"{len(payload.files)} pictures were sent; one at a time, please")
     try:
         return json.loads(payload.data.get("request", "")), payload.files[0][1]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError("the form's field `request` is not JSON") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ def read_region(encoded: str) -> Tensor:
     """
     try:
         image = decode_image(base64.b64decode(encoded, validate=True), LIMITS)
-    except (binascii.Error, ImageError) as error:
+    except (ValueError, ImageError) as error:  # of letters that are not ASCII, base64 raises a plain one
         raise RegionError(f"the region cannot be read: {error}") from error
     region = torch.from_numpy(np.asarray(image.convert("L")) > 127)
     if not region.any():

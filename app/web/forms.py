@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,6 +26,20 @@ def check_origin(request: Request) -> None:
     ours = site == "same-origin" if site else origin != "" and urlsplit(origin).netloc == request.headers.get("host")
     if not ours:
         raise NotYoursError("the request comes from another site, or does not say where it comes from")
+
+
+def from_elsewhere(request: Request, allowed: Collection[str]) -> bool:
+    """Whether a browser says that a page of another site asks. Who says nothing is no browser's page.
+
+    Args:
+        allowed: origins of others' pages that may ask; `*` for all.
+    """
+    origin, site = request.headers.get("origin", ""), request.headers.get("sec-fetch-site")
+    if "*" in allowed or origin in allowed:
+        return False
+    if site:
+        return site not in ("same-origin", "none")
+    return origin != "" and urlsplit(origin).netloc != request.headers.get("host")
 
 
 async def read_body(request: Request) -> bytes:

@@ -26,6 +26,7 @@ _MAKERS: tuple[Maker, ...] = (
     damage.tiff_of_other_tags,
     damage.png_of_odd_chunks,
     bombs.pixel_bomb,
+    bombs.tile_bomb,
     bombs.nearly_too_many_pixels,
     bombs.data_bomb,
     bombs.profile_bomb,

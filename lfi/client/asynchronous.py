@@ -111,7 +111,7 @@ class AsyncClient:
             response = await self._retries.run_async(
                 lambda: self._http.request(**call.request()), call.repeatable, call.deletes
             )
-        return await anyio.to_thread.run_sync(call.read, response)
+        return await anyio.to_thread.run_sync(call.answer, response)
 
 
 class AsyncRemoteBatch:

@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 import httpx
 
 from lfi.client.answers import Answer, BatchStatus, Models, read_maps, read_models, read_overlays
+from lfi.client.errors import ServiceError
 from lfi.errors import ImageError, reason
 
 if TYPE_CHECKING:
@@ -68,6 +69,18 @@ class Call(Generic[T]):
         for _, (_, file) in self.files:
             file.close()
 
+    def answer(self, response: httpx.Response) -> T:
+        """What the response says.
+
+        Raises:
+            ServiceError: it is not LFI's: a proxy's page, for example.
+        """
+        try:
+            return self.read(response)
+        except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            kind = response.headers.get("content-type", "nothing")
+            raise ServiceError(f"{response.url} answers with {kind} that is not LFI's; is it LFI's address?") from error
+
     def request(self) -> dict[str, Any]:
         """Arguments of httpx's `request`, for one attempt."""
         for _, (_, file) in self.files:
@@ -77,7 +90,14 @@ class Call(Generic[T]):
 
 
 def key_headers(key: str | None) -> dict[str, str]:
-    """Headers that show an API key."""
+    """Headers that show an API key; white space around it, such as a file's last line break, is not part of it.
+
+    Raises:
+        ServiceError: no key looks like this.
+    """
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ServiceError("the API key has letters that no key has; it was perhaps not copied whole")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -164,7 +184,12 @@ def batch_deleted(id: str) -> Call[None]:
 
 
 def _question(words: Sequence[str], models: Sequence[str], trio: str) -> dict[str, Any]:
-    return {"words": list(words), "models": list(models), "trio": trio}
+    return {"words": _several(words), "models": _several(models), "trio": trio}
+
+
+def _several(names: str | Sequence[str]) -> list[str]:
+    """A name on its own is a list of one, and not of its letters."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _layers(layers: Sequence[int]) -> dict[str, Any]:
@@ -178,7 +203,9 @@ def _of_image(accept: str, image: Picture, fields: dict[str, Any], read: Callabl
 
 def _packed(images: str | os.PathLike[str] | Sequence[Picture]) -> Iterator[File]:
     """A zip as it is, a folder as a zip, images one by one."""
-    if not isinstance(images, str | os.PathLike):
+    if isinstance(images, bytes) or not isinstance(images, str | os.PathLike | Iterable):
+        yield _file(images)
+    elif not isinstance(images, str | os.PathLike):
         yield from map(_file, images)
     elif not Path(images).is_dir():
         yield Path(images).name, _opened(Path(images))

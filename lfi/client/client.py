@@ -140,4 +140,4 @@ class Client:
         """The answer to a call of `lfi.client.calls`."""
         with call:
             response = self._retries.run(lambda: self._http.request(**call.request()), call.repeatable, call.deletes)
-        return call.read(response)
+        return call.answer(response)

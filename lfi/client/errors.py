@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -40,6 +41,8 @@ class ProblemError(ServiceError):
         """The problem of an answer; one without a problem body (a proxy's page) is named by its status."""
         request_id = response.headers.get("x-request-id", "")
         if response.headers.get("content-type", "").startswith("application/problem+json"):
-            return cls(response.status_code, response.json(), request_id)
+            with suppress(ValueError):
+                if isinstance(body := response.json(), dict):
+                    return cls(response.status_code, body, request_id)
         said = " ".join(response.text.split())[:200] or "no reason was given"
         return cls(response.status_code, {"title": response.reason_phrase, "detail": said}, request_id)

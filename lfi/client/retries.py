@@ -63,7 +63,7 @@ class Retries:
         while True:
             try:
                 response = send()
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause = attempts.after_error(error)
             else:
                 if attempts.answered(response):
@@ -79,7 +79,7 @@ class Retries:
         while True:
             try:
                 response = await send()
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 pause = attempts.after_error(error)
             else:
                 if attempts.answered(response):
@@ -103,8 +103,10 @@ class _Attempts:
         """Whether the request is done."""
         return response.is_success or (self.deletes and self.perhaps and response.status_code == 404)
 
-    def after_error(self, error: httpx.TransportError) -> float:
+    def after_error(self, error: httpx.RequestError) -> float:
         """Seconds to wait after an attempt without an answer, or `UnreachableError`."""
+        if isinstance(error, httpx.UnsupportedProtocol):
+            raise UnreachableError(f"{error.request.url} is no address of a service; http://HOST:PORT was expected")
         lost = not isinstance(error, httpx.ConnectError)
         if not self._another() or (lost and not self.repeatable):
             raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
@@ -133,7 +135,7 @@ class _Attempts:
 def retry_after(response: httpx.Response) -> float | None:
     """Seconds that the answer asks to wait, from a number or a date; None where it asks for nothing readable."""
     said = response.headers.get("retry-after", "").strip()
-    if said.isdigit():
+    if said.isascii() and said.isdigit():
         return float(said)
     try:
         then = parsedate_to_datetime(said)
@@ -143,10 +145,10 @@ def retry_after(response: httpx.Response) -> float | None:
     return max((then - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def _place(error: httpx.TransportError) -> str:
+def _place(error: httpx.RequestError) -> str:
     url = error.request.url
     return f"{url.scheme}://{url.netloc.decode()}"
 
 
-def _reason(error: httpx.TransportError) -> str:
+def _reason(error: httpx.RequestError) -> str:
     return str(error).lower() or type(error).__name__

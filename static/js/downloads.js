@@ -11,6 +11,13 @@ export function makeDownloads({ ask }) {
   const addItems = byId("lfi-add-items", HTMLButtonElement);
   const buttons = [...document.querySelectorAll("[data-download]")].map((each) => /** @type {HTMLButtonElement} */ (each));
 
+  // A button is off while its file is made, and while there is nothing to take away.
+  const busy = new Set();
+  let there = false;
+  function show() {
+    for (const button of [...buttons, copy, addItems]) button.disabled = !there || busy.has(button);
+  }
+
   function say(text, wrong = false) {
     message.classList.toggle("lfi-wrong", wrong);
     message.textContent = text;
@@ -29,9 +36,14 @@ export function makeDownloads({ ask }) {
   }
 
   async function withoutSecondClick(button, step) {
-    button.disabled = true;
-    await step();
-    button.disabled = false;
+    busy.add(button);
+    show();
+    try {
+      await step();
+    } finally {
+      busy.delete(button);
+      show();
+    }
   }
 
   async function download(format, more = {}) {
@@ -66,9 +78,10 @@ export function makeDownloads({ ask }) {
     takeFile,
     download,
     say,
-    /** @param {boolean} there whether there are maps to take away */
-    enable(there) {
-      for (const button of [...buttons, copy, addItems]) button.disabled = !there;
+    /** @param {boolean} maps whether there are maps to take away */
+    enable(maps) {
+      there = maps;
+      show();
     },
   };
 }

@@ -13,19 +13,20 @@ export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
   let trouble = "";
   let asking = false;
 
-  // The keys of what was kept from here, by picture; a browser that stores nothing has them until the page is left.
+  // What was kept from here, by picture: a list, since a picture may be kept again, and goes with its last key. A browser
+  // that stores nothing has them until the page is left.
   const keys = new Map();
-  function keyOf(token) {
+  function keptOf(token) {
     try {
-      return keys.get(token) ?? JSON.parse(localStorage.getItem(`lfi-kept-${token}`) ?? "null");
+      return keys.get(token) ?? [JSON.parse(localStorage.getItem(`lfi-kept-${token}`) ?? "[]")].flat();
     } catch {
-      return keys.get(token) ?? null;
+      return keys.get(token) ?? [];
     }
   }
-  function setKey(token, kept) {
+  function setKept(token, kept) {
     keys.set(token, kept);
     try {
-      if (kept) localStorage.setItem(`lfi-kept-${token}`, JSON.stringify(kept));
+      if (kept.length) localStorage.setItem(`lfi-kept-${token}`, JSON.stringify(kept));
       else localStorage.removeItem(`lfi-kept-${token}`);
     } catch {
       // It lasts as long as the page.
@@ -47,14 +48,15 @@ export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
     const mine = picture;
     const answer = await whileAsking(keep, mine, () => keeping(mine));
     if (!answer) return;
-    setKey(answer.picture.token, answer.kept);
+    setKept(answer.picture.token, [...keptOf(answer.picture.token), answer.kept]);
     await onKept({ ...mine, ...answer.picture, kept: true });
   });
   forget.addEventListener("click", async () => {
     const mine = picture;
-    const answer = await whileAsking(forget, mine, () => forgetting({ token: mine.token, key: keyOf(mine.token).key }));
+    const several = keptOf(mine.token).map(({ key }) => key);
+    const answer = await whileAsking(forget, mine, () => forgetting({ token: mine.token, keys: several }));
     if (!answer) return;
-    setKey(mine.token, null);
+    setKept(mine.token, []);
     await onForgotten(mine);
   });
   copy.addEventListener("click", async () => {
@@ -88,7 +90,7 @@ export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
     note.classList.toggle("lfi-wrong", Boolean(trouble));
     keep.textContent = `Keep this picture for ${span} to share it`;
     keep.hidden = !days || !picture?.token || Boolean(picture.sample || picture.kept);
-    forget.hidden = !picture?.kept || !keyOf(picture.token);
+    forget.hidden = !picture?.kept || keptOf(picture.token).length === 0;
   }
 
   return {

@@ -172,6 +172,8 @@ def test_serve_on_a_taken_port_is_one_line_and_exit_code_2(capsys):
 def test_serve_on_an_unknown_host_is_one_line_and_exit_code_2(capsys):
     message = "the host 'no.such.host.invalid' is not known; 127.0.0.1 serves this machine only"
     assert_refused(capsys, message, "serve", "--host", "no.such.host.invalid", "--port", 0)
+    message = "the host 'a..b' is not known; 127.0.0.1 serves this machine only"
+    assert_refused(capsys, message, "serve", "--host", "a..b", "--port", 0)
 
 
 @pytest.mark.slow

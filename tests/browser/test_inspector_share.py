@@ -100,6 +100,22 @@ def test_an_own_picture_is_in_the_link_only_once_it_is_kept_and_until_it_is_dele
     assert gone.chips() == ["red circle", "blue square"]
 
 
+def test_a_picture_that_was_kept_twice_from_one_browser_is_deleted_with_one_click(own, opened, service, tmp_path):
+    own.find("#lfi-keep").click()
+    own.find("#lfi-forget").wait_for()
+    link = link_of(own)
+    own.page.goto(f"{service}/ui/")
+    own.upload(tmp_path / "mine.png")
+    own.type_word("red circle, blue square")
+    own.wait_for_maps("blue square")
+    own.find("#lfi-keep").click()
+    own.find("#lfi-forget").wait_for()
+    assert link_of(own) == link
+    own.find("#lfi-forget").click()
+    own.find("#lfi-keep").wait_for()
+    assert "not kept here any more" in opened(link, stage="empty").find("#lfi-picture-error").inner_text()
+
+
 def test_a_link_that_makes_no_sense_opens_the_empty_page(opened, service):
     page = opened(
         f"{service}/ui/?image=../../etc/passwd&words=%3Cimg+src=x%3E&layer=x&columns=a,b&palette=jet&opacity=900",

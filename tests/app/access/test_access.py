@@ -326,3 +326,26 @@ def test_limits_hold_where_other_machines_ask_unless_told_otherwise(monkeypatch)
     monkeypatch.setenv("LFI_RATE_LIMIT", "often")
     with pytest.raises(ConfigError, match=r"rate limit \(LFI_RATE_LIMIT\) is 'often'"):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 422),  # no browser's page
+        ({"Sec-Fetch-Site": "same-origin"}, 422),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://evil.lab.example"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://lab.example"}, 422),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://notebook.example"}, 422),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/maps", "/v1/batches"])
+def test_pages_of_other_sites_cannot_use_a_service_without_keys(settings, path, headers, status):
+    mine = settings.model_copy(update={"cors_origins": ("https://notebook.example",)})
+    client = TestClient(create_app(mine), base_url="https://lab.example")
+    answer = client.post(path, data={"words": ""}, files={"image": b"", "other": b""}, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/v1/models", headers=headers).status_code == 503  # let in; the models are not loaded

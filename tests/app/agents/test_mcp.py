@@ -117,7 +117,7 @@ def test_a_kept_picture_is_asked_for_by_its_hash_until_it_is_let_go(address, ser
     sent = call(address, "interaction_maps", image=PICTURE, **arguments)
     for hash in (receipt.hash, receipt.hash.upper()):
         assert call(address, "interaction_maps", image=hash, **arguments) == sent
-    service.state.engine.kept.forget(receipt.hash, receipt.key)
+    service.state.engine.kept.forget(receipt.hash, [receipt.key])
     refused = call(address, "interaction_maps", image=receipt.hash, **arguments)
     assert refused.is_error
     assert refused.content[0].text.endswith(

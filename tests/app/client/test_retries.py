@@ -11,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
+from PIL import Image
 from waiting import waiting
 
-from lfi.client import Client, ProblemError, Retries, UnreachableError
+from lfi.client import Client, ProblemError, Retries, UnreachableError, calls
+from lfi.client.errors import ServiceError
 from lfi.client.retries import retry_after
 
 LOST = 0
@@ -163,6 +165,56 @@ def test_retry_after_is_a_number_or_a_date():
     in_a_minute = said(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
     assert in_a_minute == pytest.approx(60, abs=2)
     assert said("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+def test_a_number_that_is_not_ascii_is_no_time():
+    assert retry_after(httpx.Response(503, headers=[(b"Retry-After", "²".encode())])) is None
+
+
+def test_a_key_is_shown_without_the_line_break_of_its_file_and_a_broken_one_is_not_repeated(opened):
+    with server((200, {})) as (address, asked), opened(address, key="lfi_0123\n") as client:
+        client.models()
+    assert asked == ["/v1/models Bearer lfi_0123"]
+    with pytest.raises(ServiceError, match="letters that no key has") as refused, opened(address, key="lfi_é\nx"):
+        pass
+    assert "lfi_" not in str(refused.value)
+
+
+def test_what_is_no_address_is_said_at_once(opened):
+    pauses: list[float] = []
+    said = pytest.raises(UnreachableError, match="is no address of a service; http://HOST:PORT was expected")
+    with opened("nonsense", retries=noting(pauses)) as client, said:
+        client.models()
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "text/html", b"<h1>Sign in</h1>"),
+        (200, "application/json", b"[]"),
+        (200, "application/json", b"{}"),
+        (422, "application/problem+json", b"[]"),
+        (422, "application/problem+json", b"{"),
+    ],
+)
+@pytest.mark.parametrize("ask", ["models", "overlays", "maps"])
+def test_an_answer_that_is_not_lfi_s_is_said_to_be_none(status, kind, body, ask):
+    answer = httpx.Response(status, headers={"Content-Type": kind}, content=body)
+    arguments = () if ask == "models" else (b"picture", ["cup"])
+    transport = httpx.MockTransport(lambda request: answer)
+    said = pytest.raises(ServiceError, match=r"is not LFI's|no maps that this version can read|^422 ")
+    with Client("http://lfi.example", transport=transport) as client, said:
+        getattr(client, ask)(*arguments)
+
+
+def test_one_word_one_model_and_one_picture_are_lists_of_one():
+    assert calls.maps(b"picture", "cup", "lfi", (), "", False).options["data"] | {"trio": None} == {
+        "words": ["cup"], "models": ["lfi"], "trio": None, "layers": [], "heads": "False",
+    }  # fmt: skip
+    for image in (b"picture", Image.new("RGB", (8, 8))):
+        with calls.batch(image, ["cup"], (), "") as call:
+            assert [name for name, _ in call.files] == ["images"]
 
 
 def test_no_attempt_at_all_is_a_mistake():

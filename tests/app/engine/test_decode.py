@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from uploads import as_bytes, black_png, cut_jpeg, nine_hundred_megapixels, png,
 from app.engine.decode import DAMAGED, decode_image, decoded, opened, several
 from app.failures import NotAnImageError
 from app.limits import ImageLimits
+from bench.hostile.bombs import tiff, tile_bomb
 from lfi.data.decode import read_picture
 from lfi.errors import ImageError, ImageTooLargeError
 
@@ -131,6 +133,22 @@ def test_sixteen_bit_grey_is_scaled_and_not_cut_off():
     assert np.array_equal(decoded[0, :, 0], np.arange(256))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_grey_tiff_in_which_zero_is_white_is_no_negative(kind):
+    data = as_bytes(Image.fromarray(np.full((8, 8), np.iinfo(kind).max // 5, kind)), "TIFF")
+    at = data.index(struct.pack("<HHI", 262, 3, 1)) + 8
+    assert pixels(decode_image(data))[0, 0].tolist() == [51, 51, 51]
+    data = data[:at] + struct.pack("<H", 0) + data[at + 2 :]
+    assert pixels(decode_image(data))[0, 0].tolist() == [204, 204, 204]
+
+
+def test_a_small_picture_in_one_ordinary_tile_is_read():
+    grey = zlib.compress(bytes([90]) * 256 * 256)
+    tags = {256: (64,), 257: (48,), 258: (8,), 259: (8,), 262: (1,), 277: (1,), 322: (256,), 323: (256,), 324: (0,)}
+    image = decode_image(tiff({**tags, 325: (len(grey),)}, grey))
+    assert (image.size, image.getpixel((63, 47))) == ((64, 48), (90, 90, 90))
+
+
 def test_cmyk_keeps_its_colours():
     decoded = decode_image(as_bytes(scene().convert("CMYK"), "JPEG", quality=95))
     assert np.abs(pixels(decoded) - pixels(scene())).mean() < 8
@@ -222,6 +240,11 @@ REFUSED = {
         nine_hundred_megapixels(),
         ImageTooLargeError,
         "the image has 900 megapixels; at most 50",
+    ),
+    "a tile of 300 megapixels": (
+        tile_bomb(np.random.default_rng(0)),
+        ImageError,
+        "the TIFF image is 64 x 64 pixels in tiles of",
     ),
     "lying header": (png(2**31 - 1, 2**31 - 1), ImageTooLargeError, "the image has"),
     "40 MB": (b"\xff\xd8" + bytes(40_000_000), ImageTooLargeError, "the file is 40.0 MB; at most 20 MB"),

@@ -79,8 +79,8 @@ def test_a_picture_that_a_killed_service_had_begun_to_write_is_swept_a_day_later
 def test_only_its_key_deletes_it(kept):
     receipt = kept.keep(picture("red"))
     with pytest.raises(KeepingError, match="was not kept by you"):
-        kept.forget(receipt.hash, "guessed")
-    kept.forget(receipt.hash, receipt.key)
+        kept.forget(receipt.hash, ["guessed"])
+    kept.forget(receipt.hash, [receipt.key])
     assert kept.get(receipt.hash) is None
     assert files(kept) == []
 
@@ -88,9 +88,9 @@ def test_only_its_key_deletes_it(kept):
 def test_of_two_who_keep_the_same_picture_the_last_one_deletes_it(kept):
     one, two = kept.keep(picture("red")), kept.keep(picture("red"))
     assert one.hash == two.hash
-    kept.forget(one.hash, one.key)
+    kept.forget(one.hash, [one.key])
     assert kept.get(two.hash)
-    kept.forget(two.hash, two.key)
+    kept.forget(two.hash, [two.key])
     assert kept.get(two.hash) is None
 
 
@@ -137,7 +137,7 @@ def test_the_api_gives_a_kept_picture_and_nothing_else(client):
     answer = client.get(f"/v1/images/{receipt.hash}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/webp"
-    client.app.state.engine.kept.forget(receipt.hash, receipt.key)
+    client.app.state.engine.kept.forget(receipt.hash, [receipt.key])
     gone = client.get(f"/v1/images/{receipt.hash}")
     assert gone.status_code == 404
     assert gone.headers["content-type"] == "application/problem+json"
@@ -176,7 +176,7 @@ def test_a_damaged_list_of_keepers_is_nobody_s_and_the_sweep_goes_on(kept, clock
         assert kept.get(red.hash) is None
         assert kept.until(red.hash) is None
         with pytest.raises(KeepingError, match="was not kept by you"):
-            kept.forget(red.hash, red.key)
+            kept.forget(red.hash, [red.key])
     clock.now += 3 * DAY
     kept.sweep()
     assert files(kept) == []
@@ -248,8 +248,8 @@ def test_so_many_keepers_of_a_picture_are_known_and_the_last_ones_win(kept, monk
     receipts = [kept.keep(picture("red")) for _ in range(5)]
     assert len(json.loads((kept.folder / f"{receipts[0].hash}.json").read_text())) == 3
     with pytest.raises(KeepingError, match="was not kept by you"):
-        kept.forget(receipts[1].hash, receipts[1].key)
+        kept.forget(receipts[1].hash, [receipts[1].key])
     for receipt in receipts[2:]:
         assert kept.get(receipt.hash)
-        kept.forget(receipt.hash, receipt.key)
+        kept.forget(receipt.hash, [receipt.key])
     assert files(kept) == []

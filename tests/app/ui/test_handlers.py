@@ -181,9 +181,22 @@ def test_a_kept_picture_is_found_again_by_its_hash_and_gone_when_let_go(handlers
     shown = handlers.compare({"words": ["red"], "token": hash})["view"]
     later = Unhurried(handlers.engine, {})  # as after a restart
     assert later.compare({"words": ["red"], "token": hash})["view"]["models"] == shown["models"]
-    assert handlers.forget({"token": hash, "key": "guessed"})["error"]["where"] == "share"
-    assert handlers.forget({"token": hash, "key": key}) == {}
+    assert handlers.forget({"token": hash, "keys": ["guessed"]})["error"]["where"] == "share"
+    assert handlers.forget({"token": hash, "keys": ["lapsed", key]}) == {}
     assert handlers.compare({"words": ["red"], "token": hash})["error"]["forgotten"]
+
+
+@pytest.mark.parametrize("region", ["é", "no base64", "AAAA"])
+def test_a_region_that_is_none_is_said(handlers, token, region):
+    for ask in (handlers.download, handlers.measure):
+        asked = {"words": ["red"], "token": token, "region": region}
+        answer = ask(asked | ({"format": "png"} if ask == handlers.download else {}))
+        assert "the region cannot be read" in answer["error"]["message"]
+
+
+def test_a_form_that_is_nested_without_end_is_no_json(handlers):
+    form = DataWithFiles({"request": "[" * 100_000}, [("picture.png", b"")])
+    assert "is not JSON" in handlers.compare(form)["error"]["message"]
 
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"token": "../x", "key": ""}, {"token": "0" * 64, "key": 1}])
