@@ -57,6 +57,8 @@ REACH = (0.1, 10.0)
 """A weight is searched between a tenth and ten times its start, evenly in its logarithm."""
 SEED = 1000
 """Seed of the students in the search: none of the reported seeds."""
+Parameters = dict[str, float | int | str | bool]
+"""Of a trial, by name."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def tune_one(
         rival: with whose weights the second trial is made.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = study_of(setup, part, name, start_of(rival.method) if rival else {})
+    inherited = start_of(rival.method) if rival else {}
+    study = study_of(setup, part, name, inherited)
     ready, tests = prepared(setup, part + SOURCE_VALIDATION)
 
     start, measure = begun_with(setup, name), main_score(ready)
@@ -168,14 +171,15 @@ def tune_one(
     done = finished(study)[:trials]  # no more than the others have
     whole = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
     best = max(whole, key=lambda trial: trial.value or 0)
-    scores = float(whole[0].value or 0), float(best.value or 0)
-    inherited = float(whole[1].value or 0) if rival else None
-    return SearchResult(name, varied(best, start), *scores, len(done), len(done) - len(whole), inherited)
+    first, *second = (
+        next(float(trial.value or 0) for trial in whole if trial.params == given)
+        for given in begins_with(start_of(start), inherited)
+    )
+    more = len(done), len(done) - len(whole), second[0] if second else None
+    return SearchResult(name, varied(best, start), first, float(best.value or 0), *more)
 
 
-def study_of(
-    setup: TransferSetup, part: str, name: str, inherited: dict[str, float | int | str | bool] | None = None
-) -> optuna.Study:
+def study_of(setup: TransferSetup, part: str, name: str, inherited: Parameters | None = None) -> optuna.Study:
     """The search of a contender, kept in a file; a new one begins with the contender as it is.
 
     Args:
@@ -205,14 +209,23 @@ def study_of(
         study.set_user_attr("recipe", json.loads(json.dumps(now)))
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
     study.pruner = optuna.pruners.MedianPruner(UNCUT, CUT_FROM)
-    begun, start = next((trial.params for trial in finished(study)), None), start_of(begun_with(setup, name))
-    if begun is None:
-        study.enqueue_trial(start)
-        if inherited:
-            study.enqueue_trial(start | inherited)
-    elif begun != start:
+    running, waiting = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.WAITING
+    for trial in study.get_trials(states=(running,)):  # it was killed
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    known = [trial.params for trial in finished(study)]
+    known += [trial.system_attrs["fixed_params"] for trial in study.get_trials(states=(waiting,))]
+    given = begins_with(start_of(begun_with(setup, name)), inherited)
+    if finished(study) and not any(each in known for each in given):
         raise ConfigError(f"the search in {kept} started from other weights; move it away, or pass another --runs")
+    for each in given:
+        if each not in known:
+            study.enqueue_trial(each)
     return study
+
+
+def begins_with(start: Parameters, inherited: Parameters | None) -> list[Parameters]:
+    """What the first trials of a search are made with: the contender as it is, and with its rival's weights."""
+    return [start, start | inherited] if inherited else [start]
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -220,12 +233,10 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
 
 
-def start_of(method: Method) -> dict[str, float | int | str | bool]:
+def start_of(method: Method) -> Parameters:
     """A contender as parameters of a trial."""
     objective = method.objective
-    start: dict[str, float | int | str | bool] = {
-        name: getattr(objective, name) for name in WEIGHTS if getattr(objective, name)
-    }
+    start: Parameters = {name: getattr(objective, name) for name in WEIGHTS if getattr(objective, name)}
     if objective.logit_kd:
         start["temperature"] = objective.temperature
     if method.queries:

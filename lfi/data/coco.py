@@ -133,7 +133,7 @@ def _areas(content: CocoInstances) -> np.ndarray:
     for region in content.annotations:
         if not region["iscrowd"]:
             at = row[region["image_id"]], column[region["category_id"]]
-            areas[at] = max(areas[at], 0) + region["area"]
+            areas[at] = max(areas[at], 0) + abs(region["area"])  # some tools give outlines a direction, areas a sign
     return areas
 
 

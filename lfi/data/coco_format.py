@@ -72,7 +72,9 @@ def read_instances(path: Path) -> CocoInstances:
     names = {entry["id"]: entry["file_name"] for entry in images}
     for number in names.keys() - {each["image_id"] for each in found if not each["iscrowd"]}:
         notes.add(NO_OBJECT, names[number])
-    return CocoInstances(path, images, found, sorted(categories, key=lambda entry: entry["id"]), notes.all())
+    return CocoInstances(
+        path, images, found, sorted(categories, key=lambda entry: (type(entry["id"]) is str, entry["id"])), notes.all()
+    )
 
 
 def read_lists(file: Path, *lists: str) -> dict[str, list[Any]]:
@@ -85,7 +87,7 @@ def read_lists(file: Path, *lists: str) -> dict[str, list[Any]]:
         content = json.loads(file.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{file} is missing; a COCO-style JSON file was expected") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read as JSON: {reason(error)}") from None
     for name in lists:
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
@@ -123,6 +125,8 @@ def _annotation(
     called = f"{called} (image {entry['image_id']})"
     box, area, mask = (entry.get(name) for name in ("bbox", "area", "segmentation"))
     found = {name: value for name, value in entry.items() if name not in ("bbox", "area", "segmentation")}
+    if entry.get("iscrowd") not in (None, 0, 1):
+        raise DataError(f"{path}: {called} has iscrowd {str(entry['iscrowd'])[:60]!r}; 0 or 1 was expected")
     found |= {"iscrowd": bool(entry.get("iscrowd")), "named": called}
     if box and not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
         raise DataError(f"{path}: {called} has the bbox {str(box)[:60]}; left, top, width and height were expected")

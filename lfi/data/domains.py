@@ -72,9 +72,13 @@ def domain_folders(
         for parent in _class_parents(domain, notes):
             for kind in subfolders(parent, notes):
                 found = image_files(kind, notes)
+                if not found:
+                    notes.add("class folders without images", f"{domain.name}/{kind.name}")
                 files += found
                 folders += [kind.name] * len(found)
                 domains += [domain.name] * len(found)
+        if domain.name not in domains:
+            notes.add("domains without images", domain.name)
     if not files:
         raise DataError(f"{root} holds no images; DOMAIN/CLASS/* was expected")
     order = sorted(range(len(files)), key=lambda row: (domains[row], folders[row]))  # stable: files stay in order

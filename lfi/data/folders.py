@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def class_names(folders: Iterable[str]) -> tuple[str, ...]:
         DataError: where two of them read the same.
     """
     names = [folder.replace("_", " ").strip() for folder in folders]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise DataError(f"several class folders are called {twice[0]!r}; rename all but one of them")
     return tuple(names)

@@ -83,7 +83,7 @@ def _lines(table: Path, file: TextIO, wanted: Sequence[str]) -> Iterator[tuple[i
             continue
         try:
             row = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{table}, line {number} is not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DataError(f"{table}, line {number}: a JSON object was expected")
@@ -128,8 +128,9 @@ def _fitting(
             return
         except csv.Error as error:
             where = f", up to line {reader.line_num}" if reader.line_num > line else ""
+            long = f", or a cell has more than {csv.field_size_limit():,} characters" if "limit" in str(error) else ""
             raise QuoteError(
-                f'{table}, line {line}: a quote (") opens a cell and is never closed{where}; '
+                f'{table}, line {line}: a quote (") opens a cell and is never closed{where}{long}; '
                 "if it is part of the text, quote the cell and double it"
             ) from error
         if not cells:

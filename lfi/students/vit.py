@@ -94,8 +94,12 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
         raise UnknownModelError(f"timm has no model {name!r}; {hint}")
     try:
         model = timm.create_model(name, num_classes=0, **(overrides or {}))
-    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
+    except (TypeError, AssertionError, ValueError, RuntimeError, ArithmeticError) as error:
         raise UnsupportedModelError(f"timm cannot build {name} with {overrides}: {error}") from error
+    if not len(getattr(model, "blocks", (True,))):
+        raise UnsupportedModelError(f"{name} with {overrides} has no blocks; a depth of at least 1 was expected")
+    if (overrides or {}).get("in_chans", 3) != 3:
+        raise UnsupportedModelError(f"in_chans is {(overrides or {})['in_chans']}; images have 3 channels here")
     return plain(model, name)
 
 

@@ -68,6 +68,9 @@ def image_sets(
     else:
         images = labelled(complete(_read(config)), config.most_classes)
         train, validation = split_off(images, config.validation_share, config.seed)
+    for images, what in ((train, "training"), (validation, "validation")):
+        if not len(images):
+            raise DataError(f"{config.root or config.source} leaves no image for {what}; it has too few of them")
     for images, place in ((train, config.root), (validation, config.validation_root)):
         if place or images is train:
             announce(images.notes, place or config.source)

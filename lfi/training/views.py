@@ -12,8 +12,9 @@ from torch import Tensor
 from lfi.data.augment import Views
 from lfi.data.imageset import ImageSet
 from lfi.images import normalise
-from lfi.training.config import WORD_FIELDS, TrainConfig
+from lfi.training.config import TrainConfig
 from lfi.training.distributed import check_shares
+from lfi.training.objective_config import WORD_FIELDS
 from lfi.training.sources import check_names
 from lfi.training.targets import Answers, InMemory, Questions
 

@@ -27,10 +27,21 @@ from evaluation.transfer import (
 from evaluation.transfer_scales import SCALES
 from evaluation.transfer_scores import similarity
 from evaluation.transfer_table import summarise
-from evaluation.tuning import CONTENDERS, begun_with, finished, start_of, study_of, tune, tune_one, with_controls, write
+from evaluation.tuning import (
+    CONTENDERS,
+    SearchResult,
+    begun_with,
+    finished,
+    start_of,
+    study_of,
+    tune,
+    tune_one,
+    with_controls,
+    write,
+)
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.images import MEAN, STD
-from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, SHUFFLED, UNSHUFFLED
+from lfi.methods import ABLATIONS, CONTROLS_OF_THE_BEST, METHODS, SHUFFLED, UNSHUFFLED, weighted
 from lfi.teachers import load_teacher, save_teacher
 from lfi.training.targets import Questions
 from lfi.training.teacher import build_coca
@@ -197,6 +208,33 @@ def test_a_search_at_another_scale_or_with_another_optimizer_is_refused(setup, t
     monkeypatch.setitem(SCALES, "tiny", replace(SCALES["tiny"], optimizer="muon"))
     with pytest.raises(ConfigError, match=r"journal was made with scale\.optimizer 'adamw', which is 'muon' now"):
         study_of(here, DRAWN, "LFI + DIST + feature KD")
+
+
+@pytest.mark.parametrize("killed", [0, 1, 2])
+def test_a_search_that_was_killed_makes_that_trial_again_and_all_others_once(setup, tmp_path, monkeypatch, killed):
+    class Killed(BaseException):
+        """Unlike an exception, it leaves a trial that is under way."""
+
+    here, trained = replace(setup, runs=str(tmp_path)), []
+    rival = SearchResult("DIST + feature KD", weighted(METHODS["DIST + feature KD"], {"dist": 3.0}), 0.0, 0.0, 4, 0)
+
+    def train(setup, part, method, seed, title, watch):
+        trained.append(method)
+        if len(trained) == killed + 1:
+            raise Killed
+        return method, []
+
+    monkeypatch.setattr(tuning, "train_one", train)
+    monkeypatch.setattr(tuning, "validate", lambda method, _: dict.fromkeys(("mAP", "top-1"), method.objective.dist))
+    with pytest.raises(Killed):
+        tune_one(here, DRAWN, UNSHUFFLED, 4, rival)
+    found = tune_one(here, DRAWN, UNSHUFFLED, 4, rival)
+    begun = begun_with(here, UNSHUFFLED)
+    assert (found.trials, found.start, found.inherited) == (4, begun.objective.dist, 3.0)
+    whole = [method for number, method in enumerate(trained) if number != killed]
+    assert len(whole) == 4
+    assert begun in whole
+    assert [method.objective.dist for method in whole].count(3.0) == 1
 
 
 @pytest.mark.slow

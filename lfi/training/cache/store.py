@@ -20,7 +20,7 @@ from lfi.training.cache.files import damage, path_of
 from lfi.training.cache.index import Index, read_index, read_samples
 from lfi.training.cache.samples import locate, samples_of
 from lfi.training.cache.settings import Settings
-from lfi.training.config import WORD_FIELDS
+from lfi.training.objective_config import WORD_FIELDS
 
 _OPEN = 512  # memory maps held open at once: each takes a file descriptor
 

@@ -55,6 +55,18 @@ def test_classes_count_in_the_order_of_their_ids_and_crowds_do_not_count(instanc
     assert images.images[:, 0, 0, 0].tolist() == [7, 3, 5, 9]
 
 
+def test_an_area_that_has_a_sign_is_an_area(instances, read):
+    instances["annotations"] = [region(7, 90, -25.0), region(7, 1, 30.0), region(7, 90, -25.0)]
+    images = read(instances)
+    assert images.labels[0].tolist() == [1, 0, 1]
+    assert images.words[0] == ("dog", "person")
+
+
+def test_ids_of_categories_may_be_numbers_and_texts(instances, read):
+    instances["categories"].append({"id": "x", "name": "cup"})
+    assert read(instances).classes == ("person", "apple", "dog", "cup")
+
+
 def test_categories_of_one_name_are_one_class_and_that_is_said(instances, read):
     instances["categories"].append({"id": 0, "name": "apple"})  # as Roboflow does, with a project's name
     images = read(instances)
@@ -103,6 +115,7 @@ def test_an_image_that_is_damaged_is_skipped_with_its_labels(instances, read, tm
         ({"annotations": [{"image_id": 7}]}, "an entry lacks 'category_id'"),
         ({"categories": None}, "no list 'categories'"),
         ({"images": [{"id": 1}]}, "an entry lacks 'file_name'"),
+        ({"annotations": [region(7, 1, 1.0, iscrowd="0")]}, "has iscrowd '0'; 0 or 1 was expected"),
     ],
 )
 def test_a_table_that_is_wrong_says_where(instances, read, change, message):
@@ -113,5 +126,7 @@ def test_a_table_that_is_wrong_says_where(instances, read, change, message):
 def test_a_file_that_is_no_json_or_not_there_is_named(instances, read, tmp_path):
     with pytest.raises(DataError, match=r"instances\.json cannot be read as JSON"):
         read("{")
+    with pytest.raises(DataError, match=r"instances\.json cannot be read as JSON"):
+        read("[" * 100_000)
     with pytest.raises(DataError, match=r"other\.json is missing"):
         read(instances, captions=None) and coco(tmp_path, tmp_path / "other.json", size=16)

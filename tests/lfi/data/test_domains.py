@@ -41,6 +41,13 @@ def test_images_are_ordered_by_domain_class_and_file(pacs):
     assert images.words[3] == ("elephant",)
 
 
+def test_a_class_and_a_domain_without_images_are_named(pacs):
+    (pacs / "photo" / "giraffe").mkdir()
+    (pacs / "engraving").mkdir()
+    noted = {note.what: [name for name, _ in note.names] for note in domain_folders(pacs, size=16).notes}
+    assert noted == {"class folders without images": ["photo/giraffe"], "domains without images": ["engraving"]}
+
+
 def test_a_damaged_image_is_named_and_left_out_with_all_that_belongs_to_it(pacs):
     (pacs / "cartoon/dog/1.png").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"cartoon/dog/1.png"):

@@ -39,6 +39,7 @@ REFUSED = {
     "a quote that another closes": ('image,caption\n1.png,"a\n2.png,b"\n', "line 2: the quote .* takes in line 3"),
     "text behind a quoted cell": ('image,caption\n1.png,"a" b\n', "line 2: a quote"),
     "a caption that is huge for a quote": ('image,caption\n1.png,"' + "x" * 200_000, "line 2: a quote"),
+    "a caption that is huge": ("image,caption\n1.png," + "x" * 200_000, "line 2: .* more than 131,072 characters"),
     "no image": ("image,caption\n1.png,a\n,b\n", "line 3: .* no image"),
     "a column twice": ("image,caption,caption\n1.png,a,b\n", "line 1: 2 columns are called 'caption'"),
     "another charset": ("image,caption\n1.png,a\n2.png,grün\n".encode("latin-1"), "line 3 is not UTF-8"),

@@ -93,6 +93,20 @@ def test_what_cannot_be_read_is_refused_by_name(name, error, message):
         create_backbone(name)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"patch_size": 0}, "timm cannot build"),
+        ({"num_heads": 0}, "timm cannot build"),
+        ({"depth": 0}, "a depth of at least 1 was expected"),
+        ({"in_chans": 1}, "in_chans is 1; images have 3 channels"),
+    ],
+)
+def test_overrides_that_make_no_backbone_are_refused(overrides, message):
+    with pytest.raises(UnsupportedModelError, match=message):
+        create_backbone("vit_tiny_patch16_224", {"img_size": 32, "depth": 1} | overrides)
+
+
 def test_taps_outside_the_backbone_are_refused():
     with pytest.raises(UnsupportedModelError, match="blocks 0 to 2"):
         student(taps=(1, 3))

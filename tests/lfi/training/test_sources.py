@@ -206,6 +206,17 @@ def test_a_teacher_is_not_asked_about_numbers(tmp_path, objective, maps):
         captions_to_read(images, TeacherConfig(image_size=8, patch_size=8), LoopConfig(batch_size=2))
 
 
+@pytest.mark.parametrize(("share", "side"), [(0.0, "validation"), (1.0, "training")])
+def test_domains_that_leave_a_side_without_images_are_refused(tmp_path, share, side):
+    for domain in ("a", "b"):
+        (tmp_path / "D" / domain / "cat").mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "D" / domain / "cat" / f"{number}.png")
+    config = DataConfig(source="domains", root=str(tmp_path / "D"), held_out="a", size=8, validation_share=share)
+    with pytest.raises(DataError, match=f"leaves no image for {side}"):
+        image_sets(config)
+
+
 def test_own_words_need_shuffled_maps():
     with pytest.raises(ConfigError, match=r"set objective\.shuffle = true, too"):
         ObjectiveConfig(interaction=0.1, own_words=True)
