@@ -16,6 +16,7 @@ import numpy as np
 from lfi.data.coco_format import SHARED_NAMES, CocoInstances, read_instances, read_lists
 from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
+from lfi.data.imagefiles import is_there
 from lfi.data.imageset import ImageSet
 from lfi.data.listing import Listing
 from lfi.data.notes import Notes
@@ -165,7 +166,7 @@ def _captions(file: Path, images: list[Any], notes: Notes) -> dict[Any, str]:
 
 def refuse_missing(names: list[str], folder: Path, table: Path) -> None:
     """Raises DataError, with the first of them, if files that `table` names are not in the folder."""
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in names if not is_there(folder / name)]
     if missing:
         more = ", ..." if len(missing) > 3 else ""
         raise DataError(

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -223,8 +224,9 @@ def _attempt(path: Path, size: int, fit: Fit) -> DecodedImage | str:
     try:
         return read_picture(path, size, fit)
     except Exception as error:
-        if path.is_file() and not path.stat().st_size:
-            return "the file is empty"
+        with suppress(OSError, ValueError):  # of a name that no file can have
+            if path.is_file() and not path.stat().st_size:
+                return "the file is empty"
         return reason(error)
 
 

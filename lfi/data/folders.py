@@ -112,9 +112,12 @@ def class_names(folders: Iterable[str]) -> tuple[str, ...]:
     """Names of folders as people read them: underscores are spaces.
 
     Raises:
-        DataError: where two of them read the same.
+        DataError: where two of them read the same, or a name is not UTF-8.
     """
     names = [folder.replace("_", " ").strip() for folder in folders]
+    for name in names:
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"the class folder {name!r} has a name that is not UTF-8; rename it")
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise DataError(f"several class folders are called {twice[0]!r}; rename all but one of them")

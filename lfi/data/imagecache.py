@@ -90,7 +90,7 @@ def _digest(value: object) -> str:
 def _state(name: str) -> tuple[int, int] | None:
     try:
         found = os.stat(name)
-    except OSError:
+    except (OSError, ValueError):  # of a name that no file can have
         return None
     return found.st_size, found.st_mtime_ns
 

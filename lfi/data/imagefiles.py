@@ -41,6 +41,14 @@ _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9_]{0,9}")
 """What a file's type looks like; `scan.2` and `clip 2.0 red` have none."""
 
 
+def is_there(path: Path) -> bool:
+    """Whether it is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def image_files(folder: Path, notes: Notes | None = None, formats: tuple[str, ...] = FORMATS) -> list[Path]:
     """All images below a folder, in torchvision's order; hidden files and folders are left out.
 

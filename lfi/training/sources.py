@@ -71,9 +71,11 @@ def image_sets(
     for images, what in ((train, "training"), (validation, "validation")):
         if not len(images):
             raise DataError(f"{config.root or config.source} leaves no image for {what}; it has too few of them")
-    for images, place in ((train, config.root), (validation, config.validation_root)):
-        if place or images is train:
-            announce(images.notes, place or config.source)
+    place = config.root or config.source
+    if train is not validation:
+        announce(train.notes, place)
+    if config.validation_root or train is validation or validation.notes != train.notes:  # of a split they are the same
+        announce(validation.notes, config.validation_root or f"{place}, validation")
     return train.fraction(config.fraction, config.seed).labelled(config.labelled, config.seed), validation
 
 

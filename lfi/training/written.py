@@ -15,8 +15,11 @@ from tqdm import tqdm
 from lfi.data.imageset import ImageSet
 from lfi.data.notes import Notes
 from lfi.teachers import GenerativeTeacher
+from lfi.training.cache.samples import digest_of
 from lfi.training.config import TeacherSource
 
+Picture = tuple[str, str]
+"""Its id, and the digest of its pixels: images of different folders may have the same id."""
 _AT_ONCE = 16
 _WRITTEN = "captions that the teacher wrote itself, where an image had none"
 
@@ -34,17 +37,18 @@ def with_own_captions(teacher: GenerativeTeacher, source: TeacherSource, images:
         return images
     path = Path(f"{source.cache}.captions.jsonl") if source.cache else None
     texts = dict(_kept(path, teacher.fingerprint)) if path is not None else {}
-    todo = [row for row in missing if images.ids[row] not in texts]
+    keys = {row: (images.ids[row], digest_of(images.images[row])) for row in missing}
+    todo = [row for row in missing if keys[row] not in texts]
     starts = range(0, len(todo), _AT_ONCE)
     for start in tqdm(starts, desc="the teacher writes captions", unit="batch", leave=False, dynamic_ncols=True):
         rows = todo[start : start + _AT_ONCE]
-        new = dict(zip((images.ids[row] for row in rows), _written(teacher, images, rows), strict=True))
+        new = dict(zip((keys[row] for row in rows), _written(teacher, images, rows), strict=True))
         texts |= new
         if path is not None:
             _keep(path, teacher.fingerprint, new)
     captions, notes = list(images.captions), Notes(images.notes)
     for row in missing:
-        captions[row] = texts[images.ids[row]]
+        captions[row] = texts[keys[row]]
         notes.add(_WRITTEN, images.ids[row])
     return replace(images, captions=tuple(captions), notes=notes.all())
 
@@ -54,20 +58,21 @@ def _written(teacher: GenerativeTeacher, images: ImageSet, rows: Sequence[int]) 
     return teacher.describe(teacher.from_pixels(pixels))
 
 
-def _kept(path: Path, fingerprint: str) -> Iterator[tuple[str, str]]:
-    """What this teacher wrote, by the images' ids; a line that was broken off does not count, and is written again."""
+def _kept(path: Path, fingerprint: str) -> Iterator[tuple[Picture, str]]:
+    """What this teacher wrote; a line that was broken off does not count, and is written again."""
     if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError, KeyError, TypeError):
             record = json.loads(line)
             if record["teacher"] == fingerprint:
-                yield record["id"], record["caption"]
+                yield (record["id"], record["pixels"]), record["caption"]
 
 
-def _keep(path: Path, fingerprint: str, texts: dict[str, str]) -> None:
+def _keep(path: Path, fingerprint: str, texts: dict[Picture, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * (file.tell() > 0))  # ends a line that was broken off
-        for key, text in texts.items():
-            file.write(json.dumps({"teacher": fingerprint, "id": key, "caption": text}, ensure_ascii=False) + "\n")
+        for (name, pixels), text in texts.items():
+            record = {"teacher": fingerprint, "id": name, "pixels": pixels, "caption": text}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")

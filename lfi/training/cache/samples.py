@@ -22,11 +22,9 @@ _TOLD = 3  # samples that an error names
 
 def samples_of(images: ImageSet) -> Samples:
     """Reads every pixel: a second or two for a gigabyte on one core, less on more."""
-    shape = repr(images.images.shape[1:]).encode()
 
     def digests(start: int) -> list[str]:
-        part = images.images[start : start + _CHUNK]
-        return [_digest(shape, np.ascontiguousarray(image).data) for image in part]
+        return [digest_of(image) for image in images.images[start : start + _CHUNK]]
 
     starts = range(0, len(images), _CHUNK)
     with ThreadPoolExecutor() as pool:  # hashing lets other threads run
@@ -39,6 +37,11 @@ def samples_of(images: ImageSet) -> Samples:
         name: [pixel, _digest(caption.encode()), _digest(json.dumps(words).encode())]
         for name, pixel, caption, words in rows
     }
+
+
+def digest_of(image: np.ndarray) -> str:
+    """Of an image's shape and pixels, 32 hexadecimal digits."""
+    return _digest(repr(image.shape).encode(), np.ascontiguousarray(image).data)
 
 
 def _digest(*parts: bytes | memoryview) -> str:

@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from lfi.data import decode as module
+from lfi.data.coco import refuse_missing
 from lfi.data.decode import decode, load_images
+from lfi.data.imagecache import cached
 from lfi.data.imagefiles import image_files
 from lfi.errors import DataError
 
@@ -186,3 +188,12 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"  # one that ended may lie unreaped
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.png"])
+def test_a_name_that_no_file_can_have_is_skipped_as_one_that_is_missing(tmp_path, picture, monkeypatch, name):
+    monkeypatch.setenv("LFI_CACHE", str(tmp_path / "decoded"))
+    paths = [picture(tmp_path / "a.png"), tmp_path / name]
+    assert cached(paths, 16, limit=0.5).kept.tolist() == [0]
+    with pytest.raises(DataError, match="are not in"):
+        refuse_missing([name], tmp_path, Path("list.json"))

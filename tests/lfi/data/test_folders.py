@@ -1,6 +1,8 @@
 """A folder per class is a data set."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,12 @@ def test_splits_are_not_taken_for_classes(tmp_path, picture):
     picture(tmp_path / "kinds/train/1.png")
     picture(tmp_path / "kinds/test/1.png")
     assert class_folders(tmp_path / "kinds", size=16).classes == ("test", "train"), "of a railway, say"
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_refused(tmp_path, picture):
+    picture(Path(os.fsdecode(os.fsencode(tmp_path) + b"/red caf\xe9/1.png")))
+    with pytest.raises(DataError, match="has a name that is not UTF-8; rename it"):
+        class_folders(tmp_path, size=16)
 
 
 def test_two_folders_that_read_the_same_are_refused(tmp_path, picture):

@@ -6,11 +6,13 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from caption_data import write_captions
 from PIL import Image
 
+from lfi.data.imageset import ImageSet
 from lfi.errors import UnsupportedModelError
 from lfi.teachers import GenerativeTeacher, load_teacher
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, StudentSource, TeacherSource, TrainConfig
@@ -19,6 +21,7 @@ from lfi.training.run import prepare, train_student
 from lfi.training.sources import said
 from lfi.training.trio import own_card, read_members, write_own_trio
 from lfi.training.warm_start import warm_start
+from lfi.training.written import with_own_captions
 from lfi.trio import Trio
 
 pytest.importorskip("transformers")
@@ -129,6 +132,28 @@ def test_what_was_broken_off_is_written_again(folder, captions, tmp_path):
     assert prepare(wanted).images.captions == first
     records = [line for line in kept.read_text().splitlines() if line]
     assert len(records) == 1 + len([line for line in text.splitlines() if line]), "the line that was broken off stays"
+
+
+def test_images_of_one_name_and_other_pixels_have_captions_of_their_own(tmp_path):
+    class Brightness:
+        fingerprint = "brightness"
+
+        def from_pixels(self, pixels):
+            return pixels
+
+        def describe(self, pixels):
+            return [f"brightness {each.mean() * 255:.0f}" for each in pixels]
+
+    def captioned(value):
+        images = np.full((1, 8, 8, 3), value, np.uint8)
+        blank = ImageSet(images, ids=("1.png",), classes=(), labels=np.array([-1]), captions=("",), words=((),))
+        return with_own_captions(Brightness(), TeacherSource(cache=str(tmp_path / "answers")), blank).captions
+
+    assert [captioned(value) for value in (10, 200, 10)] == [
+        ("brightness 10",),
+        ("brightness 200",),
+        ("brightness 10",),
+    ]
 
 
 def test_what_it_has_not_is_refused(folder, captions):

@@ -9,8 +9,11 @@ from PIL import Image
 from shard_files import add, encoded
 
 from lfi.data.imageset import ImageSet
+from lfi.data.notes import Note
+from lfi.data.scenes import DOMAINS, Scenes
 from lfi.data.shards import write_shards
 from lfi.errors import ConfigError, DataError
+from lfi.training import sources
 from lfi.training.config import DataConfig, LoopConfig, ObjectiveConfig, TeacherSource, TrainConfig
 from lfi.training.pretraining import captions_to_read
 from lfi.training.run import prepare, train_student
@@ -215,6 +218,26 @@ def test_domains_that_leave_a_side_without_images_are_refused(tmp_path, share, s
     config = DataConfig(source="domains", root=str(tmp_path / "D"), held_out="a", size=8, validation_share=share)
     with pytest.raises(DataError, match=f"leaves no image for {side}"):
         image_sets(config)
+
+
+def test_notes_of_validation_images_are_told_once_where_they_were_read(monkeypatch):
+    told = []
+    monkeypatch.setattr(sources, "announce", lambda notes, place: told.append(([each.what for each in notes], place)))
+    images = Scenes(8, 1, 16, DOMAINS, (2, 4)).load(masks=False).image_set("1")
+
+    def noting(what):
+        return replace(images, notes=(Note(what, (("x", 3),)),))
+
+    monkeypatch.setattr(sources, "tiny_imagenet", lambda root, part, size, limit: noting(part))
+    image_sets(DataConfig(source="tiny-imagenet", root="T", size=16))
+    assert told == [(["train"], "T"), (["val"], "T, validation")]
+    told.clear()
+    monkeypatch.setattr(sources, "class_folders", lambda root, size, limit: noting("odd"))
+    image_sets(DataConfig(source="folders", root="F", size=16))
+    assert told == [(["odd"], "F")]
+    told.clear()
+    image_sets(DataConfig(source="folders", root="F", validation_root="V", size=16))
+    assert told == [(["odd"], "F"), (["odd"], "V")]
 
 
 def test_own_words_need_shuffled_maps():
