@@ -16,7 +16,17 @@ from evaluation.drawing import STYLE
 from evaluation.results import read
 from evaluation.transfer_pointing import POINTING
 from lfi.errors import DataError
-from lfi.methods import BEST_OWN_WORDS, HEAD_ALONE, OWN_WORDS, PATCHES, SHUFFLED, UNSHUFFLED
+from lfi.methods import (
+    BEST_HEAD,
+    BEST_OWN_WORDS,
+    BEST_QUERIES,
+    BEST_SHUFFLED,
+    HEAD_ALONE,
+    OWN_WORDS,
+    PATCHES,
+    SHUFFLED,
+    UNSHUFFLED,
+)
 
 
 class Point(NamedTuple):
@@ -28,6 +38,7 @@ class Point(NamedTuple):
 
 
 _SCENES, _TINY = "scenes without sketch", "TinyImageNet 10% of labels"
+_PACS = "PACS, mean of held-out domains"
 _TUNED = "LFI + DIST + feature KD less"
 _OURS = f"{UNSHUFFLED} less"
 _FEW, _ADAMW = "transfer-photographs-labelled", "transfer-photographs-adamw"
@@ -63,13 +74,25 @@ PANELS: dict[str, tuple[Point, ...]] = {
     "what else gives the gain (TinyImageNet):\nLFI less": (
         Point("another image's maps and words", "transfer-photographs", f"{_TINY}: {_OURS} {SHUFFLED}"),
         Point("another image's maps, own words", "transfer-photographs", f"{_TINY}: {_OURS} {OWN_WORDS}"),
-        Point("the same, both tuned", "transfer-photographs-tuned-controls", f"{_TINY}: {_OURS} {BEST_OWN_WORDS}"),
         Point("its head, no maps", "transfer-photographs", f"{_TINY}: {_OURS} {HEAD_ALONE}"),
         Point("token labelling, labelled images alone", _FEW, f"{_TINY}: {_OURS} {PATCHES}"),
     ),
-    "the weights of both sides (TinyImageNet):\nLFI less DIST + feature KD": (
-        Point("as first set", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
-        Point("both tuned", "transfer-photographs-tuned", f"{_TINY}: {_OURS} DIST + feature KD"),
+    "the same, both sides tuned:\nLFI less": tuple(
+        Point(title, "transfer-photographs-tuned-controls", f"{_TINY}: {_OURS} {control}")
+        for title, control in (
+            ("another image's maps and words", BEST_SHUFFLED),
+            ("another image's maps, own words", BEST_OWN_WORDS),
+            ("its head, no maps", BEST_HEAD),
+            ("its queries alone", BEST_QUERIES),
+        )
+    ),
+    "the weights of both sides:\nLFI less DIST + feature KD": (
+        Point("TinyImageNet, as first set", "transfer-photographs", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("TinyImageNet, both tuned", "transfer-photographs-tuned", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("PACS, as first set", "transfer-photographs-pacs", f"{_PACS}: {_OURS} DIST + feature KD"),
+        Point(
+            "PACS, both tuned on TinyImageNet", "transfer-photographs-tuned-pacs", f"{_PACS}: {_OURS} DIST + feature KD"
+        ),
     ),
     "images without labels (TinyImageNet):\nLFI less DIST + feature KD": (
         Point("10,000 labelled images, 50,000 views", _FEW, f"{_TINY}: {_OURS} DIST + feature KD"),

@@ -54,9 +54,7 @@ ROWS = (
         f"{_POINTS} {BEST_OWN_WORDS}",
     ),
     Row("the same, steps of that student over LFI's to its score", "transfer-photographs-tuned", _STEPS, _STEPS),
-    Row(
-        "PACS, held-out domains: the same lead before tuning, points", "transfer-photographs-pacs", _HELD_OUT, _HELD_OUT
-    ),
+    Row("PACS, held-out domains: the same lead, points", "transfer-photographs-tuned-pacs", _HELD_OUT, _HELD_OUT),
     Row(
         "detection: LFI as a fine-tuned backbone, over the best one, median of seeds, points of box mAP",
         "detection-patch-words",

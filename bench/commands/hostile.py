@@ -41,18 +41,22 @@ def hostile_(
     from bench.servers import Service
     from evaluation.report import markdown
     from evaluation.results import Results
+    from lfi.client import Client
 
-    plain = Upload("plain", "photo.jpg", "image/jpeg", encoded(picture(np.random.default_rng(seed)), "JPEG"), "star")
+    image = encoded(picture(np.random.default_rng(seed)), "JPEG")
     found = Results(f"lfi benchmark hostile --uploads {uploads}", [seed], {"uploads": uploads, "clients": clients})
     with tempfile.TemporaryDirectory(prefix="lfi-hostile") as folder:
         log = Path(folder) / "service.log"
         service = Service({"LFI_LOG_LEVEL": "warning", "LFI_STUDY_FOLDER": folder, "LFI_RATE_LIMIT": ""}, log)
         service.start()
         try:
-            corpus = tqdm(hostile_uploads(uploads, seed), total=uploads, unit="upload", smoothing=0.1)
+            with Client(service.url) as asking:
+                models = asking.models()
+            known = next(iter(models.trios[models.default].vocabulary), "star")
+            corpus = tqdm(hostile_uploads(uploads, seed, known), total=uploads, unit="upload", smoothing=0.1)
             outcome = attack(service.url, corpus, clients, service.pid)
             with httpx.Client(base_url=service.url, timeout=120) as client:
-                alive = send(client, plain).is_success
+                alive = send(client, Upload("plain", "photo.jpg", "image/jpeg", image, known)).is_success
         finally:
             service.kill()
         tracebacks = log.read_text(errors="replace").count("Traceback")

@@ -94,7 +94,6 @@ _WORDS = (
     "ſtar ﬁ Ⅷ",
     "star\nring",
 )
-_KNOWN_WORD = "star"
 
 
 @dataclass(frozen=True)
@@ -114,15 +113,18 @@ class Upload:
     words: str
 
 
-def hostile_uploads(count: int, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> Iterator[Upload]:
+def hostile_uploads(count: int, seed: int, known: str, kinds: Sequence[str] = tuple(KINDS)) -> Iterator[Upload]:
     """`count` uploads, the kinds in turn; the same ones each time for the same arguments.
 
     Each has a generator of its own, so that upload 700 is the same however many there are.
+
+    Args:
+        known: a word that the service knows: whoever asks for another one is refused, whatever the image is like.
     """
     for number in range(count):
         rng = np.random.default_rng((seed, number))
         kind = kinds[number % len(kinds)]
         data = KINDS[kind](rng)
-        words = _KNOWN_WORD if rng.random() < 0.75 else _WORDS[rng.integers(len(_WORDS))]
+        words = known if rng.random() < 0.75 else _WORDS[rng.integers(len(_WORDS))]
         name = _NAMES[rng.integers(len(_NAMES))]
         yield Upload(kind, name, _MEDIA_TYPES[rng.integers(len(_MEDIA_TYPES))], data, words)

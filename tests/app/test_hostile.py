@@ -13,7 +13,7 @@ QUICK = [kind for kind in KINDS if kind != "nearly too many pixels"]
 
 def test_hostile_uploads_are_answered_with_maps_or_a_problem_and_the_service_answers_on(client, ask):
     verdicts, wrong = Counter(), []
-    for number, upload in enumerate(hostile_uploads(3 * len(QUICK) + 6, 11, QUICK)):
+    for number, upload in enumerate(hostile_uploads(3 * len(QUICK) + 6, 11, "star", QUICK)):
         verdict = judged(send(client, upload))
         verdicts[verdict] += 1
         if verdict not in ("maps", "refused"):
