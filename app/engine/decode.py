@@ -43,8 +43,6 @@ _MANY_PICTURES_ONE_PHOTO = ("MPO", "HEIF")
 _JPEG = ("JPEG", "MPO")
 _TILE, _TILE_SIDE = (322, 323), 1024
 """Tags of a TIFF's tile width and length, and the largest side that tiles of a smaller picture usually have."""
-_COMPARED = (256, 256)
-"""Size at which is measured how much a cut JPEG lacks."""
 _ICON = b"\0\0\1\0"  # what such a file begins with
 _ICON_SIDE = 1024
 
@@ -119,7 +117,7 @@ def decoded(image: Image.Image, data: bytes) -> Decoded:
     except Exception as error:
         if image.format not in _JPEG or not isinstance(error, OSError):
             raise ImageError(DAMAGED) from error
-        image, lost = _guarded(lambda: completed(data, image.size, _COMPARED))
+        image, lost = _guarded(lambda: completed(data, image.size))
         note = CUT + (f": {max(lost, 0.001):.1%} of it is missing and shown in grey" if lost else "")
     return Decoded(_guarded(lambda: upright_rgb(image, in_place=True)), note)
 

@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
+_COMPARED = (256, 256)
+"""The smallest size at which is judged how much is lost, as for `Image.draft`."""
 MOST_LOST = 0.25
 """Largest share of an image that may be missing before it counts as unreadable."""
 
@@ -17,27 +19,24 @@ _END = b"\xff\xd9"
 _FILLER = np.random.default_rng(0).integers(0, 255, 1 << 16, np.uint8).tobytes()  # never 255, which begins a marker
 
 
-def completed(
-    data: bytes, draft: tuple[int, int], compared: tuple[int, int] | None = None
-) -> tuple[Image.Image, float]:
+def completed(data: bytes, draft: tuple[int, int]) -> tuple[Image.Image, float]:
     """A cut JPEG with an end of its own, and the share of its pixels, from below, that are not in the data.
 
     With the end mark alone, a decoder makes missing blocks grey; with other bytes before the mark it makes something
     else of them. So where the two first differ the data end. (A progressive file has the rest at a lower quality.)
 
     Args:
-        draft: the smallest size that will do, as for `Image.draft`.
-        compared: the same for the two that are compared, where that may be coarser; `draft` where it is None.
+        draft: the smallest size that will do, as for `Image.draft`. Whether too much is lost does not depend on it.
 
     Raises:
         Exception: whatever Pillow raises for data that are damaged otherwise; `OSError` where too much is lost.
     """
     data = data.rstrip(b"\xff")
-    image, other = (_decoded(data + filler + _END, compared or draft) for filler in (b"", _FILLER))
+    image, other = (_decoded(data + filler + _END, _COMPARED) for filler in (b"", _FILLER))
     lost = _lost(np.asarray(image) != np.asarray(other))
     if lost > MOST_LOST:
         raise OSError(f"image file is truncated: {lost:.0%} of it is missing")
-    return image if compared is None else _decoded(data + _END, draft), lost
+    return _decoded(data + _END, draft), lost
 
 
 def _lost(differ: np.ndarray) -> float:

@@ -137,7 +137,7 @@ class ShardStream(IterableDataset):
             before, skipped = given, Skipped(0, self.limit, JUDGED)
             skipped.notes = Notes(most=_NAMED)
             for sample in self._in_order(shards, (*seed, turn), skipped.notes):
-                # Resuming passes over what was given before. Whether a JPEG can be read shows at an eighth of its size.
+                # Resuming passes over what was given before: whether a JPEG can be read shows at any size.
                 member = _read(sample, self.size if given >= done else 1, self.fit, skipped)
                 if member is None:
                     self.skipped = tuple(skipped.lines)

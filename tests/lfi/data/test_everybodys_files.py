@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from shard_files import add, encoded
 
-from lfi.data.decode import ANIMATED, CUT, load_images
+from lfi.data.decode import ANIMATED, CUT, load_images, read_picture
 from lfi.data.folders import ASIDE, class_folders
 from lfi.data.imagefiles import HIDDEN, NO_IMAGES
 from lfi.data.members import FACTS, FIELDS, NO_CAPTION, SEVERAL
@@ -59,6 +59,21 @@ def test_a_jpeg_of_which_half_is_missing_is_none(tmp_path, photograph):
     (tmp_path / "cut.jpg").write_bytes(photograph[: len(photograph) // 2])
     with pytest.raises(DataError, match=r"truncated: \d+% of it is missing"):
         load_images([tmp_path / "cut.jpg"], 32)
+
+
+def test_whether_too_much_is_missing_does_not_depend_on_the_size_that_is_read(photograph):
+    """A stream that resumes passes over samples at a pixel, and must count those that were given before."""
+    verdicts = set()
+    for share in np.linspace(0.6, 0.95, 60):
+        read = []
+        for size in (1, 32, 224):
+            try:
+                read.append(read_picture(io.BytesIO(photograph[: int(share * len(photograph))]), size) is not None)
+            except OSError:
+                read.append(False)
+        assert len(set(read)) == 1, f"{share:.1%} of it: {read}"
+        verdicts |= set(read)
+    assert verdicts == {True, False}
 
 
 def test_of_an_animation_the_first_frame_is_read_and_that_is_said(tmp_path):
