@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from PIL import Image
 from lfi.data.coco import refuse_missing
 from lfi.data.coco_format import CocoInstances, read_instances
 from lfi.data.cutjpeg import completed
-from lfi.data.imagefiles import FORMATS
+from lfi.data.imagecache import cached
+from lfi.data.imagefiles import FORMATS, is_there
 from lfi.errors import DataError, reason
 
 
@@ -39,24 +40,27 @@ class Example:
 class Instances:
     """The images of an instances file that hold an object, in the order of their ids; read when asked for.
 
-    Crowds (`iscrowd` 1) and boxes without an extent are left out.
+    Crowds (`iscrowd` 1), boxes without an extent and images that cannot be decoded are left out: every image is decoded
+    once beforehand, to a single pixel, and the cache of decoded images remembers which could be.
 
     Args:
         images: the folder that file names are relative to.
         annotations: the JSON file.
+        limit: the largest share of images that may be unreadable.
 
     Attributes:
         categories: id and name of every category, by id.
         notes: what was left out or is missing.
+        skipped: `path: reason` of every image that cannot be decoded.
 
     Raises:
         DataError: a file that cannot be read or lacks a box, images that are missing or of another size than the file
-            says, or none with an object.
+            says, too many that cannot be decoded, or none with an object.
     """
 
-    def __init__(self, images: Path, annotations: Path):
+    def __init__(self, images: Path, annotations: Path, limit: float = 0.01):
         self.images, self.annotations = Path(images), Path(annotations)
-        content = _read(self.annotations)
+        content, self.skipped = _decodable(_read(self.annotations), self.images, limit)
         self.notes = content.notes
         self._truth = truth = ground_truth(content, self.images)
         self.categories = tuple((entry["id"], entry["name"]) for entry in content.categories)
@@ -102,9 +106,31 @@ def read_truth(annotations: Path, images: Path | None = None, *, masks: bool = F
 
 
 def _read(annotations: Path) -> CocoInstances:
-    if not annotations.is_file():
+    if not is_there(annotations):
         raise DataError(f"{annotations} cannot be read as COCO's instances: there is no such file")
     return read_instances(annotations)
+
+
+def _decodable(content: CocoInstances, images: Path, limit: float) -> tuple[CocoInstances, tuple[str, ...]]:
+    """Without the images that cannot be decoded and their objects; and `path: reason` of each of those images."""
+    _refuse_missing_objects(content, images)
+    there = [entry for entry in content.images if is_there(images / entry["file_name"])]
+    if not there:
+        return content, ()
+    found = cached([images / entry["file_name"] for entry in there], 1, limit=limit, title="checking images")
+    lost = {entry["id"] for entry in there} - {there[row]["id"] for row in found.kept}
+    left = replace(
+        content,
+        images=[entry for entry in content.images if entry["id"] not in lost],
+        annotations=[annotation for annotation in content.annotations if annotation["image_id"] not in lost],
+        notes=(*content.notes, *found.notes),
+    )
+    return left, found.skipped
+
+
+def _refuse_missing_objects(content: CocoInstances, images: Path) -> None:
+    annotated = {annotation["image_id"] for annotation in content.annotations}
+    refuse_missing([entry["file_name"] for entry in content.images if entry["id"] in annotated], images, content.path)
 
 
 def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: bool = False) -> COCO:
@@ -126,13 +152,11 @@ def ground_truth(content: CocoInstances, images: Path | None = None, *, masks: b
     for entry in (*content.images, *content.categories):
         if not isinstance(entry["id"], int):
             raise DataError(f"{content.path} has the id {entry['id']!r}; whole numbers were expected")
-    annotated = {annotation["image_id"] for annotation in content.annotations}
-    used = [entry for entry in content.images if entry["id"] in annotated]
     if images is not None:
-        refuse_missing([entry["file_name"] for entry in used], images, content.path)
+        _refuse_missing_objects(content, images)
     dataset = {
         "images": [
-            _sized(content.path, images, entry) if images and (images / entry["file_name"]).is_file() else entry
+            _sized(content.path, images, entry) if images and is_there(images / entry["file_name"]) else entry
             for entry in content.images
         ],
         "annotations": content.annotations,

@@ -60,7 +60,7 @@ def train_detector(
     processes = connect(device)
     if processes.device.type == "cpu":
         set_fused_attn(False)  # as for students: faster on a CPU
-    instances = Instances(Path(data.root), Path(data.annotations))
+    instances = Instances(Path(data.root), Path(data.annotations), data.limit)
     announce(instances.notes, data.annotations)
     measured = None if measure is None else measure(instances.categories)
     torch.manual_seed(config.loop.seed)

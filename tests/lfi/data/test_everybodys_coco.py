@@ -52,6 +52,13 @@ def test_a_whole_file_is_read_and_images_without_annotations_stay(content, read)
     assert noted(images) == {NO_OBJECT: ["3.png"]}
 
 
+@pytest.mark.parametrize("name", ["x" * 5000 + ".png", "a\0b.png"])
+def test_an_image_without_annotations_may_have_a_name_that_no_file_can_have(content, tmp_path, name):
+    content["images"].append({"id": 40, "file_name": name})
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    assert len(Instances(tmp_path, tmp_path / "c.json")) == 2
+
+
 @pytest.mark.parametrize("mask", [None, [], "absent"])
 def test_an_object_without_a_mask_has_its_box(content, read, mask):
     content["annotations"][2].pop("segmentation")

@@ -1,5 +1,6 @@
 """Training a detector: on a student, in COCO's layout, exactly resumable, each layer at its own rate."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -187,6 +188,29 @@ def test_a_batch_is_a_function_of_its_step(scenes):
 def test_what_cannot_be_trained_is_refused(config, section, value, error, message):
     with pytest.raises(error, match=message):
         train_detector(replace(config, **{section: replace(getattr(config, section), **value)}))
+
+
+def test_images_that_cannot_be_decoded_are_left_out_up_to_the_limit(config, scenes, tmp_path, capsys):
+    shutil.copytree(scenes, tmp_path / "set")
+    images = tmp_path / "set" / "images"
+    cut, text = sorted(images.iterdir())[2:4]
+    cut.write_bytes(cut.read_bytes()[:-200])  # its header is whole
+    text.write_text("not an image")
+    once = replace(
+        config,
+        data=replace(config.data, root=str(images), annotations=str(tmp_path / "set" / "instances.json")),
+        loop=replace(config.loop, epochs=1, batch_size=6),
+    )
+    with pytest.raises(DataError, match=r"of 8 images cannot be read, more than the 1\.0% that may be .*000003\.png"):
+        train_detector(once)
+    _, _, records = train_detector(replace(once, data=replace(once.data, limit=0.25)))
+    assert records[-1]["step"] == 1, "all six that are left"
+    assert f"skipped 2 of 8 images: {cut}: " in capsys.readouterr().err
+    left = Instances(images, tmp_path / "set" / "instances.json", limit=0.25)
+    assert [line.split(": ")[0] for line in left.skipped] == [str(cut), str(text)]
+    whole = Instances(scenes / "images", scenes / "instances.json")
+    assert [entry["id"] for entry in left.entries] == [whole.entries[row]["id"] for row in (0, 1, 4, 5, 6, 7)]
+    assert np.array_equal(left[2].masks, whole[4].masks)
 
 
 def test_a_file_that_is_no_detector_is_refused(student, tmp_path):
