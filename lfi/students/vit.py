@@ -58,7 +58,7 @@ class StudentConfig:
         backbone: a timm vision transformer's name.
         classes: width of the head.
         queries: number of Interaction Queries; 0 for a plain student.
-        taps: blocks whose output the queries read, counted from 0; empty for all.
+        taps: blocks whose output the queries read, rising, counted from 0; empty for all.
         text_dim: width of the teacher's text space; 0 where nothing is projected into it.
         by_name: whether the head also reads, for every class, how near the nearest query's name is to the class's text
             embedding (`Student.labels`, to be filled in by the caller).
@@ -94,7 +94,7 @@ def create_backbone(name: str, overrides: dict[str, Any] | None = None) -> Visio
         raise UnknownModelError(f"timm has no model {name!r}; {hint}")
     try:
         model = timm.create_model(name, num_classes=0, **(overrides or {}))
-    except (TypeError, AssertionError, ValueError, RuntimeError, ArithmeticError) as error:
+    except (TypeError, AssertionError, ValueError, RuntimeError, ArithmeticError, IndexError) as error:
         raise UnsupportedModelError(f"timm cannot build {name} with {overrides}: {error}") from error
     if not len(getattr(model, "blocks", (True,))):
         raise UnsupportedModelError(f"{name} with {overrides} has no blocks; a depth of at least 1 was expected")
@@ -137,7 +137,9 @@ class Student(nn.Module):
         self.backbone = backbone or create_backbone(config.backbone, config.overrides)
         depth, dim = len(self.backbone.blocks), self.backbone.embed_dim
         self.taps = config.taps or tuple(range(depth))
-        if max(self.taps) >= depth or min(self.taps) < 0:
+        if list(self.taps) != sorted(set(self.taps)):
+            raise UnsupportedModelError(f"taps are {self.taps}; rising numbers of blocks were expected")
+        if self.taps[-1] >= depth or self.taps[0] < 0:
             raise UnsupportedModelError(f"{config.backbone} has blocks 0 to {depth - 1}; taps are {self.taps}")
         attention: Any = self.backbone.blocks[0].attn
         self.queries = InteractionQueries(dim, config.queries, attention.num_heads) if config.queries else None

@@ -237,7 +237,7 @@ class LoopConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; at least 1 was expected")
         for name in ("clip", "evaluations", "prefetch", "seed", "weight_decay"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; 0 or more was expected")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"loop.learning_rate is {self.learning_rate}; a number above 0 was expected")

@@ -44,7 +44,7 @@ def _set(raw: dict[str, Any], override: str) -> None:
         raise ConfigError(f"cannot read the override {override!r}; section.key=value was expected")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value.strip()
     section = raw
     for part in parts[:-1]:

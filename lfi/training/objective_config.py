@@ -56,9 +56,9 @@ class ObjectiveConfig:
         if self.own_words and not self.shuffle:
             raise ConfigError("objective.own_words is about shuffled maps; set objective.shuffle = true, too")
         for name, value in (asdict(self) | self.extra).items():
-            if name in self.extra and not isinstance(value, int | float):
+            if name in self.extra and type(value) not in (int, float):
                 raise ConfigError(f"objective.extra gives {name} the weight {value!r}; a number was expected")
-            if isinstance(value, float) and not 0 <= value < math.inf:
+            if type(value) in (int, float) and not 0 <= value < math.inf:
                 raise ConfigError(f"objective.{name} is {value}; 0 or more was expected")
         if not self.smoothing < 1:
             raise ConfigError(f"objective.smoothing is {self.smoothing}; less than 1 was expected")

@@ -100,6 +100,7 @@ def test_what_cannot_be_read_is_refused_by_name(name, error, message):
         ({"num_heads": 0}, "timm cannot build"),
         ({"depth": 0}, "a depth of at least 1 was expected"),
         ({"in_chans": 1}, "in_chans is 1; images have 3 channels"),
+        ({"img_size": [32]}, "timm cannot build"),
     ],
 )
 def test_overrides_that_make_no_backbone_are_refused(overrides, message):
@@ -110,6 +111,13 @@ def test_overrides_that_make_no_backbone_are_refused(overrides, message):
 def test_taps_outside_the_backbone_are_refused():
     with pytest.raises(UnsupportedModelError, match="blocks 0 to 2"):
         student(taps=(1, 3))
+
+
+@pytest.mark.parametrize("taps", [(2, 0), (1, 1)])
+def test_taps_that_do_not_rise_are_refused(taps):
+    """Their maps would be named after other blocks than they are of."""
+    with pytest.raises(UnsupportedModelError, match="rising numbers of blocks were expected"):
+        student(taps=taps)
 
 
 def test_a_saved_student_answers_the_same(tmp_path):
