@@ -1,7 +1,9 @@
 """Pointing game: does the map's peak lie in the mask? Zhang et al. 2018 (arXiv 1608.00507).
 
-Pixel by pixel and without the usual tolerance of 15 pixels. A uniform map's peak is anywhere, so chance is the mask's
-area; compare with the centre's hit rate too, since photographs show their subject there.
+Pixel by pixel and without the usual tolerance of 15 pixels. Chance is the mask's area, which is how often a pixel drawn
+at random hits. A uniform map is no such draw: enlarging makes some of its pixels a little higher than others, and of
+equal ones the first counts, so its peak is one fixed pixel. Compare with the centre's hit rate too, since photographs
+show their subject there.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ def find_shards(shards: str | Path | Sequence[str | Path]) -> list[str]:
     """
     if isinstance(shards, Sequence) and not isinstance(shards, str):
         return [shard for each in shards for shard in find_shards(each)]
-    folder = Path(shards)
-    found = sorted(str(path) for path in folder.glob("*.tar")) if folder.is_dir() else expand_urls(str(shards))
+    folder = None if _is_url(str(shards)) else Path(shards)  # a URL may be longer than any path
+    found = sorted(map(str, folder.glob("*.tar"))) if folder and folder.is_dir() else expand_urls(str(shards))
     if not found:
         raise DataError(f"{shards} has no shards in it; *.tar was expected")
     for shard in found:

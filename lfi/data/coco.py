@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lfi.data.coco_format import SHARED_NAMES, CocoInstances, read_instances, read_lists
+from lfi.data.coco_format import SHARED_NAMES, CocoInstances, by_id, read_instances, read_lists
 from lfi.data.decode import Fit
 from lfi.data.imagecache import cached
 from lfi.data.imagefiles import is_there
@@ -148,7 +148,7 @@ def _captions(file: Path, images: list[Any], notes: Notes) -> dict[Any, str]:
     said: dict[Any, str] = {}
     wanted = set(images)
     try:
-        entries = sorted(read_lists(file, "annotations")["annotations"], key=lambda entry: entry["id"])
+        entries = sorted(read_lists(file, "annotations")["annotations"], key=by_id)
         for entry in entries:
             caption, image = " ".join((entry["caption"] or "").split()), entry["image_id"]
             if image not in wanted:

@@ -72,9 +72,12 @@ def read_instances(path: Path) -> CocoInstances:
     names = {entry["id"]: entry["file_name"] for entry in images}
     for number in names.keys() - {each["image_id"] for each in found if not each["iscrowd"]}:
         notes.add(NO_OBJECT, names[number])
-    return CocoInstances(
-        path, images, found, sorted(categories, key=lambda entry: (type(entry["id"]) is str, entry["id"])), notes.all()
-    )
+    return CocoInstances(path, images, found, sorted(categories, key=by_id), notes.all())
+
+
+def by_id(entry: dict[str, Any]) -> tuple[bool, Any]:
+    """What entries are sorted by: their ids, numbers before texts."""
+    return isinstance(entry["id"], str), entry["id"]
 
 
 def read_lists(file: Path, *lists: str) -> dict[str, list[Any]]:

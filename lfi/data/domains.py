@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lfi.data.folders import are_splits, class_names, subfolders
+from lfi.data.folders import are_splits, class_names, refuse_not_utf8, subfolders
 from lfi.data.imagecache import cached
 from lfi.data.imagefiles import image_files
 from lfi.data.imageset import ImageSet
@@ -79,6 +79,7 @@ def domain_folders(
                 domains += [domain.name] * len(found)
         if domain.name not in domains:
             notes.add("domains without images", domain.name)
+    refuse_not_utf8(dict.fromkeys(domains), "domain")
     if not files:
         raise DataError(f"{root} holds no images; DOMAIN/CLASS/* was expected")
     order = sorted(range(len(files)), key=lambda row: (domains[row], folders[row]))  # stable: files stay in order

@@ -108,6 +108,13 @@ def are_splits(folders: Sequence[Path]) -> bool:
     return bool(folders) and {folder.name.lower() for folder in folders} <= _SPLITS
 
 
+def refuse_not_utf8(folders: Iterable[str], what: str) -> None:
+    """Raises DataError for a folder whose name is not UTF-8, since captions hold the name; `what` it is a folder of."""
+    for name in folders:
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"the {what} folder {name!r} has a name that is not UTF-8; rename it")
+
+
 def class_names(folders: Iterable[str]) -> tuple[str, ...]:
     """Names of folders as people read them: underscores are spaces.
 
@@ -115,9 +122,7 @@ def class_names(folders: Iterable[str]) -> tuple[str, ...]:
         DataError: where two of them read the same, or a name is not UTF-8.
     """
     names = [folder.replace("_", " ").strip() for folder in folders]
-    for name in names:
-        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise DataError(f"the class folder {name!r} has a name that is not UTF-8; rename it")
+    refuse_not_utf8(names, "class")
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise DataError(f"several class folders are called {twice[0]!r}; rename all but one of them")

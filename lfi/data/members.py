@@ -135,6 +135,6 @@ def pack(images: ImageSet, row: int) -> dict[str, Any]:
     elif images.labels[row] >= 0:
         sample["cls"] = str(images.labels[row]).encode()
     if images.captions[row]:
-        sample["txt"] = " ".join(images.captions[row].split()).encode()
+        sample["txt"] = " ".join(images.captions[row].split()).encode(errors="replace")  # half an emoji
     sample["json"] = json.dumps(facts).encode()
     return sample

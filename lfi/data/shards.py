@@ -161,7 +161,7 @@ class ShardStream(IterableDataset):
 
 
 def write_shards(images: ImageSet, folder: Path, per_shard: int = 1000) -> list[Path]:
-    """Write a set as shards, images as PNG; `read_shards` reads the same set back.
+    """Write a set as shards, images as PNG; `read_shards` reads the same set back, without its `by_words`.
 
     Returns:
         The archives, `000000.tar` and so on, each written whole or not at all.
@@ -283,7 +283,7 @@ def _class_names(table: str) -> tuple[str, ...] | None:
         return None
     try:
         names = json.loads(found)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{table} cannot be read as JSON: {error}") from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{table} is not a JSON list of names, that of class 0 first")

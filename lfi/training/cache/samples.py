@@ -34,7 +34,7 @@ def samples_of(images: ImageSet) -> Samples:
         pixels = [digest for part in parts for digest in part]
     rows = zip(images.ids, pixels, images.captions, images.words, strict=True)
     return {
-        name: [pixel, _digest(caption.encode()), _digest(json.dumps(words).encode())]
+        name: [pixel, _digest(caption.encode(errors="surrogatepass")), _digest(json.dumps(words).encode())]
         for name, pixel, caption, words in rows
     }
 

@@ -94,6 +94,11 @@ def test_the_first_caption_is_taken_and_a_missing_one_is_made_of_the_classes(ins
     )
 
 
+def test_ids_of_captions_may_be_numbers_and_texts(instances, read):
+    captions = [{"id": "x", "image_id": 7, "caption": "second"}, {"id": 1, "image_id": 7, "caption": "first"}]
+    assert read(instances, captions).captions[0] == "first"
+
+
 def test_images_that_are_missing_are_named(instances, read, tmp_path):
     (tmp_path / "images/3.png").unlink()
     with pytest.raises(DataError, match=r"1 of the 4 images of instances\.json are not in .*images: 3\.png"):

@@ -1,5 +1,8 @@
 """Domains stay apart: what is trained on, what is selected on, what is reported."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -46,6 +49,12 @@ def test_a_class_and_a_domain_without_images_are_named(pacs):
     (pacs / "engraving").mkdir()
     noted = {note.what: [name for name, _ in note.names] for note in domain_folders(pacs, size=16).notes}
     assert noted == {"class folders without images": ["photo/giraffe"], "domains without images": ["engraving"]}
+
+
+def test_a_domain_whose_name_is_not_utf_8_is_refused(pacs, picture):
+    picture(Path(os.fsdecode(os.fsencode(pacs) + b"/caf\xe9/dog/1.png")))
+    with pytest.raises(DataError, match=r"the domain folder .* has a name that is not UTF-8; rename it"):
+        domain_folders(pacs, size=16)
 
 
 def test_a_damaged_image_is_named_and_left_out_with_all_that_belongs_to_it(pacs):

@@ -11,6 +11,7 @@ import pytest
 from shard_files import add, encoded
 from torch.utils.data import DataLoader
 
+from lfi.data.archives import find_shards
 from lfi.data.imageset import ImageSet
 from lfi.data.members import FURTHER, OTHER_CLASS
 from lfi.data.notes import Note
@@ -121,6 +122,23 @@ def test_shards_of_a_pipe_are_beside_nothing(tmp_path):
     add(tmp_path / "a.tar", {"1.jpg": encoded(1), "1.txt": b"a", "1.cls": b"1"})
     (note,) = read_shards(f"pipe:cat {tmp_path}/a.tar", size=8).notes
     assert note == Note(NUMBERED, ((f"classes.json of pipe:cat {tmp_path}/a.tar", 2),))
+
+
+def test_names_of_classes_that_are_nested_too_deep_are_refused(tmp_path):
+    add(tmp_path / "a.tar", {"1.jpg": encoded(1), "1.cls": b"0"})
+    (tmp_path / "classes.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"classes\.json cannot be read as JSON"):
+        read_shards(tmp_path, size=8)
+
+
+def test_a_url_may_be_longer_than_a_path():
+    url = "https://example.org/a.tar?signed=" + "x" * 5000
+    assert find_shards(url) == [url]
+
+
+def test_half_an_emoji_in_a_caption_is_a_question_mark_in_shards(tmp_path):
+    write_shards(numbered(1, captions=("a star \ud83d",)), tmp_path)
+    assert read_shards(tmp_path, size=8).captions == ("a star ?",)
 
 
 @pytest.mark.parametrize("text", ['{"0": "cat"}', '"cat"', "[1, 2]"])

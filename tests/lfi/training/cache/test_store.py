@@ -16,6 +16,7 @@ from cached_answers import COUNT, FIELDS, SHARDS, Teacher, images, make, setting
 from lfi.errors import DataError
 from lfi.training.cache import build, files, open_store
 from lfi.training.cache.compression import TOLERANCE, compress, expand
+from lfi.training.cache.samples import samples_of
 
 
 def total_variation(first, second):
@@ -24,6 +25,11 @@ def total_variation(first, second):
 
 def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first.keys() | second.keys())
+
+
+def test_half_an_emoji_in_a_caption_has_a_digest(data):
+    captions = ("a star \ud83d", *data.captions[1:])
+    assert samples_of(replace(data, captions=captions))[data.ids[0]] != samples_of(data)[data.ids[0]]
 
 
 @pytest.mark.parametrize("precision", ["float16", "uint8"])
