@@ -39,6 +39,10 @@ def scope_of(path: str) -> str | None:
     return "metrics" if path == "/metrics" else "maps"
 
 
+_AGENTS = "/mcp"
+"""It has a list of its own of names and origins that may ask."""
+
+
 class Gate:
     """Lets authorised requests through.
 
@@ -115,7 +119,8 @@ class Gate:
     ) -> Response | None:
         if needed is None:
             return None
-        if request.method not in _READING and not by_hand and from_elsewhere(request, self.origins):
+        guarded = request.method not in _READING and not by_hand and path.rstrip("/") != _AGENTS
+        if guarded and from_elsewhere(request, self.origins):
             self.metrics.refused.labels("origin").inc()
             return answer_lfi_error(request, NotYoursError("the request comes from a page of another site"))
         if self.keyring is None:

@@ -97,14 +97,14 @@ def fetched(trio: str) -> Path:
 
 
 def read_image(path: Path, most: int) -> bytes:
-    """The file's bytes, and of one that has more than `most`, one more: enough to be refused as too large.
+    """The file's bytes; of what has no size of its own, such as a device, no more than it takes to be refused.
 
     Raises:
         ImageError: there is no such file, or it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return file.read(most + 1)
+            return file.read(-1 if path.is_file() else most + 1)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {reason(error)}") from error
 

@@ -239,8 +239,8 @@ class LoopConfig:
         for name in ("clip", "evaluations", "prefetch", "seed", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"loop.{name} is {getattr(self, name)}; 0 or more was expected")
-        if not 0 < self.learning_rate < math.inf:
-            raise ConfigError(f"loop.learning_rate is {self.learning_rate}; a number above 0 was expected")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ConfigError(f"loop.learning_rate is {self.learning_rate}; a number of 0 or more was expected")
         if self.seed >= 2**63:
             raise ConfigError(f"loop.seed is {self.seed}; less than 2^63 was expected")
         for name in ("ema", "warmup"):

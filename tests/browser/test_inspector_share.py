@@ -105,6 +105,7 @@ def test_a_picture_that_was_kept_twice_from_one_browser_is_deleted_with_one_clic
     own.find("#lfi-forget").wait_for()
     link = link_of(own)
     own.page.goto(f"{service}/ui/")
+    own.page.wait_for_selector(".lfi[data-stage=empty]:not([data-busy])")
     own.upload(tmp_path / "mine.png")
     own.type_word("red circle, blue square")
     own.wait_for_maps("blue square")

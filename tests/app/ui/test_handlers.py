@@ -195,7 +195,7 @@ def test_a_region_that_is_none_is_said(handlers, token, region):
 
 
 def test_a_form_that_is_nested_without_end_is_no_json(handlers):
-    form = DataWithFiles({"request": "[" * 100_000}, [("picture.png", b"")])
+    form = DataWithFiles(data={"request": "[" * 100_000}, files=[("picture.png", b"")])
     assert "is not JSON" in handlers.compare(form)["error"]["message"]
 
 
