@@ -45,7 +45,10 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ):
         self._http = httpx.AsyncClient(
-            base_url=base_url, headers=calls.key_headers(key), timeout=timeout, transport=transport
+            base_url=calls.service_address(base_url),
+            headers=calls.key_headers(key),
+            timeout=timeout,
+            transport=transport,
         )
         self._retries = retries or Retries()
 

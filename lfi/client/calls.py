@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 import httpx
 
 from lfi.client.answers import Answer, BatchStatus, Models, read_maps, read_models, read_overlays
-from lfi.client.errors import ServiceError
+from lfi.client.errors import ServiceError, UnreachableError
 from lfi.errors import ImageError, reason
 
 if TYPE_CHECKING:
@@ -87,6 +87,22 @@ class Call(Generic[T]):
             file.seek(0)
         files = {"files": self.files} if self.files else {}
         return {"method": self.method, "url": self.path, **self.options, **files}
+
+
+def service_address(base_url: str) -> httpx.URL:
+    """The address of a service.
+
+    Raises:
+        UnreachableError: there can be none.
+    """
+    try:
+        address = httpx.URL(base_url)
+        address.host.encode("idna")  # as the look-up of its name will
+    except (httpx.InvalidURL, UnicodeError):
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host:
+        raise UnreachableError(f"{base_url!r} is no address of a service; http://HOST:PORT was expected")
+    return address
 
 
 def key_headers(key: str | None) -> dict[str, str]:

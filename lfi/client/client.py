@@ -30,6 +30,9 @@ class Client:
         timeout: seconds for one request.
         retries: how long to keep trying a service that is busy, starting or unreachable.
         transport: of httpx, for another way to the service.
+
+    Raises:
+        ServiceError: the address or the key can be none.
     """
 
     def __init__(
@@ -42,7 +45,10 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ):
         self._http = httpx.Client(
-            base_url=base_url, headers=calls.key_headers(key), timeout=timeout, transport=transport
+            base_url=calls.service_address(base_url),
+            headers=calls.key_headers(key),
+            timeout=timeout,
+            transport=transport,
         )
         self._retries = retries or Retries()
 

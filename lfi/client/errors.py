@@ -31,9 +31,9 @@ class ProblemError(ServiceError):
 
     def __init__(self, status: int, body: dict[str, Any], request_id: str = ""):
         self.status, self.body, self.request_id = status, body, request_id
-        self.type: str = body.get("type", "about:blank")
-        self.title: str = body.get("title", "")
-        self.detail: str = body.get("detail", "")
+        self.type: str = body.get("type") or "about:blank"
+        self.title: str = body.get("title") or "no title"
+        self.detail: str = body.get("detail") or "no reason was given"
         super().__init__(f"{status} {self.title}: {self.detail}")
 
     @classmethod

@@ -105,10 +105,9 @@ class _Attempts:
 
     def after_error(self, error: httpx.RequestError) -> float:
         """Seconds to wait after an attempt without an answer, or `UnreachableError`."""
-        if isinstance(error, httpx.UnsupportedProtocol):
-            raise UnreachableError(f"{error.request.url} is no address of a service; http://HOST:PORT was expected")
         lost = not isinstance(error, httpx.ConnectError)
-        if not self._another() or (lost and not self.repeatable):
+        hopeless = isinstance(error, httpx.LocalProtocolError)  # the request cannot be written
+        if hopeless or not self._another() or (lost and not self.repeatable):
             raise UnreachableError(f"no answer from {_place(error)}: {_reason(error)}") from error
         self.perhaps |= lost
         return self._drawn()

@@ -337,6 +337,7 @@ def test_limits_hold_where_other_machines_ask_unless_told_otherwise(monkeypatch)
         ({"Sec-Fetch-Site": "same-site", "Origin": "https://evil.lab.example"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "https://lab.example"}, 422),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://notebook.example"}, 422),
     ],

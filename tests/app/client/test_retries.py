@@ -180,12 +180,29 @@ def test_a_key_is_shown_without_the_line_break_of_its_file_and_a_broken_one_is_n
     assert "lfi_" not in str(refused.value)
 
 
-def test_what_is_no_address_is_said_at_once(opened):
-    pauses: list[float] = []
+@pytest.mark.parametrize(
+    "address", ["nonsense", "", "http://", "ftp://lfi.example", "lfi.example:80", "http://lfi:port", "http://a..b"]
+)
+def test_what_is_no_address_is_said_at_once(opened, address):
     said = pytest.raises(UnreachableError, match="is no address of a service; http://HOST:PORT was expected")
-    with opened("nonsense", retries=noting(pauses)) as client, said:
-        client.models()
+    with said, opened(address):
+        pass
+
+
+def test_what_cannot_be_sent_is_not_sent_again():
+    def send() -> httpx.Response:
+        raise httpx.LocalProtocolError("illegal header value", request=httpx.Request("GET", "http://lfi.example"))
+
+    pauses: list[float] = []
+    with pytest.raises(UnreachableError):
+        noting(pauses).run(send)
     assert pauses == []
+
+
+@pytest.mark.parametrize("body", [{}, {"type": None, "title": None, "detail": None}])
+def test_a_problem_that_says_nothing_is_said_to(body):
+    problem = ProblemError.of(httpx.Response(422, json=body, headers={"Content-Type": "application/problem+json"}))
+    assert (problem.type, str(problem)) == ("about:blank", "422 no title: no reason was given")
 
 
 @pytest.mark.parametrize(
