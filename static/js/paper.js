@@ -14,6 +14,10 @@ export function makePaper({ take, say }) {
   const button = byId("lfi-paper-make", HTMLButtonElement);
   let drawn = "";
 
+  // The button is off while a figure is made, and while there is nothing to draw.
+  let [busy, drawable] = [false, false];
+  const show = () => (button.disabled = busy || !drawable);
+
   const choices = (id, pairs) => fill(byId(id), ...pairs.map(([value, text]) => {
     return make("label", { class: "lfi-check" }, make("input", { type: "checkbox", value, checked: true }), ` ${text}`);
   }));
@@ -32,15 +36,21 @@ export function makePaper({ take, say }) {
       difference: ticked("difference") && columns.length > 1,
       film: ticked("film"),
     };
-    button.disabled = true;
-    await take({ format: "paper", words, word: 0, paper });
-    button.disabled = false;
+    busy = true;
+    show();
+    try {
+      await take({ format: "paper", words, word: 0, paper });
+    } finally {
+      busy = false;
+      show();
+    }
   });
 
   return {
     /** @param {{ words: string[], columns: { key: string, choice: string }[], there: boolean }} given */
     draw({ words, columns, there }) {
-      button.disabled = !there;
+      drawable = there;
+      show();
       const wanted = JSON.stringify([words, columns.map((each) => each.key)]);
       if (wanted === drawn) return;
       drawn = wanted;

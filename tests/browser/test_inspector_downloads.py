@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from inspector_page import picture_in
 from PIL import Image
+from playwright.sync_api import expect
 
 from lfi.rendering import ground
 
@@ -85,3 +86,16 @@ def test_the_figure_shows_the_layers_and_the_palette_on_screen(looking):
     assert first != best
     name = re.search(r"\((.+)\)", layer)
     assert (name.group(1) if name else layer).encode() in first
+
+
+@pytest.mark.parametrize("button", ["[data-download=overlays]", "#lfi-paper-make"])
+def test_a_button_stays_off_until_its_file_is_there_even_if_the_page_is_drawn_again(looking, button):
+    looking.page.locator("details:has(#lfi-paper-make)").evaluate("node => (node.open = true)")
+    held = looking.hold("download")
+    looking.find(button).click()
+    held.wait()
+    looking.page.get_by_role("slider", name="Layer").fill("0")  # draws everything again
+    expect(looking.find(button)).to_be_disabled()
+    with looking.page.expect_download():
+        held.end()
+    expect(looking.find(button)).to_be_enabled()
