@@ -11,6 +11,7 @@ from app.limits import WordLimits
 from lfi.errors import ConfigError, excerpt
 
 _NUMBER = re.compile("[0-9]{1,4}")
+"""Not what `int` reads besides: `1_0`, or digits of other scripts."""
 
 _MOST = 1000
 """Models or layers in one request: more than any trio has."""

@@ -3,6 +3,8 @@
 import { byId, dayOf, sentence } from "./elements.js";
 import { GONE } from "./service.js";
 
+const KEYS = 100; // of one picture: the service knows no more
+
 export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
   const address = byId("lfi-address", HTMLInputElement);
   const note = byId("lfi-share-note");
@@ -48,7 +50,7 @@ export function makeShare({ days, keeping, forgetting, onKept, onForgotten }) {
     const mine = picture;
     const answer = await whileAsking(keep, mine, () => keeping(mine));
     if (!answer) return;
-    setKept(answer.picture.token, [...keptOf(answer.picture.token), answer.kept]);
+    setKept(answer.picture.token, [...keptOf(answer.picture.token), answer.kept].slice(-KEYS));
     await onKept({ ...mine, ...answer.picture, kept: true });
   });
   forget.addEventListener("click", async () => {

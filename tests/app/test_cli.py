@@ -16,6 +16,7 @@ from commandline import lfi
 from PIL import Image
 from uploads import as_bytes, nine_hundred_megapixels, scene, truncated_jpeg, two_frames
 
+from app.commands.maps import read_image
 from lfi.comparison import MODELS
 
 
@@ -121,6 +122,10 @@ def test_a_missing_photo_and_a_folder_that_is_a_file_are_named(photo, trio_folde
     assert_refused(capsys, f"cannot read {tmp_path}: is a directory", "maps", tmp_path, "--word", "star")
     here = ("maps", photo, "--word", "star", "--trio", trio_folder, "--out", photo)
     assert_refused(capsys, f"cannot write to {photo}: file exists", *here)
+
+
+def test_a_file_without_end_is_read_as_far_as_it_may_go():
+    assert len(read_image(Path("/dev/zero"), 1000)) == 1001
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def test_a_model_that_is_repeated_counts_once():
         ({"layers": ["0," * 500_000]}, "500,001 layers were given; at most 1,000 are read"),
         ({"layers": ["0"] * 1001}, "1,001 layers were given; at most 1,000 are read"),
         ({"models": ["x," * 500_000]}, "500,001 models were given; at most 1,000 are read"),
+        ({"layers": ["1_0"]}, "layers are '1_0'; whole numbers from 0 were expected"),
+        ({"layers": ["\uff11"]}, "layers are '\uff11'; whole numbers from 0 were expected"),
         ({"layers": ["9" * 1_000_000]}, f"layers are '{'9' * 40}…'; whole numbers from 0 were expected"),
     ],
 )
