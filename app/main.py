@@ -26,6 +26,7 @@ from app.access.keyring import Keyring, keys_are_asked_for
 from app.access.openapi import describe_gate
 from app.access.rates import Rates
 from app.access.study_rates import StudyRates
+from app.agents.server import PATH as AGENTS
 from app.agents.server import agent_route, agent_server
 from app.api import kept_routes, routes
 from app.batch import routes as batch_routes
@@ -124,6 +125,7 @@ def create_app(settings: Settings | None = None, on_failure: Callable[[], None] 
         metrics=metrics,
         published=settings.root_path,
         page=PAGE,
+        agents=AGENTS,
         study_rates=StudyRates(settings.study_rate, settings.study_browser_rate, study_routes.COOKIE),
         origins=settings.cors_origins,
     )

@@ -56,7 +56,7 @@ ROWS = (
     Row("the same, steps of that student over LFI's to its score", "transfer-photographs-tuned", _STEPS, _STEPS),
     Row("PACS, held-out domains: the same lead, points", "transfer-photographs-tuned-pacs", _HELD_OUT, _HELD_OUT),
     Row(
-        "detection: LFI as a fine-tuned backbone, over the best one, median of seeds, points of box mAP",
+        "detection: the lead of LFI as a fine-tuned backbone, median of seeds, points of box mAP",
         "detection-patch-words",
         f"{UNSHUFFLED} minus best result-oriented, box mAP",
         f"{UNSHUFFLED} minus best result-oriented (DIST + feature KD), box mAP, fine-tuned, median of seeds",

@@ -21,6 +21,7 @@ from typing import Any
 
 import optuna
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 from tqdm import tqdm
 
 from evaluation.results import Results
@@ -169,14 +170,16 @@ def tune_one(
 
     study.optimize(score, max(0, trials - len(finished(study))))
     done = finished(study)[:trials]  # no more than the others have
-    whole = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
+    whole = [trial for trial in done if trial.state == TrialState.COMPLETE]
     best = max(whole, key=lambda trial: trial.value or 0)
-    first, *second = (
+    scores = [
         next(float(trial.value or 0) for trial in whole if trial.params == given)
         for given in begins_with(start_of(start), inherited)
+    ]
+    cut = len(done) - len(whole)
+    return SearchResult(
+        name, varied(best, start), scores[0], float(best.value or 0), len(done), cut, scores[1] if rival else None
     )
-    more = len(done), len(done) - len(whole), second[0] if second else None
-    return SearchResult(name, varied(best, start), first, float(best.value or 0), *more)
 
 
 def study_of(setup: TransferSetup, part: str, name: str, inherited: Parameters | None = None) -> optuna.Study:
@@ -209,11 +212,10 @@ def study_of(setup: TransferSetup, part: str, name: str, inherited: Parameters |
         study.set_user_attr("recipe", json.loads(json.dumps(now)))
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
     study.pruner = optuna.pruners.MedianPruner(UNCUT, CUT_FROM)
-    running, waiting = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.WAITING
-    for trial in study.get_trials(states=(running,)):  # it was killed
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):  # it was killed
+        study.tell(trial.number, state=TrialState.FAIL)
     known = [trial.params for trial in finished(study)]
-    known += [trial.system_attrs["fixed_params"] for trial in study.get_trials(states=(waiting,))]
+    known += [trial.system_attrs["fixed_params"] for trial in study.get_trials(states=(TrialState.WAITING,))]
     given = begins_with(start_of(begun_with(setup, name)), inherited)
     if finished(study) and not any(each in known for each in given):
         raise ConfigError(f"the search in {kept} started from other weights; move it away, or pass another --runs")
@@ -230,7 +232,7 @@ def begins_with(start: Parameters, inherited: Parameters | None) -> list[Paramet
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Trials with a score, and those cut short; one that was killed is made again."""
-    return study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
+    return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
 def start_of(method: Method) -> Parameters:

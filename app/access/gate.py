@@ -39,16 +39,13 @@ def scope_of(path: str) -> str | None:
     return "metrics" if path == "/metrics" else "maps"
 
 
-_AGENTS = "/mcp"
-"""It has a list of its own of names and origins that may ask."""
-
-
 class Gate:
     """Lets authorised requests through.
 
     Args:
         keyring: None where keys are not asked for.
         page: the path of the page, whose own files are not counted as requests.
+        agents: the path of the agents' door, which has a list of its own of names and origins that may ask.
         study_rates: of raters' pages.
         origins: of other sites' pages that may ask; `*` for all.
     """
@@ -61,6 +58,7 @@ class Gate:
         metrics: Metrics,
         published: str,
         page: str,
+        agents: str,
         study_rates: StudyRates,
         origins: Collection[str] = (),
     ):
@@ -70,6 +68,7 @@ class Gate:
         self.metrics = metrics
         self.published = published
         self.page = page
+        self.agents = agents
         self.study_rates = study_rates
         self.origins = origins
 
@@ -119,7 +118,7 @@ class Gate:
     ) -> Response | None:
         if needed is None:
             return None
-        guarded = request.method not in _READING and not by_hand and path.rstrip("/") != _AGENTS
+        guarded = request.method not in _READING and not by_hand and path.rstrip("/") != self.agents
         if guarded and from_elsewhere(request, self.origins):
             self.metrics.refused.labels("origin").inc()
             return answer_lfi_error(request, NotYoursError("the request comes from a page of another site"))

@@ -21,10 +21,7 @@ def check_origin(request: Request) -> None:
     Raises:
         NotYoursError: it comes from elsewhere, or does not say.
     """
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin", "")
-    ours = site == "same-origin" if site else origin != "" and _host_of(origin) == request.headers.get("host")
-    if not ours:
+    if not _from_here(request):
         raise NotYoursError("the request comes from another site, or does not say where it comes from")
 
 
@@ -34,17 +31,16 @@ def from_elsewhere(request: Request, allowed: Collection[str]) -> bool:
     Args:
         allowed: origins of others' pages that may ask; `*` for all.
     """
-    origin, site = request.headers.get("origin", ""), request.headers.get("sec-fetch-site")
-    if "*" in allowed or origin in allowed:
-        return False
+    listed = "*" in allowed or request.headers.get("origin", "") in allowed
+    return not listed and _from_here(request) is False
+
+
+def _from_here(request: Request) -> bool | None:
+    """Whether a page of ours asks, as its browser states it; None where nobody says, or no page asks."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site:
-        return site not in ("same-origin", "none")
-    return origin != "" and _host_of(origin) != request.headers.get("host")
-
-
-def _host_of(origin: str) -> str:
-    """Host and port of `https://HOST:PORT`; of what is no origin, something that no host is called."""
-    return origin.partition("://")[2]
+        return None if site == "none" else site == "same-origin"
+    return origin.partition("://")[2] == request.headers.get("host") if origin else None
 
 
 async def read_body(request: Request) -> bytes:

@@ -37,25 +37,19 @@ def data_bomb(rng: np.random.Generator) -> bytes:
     return png(png_header(64, 64), chunk(b"IDAT", zlib.compress(bytes(64 * 1024**2))))
 
 
-def tiff(tags: dict[int, tuple[int, ...]], data: bytes) -> bytes:
-    """A little-endian TIFF of one picture, from numbers of one or four bytes by tag, and its compressed pixels."""
-    tags = {**tags, **dict.fromkeys(OFFSETS & tags.keys(), (0,))}
-    start = 8 + 2 + 12 * len(tags) + 4
-    tags = {**tags, **dict.fromkeys(OFFSETS & tags.keys(), (start,))}
-    entries = b"".join(struct.pack("<HHII", tag, 4, len(value), value[0]) for tag, value in sorted(tags.items()))
+def tiff(tags: dict[int, int], data: bytes) -> bytes:
+    """A little-endian TIFF of one picture in one tile: its tags but the last two, and its compressed pixels."""
+    start = 8 + 2 + 12 * (len(tags) + 2) + 4
+    tags = {**tags, 324: start, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
-
-
-OFFSETS = {273, 324}
-"""Tags that say where strips or tiles begin."""
 
 
 def tile_bomb(rng: np.random.Generator) -> bytes:
     """A grey TIFF of few pixels in a tile of 100 to 900 megapixels."""
     width, height = (int(side) * 16 for side in rng.integers(625, 1875, 2))
-    data = zlib.compress(bytes(1000))
-    tags = {256: (64,), 257: (64,), 258: (8,), 259: (8,), 262: (1,), 277: (1,)}
-    return tiff({**tags, 322: (width,), 323: (height,), 324: (0,), 325: (len(data),)}, data)
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: width, 323: height}
+    return tiff(tags, zlib.compress(bytes(1000)))
 
 
 def profile_bomb(rng: np.random.Generator) -> bytes:

@@ -1,7 +1,7 @@
 // Files of what is on screen, and the figure on the clipboard.
 
 import { bytesOf } from "./colour.js";
-import { byId, make, sentence } from "./elements.js";
+import { byId, guarded, make, sentence } from "./elements.js";
 import { GONE } from "./service.js";
 
 /** @param {{ ask: import("./service.js").Ask }} given asks for the file of a `format` */
@@ -11,12 +11,7 @@ export function makeDownloads({ ask }) {
   const addItems = byId("lfi-add-items", HTMLButtonElement);
   const buttons = [...document.querySelectorAll("[data-download]")].map((each) => /** @type {HTMLButtonElement} */ (each));
 
-  // A button is off while its file is made, and while there is nothing to take away.
-  const busy = new Set();
-  let there = false;
-  function show() {
-    for (const button of [...buttons, copy, addItems]) button.disabled = !there || busy.has(button);
-  }
+  const guard = guarded([...buttons, copy, addItems]);
 
   function say(text, wrong = false) {
     message.classList.toggle("lfi-wrong", wrong);
@@ -33,17 +28,6 @@ export function makeDownloads({ ask }) {
     }
     say(`${answer.name} is ready.`);
     return { name: answer.name, blob: new Blob([bytesOf(answer.data)], { type: answer.type }) };
-  }
-
-  async function withoutSecondClick(button, step) {
-    busy.add(button);
-    show();
-    try {
-      await step();
-    } finally {
-      busy.delete(button);
-      show();
-    }
   }
 
   async function download(format, more = {}) {
@@ -69,19 +53,15 @@ export function makeDownloads({ ask }) {
     }
   }
 
-  copy.addEventListener("click", () => withoutSecondClick(copy, copyFigure));
+  copy.addEventListener("click", () => guard.during(copy, copyFigure));
   for (const button of buttons) {
-    button.addEventListener("click", () => withoutSecondClick(button, () => download(button.dataset.download)));
+    button.addEventListener("click", () => guard.during(button, () => download(button.dataset.download)));
   }
 
   return {
     takeFile,
     download,
     say,
-    /** @param {boolean} maps whether there are maps to take away */
-    enable(maps) {
-      there = maps;
-      show();
-    },
+    enable: guard.enable, // where there are maps to take away
   };
 }

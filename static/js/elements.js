@@ -51,6 +51,37 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
+ * Buttons that are off while there is nothing to do, and each while what it began is under way.
+ *
+ * @param {HTMLButtonElement[]} buttons
+ */
+export function guarded(buttons) {
+  const busy = new Set();
+  let there = false;
+  function show() {
+    for (const button of buttons) button.disabled = !there || busy.has(button);
+  }
+  return {
+    /** @param {boolean} wanted whether there is something to do */
+    enable(wanted) {
+      there = wanted;
+      show();
+    },
+    /** @param {HTMLButtonElement} button @param {() => Promise<unknown>} step */
+    async during(button, step) {
+      busy.add(button);
+      show();
+      try {
+        await step();
+      } finally {
+        busy.delete(button);
+        show();
+      }
+    },
+  };
+}
+
+/**
  * @param {Element} node
  * @param {(Node | string | null | undefined)[]} children
  */

@@ -1,6 +1,6 @@
 // A figure for a paper: which words and columns, how wide, with what beside the maps.
 
-import { byId, fill, make } from "./elements.js";
+import { byId, fill, guarded, make } from "./elements.js";
 
 const inputs = (id) => /** @type {HTMLInputElement[]} */ ([...byId(id).querySelectorAll("input")]);
 const chosen = (id) => inputs(id).filter((each) => each.checked).map((each) => each.value);
@@ -14,9 +14,7 @@ export function makePaper({ take, say }) {
   const button = byId("lfi-paper-make", HTMLButtonElement);
   let drawn = "";
 
-  // The button is off while a figure is made, and while there is nothing to draw.
-  let [busy, drawable] = [false, false];
-  const show = () => (button.disabled = busy || !drawable);
+  const guard = guarded([button]);
 
   const choices = (id, pairs) => fill(byId(id), ...pairs.map(([value, text]) => {
     return make("label", { class: "lfi-check" }, make("input", { type: "checkbox", value, checked: true }), ` ${text}`);
@@ -36,21 +34,13 @@ export function makePaper({ take, say }) {
       difference: ticked("difference") && columns.length > 1,
       film: ticked("film"),
     };
-    busy = true;
-    show();
-    try {
-      await take({ format: "paper", words, word: 0, paper });
-    } finally {
-      busy = false;
-      show();
-    }
+    await guard.during(button, () => take({ format: "paper", words, word: 0, paper }));
   });
 
   return {
     /** @param {{ words: string[], columns: { key: string, choice: string }[], there: boolean }} given */
     draw({ words, columns, there }) {
-      drawable = there;
-      show();
+      guard.enable(there);
       const wanted = JSON.stringify([words, columns.map((each) => each.key)]);
       if (wanted === drawn) return;
       drawn = wanted;
