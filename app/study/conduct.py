@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.database.models import Answer, Assignment, Audit, Cell, Rater, Study
+from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
 from app.study.service import Studies, find_study, note
-from evaluation.study.conduct import Conduct, LeftOut, Look, Sight, next_look
+from evaluation.study.conduct import Conduct, LeftOut, Look, Sight, next_look, part
 
 LOOKED, REPORTED, EXPORTED = "looked", "reported", "exported"
 """Acts in the audit trail: analysed while the study goes on, analysed once closed, exported."""
@@ -38,7 +39,8 @@ def look(studies: Studies, name: str, actor: str) -> Conduct:
         if same is None and _to_see(study, answers):
             detail = f"planned look {planned} at {answers} answers" if planned else f"look at {answers} answers"
             note(session, study, studies.clock(), actor, action, detail)
-        return _conduct(study.status, [line for line in lines if line is not same], planned)
+        conduct = _conduct(study.status, [line for line in lines if line is not same], planned)
+        return replace(conduct, looks=tuple(_with_cost(session, studies, study, each) for each in conduct.looks))
 
 
 def look_is_due(session: Session, studies: Studies, study: Study) -> bool:
@@ -141,6 +143,16 @@ def _parsed(line: Audit) -> Look | None:
     if match is None or match["answers"] == "0":
         return None
     return Look(line.at, int(match["answers"]), int(match["planned"] or 0))
+
+
+def _with_cost(session: Session, studies: Studies, study: Study, look: Look) -> Look:
+    """A look with what it spent by the plan of its time, which may have been amended since."""
+    if not look.planned:
+        return look
+    then = select(Plan.hash).where(Plan.study_id == study.id, Plan.made_at <= look.at).order_by(Plan.version.desc())
+    return replace(
+        look, spent=part(studies.plan_hashed(session, session.scalars(then.limit(1)).one()).analysis, look.planned)
+    )
 
 
 def _exported(line: Audit) -> int:

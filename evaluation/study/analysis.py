@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from evaluation.study.agreement import Reliability, level_matrix, ordinal_alpha, reliability
-from evaluation.study.conduct import Conduct, confidence
+from evaluation.study.conduct import Conduct, confidence, error_left
 from evaluation.study.contrasts import Contrast, wilcoxon_contrasts
 from evaluation.study.estimate import Estimate
 from evaluation.study.flow import Attrition, Flow, exclusion_flow
@@ -103,6 +103,8 @@ class Analysis:
                 "the study was opened again after its final answers had been seen, and a second try at the claim would "
                 "err more often than planned"
             )
+        if error_left(self.plan, self.conduct) <= 0:
+            return "looks that were planned before the plan was amended spent all of the error that it allows now"
         if self.conduct.interim and not self.conduct.planned:
             return "the study goes on, and the plan has no look here"
         return ""
@@ -175,10 +177,10 @@ def analyse(
         DataError: no answers are left.
     """
     flow = exclusion_flow(table, plan)
-    rated = (flow.everyone["kind"] == "rating").any() or flow.analysed.empty
-    found = arms(flow.analysed) if rated else {}
     ratings = flow.analysed[flow.analysed["kind"] == "rating"]
     pairs = flow.analysed[flow.analysed["kind"] == "pair"]
+    rated = (flow.everyone["kind"] == "rating").any()  # even if all of them were left out
+    found = {} if ratings.empty and len(pairs) else arms(flow.analysed)
     missing: dict[str, str] = {}
     steps = tqdm(total=7, desc="analysis", unit="part", disable=quiet)
 
@@ -232,12 +234,12 @@ def analyse(
             unexcluded=_unexcluded(flow, looked) if primary else None,
             others={name: other for name, other in compared.items() if other is not None},
             levels=_levels(ratings),
-            contrasts=secondary("Wilcoxon", lambda: wilcoxon_contrasts(ratings, plan) if rated else [], []),
+            contrasts=secondary("Wilcoxon", lambda: wilcoxon_contrasts(ratings, plan) if found else [], []),
             contests=secondary("pairs", lambda: contests(pairs, plan), []),
             strengths=secondary("pairs", lambda: bradley_terry(pairs, plan), None),
             agreement=secondary("agreement", agreements, {}),
             times=secondary("response times", lambda: response_times(flow.analysed), []),
-            mixed=secondary("mixed model", lambda: mixed_model(ratings, plan) if rated else None, None),
+            mixed=secondary("mixed model", lambda: mixed_model(ratings, plan) if found else None, None),
             missing=missing,
             conduct=conduct,
             attrition=attrition,

@@ -5,6 +5,7 @@ An interval that was looked at, and that decided when to stop, promises more tha
 - **Planned looks.** The plan names shares of the wanted answers (`AnalysisPlan.looks`). Each look, and the end, spends
   its part of the error by the function of Lan and DeMets (1983) in the manner of O'Brien and Fleming: little early,
   nearly all at the end. The parts are added up (Bonferroni), so they hold however the looks depend on each other.
+  What a look spent by the plan of its time stays spent, whatever an amendment makes of the plan (`Look.spent`).
 - **Looks that nobody planned** are noted, and after m of them the interval is made at 1 - error / (m (m + 1)). These
   parts add up to the error over any number of looks, so what is claimed then may be claimed whenever one stops.
 
@@ -31,11 +32,13 @@ class Look:
     Attributes:
         answers: how many were stored.
         planned: which of the plan's looks it was, from 1; 0 if none.
+        spent: its part of the error, by the plan that was in force then; 0 if it was not planned.
     """
 
     at: datetime
     answers: int
     planned: int
+    spent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,25 @@ class Conduct:
 def confidence(plan: AnalysisPlan, conduct: Conduct) -> float:
     """At which confidence the primary interval is made, so that all looks together err no more often than planned.
 
-    What was seen of the closed study before it was opened again does not count here: no claim is made after that.
+    What was seen of the closed study before it was opened again does not count here, nor that nothing is left of the
+    error: no claim is made then.
     """
-    error = 1 - plan.confidence
-    if plan.looks:
-        spent = [spending(share, error) for share in (0.0, *plan.looks, 1.0)]
-        number = conduct.planned or len(plan.looks) + 1
-        error = spent[number] - spent[number - 1]
+    error = min(part(plan, conduct.planned or len(plan.looks) + 1), error_left(plan, conduct))
     if conduct.unplanned:
         error /= conduct.unplanned * (conduct.unplanned + 1)
-    return 1 - error
+    return 1 - error if error > 0 else plan.confidence
+
+
+def error_left(plan: AnalysisPlan, conduct: Conduct) -> float:
+    """What earlier planned looks leave of the plan's error; nothing or less where it was amended to a smaller one."""
+    return 1 - plan.confidence - sum(look.spent for look in conduct.looks)
+
+
+def part(plan: AnalysisPlan, number: int) -> float:
+    """The error that a planned look may spend, from 1; one more than the last is the end."""
+    error = 1 - plan.confidence
+    shares = (0.0, *plan.looks, 1.0)
+    return spending(shares[number], error) - spending(shares[number - 1], error)
 
 
 def spending(share: float, error: float) -> float:

@@ -12,6 +12,9 @@ from evaluation.study.pictures import items_of, pictures_of
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import CONDITIONS
 
+_PLACES = 10
+"""To which differences are rounded: means of levels are fractions, and float noise would break their ties."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -53,7 +56,7 @@ def wilcoxon_contrasts(ratings: pd.DataFrame, plan: AnalysisPlan) -> list[Contra
                 continue
             differences = (means[plan.numerator] - means[other]).dropna().groupby(unit).mean().to_numpy()
             if len(differences):
-                found.append((other, unit, differences))
+                found.append((other, unit, differences.round(_PLACES)))
     tests = [_signed_rank(differences) for _, _, differences in found]
     return [
         Contrast(other, unit, len(differences), float(np.median(differences)), p, corrected, effect)
@@ -74,7 +77,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 def _signed_rank(differences: np.ndarray) -> tuple[float, float]:
     """p and rank-biserial correlation; 1 and 0 where nothing differs."""
-    apart = differences[np.abs(differences) > 1e-12]
+    apart = differences[differences != 0]
     if not len(apart):
         return 1.0, 0.0
     ranks = stats.rankdata(np.abs(apart))

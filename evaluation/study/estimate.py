@@ -20,6 +20,12 @@ class Estimate:
         return f"{_digits(self.value)} [{_digits(self.low)}, {_digits(self.high)}]"
 
 
+def percent(confidence: float) -> str:
+    """A confidence in per cent, to two places, and more where it would look like certainty: 95%, 97.5%, 99.999%."""
+    places = 2 if confidence <= 0.5 else max(2, math.ceil(-math.log10(1 - confidence)) - 1)
+    return f"{100 * confidence:.{places}f}".rstrip("0").rstrip(".") + "%"
+
+
 def _digits(value: float) -> str:
     if math.isnan(value):
         return "undefined"

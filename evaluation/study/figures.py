@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, PercentFormatter
 
 from evaluation.study.analysis import NAMES, Analysis
-from evaluation.study.estimate import Estimate
+from evaluation.study.estimate import Estimate, percent
 from evaluation.study.planning import Planning
 from evaluation.study.ratio import Ratio
 
@@ -64,8 +64,7 @@ def ratio_figure(found: Analysis, primary: Ratio) -> str:
     if not math.isnan(found.truth):
         axes.axvline(found.truth, color="#CC79A7", linewidth=1.5)
         lines += f"; pink: the truth, {found.truth:.3g}"
-    exactly = f"{found.confidence:.0%}" if found.confidence == plan.confidence else f"{found.confidence:.2%}"
-    axes.set_xlabel(f"ratio of P(consistent), {exactly} interval\n{lines}")
+    axes.set_xlabel(f"ratio of P(consistent), {percent(found.confidence)} interval\n{lines}")
     return _svg(fig, found)
 
 
@@ -75,7 +74,7 @@ def shares_figure(found: Analysis) -> str:
     _forest(axes, [(NAMES[name], share, COLOURS[name]) for name, share in found.shares.items()])
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel(f"ratings that say consistent, {found.plan.confidence:.0%} interval over raters and pictures")
+    axes.set_xlabel(f"ratings that say consistent, {percent(found.plan.confidence)} interval over raters and pictures")
     return _svg(fig, found)
 
 
@@ -121,7 +120,7 @@ def pairs_figure(found: Analysis) -> str:
         rows = [(NAMES[name], each, COLOURS[name]) for name, each in found.strengths.strengths.items()]
         _forest(panels[1], [*rows, ("left side", found.strengths.side, "#000000")])
         panels[1].axvline(0, color="#767676", linewidth=1)
-        panels[1].set_xlabel(f"Bradley-Terry strength in logits, {found.plan.confidence:.0%} interval")
+        panels[1].set_xlabel(f"Bradley-Terry strength in logits, {percent(found.plan.confidence)} interval")
     return _svg(fig, found)
 
 
@@ -131,7 +130,9 @@ def agreement_figure(found: Analysis) -> str:
     _forest(axes, [(NAMES[name], each.alpha, COLOURS[name]) for name, each in found.agreement.items()])
     axes.axvline(0, color="#767676", linewidth=1)
     axes.set_xlim(right=1)
-    axes.set_xlabel(f"Krippendorff's ordinal alpha, {found.plan.confidence:.0%} interval over pictures (1: perfect)")
+    axes.set_xlabel(
+        f"Krippendorff's ordinal alpha, {percent(found.plan.confidence)} interval over pictures (1: perfect)"
+    )
     return _svg(fig, found)
 
 

@@ -77,8 +77,11 @@ class Flow:
 def exclusion_flow(table: pd.DataFrame, plan: AnalysisPlan) -> Flow:
     """Apply the plan's rules to a table of `evaluation.study.ratings`.
 
-    Whom the service excluded by a rule leaves with that rule, and not by the owner's discretion.
+    Whom the service excluded by a rule leaves with that rule, and not by the owner's discretion. Raters of several
+    studies are told apart by their study's name: the ids of one say nothing of another's.
     """
+    if table["study"].nunique() > 1:
+        table = table.assign(rater=table["study"] + "/" + table["rater"])
     steps = [Step("stored", 0, 0, table["rater"].nunique(), len(table))]
 
     def keep(before: pd.DataFrame, kept: pd.Series | np.ndarray, reason: str) -> pd.DataFrame:

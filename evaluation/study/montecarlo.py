@@ -11,9 +11,10 @@ from tqdm import tqdm
 from evaluation.study.bootstrap import divide, interval
 from evaluation.study.design import latin_design
 from evaluation.study.estimate import Estimate
+from evaluation.study.plan import AnalysisPlan
 from evaluation.study.raters import Population, levels
 from evaluation.study.ratings import CONSISTENT_FROM
-from evaluation.study.ratio import Arm
+from evaluation.study.ratio import Arm, with_exact_bounds
 from evaluation.study.widening import ratio_interval
 
 _BATCH = 20
@@ -25,7 +26,7 @@ class Intervals:
 
     Attributes:
         estimates: `[study]`.
-        two_way: `[study, 2]`, bounds as the analysis makes them: two-way, widened for few raters.
+        two_way: `[study, 2]`, bounds as the analysis makes them: two-way, widened for few raters and sparse arms.
         rows: `[study, 2]`, bounds of a bootstrap that takes every rating to be independent.
     """
 
@@ -55,6 +56,7 @@ def simulate_intervals(
     progress: tqdm | None = None,
 ) -> Intervals:
     """Simulate studies in the Latin design and analyse each; `progress` is moved on by one per study."""
+    plan = AnalysisPlan(confidence=confidence, draws=draws, seed=seed)
     rng = np.random.default_rng((seed, raters, items, trials))
     conditions = population.conditions
     walked = latin_design(raters, items, len(conditions), trials)
@@ -72,14 +74,16 @@ def simulate_intervals(
             (hits[..., place] * rated, np.broadcast_to(rated, hits.shape[:-1]))
             for place, rated in enumerate(of_conditions)
         ]
-        two_way.append(np.stack(ratio_interval(arms[0], arms[1], confidence, draws, rng), axis=-1))
-        for study in hits:
+        resampled = np.stack(ratio_interval(arms[0], arms[1], confidence, draws, rng), axis=-1)
+        for study, bounds in zip(hits, resampled.tolist(), strict=True):
             above, below = (Arm(study[..., place] * rated, rated) for place, rated in enumerate(of_conditions))
-            estimates.append(float(divide(above.share, below.share)))
+            found, _ = with_exact_bounds(tuple(bounds), {"lfi": above, "baseline": below}, plan)
+            estimates.append(found.value)
+            two_way.append((found.low, found.high))
             rows.append(interval(_row_bootstrap(above, below, draws, rng), confidence))
             if progress is not None:
                 progress.update()
-    return Intervals(np.array(estimates), np.concatenate(two_way), np.array(rows))
+    return Intervals(np.array(estimates), np.array(two_way), np.array(rows))
 
 
 def proportion(successes: np.ndarray) -> Estimate:

@@ -9,6 +9,7 @@ from operator import itemgetter
 
 from evaluation.study.analysis import NAMES, Agreement, Analysis
 from evaluation.study.conduct import Conduct
+from evaluation.study.estimate import percent
 from evaluation.study.layout import counted
 
 LOW_ALPHA = 0.667
@@ -30,11 +31,14 @@ def conduct_sentences(found: Analysis) -> list[str]:
     if not (conduct.looks or conduct.interim or conduct.reopened or conduct.seen):
         said.append("Nobody analysed it here before it closed.")
     if found.confidence > found.plan.confidence:
-        why = "looks that the plan names" if found.plan.looks else "looks that were not planned"
-        if found.plan.looks and conduct.unplanned:
-            why += " and others that it does not"
-        so = f", so that all looks together err no more often than one at {found.plan.confidence:.0%}"
-        said.append(f"Because of {why}, ratios have intervals at {found.confidence:.2%}{'' if conduct.spent else so}.")
+        named = any(look.spent for look in conduct.looks) and "looks that an earlier plan named"
+        named = "looks that the plan names" if found.plan.looks else named
+        others = "others that it does not" if named else "looks that were not planned"
+        why = " and ".join(each for each in (named, conduct.unplanned and others) if each)
+        so = f", so that all looks together err no more often than one at {percent(found.plan.confidence)}"
+        said.append(
+            f"Because of {why}, ratios have intervals at {percent(found.confidence)}{'' if conduct.spent else so}."
+        )
     if conduct.spent:
         said.append("What had been seen when it was opened again spent its error: no report after that makes a claim.")
     return said

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class AnalysisPlan:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; one of {', '.join(CONDITIONS)} was expected")
         if self.numerator == self.denominator:
             raise ConfigError(f"numerator and denominator are both {self.numerator}; two conditions were expected")
-        if not self.claim > 0:
+        if not 0 < self.claim < math.inf:
             raise ConfigError(f"claim is {self.claim}; a ratio above 0 was expected")
         if not 0.5 < self.confidence < 1:
             raise ConfigError(f"confidence is {self.confidence}; between 0.5 and 1 was expected")
@@ -74,6 +75,8 @@ class AnalysisPlan:
         for name in ("seed", "max_failed_catch", "min_response_ms", "min_answers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; 0 or more was expected")
+        if any("\ud800" <= character <= "\udfff" for character in self.notes):
+            raise ConfigError("notes hold half a character (a lone surrogate); whole ones were expected")
         if unknown := set(self.secondary) - set(SECONDARY):
             raise ConfigError(f"unknown analysis {', '.join(sorted(unknown))}; {', '.join(SECONDARY)} were expected")
 
@@ -99,6 +102,8 @@ class AnalysisPlan:
         Raises:
             ConfigError: an unknown name, or a value of the wrong type or out of range.
         """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"analysis is {values!r}; a table was expected")
         return build(cls, dict(values), "analysis.")
 
     @classmethod
@@ -141,13 +146,17 @@ class Registration:
             plan = AnalysisPlan.from_mapping(values)
             return cls(plan.json, plan.sha256)
         try:
-            versions = {version["hash"]: canonical_json(version["plan"]) for version in values["versions"]}
+            versions = [(version["hash"], canonical_json({**version["plan"]})) for version in values["versions"]]
             opened = values["opened_hash"]
+            registered = dict(versions).get(opened)
         except (KeyError, TypeError) as error:
-            raise DataError(f"{path} is not the plan.json of an export: {error} is missing or misplaced") from error
-        if opened not in versions:
+            raise DataError(
+                f"{path} is not the plan.json of an export: versions, each with its hash and its plan, and an "
+                "opened_hash were expected"
+            ) from error
+        if registered is None:
             raise DataError(f"{path} is of a study that never opened, so no plan was registered")
-        return cls(versions[opened], opened, study_now=list(versions.values())[-1])
+        return cls(registered, opened, study_now=versions[-1][1])
 
     @property
     def in_force(self) -> AnalysisPlan:
@@ -178,7 +187,8 @@ def register(plan: AnalysisPlan, at: str) -> Registration:
 def _object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        canonical_json(values).encode()  # half an emoji cannot be hashed, nor can what is too deep
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as an analysis plan: {reason(error)}") from error
     if not isinstance(values, dict):
         raise DataError(f"{path} does not hold a JSON object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -96,10 +97,12 @@ def plan_size(
     """Power at every number of raters with every number of items; a rater has at most `trials` rating trials.
 
     Raises:
-        ConfigError: a power outside (0, 1), or no size to try.
+        ConfigError: a power outside (0, 1), a claim that is none, or no size to try.
     """
     if not 0 < wanted < 1:
         raise ConfigError(f"the wanted power is {wanted}; between 0 and 1 was expected")
+    if not 0 < claim < math.inf:
+        raise ConfigError(f"the claim is {claim}; a ratio above 0 was expected")
     if not raters or not items or min(*raters, *items) < 2:
         raise ConfigError("at least two raters and two items are needed, as both are resampled")
     sizes = []

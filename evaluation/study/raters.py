@@ -11,6 +11,7 @@ asked for: the truth that an analysis has to find. A lapse is an answer at rando
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,8 @@ from lfi.errors import ConfigError
 
 THRESHOLDS = {5: (-2.6, -1.2, 0.0, 1.6), 3: (-1.8, 0.0)}
 TRUTH = {"teacher": 0.7, "lfi": 0.6, "baseline": 0.2, "shuffled": 0.05}
+_SPREADS, _WIDEST = ("bias", "leaning", "ease", "fit", "sensitivity"), 10
+"""Standard deviations, and what none exceeds: ten logits are odds of 22,000 to 1."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 
 
@@ -65,8 +68,10 @@ class Population:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name != "consistent" and not value >= 0:
+            if name != "consistent" and not 0 <= value < math.inf:
                 raise ConfigError(f"{name} of the simulated raters is {value}; 0 or more was expected")
+            if name in _SPREADS and value > _WIDEST:
+                raise ConfigError(f"{name} of the simulated raters is {value}; at most {_WIDEST} was expected")
         for name in ("lapses", "drop_out", "double_clicks", "slow"):
             if getattr(self, name) >= 1:
                 raise ConfigError(f"{name} of the simulated raters is {getattr(self, name)}; below 1 was expected")
@@ -96,7 +101,15 @@ class Population:
         attentive = {
             name: (share - self.lapses * _by_chance(5)) / (1 - self.lapses) for name, share in self.consistent.items()
         }
-        return np.array([brentq(lambda at, p=attentive[c]: self._marginal(at) - p, -60, 60) for c in self.conditions])
+        try:
+            return np.array(
+                [brentq(lambda at, p=attentive[c]: self._marginal(at) - p, -60, 60) for c in self.conditions]
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"no effect makes P(consistent) {self.consistent} where raters and items spread so far; less of "
+                f"{', '.join(_SPREADS)} was expected"
+            ) from error
 
     def _marginal(self, effect: float) -> float:
         """P(consistent) of attentive raters, over all random effects, by Gauss-Hermite quadrature."""

@@ -40,7 +40,7 @@ class Column:
 
 COLUMNS = (
     Column("study", "text", "name of the study"),
-    Column("rater", "text", "opaque id of the rater"),
+    Column("rater", "text", "opaque id of the rater, within the study"),
     Column("trial", "integer", "position of the trial in the rater's session, from 0; practice trials count, too"),
     Column("revision", "integer", "how many answers of this trial were stored before; of a trial the highest counts"),
     Column("kind", "text", "rating or pair"),
@@ -76,6 +76,8 @@ BY_RULE, BY_OWNER = "rule", "owner"
 FAILED = re.compile(r"failed \d+ of \d+ catch trials")
 TOO_FAST = re.compile(r"answered \d+ of \d+ trials within (?P<least>\d+) ms of being shown them")
 """How the service words the reasons of its rules (`app.study.catches`): it tells them apart without `excluded_by`."""
+_LARGEST = 2**53
+"""Whole numbers beyond it are not exact in JSON and CSV."""
 _LINE_END = "\r\n"
 """RFC 4180; with a line feed alone, a carriage return in a comment would be written without quotes."""
 
@@ -105,7 +107,7 @@ def read_ratings(path: Path) -> pd.DataFrame:
             raw = pd.read_parquet(path)
         else:
             raise DataError(f"{path} ends in {suffix or 'nothing'}; {', '.join(FORMATS)} was expected")
-    except (ValueError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as {suffix[1:]}: {reason(error)}") from error
     return as_ratings(raw, str(path))
 
@@ -165,6 +167,8 @@ def as_ratings(rows: pd.DataFrame | Iterable[Mapping[str, Any]], source: str = "
     unsaid = (table["excluded"] != "") & (table["excluded_by"] == "")
     table.loc[unsaid, "excluded_by"] = table.loc[unsaid, "excluded"].map(_excluded_by)
     _check(table, source)
+    rating = table["kind"] == "rating"
+    table.loc[rating, "value"] = table.loc[rating, "value"].map(lambda level: f"{float(level):.0f}")  # 4.0 is 4
     return table
 
 
@@ -219,14 +223,16 @@ def _excluded_by(reason: str) -> str:
 def _text(cell: Any) -> str:
     if _empty(cell):
         return ""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    text.encode()  # half an emoji, as JSON can hold one, could not be written anywhere
+    return text
 
 
 def _integer(cell: Any) -> int | None:
     if _empty(cell):
         return None
     number = float(cell)
-    if isinstance(cell, bool) or not number.is_integer():
+    if isinstance(cell, bool) or not number.is_integer() or abs(number) > _LARGEST:
         raise ValueError
     return int(number)
 

@@ -7,6 +7,7 @@ Where an arm has too few consistent ratings to be resampled, or nothing else, ex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -108,7 +109,8 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
     names = (numerator or plan.numerator, denominator or plan.denominator)
     for name in names:
         if name not in found:
-            raise DataError(f"no ratings of {name} are left to analyse; there are some of {', '.join(found)}")
+            others = f"there are some of {', '.join(found)}" if found else "all ratings were left out"
+            raise DataError(f"no ratings of {name} are left to analyse; {others}")
     above, below = (found[name].by_picture for name in names)
     low, high = map(
         float,
@@ -120,20 +122,35 @@ def consistency_ratio(found: dict[str, Arm], plan: AnalysisPlan, numerator: str 
             np.random.default_rng(plan.seed),
         ),
     )
-    value = float(divide(above.share, below.share))
-    sparse = [reason for name, arm in zip(names, (above, below), strict=True) for reason in _too_sparse(name, arm)]
+    estimate, sparse = with_exact_bounds((low, high), dict(zip(names, (above, below), strict=True)), plan)
+    return Ratio(
+        estimate,
+        sparse,
+        _even(found[names[0]], found[names[1]], plan),
+        float(divide(*(_share_of_raters(arm) for arm in (above, below)))),
+        min(int((arm.counts.sum(1) > 0).sum()) for arm in (above, below)),
+    )
+
+
+def with_exact_bounds(
+    resampled: tuple[float, float], compared: Mapping[str, Arm], plan: AnalysisPlan
+) -> tuple[Estimate, str]:
+    """The ratio with its interval, widened to exact bounds where an arm is too sparse to be resampled, and why.
+
+    Args:
+        resampled: bounds by `ratio_interval`.
+        compared: numerator and denominator, by picture.
+        plan: gives the confidence, the draws and the seed.
+    """
+    above, below = compared.values()
+    value, (low, high) = float(divide(above.share, below.share)), resampled
+    sparse = [reason for name, arm in compared.items() for reason in _too_sparse(name, arm)]
     if sparse:
         lowest, highest = _exact_bounds(above, below, plan)
         low, high = min(max(low, 0.0), lowest), max(high, highest)
         if value == 0 or not np.isfinite(value):  # nothing else knows anything where one arm has no consistent rating
             low, high = lowest, highest
-    return Ratio(
-        Estimate(value, low, high),
-        "; ".join(sparse),
-        _even(found[names[0]], found[names[1]], plan),
-        float(divide(*(_share_of_raters(arm) for arm in (above, below)))),
-        min(int((arm.counts.sum(1) > 0).sum()) for arm in (above, below)),
-    )
+    return Estimate(value, low, high), "; ".join(sparse)
 
 
 def even_draws(above: Arm, below: Arm, draws: int, rng: np.random.Generator) -> np.ndarray:

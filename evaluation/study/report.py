@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.study.analysis import NAMES, Analysis, counts
+from evaluation.study.estimate import percent
 from evaluation.study.figures import figures
 from evaluation.study.items import ends, score_items
 from evaluation.study.layout import counted, inlined, listed, page, table
@@ -96,8 +97,8 @@ def _head(found: Analysis, title: str) -> list[str]:
         *parts,
         f'<p class="verdict">{escape(found.verdict)}</p>',
         f"<p>{said} by {counted(size['raters'], 'rater')} of {shown}. "
-        f"{found.plan.confidence:.0%} intervals in brackets"
-        + (f", {found.confidence:.2%} of ratios" if found.confidence > found.plan.confidence else "")
+        f"{percent(found.plan.confidence)} intervals in brackets"
+        + (f", {percent(found.confidence)} of ratios" if found.confidence > found.plan.confidence else "")
         + ".</p>",
     ]
 

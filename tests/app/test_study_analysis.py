@@ -72,6 +72,8 @@ def test_a_study_is_planned(tmp_path, capsys):
         (("plan", "--ratio", 6), "6.0 times a baseline of 0.18 is a share of 1.08"),
         (("plan", "--raters", "some"), "raters are 'some'"),
         (("plan", "--out", "power.foo"), "the plot is power.foo"),
+        (("plan", "--claim", "nan"), "the claim is nan; a ratio above 0"),
+        (("plan", "--bias", 1000), "bias of the simulated raters is 1000.0; at most 10"),
         (("plan", "--power", 80), "the wanted power is 80.0"),
         (("analyse", "nothing.csv"), "no table of ratings at nothing.csv"),
         (("simulate", "--out", "table.xlsx"), "ends in .xlsx"),

@@ -14,14 +14,14 @@ from takers import Taker
 
 from app.failures import StudyError
 from app.study.conduct import look_costs
-from app.study.creation import create_study
+from app.study.creation import amend_study, create_study
 from app.study.export import analysis_input, export_study
 from app.study.owner import delete_person, exclude, set_status
 from app.study.progress import progress_of
 from app.study.report import owners_report, report_material
 from app.study.service import find_study, note
-from evaluation.study.conduct import confidence
-from evaluation.study.plan import Registration
+from evaluation.study.conduct import confidence, part
+from evaluation.study.plan import AnalysisPlan, Registration
 
 OWNER = "an owner's secret token"
 
@@ -302,6 +302,25 @@ def test_a_planned_look_opens_the_report_when_its_answers_are_in(app, studies, e
     assert read.intact
     assert read.in_force == planned
     assert planned.looks == (0.5,)
+
+
+def test_a_planned_look_is_paid_for_though_an_amendment_takes_it_back(studies, engine, clock, tmp_path):
+    path = write_plan(tmp_path, overlap=2, trials=16, images=8)
+    bare = path.read_text()
+    path.write_text(bare.replace("[analysis]", "[analysis]\ndraws = 100\nsecondary = []\nlooks = [0.5]"))
+    name = create_study(studies, path, engine).name
+    set_status(studies, name, "open", "test")
+    while not look_is_due(studies, name):
+        Taker(studies, name).start().finish()
+    assert looks_at(studies, name).planned == 1
+    clock.turn(5)
+    path.write_text(bare.replace("[analysis]", "[analysis]\ndraws = 100\nsecondary = []"))
+    assert amend_study(studies, path)
+    set_status(studies, name, "closed", "test")
+    material = report_material(studies, name, "cli")
+    (taken,) = material.conduct.looks
+    assert taken.spent == pytest.approx(part(AnalysisPlan(looks=(0.5,)), 1))
+    assert confidence(material.plan, material.conduct) == pytest.approx(0.95 + taken.spent)
 
 
 def test_the_report_shows_what_raters_saw(studies, create):

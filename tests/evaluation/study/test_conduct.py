@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from scipy import stats
+from study_tables import crossed
 
-from evaluation.study.conduct import Conduct, Look, confidence, next_look, spending
+from evaluation.study.analysis import analyse
+from evaluation.study.conduct import Conduct, Look, confidence, next_look, part, spending
 from evaluation.study.plan import AnalysisPlan, register
 from lfi.errors import ConfigError
 
@@ -36,6 +38,26 @@ def test_planned_looks_share_the_error():
     assert sum(parts) == pytest.approx(0.05)
     assert parts[0] < 0.0001 < parts[1] < parts[2]
     assert parts[2] > 0.04, "the end keeps nearly all of it"
+
+
+@pytest.mark.parametrize("later", [(), (0.1,), (0.3, 0.6)], ids=["taken back", "moved", "kept and more"])
+def test_a_planned_look_costs_its_part_whatever_the_plan_becomes(later):
+    planned = AnalysisPlan(looks=(0.8,))
+    taken = Look(AT, 80, 1, part(planned, 1))
+    assert taken.spent > 0.02
+    final = confidence(AnalysisPlan(looks=later), Conduct("closed", (taken,)))
+    assert taken.spent + 1 - final <= 0.05 + 1e-12
+    unplanned = Conduct("closed", (taken, Look(AT, 90, 0)))
+    assert 1 - confidence(AnalysisPlan(looks=later), unplanned) == pytest.approx((1 - final) / 2)
+
+
+def test_an_error_that_was_made_smaller_than_what_was_spent_leaves_no_claim():
+    conduct = Conduct("closed", (Look(AT, 80, 1, part(AnalysisPlan(looks=(0.8,)), 1)),))
+    stricter = AnalysisPlan(confidence=0.99, draws=200, secondary=())
+    assert confidence(stricter, conduct) == 0.99
+    found = analyse(crossed(lambda condition, *_: condition == "lfi"), stricter, conduct=conduct)
+    assert "spent all of the error" in found.withheld
+    assert not found.claim_holds
 
 
 def test_looks_that_nobody_planned_add_up_to_the_error():

@@ -10,7 +10,7 @@ from evaluation.study.grid import RATERS, Cell
 def test_goals_name_the_design_that_they_are_judged_on():
     cells = [Cell(raters, 0.5, "middle", "nobody leaves") for raters in RATERS]
     kept = []
-    found, every = measure_coverage(4, 20, 0, "test", cells, lambda so_far: kept.append(len(so_far.figures)))
+    found, every = measure_coverage(4, 100, 0, "test", cells, lambda so_far: kept.append(len(so_far.figures)))
     first = next(iter(DESIGNS))
     values = {name: found.figures[f"coverage, {name}: {first}"].value for name in ("two-way", "rows")}
     goals = {name: goal.value for name, goal in found.goals.items()}

@@ -55,6 +55,30 @@ def test_the_later_answer_counts_whatever_the_clock_and_the_order_of_rows(hour):
     assert exclusion_flow(as_ratings(bare), AnalysisPlan()).analysed["value"].tolist() == ["5"]
 
 
+def test_raters_of_two_studies_who_have_one_id_are_two():
+    table = as_ratings(
+        [
+            *(rating("r1", "i0", "lfi", 1, trial=n, catch=True, catch_passed=False) for n in (1, 2)),
+            rating("r1", "i1", "lfi", 5, trial=3),
+            rating("r1", "i1", "lfi", 5, trial=3, study="another"),
+        ]
+    )
+    flow = exclusion_flow(table, AnalysisPlan())
+    assert (flow.steps[0].raters_left, flow.steps[-1].raters_left) == (2, 1)
+    assert flow.analysed["study"].tolist() == ["another"], "who fails catch trials in one study leaves that one"
+
+
+def test_ties_survive_the_noise_of_floats():
+    """Means of thirds and of tenths: the differences are .2 and -.2 in turn, which no float subtraction gives twice."""
+    apart = [0.3 - 0.1, 0.1 - 0.3, 0.7 - 0.5, 0.5 - 0.7, 0.9 - 0.7, 1.0 - 0.8]
+    assert len(set(map(abs, apart))) > 2
+    tenths = {"lfi": (3, 1, 7, 5, 9, 10), "baseline": (1, 3, 5, 7, 7, 8)}
+    table = crossed(lambda condition, rater, item: item < tenths[condition][rater], raters=6)
+    by_rater = wilcoxon_contrasts(table, AnalysisPlan())[0]
+    assert by_rater.p == pytest.approx(stats.wilcoxon([1, -1, 1, -1, 1, 1]).pvalue)
+    assert by_rater.rank_biserial == pytest.approx(1 / 3)
+
+
 def test_holms_correction_steps_down():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]

@@ -1,6 +1,7 @@
 """What was decided before the data is kept, and every change to it is shown."""
 
 import json
+import math
 
 import pytest
 
@@ -51,6 +52,9 @@ def test_a_studys_whole_plan_can_be_registered():
         ({"draws": 10}, "draws are 10; at least 100"),
         ({"secondary": ["magic"]}, "unknown analysis magic"),
         ({"min_answers": -1}, "min_answers is -1"),
+        ({"claim": math.inf}, "claim is inf"),
+        ({"claim": math.nan}, "claim is nan"),
+        ({"notes": "half \ud83d"}, "notes hold half a character"),
     ],
 )
 def test_an_impossible_plan_is_refused(values, said):
@@ -72,10 +76,36 @@ def test_an_export_says_what_was_registered_and_what_is_in_force(tmp_path):
     with pytest.raises(DataError, match="of a study that never opened"):
         Registration.read(path)
     path.write_text(json.dumps({"versions": [{"plan": {}}]}))
-    with pytest.raises(DataError, match=r"is not the plan\.json of an export: 'hash' is missing"):
+    with pytest.raises(DataError, match=r"is not the plan\.json of an export: versions, each with its hash"):
         Registration.read(path)
     path.write_text(AnalysisPlan(claim=2.0).json)
     assert Registration.read(path) == register(AnalysisPlan(claim=2.0), "")
+
+
+def test_a_plan_that_was_amended_and_amended_back_is_in_force_as_it_is_now(tmp_path):
+    path, first, second = tmp_path / "plan.json", {"analysis": {"draws": 200}}, {"analysis": {"draws": 300}}
+    versions = [{"hash": hash, "plan": plan} for hash, plan in (("a", first), ("b", second), ("a", first))]
+    path.write_text(json.dumps({"opened_hash": "a", "versions": versions}))
+    assert Registration.read(path).in_force == AnalysisPlan(draws=200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"opened_hash": "a", "versions": [{"hash": "a", "plan": [1]}]}',
+        '{"opened_hash": ["a"], "versions": [{"hash": "a", "plan": {}}]}',
+        '{"opened_hash": "a", "versions": 3}',
+        "[" * 100_000,
+        '{"a":' * 900 + "1" + "}" * 900,
+        '{"notes": "\\ud83d"}',
+        '{"analysis": []}',
+    ],
+    ids=["list as plan", "list as hash", "number", "deep", "deep to hash", "half an emoji", "list as analysis"],
+)
+def test_a_registration_that_is_none_is_one_line(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises((DataError, ConfigError)):
+        assert Registration.read(tmp_path / "plan.json").in_force
 
 
 def test_a_plan_is_read_from_json(tmp_path):

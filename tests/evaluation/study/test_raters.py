@@ -1,5 +1,7 @@
 """Simulated raters behave as their population says."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -74,11 +76,19 @@ def test_some_drop_out_click_twice_or_are_slow():
         ({"consistent": {"ours": 0.5}}, "unknown condition ours"),
         ({"lapses": 1.0}, "lapses of the simulated raters is 1.0; below 1"),
         ({"bias": -1.0}, "bias of the simulated raters is -1.0; 0 or more"),
+        ({"bias": math.inf}, "bias of the simulated raters is inf; 0 or more"),
+        ({"leaning": 1000.0}, "leaning of the simulated raters is 1000.0; at most 10"),
     ],
 )
 def test_impossible_populations_are_refused(values, said):
     with pytest.raises(ConfigError, match=said):
         Population(**values)
+
+
+def test_shares_that_no_effect_gives_are_refused():
+    wide = Population(bias=10, leaning=10, ease=10, fit=10, lapses=0.0, consistent={"lfi": 1e-4, "baseline": 0.5})
+    with pytest.raises(ConfigError, match="no effect makes"):
+        assert wide.effects
 
 
 def test_a_latin_design_fills_every_cell_evenly_and_shows_nobody_a_cell_twice():

@@ -119,6 +119,9 @@ def test_the_types_are_those_of_the_codebook():
         (2, {"value": "both"}, "row 3: value is 'both'; left, right or none"),
         (2, {"right": "lfi"}, "row 3: right is 'lfi'; another condition"),
         (2, {"kind": "guess"}, "row 3: kind is 'guess'; rating or pair"),
+        (0, {"trial": "1e30"}, "row 1: trial is '1e30'; a whole number"),
+        (0, {"value": "1e30"}, "row 1: value is '1e30'; a level from 1"),
+        (0, {"comment": "half \ud83d"}, "row 1: comment is 'half \\ud83d'; text was expected"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_row(row, change, said):
@@ -128,10 +131,16 @@ def test_what_is_wrong_is_named_with_its_row(row, change, said):
         as_ratings(rows)
 
 
+def test_a_level_that_a_spreadsheet_wrote_as_a_fraction_is_that_level():
+    table = as_ratings([{**ROWS[0], "value": "4.0", "scale": "5.0"}, {**ROWS[1], "value": 2.0}])
+    assert table["value"].tolist() == ["4", "2"]
+
+
 def test_files_that_are_no_tables_are_refused(tmp_path):
     cases = {
         "no.csv": (None, "no table of ratings at"),
         "table.xlsx": (b"x", "ends in .xlsx"),
+        "deep.jsonl": (b"[" * 100_000, "cannot be read as jsonl"),
         "table.csv": (b"rater,value\nr1,4\n", "has no column study, trial, kind"),
         "bad.jsonl": (b"{", "cannot be read as jsonl"),
         "list.jsonl": (b"[1, 2]\n", "has no column"),

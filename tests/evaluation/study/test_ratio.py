@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from study_tables import crossed, rating
 
+from evaluation.study import montecarlo
 from evaluation.study.bootstrap import divide, interval, two_way_totals
+from evaluation.study.estimate import Estimate
 from evaluation.study.montecarlo import simulate_intervals
 from evaluation.study.plan import AnalysisPlan
 from evaluation.study.raters import Population
@@ -26,6 +28,19 @@ def test_the_interval_covers_the_truth_where_rows_as_independent_do_not(trials):
     two_way, rows = simulate_intervals(population, 30, 40, trials, 400, draws=400).coverage(population.ratio)
     assert 0.93 <= two_way.value <= 0.995  # 200 studies; intervals are widened for few raters
     assert rows.value < 0.80
+
+
+def test_planning_knows_the_exact_bounds_of_sparse_arms(monkeypatch):
+    """A baseline that is hardly ever consistent: resampling alone promises a power that the analysis does not have."""
+    population = Population(lapses=0.0, consistent={"lfi": 0.3, "baseline": 0.01})
+
+    def simulated():
+        return simulate_intervals(population, 20, 20, 40, 30, draws=200)
+
+    found = simulated()
+    monkeypatch.setattr(montecarlo, "with_exact_bounds", lambda resampled, *_: (Estimate(1.0, *resampled), ""))
+    alone = simulated()
+    assert found.power(2.7).value < alone.power(2.7).value - 0.2
 
 
 def test_the_ratio_is_that_of_the_shares():

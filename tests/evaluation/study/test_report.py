@@ -16,6 +16,7 @@ from study_tables import crossed
 
 from evaluation.study.analysis import analyse
 from evaluation.study.conduct import Conduct, LeftOut, Look, Sight
+from evaluation.study.estimate import percent
 from evaluation.study.flow import Attrition
 from evaluation.study.items import ends, score_items
 from evaluation.study.mixed import mixed_model
@@ -341,6 +342,24 @@ def test_a_study_of_pairs_alone_has_a_report_without_a_ratio(tmp_path):
     assert "ratio.svg" not in names
     assert not found.claim_holds
     assert "pairs alone" in (tmp_path / "report.html").read_text()
+
+
+def test_pairs_are_analysed_where_no_rating_is_left():
+    table = simulate_table(Population(), 8, 6, pairs=6)
+    table.loc[table["kind"] == "rating", "response_ms"] = 10
+    found = analyse(table, PLAN)
+    assert found.contests
+    assert found.primary is None
+    assert found.missing["primary ratio"] == "no ratings of lfi are left to analyse; all ratings were left out"
+    assert "all ratings were left out" in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("confidence", "shown"),
+    [(0.95, "95%"), (0.975, "97.5%"), (0.999, "99.9%"), (0.99999, "99.999%"), (0.99694, "99.69%")],
+)
+def test_a_confidence_is_never_rounded_to_another(confidence, shown):
+    assert percent(confidence) == shown
 
 
 def test_a_table_without_ratings_left_is_refused():
