@@ -1,7 +1,8 @@
-"""The doors of Gradio's API: those that our page does not use are closed, and nonsense at the others is a 4xx.
+"""The doors of the page's framework: those that our page does not use are closed, and nonsense at the others is a 4xx.
 
 Gradio makes them for its other clients. They would answer anybody, fetch what others publish (`file=https://...`), and
-answer with a fault of the service where they are asked for something that is not there.
+answer with a fault of the service where they are asked for something that is not there. Our page has no events, only
+functions (`component_server`), so that it needs neither the queue nor the streams that tell whether a browser is there.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ _CLOSED = (
     "deep_link",
     "dev",
     "file",
+    "heartbeat",
     "monitoring",
     "process_recording",
     "profiling",
-    "queue/status",
+    "queue",
     "reset",
     "run",
     "run-history",
@@ -38,8 +40,9 @@ _CLOSED = (
     "vibe-starter-queries",
 )
 _CLOSED_PREFIXES = ("file=", "proxy=")
-_MISSING = {"queue/join": "the page has no such event", "component_server": "the page has no such function"}
-"""By door, what is wrong where it fails before a handler has begun: what was sent."""
+_CLOSED_BESIDE = ("login", "logout", "monitoring")
+"""Not below the framework's API, but beside it."""
+_FUNCTIONS = "component_server"
 _BEGUN = "lfi.begun"
 log = logging.getLogger("lfi.page")
 
@@ -58,34 +61,40 @@ class PageQueue:
 
     def __init__(self, app: ASGIApp, page: str):
         self.app = app
-        self.prefix = f"{page}/gradio_api/"
+        self.page = f"{page}/"
+        self.api = f"{page}/gradio_api/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        door = path.removeprefix(self.prefix).rstrip("/") if path.startswith(self.prefix) else ""
-        if scope["type"] != "http" or not door:
+        if scope["type"] != "http" or not path.startswith(self.page):
             await self.app(scope, receive, send)
-        elif door.startswith(_CLOSED_PREFIXES) or any(door == each or door.startswith(f"{each}/") for each in _CLOSED):
+        elif self._is_closed(path):
             refused = problem(Request(scope), plain(404), f"there is nothing at {scope['path']}")
             await refused(scope, receive, send)
-        elif door in _MISSING:
-            await self._ask(scope, receive, send, _MISSING[door])
+        elif path.rstrip("/") == self.api + _FUNCTIONS:
+            await self._ask(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send, missing: str) -> None:
-        """The handler of a function says when it begins. That of an event, which is only written down, runs later."""
+    def _is_closed(self, path: str) -> bool:
+        if not path.startswith(self.api):
+            return _below(path.removeprefix(self.page), _CLOSED_BESIDE)
+        door = path.removeprefix(self.api)
+        return door.startswith(_CLOSED_PREFIXES) or _below(door, _CLOSED)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The handler of a function says when it begins. What fails before that, fails by what was sent."""
         request = Request({**scope})  # the mounted page puts itself into the scope
         scope[_BEGUN] = begun = threading.Event()
         replaced = False
 
         def is_refused(start: Message) -> bool:
-            return _is_failure(start) and not begun.is_set()
+            return start["status"] >= 500 and not begun.is_set()
 
         async def refuse(_start: Message, _body: bytes) -> None:
             nonlocal replaced
             replaced = True
-            await problem(request, MALFORMED, missing)(scope, receive, send)
+            await problem(request, MALFORMED, "the page has no such function")(scope, receive, send)
 
         try:
             await hold_back(self.app, scope, receive, send, is_refused, refuse)
@@ -95,5 +104,5 @@ class PageQueue:
             log.info("refused", extra={"reason": type(error).__name__})
 
 
-def _is_failure(start: Message) -> bool:
-    return start["status"] >= 500 and start["status"] != 503  # that one says that the queue is full
+def _below(door: str, doors: tuple[str, ...]) -> bool:
+    return f"{door}/".startswith(tuple(f"{each}/" for each in doors))

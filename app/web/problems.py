@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -122,6 +122,16 @@ def answer_http_error(request: Request, error: Exception) -> Response:
     return _framework_problem(request, error.status_code, str(error.detail), error.headers or {})
 
 
+def _said(body: bytes) -> str | list[Any]:
+    """What a framework's error says: a text, or the wrong fields."""
+    try:
+        said = orjson.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+    said = said.get("detail") if isinstance(said, dict) else None
+    return said if isinstance(said, list) else str(said or "no reason was given")
+
+
 def _framework_problem(request: Request, status: int, detail: str, headers: Mapping[str, str]) -> Response:
     kind = plain(status)
     if status == 404:
@@ -137,7 +147,11 @@ def _framework_problem(request: Request, status: int, detail: str, headers: Mapp
 def answer_validation_error(request: Request, error: Exception) -> Response:
     """A field that is missing or of the wrong type."""
     assert isinstance(error, RequestValidationError)
-    errors = [_wrong_field(item) for item in error.errors()]
+    return _validation_problem(request, error.errors())
+
+
+def _validation_problem(request: Request, wrong: Sequence[Any]) -> Response:
+    errors = [_wrong_field(item) for item in wrong]
     detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors)
     return problem(request, MALFORMED, detail, errors=errors)
 
@@ -171,7 +185,7 @@ class PlainErrorsAsProblems:
     """Turns the frameworks' own errors into problems.
 
     Starlette's body limit and CORS answer for themselves, in plain text and outside the exception handlers,
-    so this wraps the whole application from outside. What is missing below the mounted page is its framework's JSON.
+    so this wraps the whole application from outside. Below the mounted page, errors are its framework's JSON.
     """
 
     def __init__(self, app: ASGIApp, page: str):
@@ -185,12 +199,16 @@ class PlainErrorsAsProblems:
         request = Request({**scope})  # a mounted application puts itself into the scope
         on_page = scope["path"].removeprefix(scope.get("root_path", "")).startswith(self.page + "/")
 
-        async def as_problem(start: Message, text: bytes) -> None:
+        async def as_problem(start: Message, body: bytes) -> None:
             headers = Headers(raw=start["headers"]).items()
             kept = {name: value for name, value in headers if name not in _REPLACED}
             # a route may have a limit of its own
             request.scope[MAX_BODY_SIZE_SCOPE_KEY] = scope.get(MAX_BODY_SIZE_SCOPE_KEY)
-            answer = _framework_problem(request, start["status"], text.decode(errors="replace"), kept)
+            said = _said(body)
+            if isinstance(said, list):
+                answer = _validation_problem(request, said)
+            else:
+                answer = _framework_problem(request, start["status"], said, kept)
             await answer(scope, receive, send)
 
         await hold_back(self.app, scope, receive, send, partial(_is_foreign, on_page=on_page), as_problem)
@@ -201,6 +219,5 @@ _REPLACED = ("content-type", "content-length")
 
 def _is_foreign(message: Message, on_page: bool) -> bool:
     kind = Headers(raw=message["headers"]).get("content-type", "")
-    if on_page and message["status"] in (404, 405):
-        return kind.startswith(("text/plain", "application/json"))
-    return message["status"] >= 400 and kind.startswith("text/plain")
+    frameworks = ("text/plain", "application/json") if on_page else ("text/plain",)
+    return message["status"] >= 400 and kind.startswith(frameworks)

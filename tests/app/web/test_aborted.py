@@ -26,7 +26,7 @@ DOORS = {
     "/v1/maps": MULTIPART,
     "/v1/batches": MULTIPART,
     "/mcp": JSON,
-    "/ui/gradio_api/queue/join": JSON,
+    "/ui/gradio_api/component_server": JSON,
 }
 
 

@@ -77,29 +77,46 @@ def test_nothing_that_is_sent_to_the_page_is_stored(client):
 
 UNUSED = {
     "GET": (
-        "queue/status", "upload_progress?upload_id=x", "call/compare/x", "stream/x/1/2/playlist.m3u8", "dev/reload",
-        "deep_link?session_hash=x", "vibe-code", "monitoring", "monitoring/summary", "profiling/traces",
+        "queue/status", "queue/data", "queue/data?session_hash=x", "heartbeat/x",
+        "upload_progress?upload_id=x", "call/compare/x", "stream/x/1/2/playlist.m3u8", "dev/reload",
+        "deep_link?session_hash=x", "vibe-code", "monitoring", "monitoring/summary", "profiling/traces", "../logout",
     ),
     "POST": (
         "cancel", "reset", "reset/", "call/compare", "call/v2/compare", "run/compare", "api/compare", "stream/x",
         "stream/x/close", "process_recording", "vibe-edit", "undo-vibe-edit", "vibe-starter-queries", "profiling/clear",
+        "queue/join", "queue/join/", "../login", "../login/",
     ),
 }  # fmt: skip
 EVENT = {"session_hash": "x", "fn_index": 0, "data": []}
 
 
-def test_what_the_page_does_not_use_of_its_queue_is_closed_and_nonsense_is_no_fault_of_ours(client):
+def test_what_the_page_does_not_use_is_closed(client):
+    config = client.get("/ui/config").json()
+    assert config["dependencies"] == []  # so it needs no queue
+    assert not config["connect_heartbeat"]
     for method, paths in UNUSED.items():
         for path in paths:
             answer = client.request(method, f"/ui/gradio_api/{path}", **({"json": EVENT} if method == "POST" else {}))
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
-    events = ({"fn_index": 99_999}, {"fn_index": -1}, {"fn_index": None}, {"session_hash": None}, {"data": None})
-    for change in events:
-        answer = client.post("/ui/gradio_api/queue/join", json=EVENT | change)
-        assert 400 <= answer.status_code < 500, change
-    for body in (b"", b"x", b"[]", b'{"fn_index": "9' + b"9" * 5000 + b'"}'):
-        answer = client.post("/ui/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
-        assert 400 <= answer.status_code < 500, body[:20]
+
+
+HUGE = b'{"component_id": "%s"}' % (b"9" * 5000)
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b"[" * 100_000, HUGE])
+def test_nonsense_at_the_page_s_functions_is_a_problem(client, body):
+    path = "/ui/gradio_api/component_server"
+    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500
+    assert (answer.headers["content-type"], answer.json()["instance"]) == ("application/problem+json", path)
+    assert not answer.json()["detail"].startswith(("{", "["))  # a sentence
+
+
+def test_wrong_fields_below_the_page_are_named_as_those_of_the_api(client):
+    answer = client.get("/ui/pwa_icon/large")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json()["type"] == "urn:problem-type:lfi:request"
+    assert [each["field"] for each in answer.json()["errors"]] == ["size"]
 
 
 def component(client: TestClient) -> int:
