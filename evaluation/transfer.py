@@ -30,7 +30,7 @@ from lfi.data.domains import domain_folders, leave_one_out
 from lfi.data.imageset import ImageSet
 from lfi.data.scenes import DOMAINS, Scenes
 from lfi.devices import faster_in_bfloat16
-from lfi.methods import ABLATIONS, METHODS, Method, sections, weighted
+from lfi.methods import ABLATIONS, METHODS, WIDER, Method, sections, weighted
 from lfi.students import Student
 from lfi.teachers import load_teacher
 from lfi.teachers.names import NameTokenizer
@@ -80,9 +80,10 @@ class TransferSetup:
     @property
     def methods(self) -> dict[str, Method]:
         """All that can be trained, by name."""
-        if self.tuned:
-            return tuned_methods(Path(self.tuned))
-        return {name: weighted(method, self.at.weights) for name, method in (METHODS | ABLATIONS).items()}
+        known = {name: weighted(method, self.at.weights) for name, method in (METHODS | ABLATIONS).items()}
+        found = tuned_methods(Path(self.tuned)) if self.tuned else known
+        narrow = found.get("DIST + feature KD")
+        return found | ({WIDER: replace(narrow, wide=True)} if narrow else {})
 
     @property
     def folder(self) -> Path:
@@ -298,8 +299,9 @@ def train_one(
 
 
 def student_of(method: Method, scale: TransferScale) -> StudentSource:
-    """The backbone of the scale with the method's queries."""
-    return method.student(StudentSource(overrides=scale.overrides))
+    """The backbone of the scale with the method's queries, or wider."""
+    width = {"embed_dim": scale.wide} if method.wide else {}
+    return method.student(StudentSource(overrides=scale.overrides | width))
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,7 @@ class Method:
     Attributes:
         taps: which blocks the queries read: `all`, `every second` (the last among them) or the `last`.
         feedback, by_name: as in `StudentSource`.
+        wide: a wider backbone instead of queries, with as many parameters as LFI has (`TransferScale.wide`).
     """
 
     objective: ObjectiveConfig
@@ -27,6 +28,7 @@ class Method:
     taps: str = "all"
     feedback: bool = False
     by_name: bool = True
+    wide: bool = False
 
     def tapped(self, depth: int) -> tuple[int, ...]:
         """The tapped blocks of a backbone with `depth` blocks, counted from 0; empty for all, as in `StudentConfig`."""
@@ -99,6 +101,8 @@ HEAD_ALONE = "DIST + feature KD, head that reads names"
 UNSHUFFLED, SHUFFLED = "LFI + patch words + DIST + feature KD", "shuffled maps + patch words + DIST + feature KD"
 OWN_WORDS = "shuffled maps, own words + patch words + DIST + feature KD"
 PATCHES = "token labelling + DIST + feature KD"
+WIDER = "DIST + feature KD, as many parameters as LFI"
+"""The result-oriented student with a wider backbone (`lfi benchmark transfer`)."""
 CONTROLS = {
     "queries only": "LFI",
     "shuffled maps": "LFI",
@@ -130,5 +134,5 @@ ABLATIONS: dict[str, Method] = {
 }
 """LFI with one thing changed."""
 
-ORDER = tuple(dict.fromkeys((*METHODS, *CONTROLS_OF_THE_BEST, *ABLATIONS)))
+ORDER = tuple(dict.fromkeys((*METHODS, WIDER, *CONTROLS_OF_THE_BEST, *ABLATIONS)))
 """Every method, as tables and plots list them."""

@@ -22,7 +22,8 @@ from evaluation.transfer import (
 from evaluation.transfer_scales import SCALES
 from evaluation.transfer_scores import similarity
 from lfi.errors import ConfigError, UnknownModelError
-from lfi.methods import ABLATIONS, METHODS, SHUFFLED, UNSHUFFLED
+from lfi.methods import ABLATIONS, METHODS, SHUFFLED, UNSHUFFLED, WIDER, Method, weighted
+from lfi.students import Student, StudentConfig
 from lfi.teachers import load_teacher
 from lfi.training.targets import Questions
 
@@ -123,6 +124,27 @@ def test_a_record_of_other_weights_is_refused_unless_its_folder_names_them(setup
     assert transfer(tuned, [0], ["LFI"], [DRAWN], 1) == [replace(done, trained={}, setting={})]
 
 
+@pytest.mark.parametrize("name", SCALES)
+def test_the_wider_result_oriented_student_has_as_many_parameters_as_lfi(name):
+    def parameters(method: Method) -> int:
+        source, losses = student_of(method, SCALES[name]), method.objective
+        named = losses.naming > 0
+        config = StudentConfig(source.backbone, 200, source.queries, (), 192, True, named, overrides=source.overrides)
+        with torch.device("meta"):
+            return sum(each.numel() for each in Student(replace(config, patch_words=named)).parameters())
+
+    methods = TransferSetup(name, "", "", "", "", "").methods
+    assert methods[WIDER].objective == methods["DIST + feature KD"].objective
+    assert parameters(methods[WIDER]) == pytest.approx(parameters(methods[UNSHUFFLED]), rel=0.03)
+
+
+def test_the_wider_student_has_the_weights_that_were_found_for_the_narrower(tmp_path):
+    chosen = {"DIST + feature KD": asdict(weighted(METHODS["DIST + feature KD"], {"dist": 7.0}))}
+    (tmp_path / "tuning.json").write_text(json.dumps({"chosen": chosen}))
+    methods = TransferSetup("small", "", "", "", "", "", tuned=str(tmp_path / "tuning.json")).methods
+    assert (methods[WIDER].objective.dist, methods[WIDER].wide) == (7.0, True)
+
+
 def test_an_unknown_method_or_part_is_refused_by_name(setup):
     with pytest.raises(ConfigError, match="unknown method 'LFX'; one of no distillation"):
         transfer(setup, [0], ["LFX"], [DRAWN], 1)
@@ -171,7 +193,7 @@ def test_a_scales_weights_are_those_of_its_methods_losses_alone():
     assert setup.methods[SHUFFLED].objective == replace(found, shuffle=True)
     head = setup.methods["DIST + feature KD, head that reads names"]
     assert (head.objective.fields, head.queries, head.by_name) == (("logits", "latents"), 8, True)
-    assert replace(setup, scale="small").methods == METHODS | ABLATIONS
+    assert replace(setup, scale="small").methods.items() >= (METHODS | ABLATIONS).items()
     vit = student_of(setup.methods["LFI"], SCALES["medium"]).overrides
     assert (vit["img_size"], vit["patch_size"], vit["embed_dim"], vit["depth"]) == (112, 16, 384, 12)
 
