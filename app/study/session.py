@@ -229,6 +229,7 @@ class RaterSession:
         study = lock_study(session, rater.study_id)
         session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
         plan = self.studies.plan(session, study)
+        _keep_language(plan, rater)
         free_lapsed(session, study, plan, self.studies.clock())
         return rater, study, plan
 
@@ -243,12 +244,20 @@ class RaterSession:
         if row is None:
             raise NotYoursError(NOBODY)
         rater, study, newest_hash = row
-        return rater, study, self.studies.plan_hashed(session, newest_hash)
+        plan = self.studies.plan_hashed(session, newest_hash)
+        _keep_language(plan, rater)
+        return rater, study, plan
 
 
 def _gave_places_up(rater: Rater) -> bool:
     """Whether the rater's lease ran out and the places went to others."""
     return rater.status == "active" and rater.lease_until is None
+
+
+def _keep_language(plan: StudyPlan, rater: Rater) -> None:
+    """The rater's language, or the plan's first one where an amendment took it away."""
+    if rater.language not in plan.languages:
+        rater.language = plan.languages[0]
 
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:

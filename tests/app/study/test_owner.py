@@ -134,6 +134,24 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
         amend_study(studies, path)
 
 
+@pytest.mark.parametrize("users", [1, 2])
+def test_a_language_that_raters_use_stays_and_one_that_nobody_chose_may_go(studies, create, tmp_path, users):
+    name = create()
+    path = tmp_path / "plan" / "pilot.toml"
+    path.write_text(path.read_text().replace('languages = ["en", "de"]', 'languages = ["de"]'))
+    invited, tried = Taker(studies, name), Taker(studies, name, preview=True).start()
+    readers = [Taker(studies, name).start() for _ in range(users)]
+    with pytest.raises(StudyError, match=f"languages cannot lose 'en' any more: {users} raters? uses? it"):
+        amend_study(studies, path)
+    assert readers[0].session.resume()["language"] == "en"
+    for reader in readers:
+        reader.session.speak("de")
+    assert amend_study(studies, path)
+    for taker in (invited, tried, *readers):
+        assert (taker.session.resume()["title"], taker.session.resume()["language"]) == ("Karten und Wörter", "de")
+    assert tried.session.look(tried.state["trial"]["id"])["language"] == "de"
+
+
 def test_an_opened_study_is_not_made_anew(studies, create, engine, tmp_path):
     create()
     with pytest.raises(StudyError, match="is already open"):
