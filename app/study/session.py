@@ -91,15 +91,18 @@ class RaterSession:
         Args:
             answers: to the plan's questions about the instructions, numbers from 1; the second time that one of them is
                 wrong ends the session.
-            attempt: how many failed before, as the page was told; a request that is sent again counts once.
+            attempt: how many failed before, as the page was told. Where others have failed since, this request was sent
+                again or is a second click, and its answers are neither right nor wrong.
         """
         with self._database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
             if stage_of(study, rater) != "instructions":
                 return page_state(session, study, plan, rater, now)
-            if [check.right for check in plan.check] != list(answers) and plan.check:
-                rater.check_failures += attempt in (None, rater.check_failures)
+            if plan.check and attempt not in (None, rater.check_failures):
+                return page_state(session, study, plan, rater, now)
+            if plan.check and [check.right for check in plan.check] != list(answers):
+                rater.check_failures += 1
                 if rater.check_failures >= _ATTEMPTS:
                     rater.status, rater.excluded_reason = "excluded", SCREENED_OUT
                 return page_state(session, study, plan, rater, now)
