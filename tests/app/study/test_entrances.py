@@ -245,6 +245,8 @@ def test_of_those_who_decline_no_parameters_are_kept(studies, create):
     assert {each.parameters for each in raters(studies)} == {'{"where": "a forum"}'}
     RaterSession(studies, secret).decline()
     assert [each.parameters for each in raters(studies)] == ['{"where": "a forum"}', "{}"]
+    enter_from_prolific(studies, "5f00000000000000000000ab", "P1", "s1", parameters={"where": "a forum"})
+    assert raters(studies)[1].parameters == "{}"
 
 
 @pytest.mark.parametrize(
