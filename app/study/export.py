@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
 from app.failures import StudyError
-from app.study.attrition import excluders, raters_csv
+from app.study.attrition import raters_csv
 from app.study.catches import passed
 from app.study.conduct import note_export
 from app.study.plan import StudyPlan, plan_of
 from app.study.private import private
 from app.study.service import Studies, find_study
+from app.study.standing import excluders
 from app.study.trials import conditions_shown, entry_of
 from evaluation.study.plan import AnalysisPlan, Registration
 from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, write_ratings, write_spreadsheet

@@ -53,7 +53,8 @@ def test_progress_counts_what_counts(studies, walked, clock):
     clock.turn(11)
     found = progress_of(studies, name)
     assert found.states == {
-        "invited": 0, "in consent": 0, "taking part": 0, "dropped out": 1, "finished": 1, "excluded": 1,
+        "invited": 0, "consented": 0, "taking part": 0, "dropped out": 1, "finished": 1, "declined": 0,
+        "screened out": 0, "excluded": 1,
     }  # fmt: skip
     catches = sum(rater.catches for rater in found.raters if not rater.preview)
     assert found.failed_catches == (0, catches)
@@ -68,6 +69,32 @@ def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
     files = {file.name: file for file in export_study(studies, name, tmp_path / "out", "test")}
     table = ratings_of(studies, name)
     for kind in ("csv", "jsonl", "parquet"):
+def test_who_looks_at_progress_changes_nothing(studies, create, clock):
+    name = create(overlap=1, trials=32, images=16)
+    away = Taker(studies, name).start()
+    away.answer()
+    with studies.database.reading() as session:
+        before = session.execute(select(Assignment.__table__)).all()
+    clock.turn(11)
+    found = progress_of(studies, name)
+    assert (found.done, sum(cell.held for cell in found.cells)) == (1, 0)
+    with studies.database.reading() as session:
+        assert session.execute(select(Assignment.__table__)).all() == before
+    assert away.answer()["stage"] == "trial", "what was on the screen is stored"
+
+
+def test_answers_of_the_careless_who_left_do_not_count_though_their_places_are_not_free_yet(studies, create, clock):
+    name = create(overlap=1, trials=32, catch=True)
+    careless = Taker(studies, name).start()
+    while careless.state["trial"] and not progress_of(studies, name).failed_catches[0]:
+        careless.answer("5")
+    done = progress_of(studies, name).done
+    assert done == careless.state["progress"]["done"] - 1
+    clock.turn(11)
+    found = progress_of(studies, name)
+    assert (found.done, sum(found.histogram)) == (0, 0)
+
+
         assert read_ratings(files[f"ratings.{kind}"]).equals(table), kind
     mine = table[table["rater"] == who["finished"].code]
     assert mine["practice"].sum() == 1
