@@ -2,8 +2,8 @@
 
 SQLite: write-ahead log, `synchronous=FULL` (an acknowledged answer survives a power cut), `secure_delete` (what is
 deleted is overwritten), and every writing session begins with BEGIN IMMEDIATE, so what it reads first is still true
-when it writes. PostgreSQL: READ COMMITTED; whoever
-reads before writing locks the row that the decision hangs on (`with_for_update`, which SQLite ignores).
+when it writes. PostgreSQL: READ COMMITTED; whoever reads before writing locks the row that the decision hangs on
+(`with_for_update`, which SQLite ignores). Whoever only reads does so from one snapshot (REPEATABLE READ).
 
 A database that is away, locked, full or read-only is a `StorageError`, whoever asks.
 """
@@ -75,6 +75,8 @@ class Database:
             event.listen(self.engine, "checkout", _ping_when_idle(self.engine.dialect))
         # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
         self._turn = threading.Lock() if self.sqlite else None
+        snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ"}  # of SQLite every transaction is one
+        self._readers = self.engine.execution_options(**snapshot)
         self._alone = None if self.sqlite else threading.Lock()
 
     @property
@@ -86,7 +88,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with noticed(), Session(self.engine, autoflush=False) as session:
+        with noticed(), Session(self._readers, autoflush=False) as session:
             yield session
 
     @contextmanager

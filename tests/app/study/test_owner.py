@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from browsers import OwnerBrowser, RaterBrowser
@@ -15,9 +17,11 @@ from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
 
-from app.database.models import CURRENT, Audit, Rater
+from app.database import engine
+from app.database.models import CURRENT, Assignment, Audit, Rater
 from app.failures import StudyError
-from app.study.creation import amend_study, create_study
+from app.study import export
+from app.study.creation import amend_study, create_study, remove_study
 from app.study.demand import Demand
 from app.study.export import FILES, analysis_input, export_study, ratings_of
 from app.study.overview import list_studies
@@ -26,9 +30,10 @@ from app.study.progress import progress_of
 from app.study.service import Studies
 from evaluation.study.flow import exclusion_flow
 from evaluation.study.plan import AnalysisPlan
-from evaluation.study.ratings import read_ratings
+from evaluation.study.ratings import as_ratings, read_ratings
 
 OWNER = "an owner's secret token"
+READABLE = [file for file in FILES if not file.endswith(".parquet")]
 
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -127,6 +132,26 @@ def test_the_answer_that_was_given_last_counts_everywhere_however_the_clock_step
         assert exclusion_flow(table, AnalysisPlan()).analysed["value"].tolist() == current, kind
     table, _, plan = analysis_input(studies, name)
     assert exclusion_flow(table, plan).analysed["value"].tolist() == current
+
+
+def test_an_export_shows_one_moment(studies, create, tmp_path, monkeypatch):
+    """Whatever is amended while it is written."""
+    name = create()
+    Taker(studies, name).start().answer()
+    path = tmp_path / "plan" / "pilot.toml"
+    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 0\nclaim = 1.5"))
+    amended = []
+
+    def as_amended(rows, source):
+        amended.append(amend_study(studies, path))
+        return as_ratings(rows, source)
+
+    monkeypatch.setattr(export, "as_ratings", as_amended)
+    export_study(studies, name, tmp_path / "out", "test")
+    assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["versions"]) == 1
+    path.write_text(path.read_text().replace("claim = 1.5", "claim = 1.2"))
+    assert analysis_input(studies, name)[2].claim == 1.5
+    assert amended == [True, True]
 
 
 def test_one_file_is_exported_alone(studies, walked, tmp_path):
