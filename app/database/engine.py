@@ -28,12 +28,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.database.away import noticed
-from app.failures import StorageError
+from app.failures import StorageError, StudyError
 from lfi.errors import ConfigError
 
 PATIENCE = 30.0
 """Seconds for which a command waits for a lock, or for a server that does not answer."""
 _IDLE_SECONDS = 1.0
+_WIPING_SECONDS = 5.0
+"""For which those who read are waited for, so that nothing of what was deleted is left."""
 
 
 class Database:
@@ -73,10 +75,10 @@ class Database:
             event.listen(self.engine, "connect", _limit_locks(patience))
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _ping_when_idle(self.engine.dialect))
-        # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
-        self._turn = threading.Lock() if self.sqlite else None
         snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ"}  # of SQLite every transaction is one
         self._readers = self.engine.execution_options(**snapshot)
+        # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
+        self._turn = threading.Lock() if self.sqlite else None
         self._alone = None if self.sqlite else threading.Lock()
 
     @property
@@ -138,11 +140,32 @@ class Database:
             connection.execute("ROLLBACK")
 
     def wipe(self) -> None:
-        """Take what was deleted out of SQLite's files, too; PostgreSQL's own vacuum does it there."""
-        if self.sqlite:
-            # Outside of a transaction: a checkpoint is refused in one.
-            with noticed(), self._held(self._turn), closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Take what was deleted out of SQLite's files, too; PostgreSQL's own vacuum does it there.
+
+        Raises:
+            StudyError: somebody kept reading, so SQLite's log still holds it.
+        """
+        if not self.sqlite:
+            return
+        patience = time.monotonic() + min(self.patience, _WIPING_SECONDS)
+        while not self._emptied():
+            if time.monotonic() > patience:
+                raise StudyError(
+                    f"the data are deleted, but traces are left in {self.url.database}-wal, as somebody else reads the "
+                    "database; they go with the next deletion, or when the service and all commands have stopped"
+                )
+            time.sleep(0.1)
+
+    def _emptied(self) -> bool:
+        """Empty SQLite's log into the database; False where somebody still reads what was there before.
+
+        By a connection of its own: it waits only a moment, as nobody can write meanwhile.
+        """
+        uri = _existing(self.url)
+        opened = sqlite3.connect(f"{uri.database}?mode=rw", 0.1, uri=True, isolation_level=None)
+        with noticed(), self._held(self._turn), closing(opened) as connection:
+            busy, _frames, _moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
 
     def close(self) -> None:
         """Close all connections."""

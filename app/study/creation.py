@@ -144,15 +144,20 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
 
 
 def remove_study(studies: Studies, name: str) -> None:
-    """Forget a study: its answers, its plan, its audit trail and its files."""
+    """Forget a study: its answers, its plan, its audit trail and its files.
+
+    Raises:
+        NothingHereError: there is no such study.
+        StudyError: all is deleted, but traces are left; see `Database.wipe`.
+    """
     with studies.database.writing() as session:
         study = find_study(session, name, lock=True)
         _forget(session, study)
         session.execute(delete(Audit).where(Audit.study_id == study.id))
         session.delete(study)
-    studies.database.wipe()
     for folder in (studies.stimuli(name), studies.pictures(name)):
         shutil.rmtree(folder, ignore_errors=True)
+    studies.database.wipe()
 
 
 def check_free(session: Session, name: str) -> None:

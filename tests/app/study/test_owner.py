@@ -69,11 +69,6 @@ def test_progress_counts_what_counts(studies, walked, clock):
     assert not found.changed
 
 
-def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
-    name, who = walked
-    files = {file.name: file for file in export_study(studies, name, tmp_path / "out", "test")}
-    table = ratings_of(studies, name)
-    for kind in ("csv", "jsonl", "parquet"):
 def test_who_looks_at_progress_changes_nothing(studies, create, clock):
     name = create(overlap=1, trials=32, images=16)
     away = Taker(studies, name).start()
@@ -100,6 +95,11 @@ def test_answers_of_the_careless_who_left_do_not_count_though_their_places_are_n
     assert (found.done, sum(found.histogram)) == (0, 0)
 
 
+def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
+    name, who = walked
+    files = {file.name: file for file in export_study(studies, name, tmp_path / "out", "test")}
+    table = ratings_of(studies, name)
+    for kind in ("csv", "jsonl", "parquet"):
         assert read_ratings(files[f"ratings.{kind}"]).equals(table), kind
     mine = table[table["rater"] == who["finished"].code]
     assert mine["practice"].sum() == 1
@@ -236,6 +236,40 @@ def test_a_deleted_person_is_in_no_table(studies, walked, tmp_path):
         assert code not in session.scalars(select(Rater.code)).all()
     assert not any(code in line or "hypothesis" in line for line in trail)
     assert code not in set(ratings_of(studies, name)["rater"])
+
+
+def test_a_deleted_person_s_code_leaves_the_records_of_others(studies, walked, tmp_path):
+    name, who = walked
+    gone, other = who["finished"].code, who["left"].code
+    exclude(studies, name, other, f"the same person as {gone.upper()}", "ada")
+    delete_person(studies, name, gone, "ada")
+    files = {file.name: file.read_text() for file in export_study(studies, name, tmp_path, "ada", READABLE)}
+    assert not any(gone in text.lower() for text in files.values())
+    reason = "the same person as (a rater who was deleted)"
+    row = next(row for row in csv.DictReader(io.StringIO(files["raters.csv"])) if row["rater"] == other)
+    assert (row["status"], row["reason"], row["excluded_by"]) == ("excluded", reason, "owner")
+    assert f"{other}: {reason}" in [line["detail"] for line in json.loads(files["audit.json"])]
+
+
+@on_sqlite
+@pytest.mark.parametrize("act", ["delete", "remove"])
+def test_traces_that_a_reader_keeps_in_the_log_are_named(studies, create, tmp_path, monkeypatch, act):
+    monkeypatch.setattr(engine, "_WIPING_SECONDS", 0.2)
+    name = create()
+    taker = Taker(studies, name).start()
+    taker.answer(comment="my name is Ada")
+    log = tmp_path / "study.db-wal"
+    with closing(sqlite3.connect(tmp_path / "study.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM answer").fetchall()
+        with pytest.raises(StudyError, match=r"the data are deleted, but traces are left in .*study\.db-wal"):
+            delete_person(studies, name, taker.code, "test") if act == "delete" else remove_study(studies, name)
+        assert b"my name is Ada" in log.read_bytes()
+    with studies.database.reading() as session:
+        assert session.scalars(select(Rater.code)).all() == []
+    assert studies.stimuli(name).exists() == (act == "delete")
+    studies.database.wipe()
+    assert b"my name is Ada" not in log.read_bytes() + (tmp_path / "study.db").read_bytes()
 
 
 @on_sqlite
