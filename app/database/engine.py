@@ -147,12 +147,13 @@ class Database:
         """
         if not self.sqlite:
             return
-        patience = time.monotonic() + min(self.patience, _WIPING_SECONDS)
+        until = time.monotonic() + min(self.patience, _WIPING_SECONDS)
         while not self._emptied():
-            if time.monotonic() > patience:
+            if time.monotonic() > until:
+                log = f"{Path(self.url.database or '').name}-wal"
                 raise StudyError(
-                    f"the data are deleted, but traces are left in {self.url.database}-wal, as somebody else reads the "
-                    "database; they go with the next deletion, or when the service and all commands have stopped"
+                    f"the data are deleted, but traces are left in {log}, as somebody else reads the database; they go "
+                    "with the next deletion, or when the service and all commands have stopped"
                 )
             time.sleep(0.1)
 
@@ -161,9 +162,8 @@ class Database:
 
         By a connection of its own: it waits only a moment, as nobody can write meanwhile.
         """
-        uri = _existing(self.url)
-        opened = sqlite3.connect(f"{uri.database}?mode=rw", 0.1, uri=True, isolation_level=None)
-        with noticed(), self._held(self._turn), closing(opened) as connection:
+        file = f"{_existing(self.url).database}?mode=rw"
+        with noticed(), self._held(self._turn), closing(sqlite3.connect(file, 0.1, uri=True)) as connection:
             busy, _frames, _moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not busy
 

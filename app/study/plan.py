@@ -373,7 +373,8 @@ def canonical(plan: StudyPlan) -> str:
 
 
 def _check_rules(rules: RulesPlan) -> None:
-    """A new plan says who may enter; whoever finds an open address could otherwise fill the study with a script."""
+    """A new plan gives places up within a year, and says who may enter: whoever finds an open address could otherwise
+    fill the study with a script."""
     if rules.lease_minutes > _YEAR_MINUTES:
         raise ConfigError(f"rules.lease_minutes is {rules.lease_minutes:g}; at most {_YEAR_MINUTES} was expected")
     if rules.prolific and not rules.prolific_study:
