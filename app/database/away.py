@@ -1,4 +1,4 @@
-"""Which errors say that the database is not available now, and not that a statement is wrong."""
+"""Which errors say that the database is not available now, and not that a statement or a value is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 from sqlalchemy import exc
 
-from app.failures import StorageError
+from app.failures import StorageError, StudyError
 
 _SQLITE = {
     sqlite3.SQLITE_PERM,
@@ -35,11 +35,14 @@ def noticed() -> Iterator[None]:
 
     Raises:
         StorageError: the database is not available.
+        StudyError: a text that no database stores (`models.Writing`).
     """
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        cause = error.orig if isinstance(error, exc.DBAPIError) else error
+        cause = error.orig if isinstance(error, exc.StatementError) else error
+        if isinstance(cause, StudyError):
+            raise cause from None
         if isinstance(error, exc.TimeoutError | exc.DisconnectionError) or _is_away(cause):
             raise StorageError(_reason(cause)) from error
         raise

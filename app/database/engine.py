@@ -2,8 +2,8 @@
 
 SQLite: write-ahead log, `synchronous=FULL` (an acknowledged answer survives a power cut), `secure_delete` (what is
 deleted is overwritten), and every writing session begins with BEGIN IMMEDIATE, so what it reads first is still true
-when it writes. PostgreSQL: READ COMMITTED; whoever
-reads before writing locks the row that the decision hangs on (`with_for_update`, which SQLite ignores).
+when it writes. PostgreSQL: READ COMMITTED; whoever reads before writing locks the row that the decision hangs on
+(`with_for_update`, which SQLite ignores). Whoever only reads does so from one snapshot (REPEATABLE READ).
 
 A database that is away, locked, full or read-only is a `StorageError`, whoever asks.
 """
@@ -28,12 +28,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.database.away import noticed
-from app.failures import StorageError
+from app.failures import StorageError, StudyError
 from lfi.errors import ConfigError
 
 PATIENCE = 30.0
 """Seconds for which a command waits for a lock, or for a server that does not answer."""
 _IDLE_SECONDS = 1.0
+_WIPING_SECONDS = 5.0
+"""For which those who read are waited for, so that nothing of what was deleted is left."""
 
 
 class Database:
@@ -73,6 +75,8 @@ class Database:
             event.listen(self.engine, "connect", _limit_locks(patience))
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _ping_when_idle(self.engine.dialect))
+        snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ"}  # of SQLite every transaction is one
+        self._readers = self.engine.execution_options(**snapshot)
         # SQLite polls for its lock with pauses of up to 100 ms; threads of one process need not.
         self._turn = threading.Lock() if self.sqlite else None
         self._alone = None if self.sqlite else threading.Lock()
@@ -86,7 +90,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with noticed(), Session(self.engine, autoflush=False) as session:
+        with noticed(), Session(self._readers, autoflush=False) as session:
             yield session
 
     @contextmanager
@@ -136,11 +140,32 @@ class Database:
             connection.execute("ROLLBACK")
 
     def wipe(self) -> None:
-        """Take what was deleted out of SQLite's files, too; PostgreSQL's own vacuum does it there."""
-        if self.sqlite:
-            # Outside of a transaction: a checkpoint is refused in one.
-            with noticed(), self._held(self._turn), closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Take what was deleted out of SQLite's files, too; PostgreSQL's own vacuum does it there.
+
+        Raises:
+            StudyError: somebody kept reading, so SQLite's log still holds it.
+        """
+        if not self.sqlite:
+            return
+        until = time.monotonic() + min(self.patience, _WIPING_SECONDS)
+        while not self._emptied():
+            if time.monotonic() > until:
+                log = f"{Path(self.url.database or '').name}-wal"
+                raise StudyError(
+                    f"the data are deleted, but traces are left in {log}, as somebody else reads the database; they go "
+                    "with the next deletion, or when the service and all commands have stopped"
+                )
+            time.sleep(0.1)
+
+    def _emptied(self) -> bool:
+        """Empty SQLite's log into the database; False where somebody still reads what was there before.
+
+        By a connection of its own: it waits only a moment, as nobody can write meanwhile.
+        """
+        file = f"{_existing(self.url).database}?mode=rw"
+        with noticed(), self._held(self._turn), closing(sqlite3.connect(file, 0.1, uri=True)) as connection:
+            busy, _frames, _moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
 
     def close(self) -> None:
         """Close all connections."""

@@ -7,6 +7,7 @@ stores nothing new (`uq_answer_rater_id_key`), and of two windows one wins (`uq_
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.failures import StudyError
+from lfi.errors import excerpt
+
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -47,9 +52,24 @@ class Time(TypeDecorator[datetime]):
         return value if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Writing(TypeDecorator[str]):
+    """Text. PostgreSQL stores no NUL, and nobody stores half of a surrogate pair: both are refused on either database.
+
+    What raters write is rid of them before, so that no answer is lost.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        if value is not None and _UNWRITABLE.search(value):
+            raise StudyError(f"{excerpt(value)!r} holds a character that cannot be stored, NUL or a lone surrogate")
+        return value
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {datetime: Time(), str: Text()}  # noqa: RUF012
+    type_annotation_map = {datetime: Time(), str: Writing()}  # noqa: RUF012
 
 
 def _one_of(column: str, *values: str) -> CheckConstraint:

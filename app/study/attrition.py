@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Assignment, Audit, Plan, Rater, Study
 from app.study.service import Studies, find_study
-from app.study.view import NO_CONSENT, SCREENED_OUT
+from app.study.standing import excluders, standing_of
 from evaluation.study.flow import Attrition
-from evaluation.study.ratings import BY_OWNER, BY_RULE
+from evaluation.study.ratings import BY_RULE
 
 HEADER = (
     "rater",
@@ -103,27 +103,10 @@ def raters_csv(session: Session, study: Study, now: datetime) -> str:
     return out.getvalue()
 
 
-def excluders(session: Session, study: Study) -> dict[str, str]:
-    """Who excluded a rater, `rule` or `owner`, by the rater's code: as the audit trail has it, whatever the reason."""
-    lines = session.scalars(
-        select(Audit).where(Audit.study_id == study.id, Audit.action == "excluded").order_by(Audit.id)
-    )
-    return {line.detail.partition(":")[0]: BY_RULE if line.actor == "rule" else BY_OWNER for line in lines}
-
-
 def _fates(session: Session, study: Study, now: datetime) -> list[_Fate]:
     by = excluders(session, study)
     raters = session.scalars(select(Rater).where(Rater.study_id == study.id).order_by(Rater.id))
-    return [_Fate(rater, _status(study, rater, rater.code in by, now), by.get(rater.code, "")) for rater in raters]
-
-
-def _status(study: Study, rater: Rater, excluded: bool, now: datetime) -> str:
-    if rater.status == "active":
-        here = study.status != "closed" and rater.lease_until is not None and rater.lease_until >= now
-        return "taking part" if here else "dropped out"
-    if rater.status == "excluded" and not excluded:
-        return {NO_CONSENT: "declined", SCREENED_OUT: "screened out"}.get(rater.excluded_reason, "excluded")
-    return rater.status
+    return [_Fate(rater, standing_of(study, rater, by, now), by.get(rater.code, "")) for rater in raters]
 
 
 def _end(fate: _Fate) -> str:

@@ -8,11 +8,13 @@ alone (0600).
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -100,7 +102,7 @@ def restore(studies: Studies, archive: Path, rehearse: bool = False) -> None:
                 study.rename(folder / study.name)
             staged.rename(file)  # last, so that half a restore does not count as a study
             _settle(file.parent)
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, ValueError) as error:
         raise DataError(f"{archive} cannot be restored: {reason(error)}") from error
 
 

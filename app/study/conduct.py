@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
-from app.study.service import Studies, find_study, note
+from app.study.service import FORGOTTEN, Studies, find_study, note
 from evaluation.study.conduct import Conduct, LeftOut, Look, Sight, next_look, part
 
 LOOKED, REPORTED, EXPORTED = "looked", "reported", "exported"
@@ -162,8 +162,8 @@ def _exported(line: Audit) -> int:
 
 
 def _left_out(line: Audit) -> LeftOut | None:
-    """A rater who was excluded by hand, or deleted with answers; once deleted, an exclusion has no reason any more."""
-    if line.action == "excluded" and line.actor != _RULE:
+    """A rater who was excluded by hand, or deleted with answers; whoever was both is counted once, as deleted."""
+    if line.action == "excluded" and line.actor != _RULE and line.detail != FORGOTTEN:
         return LeftOut(line.at, False, line.detail.partition(": ")[2])
     match = _DELETED.fullmatch(line.detail) if line.action == "deleted" else None
     return LeftOut(line.at, True, match[1]) if match and match[1] != "0 answers" else None

@@ -121,7 +121,8 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
     carries them all.
 
     Raises:
-        StudyError: what was already shown to raters would change, or the study is a draft.
+        StudyError: what was already shown to raters would change, raters would lose their language, or the study is a
+            draft.
     """
     plan = read_plan(path)
     check_rules(plan)
@@ -133,6 +134,7 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
         changed = [name for name in _FIXED if getattr(old, name) != getattr(plan, name)]
         if changed:
             raise StudyError(f"{changed[0]} cannot change in a study that has opened; create another study")
+        _check_spoken(session, study, plan)
         if plan.hash == old.hash:
             return False
         version = session.scalars(select(func.max(Plan.version)).where(Plan.study_id == study.id)).one() + 1
@@ -142,15 +144,20 @@ def amend_study(studies: Studies, path: Path, actor: str = "cli") -> bool:
 
 
 def remove_study(studies: Studies, name: str) -> None:
-    """Forget a study: its answers, its plan, its audit trail and its files."""
+    """Forget a study: its answers, its plan, its audit trail and its files.
+
+    Raises:
+        NothingHereError: there is no such study.
+        StudyError: all is deleted, but traces are left; see `Database.wipe`.
+    """
     with studies.database.writing() as session:
         study = find_study(session, name, lock=True)
         _forget(session, study)
         session.execute(delete(Audit).where(Audit.study_id == study.id))
         session.delete(study)
-    studies.database.wipe()
     for folder in (studies.stimuli(name), studies.pictures(name)):
         shutil.rmtree(folder, ignore_errors=True)
+    studies.database.wipe()
 
 
 def check_free(session: Session, name: str) -> None:
@@ -187,6 +194,24 @@ def _forget_pictures(studies: Studies, name: str) -> None:
     for file in studies.pictures(name).glob("*"):
         if file.name not in named and time.time() - file.stat().st_mtime > _ABOUT_TO:
             file.unlink(missing_ok=True)
+
+
+def _check_spoken(session: Session, study: Study, plan: StudyPlan) -> None:
+    """Whoever consented in a language reads on in it; all others, and previews, are given the plan's first language.
+
+    Raises:
+        StudyError: raters use a language that the plan does not have; which one, and how many.
+    """
+    users = (
+        select(Rater.language, func.count())
+        .where(Rater.study_id == study.id, Rater.consented_at.is_not(None), ~Rater.preview)
+        .where(Rater.language.not_in(plan.languages))
+        .group_by(Rater.language)
+        .order_by(Rater.language)
+    )
+    for language, count in session.execute(users):
+        use = "1 rater uses" if count == 1 else f"{count} raters use"
+        raise StudyError(f"languages cannot lose {language!r} any more: {use} it")
 
 
 def check_uninvited(session: Session, study: Study) -> None:

@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
 from app.failures import StudyError
-from app.study.attrition import excluders, raters_csv
+from app.study.attrition import raters_csv
 from app.study.catches import passed
 from app.study.conduct import note_export
 from app.study.plan import StudyPlan, plan_of
 from app.study.private import private
 from app.study.service import Studies, find_study
+from app.study.standing import excluders
 from app.study.trials import conditions_shown, entry_of
 from evaluation.study.plan import AnalysisPlan, Registration
 from evaluation.study.ratings import COLUMNS, FORMATS, as_ratings, rating_row, write_ratings, write_spreadsheet
@@ -41,17 +42,14 @@ def ratings_of(studies: Studies, name: str) -> pd.DataFrame:
         StudyError: nobody has answered yet.
     """
     with studies.database.reading() as session:
-        study = find_study(session, name)
-        rows = _rows(session, study, studies.plan(session, study))
-    if not rows:
-        raise StudyError(f"nobody has answered in study {name!r} yet")
-    return as_ratings(rows, name)
+        return _table(session, studies, find_study(session, name))
 
 
 def export_study(studies: Studies, name: str, out: Path, actor: str, files: Sequence[str] = USUAL) -> list[Path]:
     """Write some of `FILES` into a folder, made if it is not there: ratings, codebook, raters, plan, audit trail.
 
-    Who exports answers can look at them, which is noted. `PERSONAL` can be read by its owner alone (0600).
+    All of them show the study as it was at one moment. Who exports answers can look at them, which is noted. `PERSONAL`
+    can be read by its owner alone (0600).
 
     Returns:
         Where they are.
@@ -60,10 +58,10 @@ def export_study(studies: Studies, name: str, out: Path, actor: str, files: Sequ
         NothingHereError: there is no such study.
         StudyError: ratings are asked for, and nobody has answered yet.
     """
-    table = ratings_of(studies, name) if set(files) & {*TABLES, SPREADSHEET} else None
-    out.mkdir(parents=True, exist_ok=True)
     with studies.database.reading() as session:
         study = find_study(session, name)
+        table = _table(session, studies, study) if set(files) & {*TABLES, SPREADSHEET} else None
+        out.mkdir(parents=True, exist_ok=True)
         for file in files:
             if table is not None and file in TABLES:
                 write_ratings(table, out / file)
@@ -87,9 +85,9 @@ def analysis_input(studies: Studies, name: str) -> tuple[pd.DataFrame, Registrat
         NothingHereError: there is no such study.
         StudyError: nobody has answered yet.
     """
-    table = ratings_of(studies, name)
     with studies.database.reading() as session:
         study = find_study(session, name)
+        table = _table(session, studies, study)
         versions = session.scalars(select(Plan).where(Plan.study_id == study.id).order_by(Plan.version)).all()
         now = versions[-1].content
         first = next((each for each in versions if each.hash == study.opened_hash), None)
@@ -113,6 +111,14 @@ def codebook() -> str:
 
 def _text(studies: Studies, session: Session, study: Study, file: str) -> str:
     return raters_csv(session, study, studies.clock()) if file == "raters.csv" else _TEXTS[file](session, study)
+
+
+def _table(session: Session, studies: Studies, study: Study) -> pd.DataFrame:
+    """As `ratings_of`."""
+    rows = _rows(session, study, studies.plan(session, study))
+    if not rows:
+        raise StudyError(f"nobody has answered in study {study.name!r} yet")
+    return as_ratings(rows, study.name)
 
 
 def _rows(session: Session, study: Study, plan: StudyPlan) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from app.engine import Engine, Turn
 from app.failures import ArchiveError, StudyError
 from app.study.checks import item_of, known_name, named_as_known
 from app.study.creation import check_free, check_uninvited, make_draft
-from app.study.plan import Item, StudyPlan, extended
+from app.study.plan import Item, StudyPlan, check_texts, extended
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
 from lfi.configuration import build
@@ -135,10 +135,13 @@ def _listed(data: bytes) -> tuple[Item, ...]:
         ConfigError: it is not TOML, holds something else, or more than is drawn at once.
     """
     try:
-        raw = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        items = build(_List, tomllib.loads(data.decode())).items
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{LIST} is not TOML: {error}") from error
-    items = build(_List, raw).items
+    except RecursionError as error:
+        raise ConfigError(f"{LIST} is nested too deeply") from error
+    for item in items:
+        check_texts(f"shown of {item.word!r}", item.shown)
     if len(items) > _MOST:
         raise ConfigError(f"{LIST} holds {len(items)} items; at most {_MOST} can be added at once")
     too_long = next((item.word for item in items if not item.word.strip() or len(item.word) > _LONGEST), None)

@@ -96,7 +96,7 @@ def _read(file: Path) -> dict[str, Sum]:
         if content["format"] != _FORMAT:
             raise DataError(f"its manifest has format {content['format']}; this version of LFI reads {_FORMAT}")
         return {name: Sum(each["size"], each["sha256"]) for name, each in content["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("its manifest is damaged") from error
 
 

@@ -5,6 +5,7 @@ Every act is one transaction and leaves a line in the audit trail, whoever did i
 
 from __future__ import annotations
 
+import re
 import shutil
 
 from sqlalchemy import delete, func, select
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.database.models import Answer, Assignment, Audit, Exposure, Login, Rater, Study
 from app.failures import ConflictError, NothingHereError, StudyError
 from app.study.places import free_places
-from app.study.service import Studies, find_study, note
+from app.study.service import FORGOTTEN, Studies, find_study, note
 
 _LEADS_TO = {
     "draft": ("open",),
@@ -81,6 +82,7 @@ def delete_person(studies: Studies, name: str, code: str, actor: str) -> int:
 
     Raises:
         NothingHereError: the study has no such rater.
+        StudyError: all is deleted, but traces are left; see `Database.wipe`.
     """
     with studies.database.writing() as session:
         study = find_study(session, name)
@@ -89,7 +91,7 @@ def delete_person(studies: Studies, name: str, code: str, actor: str) -> int:
         for table in (Answer, Exposure, Assignment, Login):
             session.execute(delete(table).where(table.rater_id == rater.id))
         session.delete(rater)
-        _forget_name(session, study, code)
+        _forget_code(session, code)
         who = "preview" if rater.preview else "rater"
         note(session, study, studies.clock(), actor, "deleted", f"one {who}, {count} answers")
     studies.database.wipe()
@@ -108,7 +110,11 @@ def find_rater(session: Session, study: Study, code: str) -> Rater:
     return rater
 
 
-def _forget_name(session: Session, study: Study, code: str) -> None:
-    """Take a deleted rater's code, and why they were excluded, out of the audit trail."""
-    for line in session.scalars(select(Audit).where(Audit.study_id == study.id, Audit.detail.contains(code))):
-        line.detail = "(a rater who was deleted)"
+def _forget_code(session: Session, code: str) -> None:
+    """Take a deleted rater's code out of all audit trails and reasons, and why they themselves were excluded."""
+    mention = re.compile(re.escape(code), re.IGNORECASE)
+    for line in session.scalars(select(Audit).where(Audit.detail.icontains(code))):
+        own = line.action == "excluded" and line.detail.startswith(f"{code}:")
+        line.detail = FORGOTTEN if own else mention.sub(FORGOTTEN, line.detail)
+    for other in session.scalars(select(Rater).where(Rater.excluded_reason.icontains(code))):
+        other.excluded_reason = mention.sub(FORGOTTEN, other.excluded_reason)

@@ -14,7 +14,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import numpy as np
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Assignment, Cell, Exposure, Rater, Study
@@ -106,11 +106,17 @@ def free_lapsed(session: Session, study: Study, plan: StudyPlan, now: datetime) 
 
     A rater who is storing an answer right now has their row locked and is skipped.
     """
-    lapsed = session.scalars(
-        select(Rater).where(Rater.study_id == study.id, Rater.lease_until < now).with_for_update(skip_locked=True)
-    ).all()
-    for rater in lapsed:
+    for rater in session.scalars(_lapsed(study, now).with_for_update(skip_locked=True)).all():
         _leave(session, study, plan, rater, now)
+
+
+def careless_lapsed(session: Session, study: Study, plan: StudyPlan, now: datetime) -> list[int]:
+    """Raters, by id, whose lease ran out and whose answers will not count once their places are freed."""
+    return [rater.id for rater in session.scalars(_lapsed(study, now)) if why_careless(session, plan, rater)]
+
+
+def _lapsed(study: Study, now: datetime) -> Select[Rater]:
+    return select(Rater).where(Rater.study_id == study.id, Rater.lease_until < now)
 
 
 def finish(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:

@@ -29,6 +29,7 @@ _ADDED: dict[str, dict[str, Any]] = {
     },
 }
 """Keys of sections that came later, and what plans mean by them that were stored before."""
+_YEAR_MINUTES = 525_600
 MAX_COMMENT = 2000
 """Characters of one comment."""
 
@@ -243,6 +244,7 @@ class StudyPlan:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", self.name):
             raise ConfigError(f"name is {self.name!r}; lower-case letters, digits and dashes were expected")
         _at_least("side", self.side, 64)
+        _at_least("seed", self.seed, 0)
         if not self.items:
             raise ConfigError("items is empty; at least one image with a word was expected")
         pairs = [(item.image, item.word) for item in self.items]
@@ -269,6 +271,7 @@ class StudyPlan:
         for name in (*named, *compared):
             if name not in self.conditions:
                 raise ConfigError(f"{name!r} is compared but is not one of the conditions {', '.join(self.conditions)}")
+        check_texts("maps", self.maps)
         for name, shown in self.maps.items():
             if name not in self.conditions or name == "shuffled":
                 raise ConfigError(f"maps names {name!r}; a model among the conditions was expected")
@@ -313,14 +316,17 @@ def read_plan(path: Path) -> StudyPlan:
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "pictures" in raw:
+            raise ConfigError("unknown key pictures; it is computed from the files")
+        plan = plan_of(raw)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {reason(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    if "pictures" in raw:
-        raise ConfigError("unknown key pictures; it is computed from the files")
-    plan = plan_of(raw)
-    _check_entrance(plan.rules)
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply") from error
+    _check_rules(plan.rules)
+    _check_tables(plan)
     shown: tuple[Item | Known, ...] = (*plan.items, *plan.practice, *plan.catch)
     paths = dict.fromkeys(each.image for each in shown)
     raw["pictures"] = {name: _sha256(path.parent / name) for name in paths}
@@ -366,18 +372,46 @@ def canonical(plan: StudyPlan) -> str:
     return canonical_json(content)
 
 
-def _check_entrance(rules: RulesPlan) -> None:
-    """A new plan says who may enter; whoever finds an open address could otherwise fill the study with a script."""
+def _check_rules(rules: RulesPlan) -> None:
+    """A new plan gives places up within a year, and says who may enter: whoever finds an open address could otherwise
+    fill the study with a script."""
+    if rules.lease_minutes > _YEAR_MINUTES:
+        raise ConfigError(f"rules.lease_minutes is {rules.lease_minutes:g}; at most {_YEAR_MINUTES} was expected")
     if rules.prolific and not rules.prolific_study:
         raise ConfigError("rules.prolific_study is missing; it is the STUDY_ID of the study at Prolific")
     if rules.prolific and not rules.entry:
         raise ConfigError("rules.entry is missing: signed, listed, or open to anybody who makes up an id")
 
 
+def check_texts(where: str, table: Mapping[str, object]) -> None:
+    """Whether a table holds texts alone.
+
+    Raises:
+        ConfigError: names where it does not.
+    """
+    for name, text in table.items():
+        if not isinstance(text, str):
+            raise ConfigError(f"{where} has something else than a text under {name!r}")
+
+
+def _check_tables(plan: StudyPlan) -> None:
+    """A new plan holds texts wherever it says something per language."""
+    for item in plan.items:
+        check_texts(f"shown of {item.word!r}", item.shown)
+    for trial in (*plan.practice, *plan.catch):
+        check_texts(f"shown of {trial.word!r}", trial.shown)
+        check_texts(f"feedback of {trial.word!r}", trial.feedback)
+    for check in plan.check:
+        check_texts("question of a check", check.question)
+        for language, answers in check.answers.items():
+            lines = answers if isinstance(answers, list) else [answers]
+            check_texts(f"answers.{language} of a check", {str(number): line for number, line in enumerate(lines, 1)})
+
+
 def _sha256(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter is a path with NUL
         raise ConfigError(f"cannot read the picture {path}: {reason(error)}") from error
 
 

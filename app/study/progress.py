@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,17 +13,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import CURRENT, Assignment, Audit, Cell, Rater, Study
-from app.failures import StorageError
 from app.study.catches import passed
 from app.study.conduct import look_is_due
 from app.study.demand import Demand, demand_of
-from app.study.places import reclaim
+from app.study.places import careless_lapsed
 from app.study.plan import StudyPlan
 from app.study.service import Studies, find_study
+from app.study.standing import STANDINGS, excluders, standing_of
 from app.study.trials import entry_of
 from evaluation.study.agreement import level_matrix, ordinal_alpha
 
-RATER_STATES = ("invited", "in consent", "taking part", "dropped out", "finished", "excluded")
 HISTOGRAM_SECONDS = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 60)
 """Edges of the bars; the last bar is open upwards."""
 
@@ -45,7 +43,7 @@ class CellProgress:
 
 @dataclass(frozen=True)
 class RaterProgress:
-    """One rater; `state` is one of `RATER_STATES`."""
+    """One rater; `state` is one of `STANDINGS`."""
 
     code: str
     state: str
@@ -102,7 +100,7 @@ class Progress:
     def states(self) -> dict[str, int]:
         """Raters by state, without previews."""
         counts = Counter(rater.state for rater in self.raters if not rater.preview)
-        return {state: counts[state] for state in RATER_STATES}
+        return {state: counts[state] for state in STANDINGS}
 
     @property
     def failed_catches(self) -> tuple[int, int]:
@@ -112,17 +110,17 @@ class Progress:
 
 
 def progress_of(studies: Studies, name: str) -> Progress:
-    """How the study of this name stands, once the places of raters who left are free; or before, while it is locked.
+    """How the study of this name stands. Places whose lease ran out are shown as free; that frees nothing.
 
     Raises:
         NothingHereError: there is none.
     """
-    with suppress(StorageError):  # whoever only looks need not wait until others have stopped writing
-        reclaim(studies, name)
     with studies.database.reading() as session:
         study = find_study(session, name)
         plan = studies.plan(session, study)
-        ratings = _counted(session, study)
+        now = studies.clock()
+        gone = careless_lapsed(session, study, plan, now)
+        ratings = _counted(session, study, gone)
         return Progress(
             name=study.name,
             title=plan.texts[plan.languages[0]].title,
@@ -133,8 +131,8 @@ def progress_of(studies: Studies, name: str) -> Progress:
             prolific=plan.rules.prolific,
             demand=demand_of(plan),
             look_due=look_is_due(session, studies, study),
-            cells=_cells(session, study, plan, studies.clock()),
-            raters=_raters(session, study, plan, studies.clock()),
+            cells=_cells(session, study, plan, gone, now),
+            raters=_raters(session, study, plan, now),
             histogram=_histogram([row.response_ms for row in ratings]),
             agreement={
                 condition: _alpha([row for row in ratings if row.first == condition])
@@ -149,12 +147,14 @@ def progress_of(studies: Studies, name: str) -> Progress:
         )
 
 
-def _cells(session: Session, study: Study, plan: StudyPlan, now: datetime) -> tuple[CellProgress, ...]:
+def _cells(
+    session: Session, study: Study, plan: StudyPlan, gone: Sequence[int], now: datetime
+) -> tuple[CellProgress, ...]:
     held = (
         select(Assignment.cell_id, Assignment.answered, func.count().label("count"))
         .join(Rater, Rater.id == Assignment.rater_id)
         .where(Rater.study_id == study.id)
-        .where(Assignment.slot.is_not(None), Assignment.answered | (Rater.lease_until >= now))
+        .where(Assignment.slot.is_not(None), Assignment.answered | (Rater.lease_until >= now), Rater.id.not_in(gone))
         .group_by(Assignment.cell_id, Assignment.answered)
     )
     counts = {(cell, answered): count for cell, answered, count in session.execute(held)}
@@ -200,10 +200,11 @@ def _raters(session: Session, study: Study, plan: StudyPlan, now: datetime) -> t
         times.setdefault(rater_id, []).append(response_ms)
         if cell.kind == "catch":
             catches.setdefault(rater_id, []).append(passed(plan, cell, value))
+    by = excluders(session, study)
     return tuple(
         RaterProgress(
             code=rater.code,
-            state=_state(rater, now),
+            state=standing_of(study, rater, by, now),
             preview=rater.preview,
             done=totals.get(rater.id, [0, 0])[0],
             total=totals.get(rater.id, [0, 0])[1],
@@ -218,19 +219,13 @@ def _raters(session: Session, study: Study, plan: StudyPlan, now: datetime) -> t
     )
 
 
-def _state(rater: Rater, now: datetime) -> str:
-    if rater.status == "active":
-        return "taking part" if rater.lease_until is not None and rater.lease_until >= now else "dropped out"
-    return {"invited": "invited", "consented": "in consent"}.get(rater.status, rater.status)
-
-
-def _counted(session: Session, study: Study) -> Sequence:
-    """The ratings and pairs that count: current, in a place, of nobody who was excluded."""
+def _counted(session: Session, study: Study, gone: Sequence[int]) -> Sequence:
+    """The ratings and pairs that count: current, in a place, of nobody who was excluded or is about to be."""
     return session.execute(
         select(CURRENT.c.value, CURRENT.c.response_ms, CURRENT.c.rater_id, Cell.item, Cell.image, Cell.first, Cell.kind)
         .join(Assignment, Assignment.id == CURRENT.c.assignment_id)
         .join(Cell, Cell.id == Assignment.cell_id)
-        .where(Cell.study_id == study.id, Assignment.slot.is_not(None))
+        .where(Cell.study_id == study.id, Assignment.slot.is_not(None), Assignment.rater_id.not_in(gone))
     ).all()
 
 

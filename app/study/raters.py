@@ -226,7 +226,7 @@ def _new_rater(session: Session, studies: Studies, study: Study, **values: objec
 def _sign_in(session: Session, studies: Studies, rater: Rater, parameters: Mapping[str, str]) -> str:
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     session.add(Login(rater_id=rater.id, secret_hash=digest(secret), made_at=studies.clock()))
-    if rater.parameters == "{}":
+    if rater.parameters == "{}" and rater.status != "excluded":  # of who declined nothing is kept
         rater.parameters = json.dumps(_kept(parameters), ensure_ascii=False)
     return secret
 

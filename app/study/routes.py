@@ -145,7 +145,8 @@ async def answer(request: Request, session: SessionDep) -> dict[str, Any] | Resp
     except ValidationError as error:
         first = error.errors()[0]
         wrong = StudyError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}")
-        return problem(request, kind_of(wrong), str(wrong), refused=fields.get("key"))
+        key = fields.get("key")
+        return problem(request, kind_of(wrong), str(wrong), refused=key if isinstance(key, str) else None)
     try:
         return await session.studies.writers.run(session.answer, given)
     except NotNowError:

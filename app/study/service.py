@@ -24,8 +24,8 @@ from app.study.threads import Threads
 
 Drawn = tuple[str, str, str]
 """What a stimulus shows: keys of picture and item (none for a bare picture), and the condition."""
-
-
+FORGOTTEN = "(a rater who was deleted)"
+"""What stands in audit trails, and in reasons, in place of a code whose rater was deleted."""
 _CHECK_SECONDS = 2.0
 """How long a probe waits for a lock: every writer lets go of it sooner."""
 

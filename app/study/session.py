@@ -21,9 +21,10 @@ from app.study.places import Trials, finish, free_lapsed, give_places, has_open,
 from app.study.plan import StudyPlan
 from app.study.raters import NOBODY, digest, is_ours, page_name, rater_of, signed_in
 from app.study.service import Studies, lock_study, newest_plan
+from app.study.standing import NO_CONSENT, SCREENED_OUT
 from app.study.stimuli import BARE
 from app.study.trials import conditions_shown
-from app.study.view import NO_CONSENT, SCREENED_OUT, SIDES, page_state, practice_feedback, sides_of, stage_of
+from app.study.view import SIDES, page_state, practice_feedback, sides_of, stage_of
 
 State = dict[str, Any]
 _ATTEMPTS = 2
@@ -72,7 +73,7 @@ class RaterSession:
         with self._database.writing() as session:
             rater, study, plan = self._found(session, lock=True)
             _set_language(plan, rater, language)
-            if stage_of(study, rater) == "consent":
+            if stage_of(session, study, rater) == "consent":
                 rater.status, rater.consented_at = "consented", self.studies.clock()
             return page_state(session, study, plan, rater, self.studies.clock())
 
@@ -80,7 +81,7 @@ class RaterSession:
         """The rater does not want to take part."""
         with self._database.writing() as session:
             rater, study, plan = self._found(session, lock=True)
-            if stage_of(study, rater) in ("consent", "instructions"):
+            if stage_of(session, study, rater) in ("consent", "instructions"):
                 rater.status, rater.excluded_reason = "excluded", NO_CONSENT
                 rater.parameters = "{}"
             return page_state(session, study, plan, rater, self.studies.clock())
@@ -91,15 +92,18 @@ class RaterSession:
         Args:
             answers: to the plan's questions about the instructions, numbers from 1; the second time that one of them is
                 wrong ends the session.
-            attempt: how many failed before, as the page was told; a request that is sent again counts once.
+            attempt: how many failed before, as the page was told. Where others have failed since, this request was sent
+                again or is a second click, and its answers are neither right nor wrong.
         """
         with self._database.writing(alone=True) as session:
             rater, study, plan = self._study_locked(session)
             now = self.studies.clock()
-            if stage_of(study, rater) != "instructions":
+            if stage_of(session, study, rater) != "instructions":
                 return page_state(session, study, plan, rater, now)
-            if [check.right for check in plan.check] != list(answers) and plan.check:
-                rater.check_failures += attempt in (None, rater.check_failures)
+            if plan.check and attempt not in (None, rater.check_failures):
+                return page_state(session, study, plan, rater, now)
+            if plan.check and [check.right for check in plan.check] != list(answers):
+                rater.check_failures += 1
                 if rater.check_failures >= _ATTEMPTS:
                     rater.status, rater.excluded_reason = "excluded", SCREENED_OUT
                 return page_state(session, study, plan, rater, now)
@@ -155,7 +159,7 @@ class RaterSession:
     @staticmethod
     def _seated(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: datetime) -> None:
         """Give a rater at the trials places where there are none; the session ends where nothing is left to ask."""
-        if stage_of(study, rater) == "trial" and not give_places(session, study, plan, rater, now):
+        if stage_of(session, study, rater) == "trial" and not give_places(session, study, plan, rater, now):
             finish(session, study, plan, rater, now)  # a whole, if shorter, session
 
     def look(self, trial: str) -> State:
@@ -229,6 +233,7 @@ class RaterSession:
         study = lock_study(session, rater.study_id)
         session.refresh(rater, with_for_update=True)  # it may have changed while the study was waited for
         plan = self.studies.plan(session, study)
+        _keep_language(plan, rater)
         free_lapsed(session, study, plan, self.studies.clock())
         return rater, study, plan
 
@@ -243,12 +248,20 @@ class RaterSession:
         if row is None:
             raise NotYoursError(NOBODY)
         rater, study, newest_hash = row
-        return rater, study, self.studies.plan_hashed(session, newest_hash)
+        plan = self.studies.plan_hashed(session, newest_hash)
+        _keep_language(plan, rater)
+        return rater, study, plan
 
 
 def _gave_places_up(rater: Rater) -> bool:
     """Whether the rater's lease ran out and the places went to others."""
     return rater.status == "active" and rater.lease_until is None
+
+
+def _keep_language(plan: StudyPlan, rater: Rater) -> None:
+    """The rater's language, or the plan's first one where an amendment took it away."""
+    if rater.language not in plan.languages:
+        rater.language = plan.languages[0]
 
 
 def _set_language(plan: StudyPlan, rater: Rater, language: str) -> None:

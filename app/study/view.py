@@ -21,16 +21,15 @@ from app.study.catches import passed
 from app.study.demand import SECONDS_A_TRIAL
 from app.study.places import Trials, places_left, trials_of
 from app.study.plan import StudyPlan, Texts
+from app.study.standing import ending_of, excluders
 from app.study.trials import entry_of, known_trial
 
 SIDES = ("left", "right", "bare")
-NO_CONSENT = "did not consent"
-SCREENED_OUT = "did not understand the instructions"
 _READING = 1.5
 """A trial takes longer than the measured response: pictures come, a comment is written."""
 
 
-def stage_of(study: Study, rater: Rater) -> str:
+def stage_of(session: Session, study: Study, rater: Rater) -> str:
     """Where the rater is: `draft`, `paused`, `closed`, `consent`, `instructions`, `trial` or `thanks`; or why not.
 
     That is `declined`, `screened` (the instructions were not understood) or `excluded`.
@@ -38,7 +37,8 @@ def stage_of(study: Study, rater: Rater) -> str:
     if rater.finished_at is not None:
         return "thanks"
     if rater.status == "excluded":
-        return {NO_CONSENT: "declined", SCREENED_OUT: "screened"}.get(rater.excluded_reason, "excluded")
+        ending = ending_of(rater, excluders(session, study, rater.code))
+        return "screened" if ending == "screened out" else ending
     if not rater.preview and study.status != "open":
         return study.status
     return {"invited": "consent", "consented": "instructions", "active": "trial"}[rater.status]
@@ -65,7 +65,7 @@ def page_state(
     Raises:
         NothingHereError: the rater has not come to the trial `at`, or has no such trial.
     """
-    stage = stage_of(study, rater)
+    stage = stage_of(session, study, rater)
     if full or (stage == "consent" and not rater.preview and not places_left(session, study, now)):
         stage = "full"
     texts: Texts = plan.texts[rater.language]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qsl
@@ -82,10 +83,20 @@ async def read_json(request: Request) -> dict[str, Any]:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise StudyError("the request is not application/json")
+    body = await read_body(request)
     try:
-        fields = orjson.loads(await read_body(request))
-    except orjson.JSONDecodeError as error:
+        fields = _parsed(body)
+    except (ValueError, RecursionError) as error:
         raise StudyError("the request is not JSON") from error
     if not isinstance(fields, dict):
         raise StudyError("the request is not a JSON object")
     return fields
+
+
+def _parsed(body: bytes) -> Any:
+    """JSON in which half a character, such as the end of a comment that was cut within an emoji, is read as `?`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        return orjson.loads(text.encode("utf-8", "replace"))

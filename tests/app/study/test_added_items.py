@@ -157,7 +157,17 @@ def test_of_two_that_add_at_once_neither_undoes_the_other(studies, create, found
         (b"no zip", ArchiveError, "cannot be read as a zip"),
         (zipped(other_txt=b""), ConfigError, "has no items.toml"),
         (zipped(items_toml=b"[["), ConfigError, "items.toml is not TOML"),
-        (zipped(items_toml=b"items = " + b"[" * 3000), ConfigError, "items.toml is not TOML"),
+        (zipped(items_toml=b"items = " + b"[" * 3000), ConfigError, "items.toml is nested too deeply"),
+        (
+            zipped(items_toml=b"[[items]]\nimage" + b".a" * 3000 + b" = 1"),
+            ConfigError,
+            "items.toml is nested too deeply",
+        ),
+        (
+            zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = "star"\nshown' + b".a" * 3000 + b" = 1"),
+            ConfigError,
+            "shown of 'star' has something else than a text under 'a'",
+        ),
         (
             zipped(items_toml=b'[[items]]\nimage = "p.png"\nword = "star"\n' * 501),
             ConfigError,

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from browsers import OwnerBrowser
 from plans import write_plan
 from takers import Taker
 
@@ -15,6 +16,7 @@ from app.study.attrition import HEADER, attrition_of
 from app.study.creation import amend_study
 from app.study.export import export_study, ratings_of
 from app.study.owner import delete_person, exclude, set_status
+from app.study.progress import progress_of
 from app.study.raters import enter_from_prolific, invite
 from app.study.report import report_material
 from app.study.session import RaterSession
@@ -23,6 +25,7 @@ from evaluation.study.plan import AnalysisPlan
 from evaluation.study.ratings import BY_OWNER, BY_RULE, COLUMNS, FAILED, TOO_FAST, as_ratings
 
 DESIGN = {"overlap": 3, "trials": 4, "check": True, "catch": True}
+OWNER = "an owner's secret token"
 PID = "5f8c0123456789abcdef0123"
 
 
@@ -108,6 +111,22 @@ def test_the_exported_raters_are_codes_and_times_alone(studies, walked, tmp_path
     assert {row["plan_version"] for row in rows.values() if not row["consented_at"]} == {""}
     for personal in (PID, "5e55104", "panel-7", *(taker.token for taker in who.values())):
         assert personal not in text
+
+
+def test_who_declined_and_whom_the_owner_excluded_are_told_apart_whatever_the_reason(app, studies, create):
+    name = create(check=True)
+    left, out, failed = Taker(studies, name), Taker(studies, name), Taker(studies, name)
+    for taker in (left, out, failed):
+        taker.session.consent("en")
+    left.session.decline()
+    exclude(studies, name, out.code, "did not consent", "ada")
+    failed.session.begin([1, 1])
+    failed.session.begin([1, 1])
+    stands = {rater.code: rater.state for rater in progress_of(studies, name).raters}
+    assert stands == {left.code: "declined", out.code: "excluded", failed.code: "screened out"}
+    assert [taker.session.resume()["stage"] for taker in (left, out, failed)] == ["declined", "excluded", "screened"]
+    assert (attrition_of(studies, name).declined, attrition_of(studies, name).stopped) == (1, 1)
+    assert "<form" not in OwnerBrowser(app, OWNER).client.get(f"/admin/{name}/live").text.partition("raters-title")[2]
 
 
 def test_what_a_rule_excluded_is_not_the_owners_doing(studies, walked, tmp_path):

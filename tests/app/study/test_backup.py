@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import sqlite3
 import stat
@@ -157,6 +160,7 @@ def damaged(whole: list[tuple[tarfile.TarInfo, bytes]]) -> dict[str, tuple[list[
         "a picture that changed": ([*whole[:-1], (picture, data[:-1] + b"x")], "not as its manifest says: stimuli/"),
         "a file too many": ([*whole, (other, b"x")], "files that its manifest does not list: stimuli/pilot/more.webp"),
         "a manifest of nothing": ([(manifest[0], b"{}"), database, *pictures], "its manifest is damaged"),
+        "a deep manifest": ([(manifest[0], b"[" * 99999), database, *pictures], "its manifest is damaged"),
         "not a database": ([(database[0], b"x" * 9000), *pictures], "the database in the backup is damaged"),
     }
 
@@ -172,10 +176,13 @@ def test_an_archive_that_is_not_whole_is_refused_and_puts_nothing_in_place(studi
         left = [path.name for path in empty.settings.study_folder.glob("*")]
         assert left == [], about
     half = tmp_path / "half.tar"
-    data = (tmp_path / "backup.tar").read_bytes()
-    half.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match="cannot be restored"):
-        restore(empty, half)
+    whole = (tmp_path / "backup.tar").read_bytes()
+    for packed in (lambda data: data, gzip.compress, bz2.compress, lzma.compress):
+        data = packed(whole)
+        for part in (data[: len(data) // 2], data[:100] + b"x" * 100 + data[200:]):
+            half.write_bytes(part)
+            with pytest.raises(DataError, match="cannot be restored"):
+                restore(empty, half)
 
 
 @on_sqlite

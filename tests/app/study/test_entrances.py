@@ -201,6 +201,8 @@ def test_the_instructions_are_asked_about_twice_and_then_it_is_over(studies, cre
     told = never.session.begin([1, 2], 0)["check"]
     assert (told["again"], told["attempt"]) == (True, 1)
     assert never.session.begin([1, 2], 0)["check"] == told  # the same request once more: a double click, a lost answer
+    for attempt in (0, 2, -1):  # nobody guesses on with a number that is not theirs
+        assert never.session.begin([2, 1], attempt)["check"] == told
     over = never.session.begin([2, 2], 1)
     assert (over["stage"], over["completion"]["code"]) == ("screened", "0UT")
     assert over["completion"]["redirect"].endswith("cc=0UT")
@@ -243,6 +245,8 @@ def test_of_those_who_decline_no_parameters_are_kept(studies, create):
     assert {each.parameters for each in raters(studies)} == {'{"where": "a forum"}'}
     RaterSession(studies, secret).decline()
     assert [each.parameters for each in raters(studies)] == ['{"where": "a forum"}', "{}"]
+    enter_from_prolific(studies, "5f00000000000000000000ab", "P1", "s1", parameters={"where": "a forum"})
+    assert raters(studies)[1].parameters == "{}"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from browsers import OwnerBrowser, RaterBrowser
@@ -15,9 +17,11 @@ from plans import write_plan
 from sqlalchemy import select
 from takers import Taker
 
-from app.database.models import CURRENT, Audit, Rater
+from app.database import engine
+from app.database.models import CURRENT, Assignment, Audit, Rater
 from app.failures import StudyError
-from app.study.creation import amend_study, create_study
+from app.study import export
+from app.study.creation import amend_study, create_study, remove_study
 from app.study.demand import Demand
 from app.study.export import FILES, analysis_input, export_study, ratings_of
 from app.study.overview import list_studies
@@ -26,9 +30,10 @@ from app.study.progress import progress_of
 from app.study.service import Studies
 from evaluation.study.flow import exclusion_flow
 from evaluation.study.plan import AnalysisPlan
-from evaluation.study.ratings import read_ratings
+from evaluation.study.ratings import as_ratings, read_ratings
 
 OWNER = "an owner's secret token"
+READABLE = [file for file in FILES if not file.endswith(".parquet")]
 
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -53,7 +58,8 @@ def test_progress_counts_what_counts(studies, walked, clock):
     clock.turn(11)
     found = progress_of(studies, name)
     assert found.states == {
-        "invited": 0, "in consent": 0, "taking part": 0, "dropped out": 1, "finished": 1, "excluded": 1,
+        "invited": 0, "consented": 0, "taking part": 0, "dropped out": 1, "finished": 1, "declined": 0,
+        "screened out": 0, "excluded": 1,
     }  # fmt: skip
     catches = sum(rater.catches for rater in found.raters if not rater.preview)
     assert found.failed_catches == (0, catches)
@@ -61,6 +67,32 @@ def test_progress_counts_what_counts(studies, walked, clock):
     assert found.done == len(counted) == sum(found.histogram)
     assert found.target == 12 * 4 * 2 + 12
     assert not found.changed
+
+
+def test_who_looks_at_progress_changes_nothing(studies, create, clock):
+    name = create(overlap=1, trials=32, images=16)
+    away = Taker(studies, name).start()
+    away.answer()
+    with studies.database.reading() as session:
+        before = session.execute(select(Assignment.__table__)).all()
+    clock.turn(11)
+    found = progress_of(studies, name)
+    assert (found.done, sum(cell.held for cell in found.cells)) == (1, 0)
+    with studies.database.reading() as session:
+        assert session.execute(select(Assignment.__table__)).all() == before
+    assert away.answer()["stage"] == "trial", "what was on the screen is stored"
+
+
+def test_answers_of_the_careless_who_left_do_not_count_though_their_places_are_not_free_yet(studies, create, clock):
+    name = create(overlap=1, trials=32, catch=True)
+    careless = Taker(studies, name).start()
+    while careless.state["trial"] and not progress_of(studies, name).failed_catches[0]:
+        careless.answer("5")
+    done = progress_of(studies, name).done
+    assert done == careless.state["progress"]["done"] - 1
+    clock.turn(11)
+    found = progress_of(studies, name)
+    assert (found.done, sum(found.histogram)) == (0, 0)
 
 
 def test_every_export_reads_back_as_the_same_table(studies, walked, tmp_path):
@@ -102,6 +134,26 @@ def test_the_answer_that_was_given_last_counts_everywhere_however_the_clock_step
     assert exclusion_flow(table, plan).analysed["value"].tolist() == current
 
 
+def test_an_export_shows_one_moment(studies, create, tmp_path, monkeypatch):
+    """Whatever is amended while it is written."""
+    name = create()
+    Taker(studies, name).start().answer()
+    path = tmp_path / "plan" / "pilot.toml"
+    path.write_text(path.read_text().replace("max_failed_catch = 0", "max_failed_catch = 0\nclaim = 1.5"))
+    amended = []
+
+    def as_amended(rows, source):
+        amended.append(amend_study(studies, path))
+        return as_ratings(rows, source)
+
+    monkeypatch.setattr(export, "as_ratings", as_amended)
+    export_study(studies, name, tmp_path / "out", "test")
+    assert len(json.loads((tmp_path / "out" / "plan.json").read_text())["versions"]) == 1
+    path.write_text(path.read_text().replace("claim = 1.5", "claim = 1.2"))
+    assert analysis_input(studies, name)[2].claim == 1.5
+    assert amended == [True, True]
+
+
 def test_one_file_is_exported_alone(studies, walked, tmp_path):
     name, _ = walked
     for file in FILES:
@@ -132,6 +184,24 @@ def test_a_change_of_the_plan_is_kept_beside_the_plan_it_opened_with(studies, wa
     path.write_text(path.read_text().replace("overlap = 2", "overlap = 3"))
     with pytest.raises(StudyError, match="rating cannot change in a study that has opened"):
         amend_study(studies, path)
+
+
+@pytest.mark.parametrize("users", [1, 2])
+def test_a_language_that_raters_use_stays_and_one_that_nobody_chose_may_go(studies, create, tmp_path, users):
+    name = create()
+    path = tmp_path / "plan" / "pilot.toml"
+    path.write_text(path.read_text().replace('languages = ["en", "de"]', 'languages = ["de"]'))
+    invited, tried = Taker(studies, name), Taker(studies, name, preview=True).start()
+    readers = [Taker(studies, name).start() for _ in range(users)]
+    with pytest.raises(StudyError, match=f"languages cannot lose 'en' any more: {users} raters? uses? it"):
+        amend_study(studies, path)
+    assert readers[0].session.resume()["language"] == "en"
+    for reader in readers:
+        reader.session.speak("de")
+    assert amend_study(studies, path)
+    for taker in (invited, tried, *readers):
+        assert (taker.session.resume()["title"], taker.session.resume()["language"]) == ("Karten und Wörter", "de")
+    assert tried.session.look(tried.state["trial"]["id"])["language"] == "de"
 
 
 def test_an_opened_study_is_not_made_anew(studies, create, engine, tmp_path):
@@ -166,6 +236,40 @@ def test_a_deleted_person_is_in_no_table(studies, walked, tmp_path):
         assert code not in session.scalars(select(Rater.code)).all()
     assert not any(code in line or "hypothesis" in line for line in trail)
     assert code not in set(ratings_of(studies, name)["rater"])
+
+
+def test_a_deleted_person_s_code_leaves_the_records_of_others(studies, walked, tmp_path):
+    name, who = walked
+    gone, other = who["finished"].code, who["left"].code
+    exclude(studies, name, other, f"the same person as {gone.upper()}", "ada")
+    delete_person(studies, name, gone, "ada")
+    files = {file.name: file.read_text() for file in export_study(studies, name, tmp_path, "ada", READABLE)}
+    assert not any(gone in text.lower() for text in files.values())
+    reason = "the same person as (a rater who was deleted)"
+    row = next(row for row in csv.DictReader(io.StringIO(files["raters.csv"])) if row["rater"] == other)
+    assert (row["status"], row["reason"], row["excluded_by"]) == ("excluded", reason, "owner")
+    assert f"{other}: {reason}" in [line["detail"] for line in json.loads(files["audit.json"])]
+
+
+@on_sqlite
+@pytest.mark.parametrize("act", ["delete", "remove"])
+def test_traces_that_a_reader_keeps_in_the_log_are_named(studies, create, tmp_path, monkeypatch, act):
+    monkeypatch.setattr(engine, "_WIPING_SECONDS", 0.2)
+    name = create()
+    taker = Taker(studies, name).start()
+    taker.answer(comment="my name is Ada")
+    log = tmp_path / "study.db-wal"
+    with closing(sqlite3.connect(tmp_path / "study.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM answer").fetchall()
+        with pytest.raises(StudyError, match=r"the data are deleted, but traces are left in .*study\.db-wal"):
+            delete_person(studies, name, taker.code, "test") if act == "delete" else remove_study(studies, name)
+        assert b"my name is Ada" in log.read_bytes()
+    with studies.database.reading() as session:
+        assert session.scalars(select(Rater.code)).all() == []
+    assert studies.stimuli(name).exists() == (act == "delete")
+    studies.database.wipe()
+    assert b"my name is Ada" not in log.read_bytes() + (tmp_path / "study.db").read_bytes()
 
 
 @on_sqlite
