@@ -44,7 +44,10 @@ def parse_rates(text: str) -> tuple[RateLimitItem, ...]:
         ValueError: it reads otherwise.
     """
     try:
-        return tuple(parse_many(text)) if text.strip() else ()
+        limits = tuple(parse_many(text)) if text.strip() else ()
+        if any(limit.amount < 1 for limit in limits):
+            raise ValueError("nobody could ask anything")
+        return limits
     except ValueError as error:
         raise ValueError(
             f"is {text!r}; limits such as {DEFAULT_RATES!r} or '10/second; 240/minute' were expected"

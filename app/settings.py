@@ -20,6 +20,7 @@ from lfi.shipped import MODELS, STATIC
 
 MEGABYTE = 10**6
 _PREFIX = "LFI_"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/*]+")
 
 
 class Settings(BaseSettings):
@@ -52,7 +53,8 @@ class Settings(BaseSettings):
     trusted_proxies: str = "127.0.0.1"
     """Addresses or networks, comma separated, whose X-Forwarded-For and -Proto are trusted."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Other origins whose pages may call the API, comma separated; none by default."""
+    """Other origins whose pages may call the API, comma separated, `https://notebook.example`; `*` is every page on the
+    web, which also reaches a service without keys that only this machine can; none by default."""
     mcp_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Names under which agents reach `/mcp`, comma separated: `lfi.example.org`; this machine's own always do."""
 
@@ -132,6 +134,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"holds {origin!r}; origins such as https://notebook.example were expected, or *")
+        return value
 
     @field_validator("root_path")
     @classmethod

@@ -1,6 +1,6 @@
 // A figure of a batch's rows: those that the gallery shows first, or others of them, with columns, width and letters.
 
-import { byId, fill, make, sentence } from "./elements.js";
+import { byId, fill, guarded, make, sentence } from "./elements.js";
 
 const TICKED = 6;
 const MOST = 24;
@@ -72,11 +72,9 @@ export function makeFigure(gallery) {
     }
   }
 
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    await take();
-    button.disabled = false;
-  });
+  const ready = guarded([button]);
+  ready.enable(true);
+  button.addEventListener("click", () => ready.during(button, take));
   gallery.addEventListener("load", () => {
     list();
     for (const kind of ["click", "change", "input"]) gallery.contentDocument?.addEventListener(kind, list);

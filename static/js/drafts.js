@@ -1,6 +1,6 @@
 // For a study's owner who is signed in at /admin: the picture and its words become items of a draft, from here.
 
-import { byId, fill, make, sentence } from "./elements.js";
+import { byId, fill, guarded, make, sentence } from "./elements.js";
 import { GONE } from "./service.js";
 
 export function makeDrafts({ takeFile, say }) {
@@ -58,11 +58,9 @@ export function makeDrafts({ takeFile, say }) {
     }
   }
 
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    await add();
-    button.disabled = false;
-  });
+  const ready = guarded([button]);
+  ready.enable(true);
+  button.addEventListener("click", () => ready.during(button, add));
   document.addEventListener("visibilitychange", () => document.hidden || look()); // signed in, or opened, in another tab
   look();
 }

@@ -323,6 +323,9 @@ def test_limits_hold_where_other_machines_ask_unless_told_otherwise(monkeypatch)
     assert read_settings().rates == ()
     assert [str(item) for item in read_settings(host="0.0.0.0").rates] == ["240 per 1 minute"]
     assert read_settings(host="0.0.0.0", rate_limit="").rates == ()
+    monkeypatch.setenv("LFI_RATE_LIMIT", "0/second")
+    with pytest.raises(ConfigError, match=r"is '0/second'; limits such as"):
+        read_settings()
     monkeypatch.setenv("LFI_RATE_LIMIT", "often")
     with pytest.raises(ConfigError, match=r"rate limit \(LFI_RATE_LIMIT\) is 'often'"):
         read_settings()

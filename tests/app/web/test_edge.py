@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import selectors
 
 import httpx
@@ -276,6 +277,12 @@ def test_settings_come_from_the_environment_and_name_what_is_wrong(monkeypatch):
     settings = read_settings()
     assert (settings.port, settings.cors_origins) == (8000, ("https://a.example", "https://b.example"))
 
+    for wrong in ("notebook.example", "https://a.example/", "https://*.example"):
+        monkeypatch.setenv("LFI_CORS_ORIGINS", f"https://a.example,{wrong}")
+        with pytest.raises(ConfigError, match=f"{re.escape(wrong)}'; origins such as https://notebook"):
+            read_settings()
+    monkeypatch.setenv("LFI_CORS_ORIGINS", "*")
+    assert read_settings().cors_origins == ("*",)
     monkeypatch.setenv("LFI_PORT", "eighty")
     with pytest.raises(ConfigError) as refused:
         read_settings()
