@@ -26,6 +26,7 @@ from lfi.methods import (
     PATCHES,
     SHUFFLED,
     UNSHUFFLED,
+    WIDER,
 )
 
 
@@ -84,6 +85,7 @@ PANELS: dict[str, tuple[Point, ...]] = {
             ("another image's maps, own words", BEST_OWN_WORDS),
             ("its head, no maps", BEST_HEAD),
             ("its queries alone", BEST_QUERIES),
+            ("a wider backbone without queries", WIDER),
         )
     ),
     "the weights of both sides:\nLFI less DIST + feature KD": (
@@ -93,6 +95,10 @@ PANELS: dict[str, tuple[Point, ...]] = {
         Point(
             "PACS, both tuned on TinyImageNet", "transfer-photographs-tuned-pacs", f"{_PACS}: {_OURS} DIST + feature KD"
         ),
+    ),
+    "how long both sides train (tuned):\nLFI less DIST + feature KD": (
+        Point("4 epochs (26 and 28 %)", "transfer-photographs-tuned", f"{_TINY}: {_OURS} DIST + feature KD"),
+        Point("12 epochs (33 and 34 %)", "transfer-photographs-tuned-long", f"{_TINY}: {_OURS} DIST + feature KD"),
     ),
     "images without labels (TinyImageNet):\nLFI less DIST + feature KD": (
         Point("10,000 labelled images, 50,000 views", _FEW, f"{_TINY}: {_OURS} DIST + feature KD"),
