@@ -80,8 +80,10 @@ class TransferSetup:
     @property
     def methods(self) -> dict[str, Method]:
         """All that can be trained, by name."""
-        known = {name: weighted(method, self.at.weights) for name, method in (METHODS | ABLATIONS).items()}
-        found = tuned_methods(Path(self.tuned)) if self.tuned else known
+        if self.tuned:
+            found = tuned_methods(Path(self.tuned))
+        else:
+            found = {name: weighted(method, self.at.weights) for name, method in (METHODS | ABLATIONS).items()}
         narrow = found.get("DIST + feature KD")
         return found | ({WIDER: replace(narrow, wide=True)} if narrow else {})
 

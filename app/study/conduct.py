@@ -9,16 +9,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database.models import Answer, Assignment, Audit, Cell, Plan, Rater, Study
-from app.study.service import FORGOTTEN, Studies, find_study, note
+from app.study.service import FORGOTTEN, Studies, find_study, newest_plan, note
 from evaluation.study.conduct import Conduct, LeftOut, Look, Sight, next_look, part
+from evaluation.study.ratings import BY_RULE
 
 LOOKED, REPORTED, EXPORTED = "looked", "reported", "exported"
 """Acts in the audit trail: analysed while the study goes on, analysed once closed, exported."""
 _LOOK = re.compile(r"(?:planned look (?P<planned>\d+)|look) at (?P<answers>\d+) answers")
 _EXPORT = re.compile(r"(\d+) answers")
 _DELETED = re.compile(r"one rater, (\d+ answers)")
-_RULE = "rule"
-"""Who excludes by the plan's rules, in the audit trail: nobody's decision."""
 
 
 def look(studies: Studies, name: str, actor: str) -> Conduct:
@@ -149,10 +148,8 @@ def _with_cost(session: Session, studies: Studies, study: Study, look: Look) -> 
     """A look with what it spent by the plan of its time, which may have been amended since."""
     if not look.planned:
         return look
-    then = select(Plan.hash).where(Plan.study_id == study.id, Plan.made_at <= look.at).order_by(Plan.version.desc())
-    return replace(
-        look, spent=part(studies.plan_hashed(session, session.scalars(then.limit(1)).one()).analysis, look.planned)
-    )
+    hash = session.scalars(newest_plan(study.id).where(Plan.made_at <= look.at)).one()
+    return replace(look, spent=part(studies.plan_hashed(session, hash).analysis, look.planned))
 
 
 def _exported(line: Audit) -> int:
@@ -163,7 +160,7 @@ def _exported(line: Audit) -> int:
 
 def _left_out(line: Audit) -> LeftOut | None:
     """A rater who was excluded by hand, or deleted with answers; whoever was both is counted once, as deleted."""
-    if line.action == "excluded" and line.actor != _RULE and line.detail != FORGOTTEN:
+    if line.action == "excluded" and line.actor != BY_RULE and line.detail != FORGOTTEN:
         return LeftOut(line.at, False, line.detail.partition(": ")[2])
     match = _DELETED.fullmatch(line.detail) if line.action == "deleted" else None
     return LeftOut(line.at, True, match[1]) if match and match[1] != "0 answers" else None

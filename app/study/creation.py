@@ -16,7 +16,8 @@ from app.engine import Engine, Turn
 from app.failures import ConflictError, StudyError
 from app.study.checks import check_draft, check_rules
 from app.study.drawing import Tell, silent
-from app.study.plan import StudyPlan, canonical, read_plan
+from app.study.plan import StudyPlan, canonical
+from app.study.planfile import read_plan
 from app.study.service import Studies, find_study, note
 from app.study.stimuli import Rendered, image_keys, render_all, scaled, write_all
 from app.study.trials import item_key, known_key

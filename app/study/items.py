@@ -23,6 +23,7 @@ from app.failures import ArchiveError, StudyError
 from app.study.checks import item_of, known_name, named_as_known
 from app.study.creation import check_free, check_uninvited, make_draft
 from app.study.plan import Item, StudyPlan, check_texts, extended
+from app.study.planfile import written_as_toml
 from app.study.service import Studies, find_study
 from app.study.stimuli import scaled
 from lfi.configuration import build
@@ -134,12 +135,8 @@ def _listed(data: bytes) -> tuple[Item, ...]:
     Raises:
         ConfigError: it is not TOML, holds something else, or more than is drawn at once.
     """
-    try:
+    with written_as_toml(LIST):
         items = build(_List, tomllib.loads(data.decode())).items
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{LIST} is not TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{LIST} is nested too deeply") from error
     for item in items:
         check_texts(f"shown of {item.word!r}", item.shown)
     if len(items) > _MOST:

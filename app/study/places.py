@@ -23,6 +23,7 @@ from app.study.catches import why_careless
 from app.study.plan import StudyPlan
 from app.study.raters import row_of
 from app.study.service import Studies, find_study, note
+from evaluation.study.ratings import BY_RULE
 
 Trials = list[tuple[Assignment, Cell]]
 
@@ -146,7 +147,7 @@ def _leave(session: Session, study: Study, plan: StudyPlan, rater: Rater, now: d
     reason = why_careless(session, plan, rater)
     if reason:
         rater.status, rater.excluded_reason = "excluded", reason
-        note(session, study, now, "rule", "excluded", f"{rater.code}: {reason}")
+        note(session, study, now, BY_RULE, "excluded", f"{rater.code}: {reason}")
     free_places(session, rater, answered=bool(reason))
 
 

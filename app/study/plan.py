@@ -1,4 +1,4 @@
-"""The design of a study: `study.toml` in, one frozen and hashed value out.
+"""The design of a study: one frozen and hashed value (`app.study.planfile` reads it from `study.toml`).
 
 Everything that decides what raters see and how the answers will be analysed is in the plan, the pictures by their
 SHA-256. Its hash is stored when the study opens, so a later change cannot pass for the original.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from app.study.texts import LANGUAGES
 from evaluation.study.plan import AnalysisPlan, canonical_json
 from evaluation.study.ratings import CONDITIONS
 from lfi.configuration import build
-from lfi.errors import ConfigError, reason
+from lfi.errors import ConfigError
 
 ENTRIES = ("signed", "listed", "open")
 """Ways in from Prolific."""
@@ -29,7 +27,6 @@ _ADDED: dict[str, dict[str, Any]] = {
     },
 }
 """Keys of sections that came later, and what plans mean by them that were stored before."""
-_YEAR_MINUTES = 525_600
 MAX_COMMENT = 2000
 """Characters of one comment."""
 
@@ -308,31 +305,6 @@ class StudyPlan:
         return item.shown.get(language, item.word)
 
 
-def read_plan(path: Path) -> StudyPlan:
-    """The plan in a TOML file, its pictures found and hashed.
-
-    Raises:
-        ConfigError: no such file, no TOML, or anything in it that is missing, misspelt or impossible.
-    """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        if "pictures" in raw:
-            raise ConfigError("unknown key pictures; it is computed from the files")
-        plan = plan_of(raw)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {reason(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path} is nested too deeply") from error
-    _check_rules(plan.rules)
-    _check_tables(plan)
-    shown: tuple[Item | Known, ...] = (*plan.items, *plan.practice, *plan.catch)
-    paths = dict.fromkeys(each.image for each in shown)
-    raw["pictures"] = {name: _sha256(path.parent / name) for name in paths}
-    return plan_of(raw)
-
-
 def extended(plan: StudyPlan, items: Sequence[Item], pictures: Mapping[str, str]) -> StudyPlan:
     """The plan with more items, as if they stood at the end of its file.
 
@@ -372,17 +344,6 @@ def canonical(plan: StudyPlan) -> str:
     return canonical_json(content)
 
 
-def _check_rules(rules: RulesPlan) -> None:
-    """A new plan gives places up within a year, and says who may enter: whoever finds an open address could otherwise
-    fill the study with a script."""
-    if rules.lease_minutes > _YEAR_MINUTES:
-        raise ConfigError(f"rules.lease_minutes is {rules.lease_minutes:g}; at most {_YEAR_MINUTES} was expected")
-    if rules.prolific and not rules.prolific_study:
-        raise ConfigError("rules.prolific_study is missing; it is the STUDY_ID of the study at Prolific")
-    if rules.prolific and not rules.entry:
-        raise ConfigError("rules.entry is missing: signed, listed, or open to anybody who makes up an id")
-
-
 def check_texts(where: str, table: Mapping[str, object]) -> None:
     """Whether a table holds texts alone.
 
@@ -392,27 +353,6 @@ def check_texts(where: str, table: Mapping[str, object]) -> None:
     for name, text in table.items():
         if not isinstance(text, str):
             raise ConfigError(f"{where} has something else than a text under {name!r}")
-
-
-def _check_tables(plan: StudyPlan) -> None:
-    """A new plan holds texts wherever it says something per language."""
-    for item in plan.items:
-        check_texts(f"shown of {item.word!r}", item.shown)
-    for trial in (*plan.practice, *plan.catch):
-        check_texts(f"shown of {trial.word!r}", trial.shown)
-        check_texts(f"feedback of {trial.word!r}", trial.feedback)
-    for check in plan.check:
-        check_texts("question of a check", check.question)
-        for language, answers in check.answers.items():
-            lines = answers if isinstance(answers, list) else [answers]
-            check_texts(f"answers.{language} of a check", {str(number): line for number, line in enumerate(lines, 1)})
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, ValueError) as error:  # the latter is a path with NUL
-        raise ConfigError(f"cannot read the picture {path}: {reason(error)}") from error
 
 
 def _at_least(name: str, value: int, least: int) -> None:

@@ -55,4 +55,4 @@ def excluders(session: Session, study: Study, code: str = "") -> dict[str, str]:
         .where(Audit.study_id == study.id, Audit.action == "excluded", Audit.detail.startswith(code))
         .order_by(Audit.id)
     )
-    return {line.detail.partition(":")[0]: BY_RULE if line.actor == "rule" else BY_OWNER for line in lines}
+    return {line.detail.partition(":")[0]: BY_RULE if line.actor == BY_RULE else BY_OWNER for line in lines}

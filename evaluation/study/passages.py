@@ -31,10 +31,7 @@ def conduct_sentences(found: Analysis) -> list[str]:
     if not (conduct.looks or conduct.interim or conduct.reopened or conduct.seen):
         said.append("Nobody analysed it here before it closed.")
     if found.confidence > found.plan.confidence:
-        named = any(look.spent for look in conduct.looks) and "looks that an earlier plan named"
-        named = "looks that the plan names" if found.plan.looks else named
-        others = "others that it does not" if named else "looks that were not planned"
-        why = " and ".join(each for each in (named, conduct.unplanned and others) if each)
+        why = _why_wider(found)
         so = f", so that all looks together err no more often than one at {percent(found.plan.confidence)}"
         said.append(
             f"Because of {why}, ratios have intervals at {percent(found.confidence)}{'' if conduct.spent else so}."
@@ -42,6 +39,15 @@ def conduct_sentences(found: Analysis) -> list[str]:
     if conduct.spent:
         said.append("What had been seen when it was opened again spent its error: no report after that makes a claim.")
     return said
+
+
+def _why_wider(found: Analysis) -> str:
+    """Which looks the ratios' intervals pay for."""
+    named = ["looks that an earlier plan named"] if any(look.spent for look in found.conduct.looks) else []
+    if found.plan.looks:
+        named = ["looks that the plan names"]
+    others = "others that it does not" if named else "looks that were not planned"
+    return " and ".join([*named, others] if found.conduct.unplanned else named)
 
 
 def _events(conduct: Conduct) -> list[tuple[datetime, str]]:

@@ -73,6 +73,7 @@ FORMATS = (".csv", ".jsonl", ".parquet")
 OPTIONAL = ("revision", "image", "excluded_by")
 """Columns that a table may lack, as those of earlier versions and from elsewhere do."""
 BY_RULE, BY_OWNER = "rule", "owner"
+"""Who excluded a rater: nobody, as the plan's rules did it (so audit trails name it, too), or somebody."""
 FAILED = re.compile(r"failed \d+ of \d+ catch trials")
 TOO_FAST = re.compile(r"answered \d+ of \d+ trials within (?P<least>\d+) ms of being shown them")
 """How the service words the reasons of its rules (`app.study.catches`): it tells them apart without `excluded_by`."""

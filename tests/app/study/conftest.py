@@ -12,12 +12,13 @@ import torch
 from databases import database_url, postgresql  # noqa: F401 -- fixtures
 from fastapi import FastAPI
 from plans import write_plan
+from takers import Taker
 
 from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings, read_settings
 from app.study.creation import create_study
-from app.study.owner import set_status
+from app.study.owner import exclude, set_status
 from app.study.service import Studies
 from lfi.trio import Trio
 
@@ -125,3 +126,17 @@ def app(services: Callable[[str], FastAPI], shell: str, studies: Studies) -> Fas
     service = services(shell)
     service.state.studies = studies
     return service
+
+
+@pytest.fixture
+def walked(studies, create) -> tuple[str, dict[str, Taker]]:
+    """A study with one rater who finished, one who was excluded, one who dropped out, and a preview."""
+    name = create(overlap=2, trials=8, pair_overlap=1, pair_trials=2, practice=True, catch=True, images=12)
+    who = {role: Taker(studies, name).start() for role in ("finished", "excluded", "left")}
+    who["finished"].finish()
+    who["excluded"].finish()
+    exclude(studies, name, who["excluded"].code, "knew the hypothesis", "test")
+    for _ in range(4):
+        who["left"].answer()
+    Taker(studies, name, preview=True).start().finish()
+    return name, who

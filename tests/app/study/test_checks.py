@@ -16,7 +16,8 @@ from app.engine import Turn
 from app.study.checks import check_draft, check_rules
 from app.study.creation import amend_study, create_study
 from app.study.items import Added, add_items
-from app.study.plan import StudyPlan, read_plan
+from app.study.plan import StudyPlan
+from app.study.planfile import read_plan
 from app.study.service import find_study
 from app.ui.studyitems import study_items
 from lfi.errors import ConfigError

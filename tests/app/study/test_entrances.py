@@ -17,7 +17,8 @@ from app.failures import StudyError
 from app.main import create_app
 from app.study.export import FILES, export_study
 from app.study.owner import set_status
-from app.study.plan import canonical, plan_of, read_plan
+from app.study.plan import canonical, plan_of
+from app.study.planfile import read_plan
 from app.study.raters import admit, enter_from_prolific, invite, new_link
 from app.study.session import RaterSession
 from lfi.errors import ConfigError

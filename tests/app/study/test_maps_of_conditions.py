@@ -7,7 +7,8 @@ from plans import write_plan
 from tiny_peers import peered_trio
 
 from app.engine import Engine, Turn
-from app.study.plan import StudyPlan, read_plan
+from app.study.plan import StudyPlan
+from app.study.planfile import read_plan
 from app.study.stimuli import Rendered, render_all, scaled
 from lfi.errors import ConfigError, UnknownModelError
 from lfi.trio import Trio

@@ -14,7 +14,7 @@ from takers import Taker
 from app.database.models import Answer
 from app.failures import StudyError
 from app.study.owner import exclude
-from app.study.plan import read_plan
+from app.study.planfile import read_plan
 from app.study.raters import invite
 from lfi.errors import ConfigError
 

@@ -6,13 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from lfi.errors import LFIError
 from lfi.teachers.loading import build
 
+COLOURS: dict[str, Any] = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
 CONTEXT = 16
 TEXT = {"context_length": CONTEXT, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 2}
 COCA_TEXT = TEXT | {"embed_cls": True, "output_tokens": True}
@@ -91,3 +96,15 @@ def native_weights(attentions: list[nn.MultiheadAttention]) -> Iterator[Callable
 def hooks(model: nn.Module) -> int:
     """Number of hooks on all modules of a model."""
     return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in model.modules())
+
+
+def one_line(error: type[LFIError], *parts: str) -> Any:
+    """Expect this error, in one line that holds the parts in this order."""
+    pattern = ".*".join(part.translate({ord(sign): f"\\{sign}" for sign in r".?*+()[]{}|^$"}) for part in parts)
+    return pytest.raises(error, match=rf"\A[^\n]*{pattern}[^\n]*\Z")
+
+
+def as_safetensors(model: nn.Module, path: Path) -> Path:
+    path = path.with_suffix(".safetensors")
+    safetensors.torch.save_file(model.state_dict(), path)
+    return path
